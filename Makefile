@@ -1,0 +1,77 @@
+# Everything a developer or CI does. `make test` is all that CI runs.
+#
+#   make demo      set up, then package and run the example flow
+#   make test      set up, start the services, lint, check types, run every test
+#   make bench     measure, side by side with what a user would pick instead
+#
+# ENGINE_TESTS=0 leaves out the tests that need a container engine.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SERVICES := $(if $(wildcard .services/env),. ./.services/env;)
+ENGINE_TESTS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types format bench services services-down lock dist clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+	@echo "  also: setup lint types format services services-down lock dist clean"
+
+setup: $(VENV)/.complete
+
+# uv comes first and by itself: it installs the rest in seconds, every file checked by hash.
+$(VENV)/.complete: requirements/uv.txt requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@$(SERVICES) PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
+
+test: setup
+ifneq ($(ENGINE_TESTS),0)
+	$(BIN)/python scripts/services.py up
+endif
+	@$(MAKE) --no-print-directory lint types check
+
+# A second make, so that .services/env is read after the services are up.
+check: setup
+	$(SERVICES) $(BIN)/pytest $(if $(filter 0,$(ENGINE_TESTS)),-m "not engine") $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup
+	@$(SERVICES) for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+services: setup
+	$(BIN)/python scripts/services.py up
+
+services-down:
+	$(PYTHON) scripts/services.py down
+
+lock: setup
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-annotate pyproject.toml requirements/dev.in -o requirements/dev.txt
+	grep -A 1000 '^uv==' requirements/dev.txt | sed -n '1p;2,$$ { /^[^ ]/q; p }' > requirements/uv.txt
+
+dist: setup
+	$(BIN)/uv build --quiet --out-dir dist --no-build-isolation
+
+clean:
+	rm -rf dist build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,116 @@
+"""Every exception of this package.
+
+    PrefectError
+    ├── FlowError (ValueError)              a flow that is wrong as it is written
+    │   ├── CycleError                      tasks that wait for each other
+    │   ├── DuplicateNameError              two parameters, or two explicit slugs, of one name
+    │   └── ParameterError                  a missing or unknown parameter of a run
+    ├── ArtifactError (ValueError)          bytes or an image that cannot be used
+    │   ├── FormatError                     not a sealed flow, or a malformed one
+    │   ├── AuthenticationError             the wrong key, or changed bytes: never said which
+    │   └── CompatibilityError              made for another Python, or packages are missing here
+    ├── NotAFlowError (TypeError)           something else where a Flow is needed
+    ├── InvalidKeyError (ValueError)        an encryption key of the wrong shape
+    ├── PicklingError                       a flow with something in it that cannot be pickled
+    ├── SecretError                         a secret without a value, or its value in an artifact
+    ├── RequirementsError (ValueError)      dependencies that cannot be resolved
+    ├── TaskTimeoutError (TimeoutError)     a task took longer than its timeout
+    ├── RemoteTaskError                     what went wrong in another process, as text
+    ├── RenderError                         a drawing that cannot be made here
+    └── EngineError                         what a container engine could not do
+        ├── EngineUnavailableError          no engine answers
+        ├── ImageError                      an image that is absent or unfit as a base
+        └── ImageBuildError                 a step of an image build failed
+
+Messages name the cause and the fix. `ArtifactError` and its kin are raised before anything
+in the artifact is executed.
+"""
+
+from __future__ import annotations
+
+
+class PrefectError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class FlowError(PrefectError, ValueError):
+    """A flow is wrong as it is written."""
+
+
+class CycleError(FlowError):
+    """Tasks depend on each other in a circle; the message names them in order."""
+
+
+class DuplicateNameError(FlowError):
+    """Two parameters share a name, or two tasks were given the same slug."""
+
+
+class ParameterError(FlowError):
+    """A required parameter is missing from a run, or one is given that the flow lacks."""
+
+
+class ArtifactError(PrefectError, ValueError):
+    """A packaged flow cannot be used."""
+
+
+class FormatError(ArtifactError):
+    """The bytes are not a sealed flow, or are malformed."""
+
+
+class AuthenticationError(ArtifactError):
+    """The key does not open the sealed flow or its bytes were changed.
+
+    Which of the two cannot be known, and is not hinted at.
+    """
+
+
+class CompatibilityError(ArtifactError):
+    """The artifact was made for another Python, or needs packages that are not here."""
+
+
+class NotAFlowError(PrefectError, TypeError):
+    """Something other than a Flow was given, or found, where a Flow is needed."""
+
+
+class InvalidKeyError(PrefectError, ValueError):
+    """An encryption key does not have the shape of one. The message never quotes it."""
+
+
+class PicklingError(PrefectError):
+    """A flow holds something that cannot be pickled."""
+
+
+class SecretError(PrefectError):
+    """A secret has no value where one is needed, or its value would come to rest somewhere."""
+
+
+class RequirementsError(PrefectError, ValueError):
+    """The Python dependencies cannot be resolved for the image."""
+
+
+class TaskTimeoutError(PrefectError, TimeoutError):
+    """A task took longer than its timeout; the result of a TimedOut state."""
+
+
+class RemoteTaskError(PrefectError):
+    """A task failed in another process, and what it raised there could not be sent."""
+
+
+class RenderError(PrefectError):
+    """A drawing of a flow cannot be made, for example because Graphviz is not installed."""
+
+
+class EngineError(PrefectError):
+    """A container engine could not do what was asked."""
+
+
+class EngineUnavailableError(EngineError):
+    """No container engine answers."""
+
+
+class ImageError(EngineError):
+    """An image does not exist, or is not fit to be a base."""
+
+
+class ImageBuildError(EngineError):
+    """A step of an image build failed; the message ends with the step's own output."""
