@@ -1,0 +1,103 @@
+"""`prefect.context`: what a task may know of the run that it is part of.
+
+During a run it holds `parameters`, `flow_name`, `scheduled_start_time` and `date` (aware
+datetimes), `today` ("2026-01-31"), and for a task `task_name`, `task_slug`, `map_index`,
+`task_run_count` and `logger`. Each thread, and each flow run within another, sees its own.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator
+    from contextvars import Token
+    from typing import Any
+
+    from prefect.core.flow import Flow
+
+values: ContextVar[dict[str, Any]] = ContextVar("prefect.context")
+"""The current values. The dict is never changed, only replaced."""
+
+building: ContextVar[Flow | None] = ContextVar("prefect.building", default=None)
+"""The flow whose `with` block is being executed."""
+
+
+class Context:
+    """Read by attribute or key; changed for the length of a block: `with context(a=1):`."""
+
+    __slots__ = ()
+
+    def __call__(self, **changes: Any) -> Scope:
+        """Return a context manager within which these values are added."""
+        return Scope(changes)
+
+    def __getattr__(self, name: str) -> Any:
+        current = values.get({})
+        if name in current:
+            return current[name]
+        if name == "logger":
+            return task_logger(current.get("task_name"))
+        raise AttributeError(
+            f"prefect.context has no {name!r}; set it with `with prefect.context({name}=...):`, "
+            f"or read it with prefect.context.get({name!r})"
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(
+            f"prefect.context is set for a block: `with prefect.context({name}=...):`"
+        )
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(self, name)
+        except AttributeError as error:
+            raise KeyError(name) from error
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a value, or the default if it is not set."""
+        return getattr(self, name, default)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a copy of the current values."""
+        return dict(values.get({}))
+
+    def __contains__(self, name: object) -> bool:
+        return name == "logger" or name in values.get({})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(values.get({}))
+
+    def __repr__(self) -> str:
+        return f"<Context: {', '.join(self)}>"
+
+
+class Scope:
+    """A block in which the context has other values; may be entered again, not twice at once."""
+
+    __slots__ = ("_changes", "_token")
+
+    def __init__(self, changes: dict[str, Any]) -> None:
+        self._changes = changes
+        self._token: Token[dict[str, Any]] | None = None
+
+    def __enter__(self) -> Context:
+        self._token = values.set({**values.get({}), **self._changes})
+        return context
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            values.reset(self._token)
+            self._token = None
+
+
+def task_logger(task_name: str | None) -> logging.Logger:
+    """Return a task's logger, `prefect.task.<name>`; without a name, `prefect`."""
+    import logging  # noqa: PLC0415  # slow to import
+
+    return logging.getLogger("prefect" if task_name is None else f"prefect.task.{task_name}")
+
+
+context = Context()

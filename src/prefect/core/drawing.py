@@ -1,0 +1,249 @@
+"""Draws flows from their serialized form, so also those that nobody may execute.
+
+`to_text`, `to_mermaid` and `to_dot` are pure. `render` writes a file, and may start Graphviz:
+it is the only thing in core that touches the world outside.
+
+Names in a serialized flow may be anybody's: none reaches a terminal, a browser or Graphviz
+unescaped.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+    from pathlib import Path
+    from typing import Any, TypeAlias
+
+    Serialized: TypeAlias = dict[str, Any]
+
+_WIDEST = 40
+"""Characters of a task's column in the text form; longer ones stick out."""
+
+
+def to_text(serialized: Serialized) -> str:
+    """Draw as lines of text: one for each task, by how many tasks come before it."""
+    depths = _depths(serialized)
+    parameters = {parameter["name"]: parameter for parameter in serialized["parameters"]}
+    mapped = _mapped(serialized)
+    waited_for = {edge["upstream"] for edge in serialized["edges"]}
+    last = {task["id"] for task in serialized["tasks"]} - waited_for
+    reference = set(serialized["reference_tasks"])
+    inputs: dict[str, list[str]] = {}
+    for edge in serialized["edges"]:
+        source = _printable(edge["upstream"])
+        text = source if edge["key"] is None else f"{_printable(edge['key'])}={source}"
+        inputs.setdefault(edge["downstream"], []).append(f"{text}[*]" if edge["mapped"] else text)
+
+    rows: list[tuple[int, str, str]] = []
+    for task in sorted(serialized["tasks"], key=lambda task: depths[task["id"]]):
+        slug = task["id"]
+        label = _printable(slug) + ("[*]" if slug in mapped else "")
+        notes = []
+        if slug in parameters:
+            notes.append(f"parameter, {_default(parameters[slug])}")
+        if slug in inputs:
+            notes.append(f"<- {', '.join(inputs[slug])}")
+        if slug in reference and reference != last:  # those are the default
+            notes.append("(reference)")
+        rows.append((depths[slug], label, "  ".join(notes)))
+
+    width = min(max((len(label) for _, label, _ in rows), default=0), _WIDEST)
+    size = f"{_number(serialized['tasks'], 'task')}, {_number(serialized['edges'], 'edge')}"
+    lines = [f"{_printable(serialized['name'])}: {size}"]
+    previous = -1
+    for depth, label, note in rows:
+        layer = "" if depth == previous else str(depth + 1)
+        previous = depth
+        lines.append(f"{layer:>4}  {label:<{width}}  {note}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def to_mermaid(serialized: Serialized) -> str:
+    """Draw as a Mermaid flowchart."""
+    nodes = {task["id"]: f"t{number}" for number, task in enumerate(serialized["tasks"])}
+    mapped = _mapped(serialized)
+    parameters = {parameter["name"] for parameter in serialized["parameters"]}
+    lines = ["flowchart TD"]
+    for slug, node in nodes.items():
+        start, end = "[", "]"
+        if slug in parameters:
+            start, end = "([", "])"
+        elif slug in mapped:
+            start, end = "[[", "]]"
+        lines.append(f'    {node}{start}"{_mermaid(slug)}"{end}')
+    for edge in serialized["edges"]:
+        arrow = "==>" if edge["mapped"] else "-->"
+        label = "" if edge["key"] is None else f'|"{_mermaid(edge["key"])}"|'
+        lines.append(f"    {nodes[edge['upstream']]} {arrow}{label} {nodes[edge['downstream']]}")
+    return "\n".join(lines) + "\n"
+
+
+def to_dot(serialized: Serialized) -> str:
+    """Draw in Graphviz's language."""
+    nodes = {task["id"]: f"t{number}" for number, task in enumerate(serialized["tasks"])}
+    mapped = _mapped(serialized)
+    parameters = {parameter["name"] for parameter in serialized["parameters"]}
+    lines = [
+        f"digraph {_quoted(serialized['name'])} {{",
+        '    node [fontname="sans-serif" shape=box style=rounded]',
+        '    edge [fontname="sans-serif" fontsize=10]',
+    ]
+    for slug, node in nodes.items():
+        shape = ""
+        if slug in parameters:
+            shape = " shape=ellipse style=solid"
+        elif slug in mapped:
+            shape = " peripheries=2 style=solid"
+        lines.append(f"    {node} [label={_quoted(slug)}{shape}]")
+    for edge in serialized["edges"]:
+        name = "" if edge["key"] is None else f"label={_quoted(edge['key'])}"
+        style = "style=bold" if edge["mapped"] else ""
+        attributes = " ".join(filter(None, (name, style)))
+        line = f"    {nodes[edge['upstream']]} -> {nodes[edge['downstream']]}"
+        lines.append(f"{line} [{attributes}]" if attributes else line)
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+DRAWINGS: dict[str, Callable[[Serialized], str]] = {
+    "text": to_text,
+    "mermaid": to_mermaid,
+    "dot": to_dot,
+}
+"""The formats that need no other program."""
+
+
+def draw(serialized: Serialized, form: str) -> str:
+    """Draw in one of the formats of text.
+
+    Raises:
+        ValueError: there is no such format.
+
+    """
+    if form not in DRAWINGS:
+        raise ValueError(f"there is no format {form!r}; there are {', '.join(DRAWINGS)}")
+    return DRAWINGS[form](serialized)
+
+
+def render(serialized: Serialized, path: str | PathLike[str]) -> None:
+    """Draw into a file, in the form that its suffix names.
+
+    .txt, .mmd, .md (Mermaid in Markdown), .dot and .gv need nothing; .svg, .png and .pdf the
+    program `dot`. The file appears whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+        RenderError: `dot` is not installed, or fails.
+        ValueError: the suffix is none of these.
+
+    """
+    from pathlib import Path  # noqa: PLC0415  # slow to import, needed here alone
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in _PICTURES:
+        data = _graphviz(to_dot(serialized), suffix[1:])
+    elif suffix in _TEXTS:
+        data = _TEXTS[suffix](serialized).encode("utf-8", "backslashreplace")
+    else:
+        known = ", ".join([*_TEXTS, *_PICTURES])
+        raise ValueError(f"no drawing has the suffix {suffix!r}; there are {known}")
+    _write(path, data)
+
+
+def _in_markdown(serialized: Serialized) -> str:
+    return f"```mermaid\n{to_mermaid(serialized)}```\n"
+
+
+_PICTURES = (".svg", ".png", ".pdf")
+_TEXTS: dict[str, Callable[[Serialized], str]] = {
+    ".txt": to_text,
+    ".mmd": to_mermaid,
+    ".md": _in_markdown,
+    ".dot": to_dot,
+    ".gv": to_dot,
+}
+
+
+def _graphviz(source: str, form: str) -> bytes:
+    import shutil  # noqa: PLC0415  # slow to import, needed here alone
+    import subprocess  # noqa: PLC0415  # likewise
+
+    from prefect.errors import RenderError  # noqa: PLC0415
+
+    program = shutil.which("dot")
+    if program is None:
+        raise RenderError(
+            f"drawing .{form} needs Graphviz, whose program `dot` is not installed "
+            "(apt install graphviz, brew install graphviz); .txt, .md and .mmd need nothing"
+        )
+    result = subprocess.run(  # noqa: S603  # the program is Graphviz, its input is quoted
+        [program, f"-T{form}"],
+        input=source.encode("utf-8", "backslashreplace"),
+        capture_output=True,
+        check=False,
+    )
+    if result.returncode:
+        raise RenderError(f"dot failed: {result.stderr.decode(errors='replace').strip()}")
+    return result.stdout
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file under another name, then give it its own."""
+    import os  # noqa: PLC0415
+
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _depths(serialized: Serialized) -> dict[str, int]:
+    """Return how many tasks come before each at most. The tasks are in topological order."""
+    upstream: dict[str, list[str]] = {}
+    for edge in serialized["edges"]:
+        upstream.setdefault(edge["downstream"], []).append(edge["upstream"])
+    depths: dict[str, int] = {}
+    for task in serialized["tasks"]:
+        before = upstream.get(task["id"], ())
+        depths[task["id"]] = 1 + max((depths[slug] for slug in before), default=-1)
+    return depths
+
+
+def _mapped(serialized: Serialized) -> set[str]:
+    return {edge["downstream"] for edge in serialized["edges"] if edge["mapped"]}
+
+
+def _default(parameter: dict[str, Any]) -> str:
+    if parameter["required"]:
+        return "required"
+    shown = parameter.get("default_repr", repr(parameter["default"]))
+    return f"default {_printable(shown)}"
+
+
+def _number(things: list[Any], word: str) -> str:
+    return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
+
+
+def _printable(text: str) -> str:
+    """Escape what would not show, or would command a terminal."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def _mermaid(text: str) -> str:
+    """Write all but letters, digits and what is harmless as numeric entities."""
+    return "".join(
+        char if char.isalnum() or char in " _-." else f"#{ord(char)};" for char in _printable(text)
+    )
+
+
+def _quoted(text: str) -> str:
+    escaped = _printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

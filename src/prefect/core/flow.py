@@ -1,0 +1,350 @@
+"""`Flow`: tasks and what connects them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from prefect.core import check
+from prefect.core.context import building
+from prefect.core.edge import Edge
+from prefect.core.graph import Graph
+from prefect.core.parameter import Parameter
+from prefect.core.queries import FlowQueries
+from prefect.core.serialization import serialize_flow
+from prefect.core.task import Task
+from prefect.core.values import Constant, as_task, in_order, unmapped
+from prefect.errors import FlowError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from contextvars import Token
+    from os import PathLike
+    from typing import Any, ClassVar, Protocol, Self, TypeAlias
+
+    from prefect.core.state import State
+
+    FlowHandler: TypeAlias = Callable[["Flow", State, State], State | None]
+
+    class Environment(Protocol):
+        """What a flow needs of the environment that it is to run in."""
+
+        def serialize(self) -> dict[str, Any]:
+            """Describe it in plain JSON values."""
+
+
+class Flow(FlowQueries):
+    """A directed acyclic graph of tasks, built within `with Flow("name") as flow:`.
+
+    Args:
+        name: must not be empty.
+        environment: where the flow is to run; see `prefect.environments`.
+        tasks: tasks to start with.
+        edges: edges to start with.
+        reference_tasks: the tasks whose states decide the flow's; by default those that nothing
+            depends on.
+        state_handlers: called as `handler(flow, old_state, new_state)` at each change of the
+            flow's state; may return another state to have instead.
+        on_failure: called as `on_failure(flow, state)` if the flow fails.
+        validate: whether to validate the flow now, and not only when it is used.
+
+    Raises:
+        FlowError: the flow is wrong as it is written.
+        TypeError, ValueError: an argument is of the wrong type, or makes no sense.
+
+    """
+
+    _runner: ClassVar[Callable[..., State] | None] = None
+
+    def __init__(
+        self,
+        name: str,
+        environment: Environment | None = None,
+        tasks: Iterable[Task] | None = None,
+        edges: Iterable[Edge] | None = None,
+        reference_tasks: Iterable[Task] | None = None,
+        state_handlers: Iterable[FlowHandler] | None = None,
+        on_failure: Callable[[Flow, State], Any] | None = None,
+        validate: bool | None = None,
+    ) -> None:
+        self.name = check.text("a flow's name", name)
+        self.environment = environment
+        self.state_handlers: list[FlowHandler] = check.handlers(state_handlers, on_failure)
+        self.constants: dict[Task, dict[str, Any]] = {}
+        """The arguments of each task that are plain values."""
+        self._graph = Graph.of(in_order(tasks or (), None), ())
+        self._reference_tasks: list[Task] = []
+        self._tokens: list[Token[Flow | None]] = []
+        for edge in edges or ():
+            self.add_edge(*edge)
+        self.set_reference_tasks(reference_tasks or ())
+        if validate:
+            self.validate()
+
+    def __repr__(self) -> str:
+        return f"<Flow: {self.name}>"
+
+    def __enter__(self) -> Self:
+        self._tokens.append(building.set(self))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        building.reset(self._tokens.pop())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_tokens": []}
+
+    # ---- building ------------------------------------------------------------------------
+
+    def set_reference_tasks(self, tasks: Iterable[Task]) -> None:
+        """Choose the tasks whose states decide the flow's; with none, the terminal tasks.
+
+        Raises:
+            FlowError: one is not in the flow.
+
+        """
+        self._reference_tasks = [self._member(task) for task in in_order(tasks, self)]
+
+    def add_task(self, task: Task) -> Task:
+        """Add a task, unless it is there, and return it.
+
+        Raises:
+            DuplicateNameError: a parameter of the same name, or a task of the same slug, is there.
+            TypeError: it is not a task.
+
+        """
+        self._graph.add_task(task)
+        return task
+
+    def add_edge(
+        self,
+        upstream_task: Task,
+        downstream_task: Task,
+        key: str | None = None,
+        mapped: bool = False,
+        validate: bool | None = None,
+    ) -> Edge:
+        """Add an edge, and its tasks if they are not there, and return it.
+
+        Args:
+            upstream_task: the task that comes first.
+            downstream_task: the task that waits.
+            key: the argument of the downstream task that takes the upstream's result.
+            mapped: whether the downstream task runs once for each item of that result.
+            validate: whether to look for cycles now, and not only when the flow is used.
+
+        Raises:
+            FlowError: the edge contradicts another, or leads to a parameter.
+            TypeError: `run` of the downstream task has no such argument.
+
+        """
+        edge = Edge(upstream_task, downstream_task, key, mapped)
+        if isinstance(downstream_task, Parameter):
+            raise FlowError(f"parameter {downstream_task.name!r} cannot depend on a task")
+        if key is not None:
+            downstream_task._signature.check(key, f"task {downstream_task.name!r}")  # noqa: SLF001
+            if key in self.constants.get(downstream_task, ()):
+                raise FlowError(f"argument {key!r} of task {downstream_task.name!r} is given twice")
+        self._graph.add_edge(edge)
+        if validate:
+            self._graph.order()
+        return edge
+
+    def chain(self, *tasks: Task, validate: bool | None = None) -> list[Edge]:
+        """Make each task wait for the one before it, and return the edges."""
+        return [self.add_edge(a, b, validate=validate) for a, b in pairwise(tasks)]
+
+    def set_dependencies(
+        self,
+        task: Task,
+        upstream_tasks: Iterable[Any] | None = None,
+        downstream_tasks: Iterable[Task] | None = None,
+        keyword_tasks: Mapping[str, Any] | None = None,
+        mapped: bool = False,
+    ) -> None:
+        """Add a task with its dependencies.
+
+        Args:
+            task: the task.
+            upstream_tasks: tasks to wait for.
+            downstream_tasks: tasks that wait for it.
+            keyword_tasks: arguments for `run`: tasks or plain values.
+            mapped: whether the task runs once for each item of what is not `unmapped(...)`.
+
+        Raises:
+            FlowError: a dependency contradicts another, or leads to a parameter.
+            TypeError: `run` has no such argument, or something is not a task.
+
+        """
+        for what, given in (("upstream", upstream_tasks), ("downstream", downstream_tasks)):
+            if isinstance(given, (Task, str)):
+                raise TypeError(f"{what}_tasks of task {task.name!r} is a list of tasks")
+        for key, value in (keyword_tasks or {}).items():
+            self._set_input(task, key, value, mapped)
+        for value in in_order(upstream_tasks or (), self):
+            each = mapped and not isinstance(value, unmapped)
+            upstream = as_task(value.value if isinstance(value, unmapped) else value, self)
+            if upstream is None:
+                raise TypeError(f"task {task.name!r} cannot wait for {value!r}: it is not a task")
+            self.add_edge(upstream, task, mapped=each)
+        self.add_task(task)
+        if mapped and not any(edge.mapped for edge in self.edges_to(task)):
+            raise FlowError(f"task {task.name!r} has nothing to map over: no argument is mapped")
+        for downstream in in_order(downstream_tasks or (), self):
+            self.add_edge(task, downstream)
+
+    def _set_input(self, task: Task, key: str, value: Any, mapped: bool) -> None:
+        if isinstance(value, unmapped):
+            value, mapped = value.value, False
+        upstream = as_task(value, self)
+        if upstream is None and mapped:
+            upstream = Constant(value)
+        if upstream is not None:
+            self.add_edge(upstream, task, key=key, mapped=mapped)
+            return
+        task._signature.check(key, f"task {task.name!r}")  # noqa: SLF001  # of this package
+        if self._graph.has_input(task, key):
+            raise FlowError(f"argument {key!r} of task {task.name!r} is given twice")
+        self.constants.setdefault(task, {})[key] = value
+
+    def update(self, flow: Flow) -> None:
+        """Add the tasks and edges of another flow.
+
+        Raises:
+            DuplicateNameError: both have a parameter of one name, or a task of one slug.
+
+        """
+        for task in flow.tasks:
+            self.add_task(task)
+        for edge in flow.edges:
+            self._graph.add_edge(edge)
+        for task, constants in flow.constants.items():
+            self.constants.setdefault(task, {}).update(constants)
+
+    def replace(self, old: Task, new: Task) -> None:
+        """Put a task in the place of another, with the same edges and arguments.
+
+        Raises:
+            FlowError: the old one is not in the flow.
+            TypeError: the new one's `run` does not take these arguments.
+
+        """
+        self._member(old)
+        keys = [edge.key for edge in self.edges_to(old) if edge.key is not None]
+        for key in [*keys, *self.constants.get(old, ())]:
+            new._signature.check(key, f"task {new.name!r}")  # noqa: SLF001  # of this package
+        self._graph = self._graph.replaced(old, new)
+        if old in self.constants:
+            self.constants[new] = self.constants.pop(old)
+        self._reference_tasks = [new if t is old else t for t in self._reference_tasks]
+
+    def copy(self) -> Self:
+        """Return a flow with the same tasks and edges, to which others can be added."""
+        new = object.__new__(type(self))
+        new.__dict__.update(
+            self.__dict__,
+            state_handlers=list(self.state_handlers),
+            constants={task: dict(values) for task, values in self.constants.items()},
+            _graph=Graph.of(self.tasks, self.edges),
+            _reference_tasks=list(self._reference_tasks),
+            _tokens=[],
+        )
+        return new
+
+    # ---- using it ------------------------------------------------------------------------
+
+    def validate(self) -> None:
+        """Check what cannot be checked while the flow is being built.
+
+        Raises:
+            CycleError: tasks depend on each other; the message names them.
+            FlowError: a task misses an argument, or a parameter waits for a task.
+
+        """
+        self._graph.order()
+        for task, edges in self._graph.incoming.items():
+            if edges and isinstance(task, Parameter):
+                raise FlowError(f"parameter {task.name!r} cannot depend on a task")
+            signature = task._signature  # noqa: SLF001  # of this package
+            if not signature.required:
+                continue
+            given = {edge.key for edge in edges if edge.key is not None}
+            missing = signature.missing(given.union(self.constants.get(task, ())))
+            if missing:
+                raise FlowError(f"task {task.name!r} misses its argument {', '.join(missing)}")
+
+    def serialize(self) -> dict[str, Any]:
+        """Describe the flow in plain JSON values, without the values of constants.
+
+        Equal flows give equal descriptions in any process.
+
+        Raises:
+            FlowError: the flow is not valid.
+
+        """
+        self.validate()
+        return serialize_flow(self)
+
+    def visualize(
+        self,
+        filename: str | PathLike[str] | None = None,
+        format: str | None = None,  # noqa: A002
+    ) -> str:
+        """Draw the flow.
+
+        Args:
+            filename: a file to write: .txt, .mmd, .md, .dot, .gv; by Graphviz .svg, .png, .pdf.
+            format: "text" (the default), "mermaid" or "dot"; the form of what is returned.
+
+        Raises:
+            FlowError: the flow is not valid.
+            RenderError: the file cannot be made here.
+            ValueError: an unknown format or suffix.
+
+        """
+        from prefect.core import drawing  # noqa: PLC0415  # seldom needed
+
+        serialized = self.serialize()
+        if filename is not None:
+            drawing.render(serialized, filename)
+        return drawing.draw(serialized, format or "text")
+
+    def run(
+        self,
+        parameters: Mapping[str, Any] | None = None,
+        executor: Any = None,
+        *,
+        on_state: Callable[[Any], None] | None = None,
+        context: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> State:
+        """Run the flow here and now.
+
+        Args:
+            parameters: values by name.
+            executor: where tasks run; see `prefect.engine.executors`. In this thread, by default.
+            on_state: called with a `prefect.engine.TaskEvent` at each change of a task's state,
+                in this thread.
+            context: more values for `prefect.context`.
+            **kwargs: more parameters.
+
+        Returns:
+            The flow's final state; its `result` has the state of each task.
+
+        Raises:
+            FlowError: the flow is not valid.
+            ParameterError: a required parameter is missing, or one is unknown.
+            TypeError: the executor is not one.
+
+        """
+        if Flow._runner is None:
+            raise RuntimeError("flows can run after `import prefect`")
+        if parameters and (twice := kwargs.keys() & parameters.keys()):
+            raise TypeError(f"parameters are given twice: {', '.join(sorted(twice))}")
+        given = {**(parameters or {}), **kwargs}
+        return Flow._runner(self, given, executor, on_state, context or {})
+
+
+def bind_runner(runner: Callable[..., State]) -> None:
+    """Say what `Flow.run` calls. The engine does this: core must not know it."""
+    Flow._runner = staticmethod(runner)  # noqa: SLF001  # set here alone

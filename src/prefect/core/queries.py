@@ -1,0 +1,112 @@
+"""What can be asked of a flow."""
+
+from __future__ import annotations
+
+from prefect.core import check
+from prefect.core.parameter import Parameter
+from prefect.errors import FlowError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, KeysView
+
+    from prefect.core.edge import Edge
+    from prefect.core.graph import Graph
+    from prefect.core.task import Task
+
+
+class FlowQueries:
+    """The half of a flow that only reads.
+
+    All collections are in order of addition. Those that are sets in spirit are views of dicts:
+    they compare to sets.
+    """
+
+    name: str
+    _graph: Graph
+    _reference_tasks: list[Task]
+
+    @property
+    def tasks(self) -> KeysView[Task]:
+        """All tasks."""
+        return self._graph.tasks.keys()
+
+    @property
+    def edges(self) -> KeysView[Edge]:
+        """All edges."""
+        return self._graph.edges.keys()
+
+    @property
+    def slugs(self) -> dict[Task, str]:
+        """What identifies each task: its slug, or its name and a number in order of addition."""
+        return self._graph.slugs()
+
+    def position(self, task: Task) -> int:
+        """Return how many tasks were added before this one; all, if it is not in the flow."""
+        return self._graph.tasks.get(task, len(self._graph.tasks))
+
+    def parameters(self, only_required: bool = False) -> KeysView[Parameter]:
+        """Return the flow's parameters, or those without a default."""
+        found = (task for task in self.tasks if isinstance(task, Parameter))
+        return dict.fromkeys(p for p in found if p.required or not only_required).keys()
+
+    def get_tasks(
+        self,
+        name: str | None = None,
+        slug: str | None = None,
+        tags: Iterable[str] | None = None,
+        task_type: type[Task] | None = None,
+    ) -> list[Task]:
+        """Return the tasks that have this name, slug and type, and all these tags."""
+        wanted = check.tags(tags)
+        slugs = {} if slug is None else self.slugs
+        return [
+            task
+            for task in self.tasks
+            if (name is None or task.name == name)
+            and (slug is None or slugs[task] == slug)
+            and wanted <= task.tags
+            and (task_type is None or isinstance(task, task_type))
+        ]
+
+    def sorted_tasks(self) -> tuple[Task, ...]:
+        """Return the tasks so that each comes after those it depends on.
+
+        Raises:
+            CycleError: some depend on each other; the message names them.
+
+        """
+        return tuple(self._graph.order())
+
+    def root_tasks(self) -> KeysView[Task]:
+        """Return the tasks that depend on no other."""
+        return dict.fromkeys(t for t in self.tasks if not self._graph.incoming[t]).keys()
+
+    def terminal_tasks(self) -> KeysView[Task]:
+        """Return the tasks on which no other depends."""
+        return dict.fromkeys(t for t in self.tasks if not self._graph.outgoing[t]).keys()
+
+    def edges_to(self, task: Task) -> KeysView[Edge]:
+        """Return the edges that end at a task."""
+        return dict.fromkeys(self._graph.incoming[self._member(task)]).keys()
+
+    def edges_from(self, task: Task) -> KeysView[Edge]:
+        """Return the edges that start from a task."""
+        return dict.fromkeys(self._graph.outgoing[self._member(task)]).keys()
+
+    def upstream_tasks(self, task: Task) -> KeysView[Task]:
+        """Return the tasks that a task directly depends on."""
+        return dict.fromkeys(edge.upstream_task for edge in self.edges_to(task)).keys()
+
+    def downstream_tasks(self, task: Task) -> KeysView[Task]:
+        """Return the tasks that directly depend on a task."""
+        return dict.fromkeys(edge.downstream_task for edge in self.edges_from(task)).keys()
+
+    def reference_tasks(self) -> KeysView[Task]:
+        """Return the tasks whose states decide the flow's."""
+        return dict.fromkeys(self._reference_tasks).keys() or self.terminal_tasks()
+
+    def _member(self, task: Task) -> Task:
+        if task not in self.tasks:
+            raise FlowError(f"{task!r} is not in flow {self.name!r}")
+        return task

@@ -1,0 +1,125 @@
+"""A flow as plain JSON values: what is shown of it, and compared, without executing anything."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prefect.core.flow import Flow
+    from prefect.core.parameter import Parameter
+    from prefect.core.task import Task
+
+SCHEMA = 1
+"""Version of the description's form; counts up when a reader of the old one would go wrong."""
+
+REPR_LENGTH = 200
+_LARGEST = 2**63
+_DEEPEST = 50
+
+
+def serialize_flow(flow: Flow) -> dict[str, Any]:
+    """Describe a valid flow; `Flow.serialize` validates it first.
+
+    Constants are left out: they may be large, or secret.
+    """
+    slugs = flow.slugs
+    return {
+        "schema": SCHEMA,
+        "name": flow.name,
+        "parameters": [_parameter(parameter) for parameter in flow.parameters()],
+        "tasks": [_task(task, slugs[task]) for task in flow.sorted_tasks()],
+        "edges": [
+            {"upstream": slugs[up], "downstream": slugs[down], "key": key, "mapped": mapped}
+            for up, down, key, mapped in flow.edges
+        ],
+        "reference_tasks": [slugs[task] for task in flow.reference_tasks()],
+        "environment": None if flow.environment is None else flow.environment.serialize(),
+    }
+
+
+def _task(task: Task, slug: str) -> dict[str, Any]:
+    delay = task.retry_delay
+    trigger = task.trigger
+    return {
+        "id": slug,
+        "name": task.name,
+        "type": task._type_name,  # noqa: SLF001  # of this package
+        "tags": sorted(task.tags),
+        "max_retries": task.max_retries,
+        "retry_delay": None if delay is None else delay.total_seconds(),
+        "timeout": task.timeout,
+        "trigger": getattr(trigger, "__name__", type(trigger).__name__),
+        "skip_on_upstream_skip": task.skip_on_upstream_skip,
+        "auto_generated": task.auto_generated,
+    }
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    described = {"name": parameter.name, "required": parameter.required, "default": None}
+    if is_plain(parameter.default):
+        described["default"] = parameter.default
+    else:
+        described["default_repr"] = stable_repr(parameter.default)
+    return described
+
+
+def is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether JSON gives the value back just as it is."""
+    kind = type(value)
+    if kind is int:
+        return bool(-_LARGEST <= value < _LARGEST)
+    if kind is float:
+        return bool(value - value == 0)  # neither infinite nor a NaN
+    if kind is list:
+        return depth < _DEEPEST and all(is_plain(item, depth + 1) for item in value)
+    if kind is dict:
+        return depth < _DEEPEST and all(
+            type(key) is str and is_plain(item, depth + 1) for key, item in value.items()
+        )
+    return value is None or kind is bool or kind is str
+
+
+def stable_repr(value: Any) -> str:
+    """Return the start of a value's repr, the same in every process.
+
+    Sets are sorted, and the memory addresses in the reprs of plain objects removed.
+    """
+    import re  # noqa: PLC0415  # seldom needed
+
+    try:
+        text = _repr(value, 0)
+    except Exception:  # noqa: BLE001  # a repr is anybody's code
+        text = f"<{type(value).__name__}>"
+    text = re.sub(r" at 0x[0-9A-Fa-f]+", "", text)
+    return text if len(text) <= REPR_LENGTH else text[: REPR_LENGTH - 3] + "..."
+
+
+def _repr(value: Any, depth: int) -> str:
+    kind = type(value)
+    if depth > _DEEPEST:
+        return "..."
+    if kind is dict:
+        items = (f"{_repr(k, depth + 1)}: {_repr(v, depth + 1)}" for k, v in value.items())
+        return f"{{{_some(items)}}}"
+    if kind is list:
+        return f"[{_some(_repr(item, depth + 1) for item in value)}]"
+    if kind is tuple:
+        comma = "," if len(value) == 1 else ""
+        return f"({_some(_repr(item, depth + 1) for item in value)}{comma})"
+    if kind in (set, frozenset) and value:
+        text = f"{{{_some(sorted(_repr(item, depth + 1) for item in value))}}}"
+        return text if kind is set else f"frozenset({text})"
+    return repr(value)
+
+
+def _some(reprs: Any) -> str:
+    """Join reprs until they are more than will be shown."""
+    parts: list[str] = []
+    length = 0
+    for text in reprs:
+        parts.append(text)
+        length += len(text) + 2
+        if length > REPR_LENGTH:
+            break
+    return ", ".join(parts)

@@ -1,0 +1,161 @@
+"""The arguments that a task's `run` takes, as plain data that pickles anywhere."""
+
+from __future__ import annotations
+
+from prefect.errors import FlowError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
+
+RESERVED = frozenset({"upstream_tasks", "mapped", "task_args", "flow"})
+"""Keywords that calling a task takes for itself."""
+
+
+class RunSignature:
+    """Names of arguments: all of them, those by position, those without a default.
+
+    `open` says that `run` takes any further keyword.
+    """
+
+    __slots__ = ("names", "open", "positional", "required")
+
+    def __init__(
+        self,
+        names: tuple[str, ...] = (),
+        positional: tuple[str, ...] = (),
+        required: tuple[str, ...] = (),
+        open: bool = False,  # noqa: A002  # an attribute's name
+    ) -> None:
+        self.names = names
+        self.positional = positional
+        self.required = required
+        self.open = open
+
+    @classmethod
+    def of(cls, run: Callable[..., Any], owner: str, *, method: bool = False) -> RunSignature:
+        """Read the signature of a function, or of a method (whose `self` is left out).
+
+        Raises:
+            FlowError: a task cannot pass arguments to it as it is written.
+
+        """
+        code = getattr(run, "__code__", None)
+        if code is not None and code.co_flags & _ASYNC:
+            raise FlowError(f"{owner}: run is async; call asyncio.run(...) inside a plain function")
+        if code is None or hasattr(run, "__wrapped__") or hasattr(run, "__signature__"):
+            arguments = _inspect(run, owner)
+        else:
+            arguments = _arguments(run)
+        names, positional, required, is_open = [], [], [], False
+        for name, kind, has_default in arguments[1 if method else 0 :]:
+            if kind == "VAR_POSITIONAL":
+                raise FlowError(f"{owner}: run takes *{name}; a task's arguments need names")
+            if kind == "POSITIONAL_ONLY":
+                raise FlowError(f"{owner}: run takes {name!r} by position only, a task by name")
+            if kind == "VAR_KEYWORD":
+                is_open = True
+                continue
+            if name in RESERVED:
+                raise FlowError(f"{owner}: run's argument {name!r} has a reserved name; rename it")
+            names.append(name)
+            if kind == _ORDINARY:
+                positional.append(name)
+            if not has_default:
+                required.append(name)
+        return cls(tuple(names), tuple(positional), tuple(required), is_open)
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], owner: str) -> dict[str, Any]:
+        """Return the arguments by name.
+
+        Raises:
+            TypeError: they are too many, unknown, doubled or missing.
+
+        """
+        if len(args) > len(self.positional):
+            raise TypeError(
+                f"{owner} takes {len(self.positional)} arguments by position, {len(args)} given"
+            )
+        bound = dict(zip(self.positional, args, strict=False))
+        for name, value in kwargs.items():
+            if name in bound:
+                raise TypeError(f"{owner} got its argument {name!r} twice")
+            self.check(name, owner)
+            bound[name] = value
+        missing = self.missing(bound)
+        if missing:
+            raise TypeError(f"{owner} misses its argument{_names(missing)}")
+        return bound
+
+    def check(self, name: str, owner: str) -> None:
+        """Refuse an argument that `run` does not take.
+
+        Raises:
+            TypeError: it is unknown; the message has the closest known one.
+
+        """
+        if name in self.names or self.open:
+            return
+        takes = f"it takes{_names(self.names)}" if self.names else "it takes none"
+        raise TypeError(f"{owner} has no argument {name!r}{suggest(name, self.names)}; {takes}")
+
+    def missing(self, given: Iterable[str]) -> list[str]:
+        """Name the required arguments that are not given."""
+        if not self.required:
+            return []
+        given = set(given)
+        return [name for name in self.required if name not in given]
+
+
+def _arguments(function: Any) -> list[tuple[str, str, bool]]:
+    """Return the name and kind of each argument of a plain function, and if it has a default.
+
+    What `inspect.signature` says, without importing it: that would double the time that
+    importing this package takes, for it has tasks of its own.
+    """
+    code = function.__code__
+    total = code.co_argcount + code.co_kwonlyargcount
+    first_default = code.co_argcount - len(function.__defaults__ or ())
+    arguments = []
+    for position, name in enumerate(code.co_varnames[:total]):
+        if position >= code.co_argcount:
+            arguments.append((name, "KEYWORD_ONLY", name in (function.__kwdefaults__ or ())))
+        else:
+            kind = "POSITIONAL_ONLY" if position < code.co_posonlyargcount else _ORDINARY
+            arguments.append((name, kind, position >= first_default))
+    rest = list(code.co_varnames[total:])
+    for flag, kind in ((_VARARGS, "VAR_POSITIONAL"), (_VARKEYWORDS, "VAR_KEYWORD")):
+        if code.co_flags & flag:
+            arguments.append((rest.pop(0), kind, True))
+    return arguments
+
+
+def _inspect(run: Callable[..., Any], owner: str) -> list[tuple[str, str, bool]]:
+    """Return the same for anything else that can be called."""
+    import inspect  # noqa: PLC0415  # slow to import
+
+    try:
+        parameters = inspect.signature(run).parameters.values()
+    except (TypeError, ValueError) as error:
+        raise FlowError(
+            f"{owner}: its arguments are unknown ({error}); wrap it in a function"
+        ) from None
+    return [(p.name, p.kind.name, p.default is not p.empty) for p in parameters]
+
+
+_ORDINARY = "POSITIONAL_OR_KEYWORD"
+_VARARGS, _VARKEYWORDS, _ASYNC = 0x04, 0x08, 0x80 | 0x200  # as inspect.CO_... has them
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean 'x'?)` for the closest known name, or nothing."""
+    import difflib  # noqa: PLC0415  # for messages of errors only
+
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _names(names: Iterable[str]) -> str:
+    quoted = [repr(name) for name in names]
+    return f"{'s' if len(quoted) > 1 else ''} {', '.join(quoted)}"

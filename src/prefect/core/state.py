@@ -1,0 +1,266 @@
+"""What a task, or a flow, has come to.
+
+    State
+    ├── Pending             not started
+    │   └── Scheduled       not to start before a time
+    │       └── Retrying    failed, and will be tried again
+    ├── Running
+    └── Finished
+        ├── Success
+        │   ├── Mapped      expanded into children, one for each item
+        │   └── Skipped     deliberately not run; counts as a success
+        └── Failed
+            ├── TimedOut
+            └── TriggerFailed   not run, because of what came before it
+
+`result` is the value of a success and the exception of a failure; for a flow it is a dict of
+each task's state.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from types import TracebackType
+    from typing import Any
+
+
+class State:
+    """Base class of all states.
+
+    Two states are equal when their type and data are; messages do not count.
+
+    Args:
+        message: one line for people, or None.
+        result: the value, or the exception of a failure.
+
+    """
+
+    __slots__ = ("_traceback", "message", "result")
+
+    def __init__(self, message: str | None = None, result: Any = None) -> None:
+        self.message = message
+        self.result = result
+        self._traceback: str | None = None
+
+    @property
+    def traceback(self) -> str | None:
+        """The traceback of the exception in `result` as text, or None if there is none.
+
+        It survives pickling, which an exception's own traceback does not.
+        """
+        if self._traceback is None and isinstance(self.result, BaseException):
+            self._traceback = format_traceback(self.result)
+        return self._traceback
+
+    @traceback.setter
+    def traceback(self, text: str | None) -> None:
+        self._traceback = text
+
+    def is_pending(self) -> bool:
+        """Whether it has not started; true of Scheduled and Retrying too."""
+        return isinstance(self, Pending)
+
+    def is_scheduled(self) -> bool:
+        """Whether it waits for a time; true of Retrying too."""
+        return isinstance(self, Scheduled)
+
+    def is_retrying(self) -> bool:
+        """Whether it failed and waits for another try."""
+        return isinstance(self, Retrying)
+
+    def is_running(self) -> bool:
+        """Whether it is being run."""
+        return isinstance(self, Running)
+
+    def is_finished(self) -> bool:
+        """Whether it is over, well or badly."""
+        return isinstance(self, Finished)
+
+    def is_successful(self) -> bool:
+        """Whether it finished well; true of Skipped and Mapped too."""
+        return isinstance(self, Success)
+
+    def is_failed(self) -> bool:
+        """Whether it finished badly."""
+        return isinstance(self, Failed)
+
+    def is_skipped(self) -> bool:
+        """Whether it was skipped."""
+        return isinstance(self, Skipped)
+
+    def is_mapped(self) -> bool:
+        """Whether it is the parent of mapped children."""
+        return isinstance(self, Mapped)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(_same(getattr(self, name), getattr(other, name)) for name in self._data())
+
+    __hash__ = None  # type: ignore[assignment]  # results need not be hashable
+
+    def __repr__(self) -> str:
+        kind = type(self).__name__
+        return f"<{kind}: {self.message!r}>" if self.message else f"<{kind}>"
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        self.traceback  # noqa: B018  # written out now: the exception loses its own when pickled
+        return None, {n: getattr(self, n) for n in ("message", "_traceback", *self._data())}
+
+    @classmethod
+    def _data(cls) -> tuple[str, ...]:
+        """Name the attributes that make up a state's data."""
+        return ("result",)
+
+
+class Pending(State):
+    """Not started."""
+
+    __slots__ = ()
+
+
+class Scheduled(Pending):
+    """Not to start before `start_time`: an aware datetime; now, if None.
+
+    Raises:
+        ValueError: the datetime is not aware.
+
+    """
+
+    __slots__ = ("start_time",)
+
+    def __init__(
+        self,
+        message: str | None = None,
+        result: Any = None,
+        start_time: datetime | None = None,
+    ) -> None:
+        super().__init__(message, result)
+        self.start_time = now() if start_time is None else start_time
+        if self.start_time.tzinfo is None:
+            raise ValueError("start_time needs a timezone: datetime.now(UTC) + ...")
+
+    @classmethod
+    def _data(cls) -> tuple[str, ...]:
+        return ("result", "start_time")
+
+
+class Retrying(Scheduled):
+    """Failed, and to be tried again at `start_time`; `run_count` tries have been made."""
+
+    __slots__ = ("run_count",)
+
+    def __init__(
+        self,
+        message: str | None = None,
+        result: Any = None,
+        start_time: datetime | None = None,
+        run_count: int = 1,
+    ) -> None:
+        super().__init__(message, result, start_time)
+        self.run_count = run_count
+
+    @classmethod
+    def _data(cls) -> tuple[str, ...]:
+        return ("result", "start_time", "run_count")
+
+
+class Running(State):
+    """Being run."""
+
+    __slots__ = ()
+
+
+class Finished(State):
+    """Base class of the states that nothing follows."""
+
+    __slots__ = ()
+
+
+class Success(Finished):
+    """Finished well."""
+
+    __slots__ = ()
+
+
+class Mapped(Success):
+    """Expanded into children, whose states are `map_states` and whose results are `result`."""
+
+    __slots__ = ("map_states",)
+
+    def __init__(
+        self,
+        message: str | None = None,
+        result: Any = None,
+        map_states: list[State] | None = None,
+    ) -> None:
+        super().__init__(message, result)
+        self.map_states: list[State] = [] if map_states is None else map_states
+
+    @classmethod
+    def _data(cls) -> tuple[str, ...]:
+        return ("result", "map_states")
+
+
+class Skipped(Success):
+    """Deliberately not run."""
+
+    __slots__ = ()
+
+
+class Failed(Finished):
+    """Finished badly; `result` is the exception."""
+
+    __slots__ = ()
+
+
+class TimedOut(Failed):
+    """Took longer than the task's `timeout`."""
+
+    __slots__ = ()
+
+
+class TriggerFailed(Failed):
+    """Not run, because the states of its upstream tasks did not satisfy its trigger."""
+
+    __slots__ = ()
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    from datetime import UTC, datetime  # noqa: PLC0415  # not needed by most imports of prefect
+
+    return datetime.now(UTC)
+
+
+def user_frames(error: BaseException) -> TracebackType | None:
+    """Return an exception's traceback from the first frame that is not of this package.
+
+    None, if there is none: where this package says no to something is nobody's concern.
+    """
+    frames = error.__traceback__
+    while frames is not None and _is_ours(frames.tb_frame.f_globals.get("__name__")):
+        frames = frames.tb_next
+    return frames
+
+
+def format_traceback(error: BaseException) -> str:
+    """Write an exception with its traceback, without the frames of this package at its top."""
+    import traceback  # noqa: PLC0415  # slow to import, needed by failures only
+
+    return "".join(traceback.format_exception(type(error), error, user_frames(error)))
+
+
+def _is_ours(module: object) -> bool:
+    return isinstance(module, str) and module.startswith(("prefect.core.", "prefect.engine."))
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is b:
+        return True
+    try:
+        return bool(a == b)
+    except Exception:  # noqa: BLE001  # arrays and data frames refuse to be true or false
+        return False

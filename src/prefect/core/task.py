@@ -1,0 +1,283 @@
+"""`Task`: one step of a flow."""
+
+from __future__ import annotations
+
+from prefect.core import check
+from prefect.core.context import building, task_logger
+from prefect.core.signature import RunSignature, suggest
+from prefect.core.triggers import all_successful
+from prefect.errors import FlowError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import timedelta
+    from typing import Any, ClassVar, Self, TypeAlias
+
+    from prefect.core.flow import Flow
+    from prefect.core.state import State
+    from prefect.core.triggers import Trigger
+
+    TaskHandler: TypeAlias = Callable[["Task", State, State], State | None]
+
+
+class Task:
+    """A step of a flow: subclass it and override `run`, or use the decorator `@task`.
+
+    A subclass with its own `__init__` calls `super().__init__(**kwargs)`.
+
+    Args:
+        name: for people; the class's name by default. Several tasks may share one.
+        slug: identifies the task in its flow; made from the name by default.
+        tags: labels.
+        max_retries: how many times to try again after a failure.
+        retry_delay: how long to wait before that (timedelta, or seconds); not at all by default.
+        timeout: how long one try may take (timedelta, or seconds); for ever by default.
+        trigger: whether to run, given the states of the upstream tasks; see `prefect.triggers`.
+        skip_on_upstream_skip: whether to be skipped when an upstream task was. If not, that
+            task's result is None here.
+        state_handlers: called as `handler(task, old_state, new_state)` at each change of state;
+            may return another state to have instead.
+        on_failure: called as `on_failure(task, state)` at each failure, retried or not.
+        log_stdout: whether what `run` prints goes to the task's logger, line by line.
+        nout: how many values `run` returns, so that the task can be unpacked; by default known
+            from a return annotation such as `tuple[int, str]`.
+
+    Raises:
+        TypeError, ValueError: an argument is of the wrong type, or makes no sense.
+
+    """
+
+    _signature: ClassVar[RunSignature] = RunSignature()
+    _type_name: ClassVar[str] = "prefect.core.task.Task"
+    auto_generated: ClassVar[bool] = False
+    """Whether a flow adds tasks of this class by itself."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        slug: str | None = None,
+        tags: Iterable[str] | None = None,
+        max_retries: int = 0,
+        retry_delay: timedelta | float | None = None,
+        timeout: timedelta | float | None = None,
+        trigger: Trigger | None = None,
+        skip_on_upstream_skip: bool = True,
+        state_handlers: Iterable[TaskHandler] | None = None,
+        on_failure: Callable[[Task, State], Any] | None = None,
+        log_stdout: bool = False,
+        nout: int | None = None,
+    ) -> None:
+        self.name = check.text("name", type(self).__name__ if name is None else name)
+        self.slug = check.slug(slug)
+        self.tags = check.tags(tags)
+        self.max_retries = check.count("max_retries", max_retries)
+        self.retry_delay = check.delay(retry_delay)
+        self.timeout = check.timeout(timeout)
+        self.trigger: Trigger = check.trigger(all_successful if trigger is None else trigger)
+        self.skip_on_upstream_skip = bool(skip_on_upstream_skip)
+        self.state_handlers: list[TaskHandler] = check.handlers(state_handlers, on_failure)
+        self.log_stdout = bool(log_stdout)
+        self.nout = check.nout(nout)
+        if self.retry_delay is not None and not self.max_retries:
+            raise ValueError(f"task {self.name!r} has a retry_delay but no max_retries")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._type_name = type_name(cls)
+        owner = next(base for base in cls.__mro__ if "run" in base.__dict__)
+        if owner is not cls and "_signature" in owner.__dict__:
+            return  # inherited from a task, together with its signature
+        static = isinstance(owner.__dict__["run"], (staticmethod, classmethod))
+        cls._signature = RunSignature.of(cls.run, f"task class {cls.__name__!r}", method=not static)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.__dict__.get('name', '?')}>"
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the work: override it, with whatever arguments it needs."""
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The task's logger, `prefect.task.<name>`."""
+        return task_logger(self.name)
+
+    # ---- building flows ------------------------------------------------------------------
+
+    def copy(self, **task_args: Any) -> Self:
+        """Return a copy, with other constructor arguments where given.
+
+        Raises:
+            TypeError: not an argument that all tasks have.
+
+        """
+        import copy  # noqa: PLC0415  # not needed where flows only run
+
+        new = copy.copy(self)
+        new.tags = set(self.tags)
+        new.state_handlers = list(self.state_handlers)
+        for name, value in task_args.items():
+            if name not in check.TASK_ARGS:
+                raise TypeError(
+                    f"task_args has {name!r}{suggest(name, check.TASK_ARGS)}; "
+                    f"it can have {', '.join(check.TASK_ARGS)}"
+                )
+            setattr(new, name, check.TASK_ARGS[name](value))
+        return new
+
+    def __call__(
+        self,
+        *args: Any,
+        mapped: bool = False,
+        task_args: Mapping[str, Any] | None = None,
+        upstream_tasks: Iterable[Any] | None = None,
+        flow: Flow | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Add a copy of this task to the flow being built, with these arguments for `run`.
+
+        Args:
+            *args: arguments for `run`: tasks, whose results it will get, or plain values. Lists,
+                tuples, sets and dicts may contain tasks.
+            mapped: whether to run once for each item of the arguments; see `map`.
+            task_args: constructor arguments that the copy has differently, `name` for example.
+            upstream_tasks: tasks to wait for without using their results.
+            flow: the flow; by default the one whose `with` block this is in.
+            **kwargs: further arguments for `run`.
+
+        Raises:
+            FlowError: there is no flow, or the flow cannot have this task.
+            TypeError: `run` does not take these arguments.
+
+        """
+        new = self.copy(**(task_args or {}))
+        return new.bind(*args, mapped=mapped, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
+
+    def bind(
+        self,
+        *args: Any,
+        mapped: bool = False,
+        upstream_tasks: Iterable[Any] | None = None,
+        flow: Flow | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Add this task itself, not a copy, to a flow; otherwise like calling it."""
+        flow = self._flow(flow)
+        arguments = self._signature.bind(args, kwargs, f"task {self.name!r}")
+        flow.set_dependencies(
+            self, upstream_tasks=upstream_tasks, keyword_tasks=arguments, mapped=mapped
+        )
+        return self
+
+    def map(
+        self,
+        *args: Any,
+        task_args: Mapping[str, Any] | None = None,
+        upstream_tasks: Iterable[Any] | None = None,
+        flow: Flow | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Add a copy of this task that runs once for each item of its arguments.
+
+        All arguments are mapped over, in step, except those given as `unmapped(...)`; they must
+        be of one length. Parameters and errors are those of calling the task.
+        """
+        new = self.copy(**(task_args or {}))
+        return new.bind(*args, mapped=True, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
+
+    def set_upstream(
+        self, task: Any, flow: Flow | None = None, key: str | None = None, mapped: bool = False
+    ) -> None:
+        """Wait for another task; with a key, get its result as that argument."""
+        self.set_dependencies(
+            flow,
+            upstream_tasks=None if key else [task],
+            keyword_tasks={key: task} if key else None,
+            mapped=mapped,
+        )
+
+    def set_downstream(
+        self, task: Task, flow: Flow | None = None, key: str | None = None, mapped: bool = False
+    ) -> None:
+        """Make another task wait for this one; with a key, give it the result as that argument."""
+        task.set_upstream(self, flow=flow, key=key, mapped=mapped)
+
+    def set_dependencies(
+        self,
+        flow: Flow | None = None,
+        upstream_tasks: Iterable[Any] | None = None,
+        downstream_tasks: Iterable[Task] | None = None,
+        keyword_tasks: Mapping[str, Any] | None = None,
+        mapped: bool = False,
+    ) -> None:
+        """Set several dependencies at once; see `Flow.set_dependencies`."""
+        self._flow(flow).set_dependencies(
+            self,
+            upstream_tasks=upstream_tasks,
+            downstream_tasks=downstream_tasks,
+            keyword_tasks=keyword_tasks,
+            mapped=mapped,
+        )
+
+    def __getitem__(self, key: Any) -> Task:
+        """Add a task that takes one item of this one's result."""
+        from prefect.core.values import GetItem  # noqa: PLC0415  # it subclasses Task
+
+        label = key.name if isinstance(key, Task) else repr(key) if _is_short(key) else "..."
+        return GetItem(name=f"{self.name}[{label}]").bind(self, key)
+
+    def __iter__(self) -> Iterator[Task]:
+        nout = _nout(self.run) if self.nout is None else self.nout
+        if nout is None:
+            raise TypeError(
+                f"task {self.name!r} cannot be unpacked before it has run: say how many values it "
+                "returns with nout=..., or with a return annotation such as tuple[int, str]"
+            )
+        return (self[index] for index in range(nout))
+
+    def _flow(self, flow: Flow | None) -> Flow:
+        """Return this flow, or the one being built."""
+        if flow is None:
+            flow = building.get()
+        if flow is None:
+            raise FlowError(
+                f"task {self.name!r} was used outside a flow: use it within `with Flow(...):`, "
+                "pass flow=..., or call its .run(...) to run it now"
+            )
+        return flow
+
+
+def _is_short(key: Any) -> bool:
+    return key is None or type(key) in (int, bool, float, str, slice)
+
+
+def _nout(run: Callable[..., Any]) -> int | None:
+    """Return the length of the tuple that a function is annotated to return, if it is."""
+    import typing  # noqa: PLC0415  # slow to import
+
+    try:
+        returned = typing.get_type_hints(run).get("return")
+    except Exception:  # noqa: BLE001  # annotations may refer to what only type checkers see
+        return None
+    items = typing.get_args(returned)
+    if typing.get_origin(returned) is not tuple or Ellipsis in items:
+        return None
+    return len(items)
+
+
+def type_name(kind: Any) -> str:
+    """Return `module.QualName` of a class or function.
+
+    What is defined in a script is named by the script's file, for that is what it is called
+    wherever it is imported; `__main__` is another module there.
+    """
+    module = getattr(kind, "__module__", None) or "builtins"
+    if module == "__main__":
+        import sys  # noqa: PLC0415
+
+        file = getattr(sys.modules.get("__main__"), "__file__", None)
+        if isinstance(file, str):
+            module = file.replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+    name = getattr(kind, "__qualname__", None) or type(kind).__qualname__
+    return f"{module}.{name}"

@@ -1,0 +1,165 @@
+"""Triggers decide, from the states of a task's upstream tasks, whether it runs.
+
+A trigger takes a dict of Edge to State and returns whether to run; instead of False it may raise
+a signal, usually TRIGGERFAIL with a reason. Any function of that kind will do. The children of a
+mapped upstream task count one by one. A task without upstream tasks always runs.
+"""
+
+from __future__ import annotations
+
+from prefect.core.signals import TRIGGERFAIL
+from prefect.core.state import Mapped
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
+
+    from prefect.core.edge import Edge
+    from prefect.core.state import State
+
+    UpstreamStates: TypeAlias = Mapping[Edge, State]
+    Trigger: TypeAlias = Callable[[UpstreamStates], bool]
+
+
+def all_successful(upstream_states: UpstreamStates) -> bool:
+    """Run if every upstream task succeeded or was skipped: the default."""
+    if not all(state.is_successful() for state in flat_states(upstream_states)):
+        raise TRIGGERFAIL("not every upstream task succeeded")
+    return True
+
+
+def all_failed(upstream_states: UpstreamStates) -> bool:
+    """Run if every upstream task failed."""
+    if not all(state.is_failed() for state in flat_states(upstream_states)):
+        raise TRIGGERFAIL("not every upstream task failed")
+    return True
+
+
+def any_successful(upstream_states: UpstreamStates) -> bool:
+    """Run if at least one upstream task succeeded or was skipped."""
+    states = flat_states(upstream_states)
+    if states and not any(state.is_successful() for state in states):
+        raise TRIGGERFAIL("no upstream task succeeded")
+    return True
+
+
+def any_failed(upstream_states: UpstreamStates) -> bool:
+    """Run if at least one upstream task failed."""
+    states = flat_states(upstream_states)
+    if states and not any(state.is_failed() for state in states):
+        raise TRIGGERFAIL("no upstream task failed")
+    return True
+
+
+def all_finished(upstream_states: UpstreamStates) -> bool:  # noqa: ARG001  # they have finished
+    """Run whatever became of the upstream tasks."""
+    return True
+
+
+always_run = all_finished
+
+
+def not_all_skipped(upstream_states: UpstreamStates) -> bool:
+    """Run if every upstream task succeeded and not all were skipped.
+
+    For a task with `skip_on_upstream_skip=False` that joins branches of which some are skipped.
+    """
+    states = flat_states(upstream_states)
+    if states and all(state.is_skipped() for state in states):
+        raise TRIGGERFAIL("every upstream task was skipped")
+    if not all(state.is_successful() for state in states):
+        raise TRIGGERFAIL("not every upstream task succeeded")
+    return True
+
+
+def some_successful(
+    at_least: float | None = None, at_most: float | None = None
+) -> Callable[[UpstreamStates], bool]:
+    """Return a trigger: run if so many upstream tasks succeeded or were skipped.
+
+    Args:
+        at_least: a number of tasks, or a share if it is a float from 0 to 1.
+        at_most: likewise.
+
+    Raises:
+        ValueError: neither is given, or one is not such a number.
+
+    """
+    return Threshold("some_successful", at_least, at_most)
+
+
+def some_failed(
+    at_least: float | None = None, at_most: float | None = None
+) -> Callable[[UpstreamStates], bool]:
+    """Return a trigger: run if so many upstream tasks failed.
+
+    Args:
+        at_least: a number of tasks, or a share if it is a float from 0 to 1.
+        at_most: likewise.
+
+    Raises:
+        ValueError: neither is given, or one is not such a number.
+
+    """
+    return Threshold("some_failed", at_least, at_most)
+
+
+class Threshold:
+    """A trigger that counts. A class, not a closure, so that plain pickle can take it."""
+
+    def __init__(self, name: str, at_least: float | None, at_most: float | None) -> None:
+        if at_least is None and at_most is None:
+            raise ValueError(f"{name} needs at_least or at_most")
+        for bound in (at_least, at_most):
+            if not (bound is None or _is_bound(bound)):
+                raise ValueError(
+                    f"{name} takes whole numbers of tasks or shares from 0.0 to 1.0, not {bound!r}"
+                )
+        self.__name__ = name
+        self.at_least = at_least
+        self.at_most = at_most
+
+    def __call__(self, upstream_states: UpstreamStates) -> bool:
+        """Count, and raise TRIGGERFAIL if it is too few or too many."""
+        states = flat_states(upstream_states)
+        if not states:
+            return True
+        if self.__name__ == "some_failed":
+            word, count = "failed", sum(state.is_failed() for state in states)
+        else:
+            word, count = "succeeded", sum(state.is_successful() for state in states)
+        if self.at_least is not None and _measure(count, states, self.at_least) < self.at_least:
+            raise TRIGGERFAIL(
+                f"{count} of {len(states)} upstream tasks {word}, fewer than {self.at_least}"
+            )
+        if self.at_most is not None and _measure(count, states, self.at_most) > self.at_most:
+            raise TRIGGERFAIL(
+                f"{count} of {len(states)} upstream tasks {word}, more than {self.at_most}"
+            )
+        return True
+
+    def __repr__(self) -> str:
+        return f"{self.__name__}(at_least={self.at_least}, at_most={self.at_most})"
+
+
+def flat_states(upstream_states: UpstreamStates) -> list[State]:
+    """Return the upstream states, with those of mapped children in place of their parent's."""
+    states: list[State] = []
+    for state in upstream_states.values():
+        if isinstance(state, Mapped):
+            states.extend(state.map_states)
+        else:
+            states.append(state)
+    return states
+
+
+def _is_bound(value: object) -> bool:
+    if isinstance(value, float):
+        return 0.0 <= value <= 1.0
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _measure(count: int, states: list[State], bound: float) -> float:
+    """Return the count in the unit of the bound: tasks, or a share of them."""
+    return count if isinstance(bound, int) else count / len(states)

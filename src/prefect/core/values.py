@@ -1,0 +1,162 @@
+"""How values become inputs of tasks: constants, collections that contain tasks, items."""
+
+from __future__ import annotations
+
+from prefect.core.task import Task
+from prefect.errors import FlowError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prefect.core.flow import Flow
+
+
+class unmapped:  # noqa: N801  # reads as a function
+    """An argument of `Task.map` that all children get whole, rather than an item each."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Constant(Task):
+    """A plain value as a task; flows add it where a constant is mapped over."""
+
+    auto_generated = True
+
+    def __init__(self, value: Any) -> None:
+        super().__init__(name=f"Constant[{type(value).__name__}]")
+        self.value = value
+
+    def run(self) -> Any:
+        """Return the value."""
+        return self.value
+
+
+class GetItem(Task):
+    """Takes one item of another task's result: what `task[key]` adds to a flow."""
+
+    auto_generated = True
+
+    def run(self, task_result: Any, key: Any) -> Any:
+        """Return `task_result[key]`."""
+        return task_result[key]
+
+
+class _Collection(Task):
+    """Gathers its arguments; each is named by its position."""
+
+    auto_generated = True
+
+    def run(self, **items: Any) -> Any:
+        """Return the collection."""
+        return self.gather([items[str(index)] for index in range(len(items))])
+
+    def gather(self, items: list[Any]) -> Any:
+        """Make the collection."""
+        raise NotImplementedError
+
+
+class List(_Collection):
+    """Gathers its arguments into a list."""
+
+    def gather(self, items: list[Any]) -> list[Any]:
+        """Make the list."""
+        return items
+
+
+class Tuple(_Collection):
+    """Gathers its arguments into a tuple."""
+
+    def gather(self, items: list[Any]) -> tuple[Any, ...]:
+        """Make the tuple."""
+        return tuple(items)
+
+
+class Set(_Collection):
+    """Gathers its arguments into a set."""
+
+    def gather(self, items: list[Any]) -> set[Any]:
+        """Make the set."""
+        return set(items)
+
+
+class FrozenSet(_Collection):
+    """Gathers its arguments into a frozenset."""
+
+    def gather(self, items: list[Any]) -> frozenset[Any]:
+        """Make the frozenset."""
+        return frozenset(items)
+
+
+class Dict(_Collection):
+    """Gathers its arguments, keys and values in turn, into a dict."""
+
+    def gather(self, items: list[Any]) -> dict[Any, Any]:
+        """Make the dict."""
+        return dict(zip(items[::2], items[1::2], strict=True))
+
+
+_COLLECTIONS: dict[type, type[_Collection]] = {
+    list: List,
+    tuple: Tuple,
+    set: Set,
+    frozenset: FrozenSet,
+    dict: Dict,
+}
+
+
+def as_task(value: Any, flow: Flow) -> Task | None:
+    """Return a task for a value: itself, or one that gathers a collection; None for a constant.
+
+    Raises:
+        FlowError: the value is a collection of a kind that flows cannot gather, with tasks in it.
+
+    """
+    if isinstance(value, Task):
+        return value
+    if not _contains_task(value, set()):
+        return None
+    kind = _COLLECTIONS.get(type(value))
+    if kind is None:
+        raise FlowError(
+            f"a {type(value).__name__} with tasks in it cannot be an argument; use a plain list, "
+            "tuple, set or dict, and convert it in the task"
+        )
+    if kind is Dict:
+        items = [part for item in value.items() for part in item]
+    else:
+        items = in_order(value, flow)
+    task = kind()
+    flow.set_dependencies(
+        task, keyword_tasks={str(index): item for index, item in enumerate(items)}
+    )
+    return task
+
+
+def in_order(values: Any, flow: Flow | None) -> list[Any]:
+    """Return the values as a list, those of a set in an order that does not depend on hashes."""
+    if not isinstance(values, (set, frozenset)):
+        return list(values)
+    return sorted(
+        values,
+        key=lambda value: (
+            (flow.position(value) if flow else 0, value.name)
+            if isinstance(value, Task)
+            else (-1, repr(value))
+        ),
+    )
+
+
+def _contains_task(value: Any, seen: set[int]) -> bool:
+    """Whether there is a task in a collection, however deep. It may contain itself."""
+    if isinstance(value, Task):
+        return True
+    if not isinstance(value, (list, tuple, set, frozenset, dict)) or id(value) in seen:
+        return False
+    seen.add(id(value))
+    if isinstance(value, dict) and any(_contains_task(item, seen) for item in value.values()):
+        return True
+    return any(_contains_task(item, seen) for item in value)

@@ -1,0 +1,10 @@
+"""Where the work of tasks is done: in this thread, in several threads, or on a Dask cluster."""
+
+from __future__ import annotations
+
+from prefect.engine.executors.base import Executor, Session
+from prefect.engine.executors.dask import DaskExecutor
+from prefect.engine.executors.local import LocalExecutor
+from prefect.engine.executors.threads import ThreadExecutor
+
+__all__ = ["DaskExecutor", "Executor", "LocalExecutor", "Session", "ThreadExecutor"]

@@ -1,0 +1,45 @@
+"""What the runner needs of an executor. To write another one, subclass these two."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prefect.core.state import State
+    from prefect.engine.job import Job
+
+
+class Executor:
+    """The settings of a place where tasks run. Reusable, also by several runs at once."""
+
+    def start(self) -> Session:
+        """Make ready what one run of a flow needs."""
+        raise NotImplementedError
+
+
+class Session:
+    """The live part of an executor, from the start to the end of one run.
+
+    The runner calls it from one thread: `submit` for each job that can run now, `next_completed`
+    for their states in whatever order they come, and `stop`, always, at the end.
+    """
+
+    capacity: int | None = None
+    """How many jobs it can work on at a time. The runner keeps the others back; with None it
+    hands out all of them."""
+
+    def submit(self, token: Any, job: Job) -> None:
+        """Take a job; `prefect.engine.job.run_job(job)` does it and gives its state."""
+        raise NotImplementedError
+
+    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
+        """Wait for any job and return its token and state; None after `timeout` seconds.
+
+        What ends the run rather than the task, KeyboardInterrupt and SystemExit, is raised.
+        """
+        raise NotImplementedError
+
+    def stop(self, *, abandon: bool) -> None:
+        """Release everything; if `abandon`, jobs may be unfinished and are not waited for."""
+        raise NotImplementedError

@@ -1,0 +1,179 @@
+"""Runs tasks on a Dask cluster. Alone in importing `distributed`, and only when it is used."""
+
+from __future__ import annotations
+
+from itertools import count
+from queue import Empty, SimpleQueue
+
+from prefect.core.state import Failed
+from prefect.engine.executors.base import Executor, Session
+from prefect.engine.job import describe, run_job
+from prefect.errors import RemoteTaskError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from prefect.core.state import State
+    from prefect.engine.job import Job
+
+LARGE = 1 << 20
+"""Bytes of a job from which on it is put on a worker directly, not through the scheduler."""
+
+
+class DaskExecutor(Executor):
+    """Tasks run in the processes of a Dask cluster, which is the only engine for several machines.
+
+    Inputs and results travel through the process that runs the flow: keep large data where all
+    workers can reach it, and pass on where it is.
+
+    Args:
+        address: a running scheduler. Without one, a cluster is made for the run and closed
+            after it; in a script, the run must then be under `if __name__ == "__main__":`.
+        cluster_class: makes the cluster: `dask_kubernetes.KubeCluster`, for example. By default
+            a `distributed.LocalCluster` of processes on this machine.
+        cluster_kwargs: arguments for it.
+        client_kwargs: arguments for `distributed.Client`.
+
+    Raises:
+        ValueError: both an address and a cluster class are given.
+
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        cluster_class: Callable[..., Any] | None = None,
+        cluster_kwargs: Mapping[str, Any] | None = None,
+        client_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        if address is not None and (cluster_class is not None or cluster_kwargs):
+            raise ValueError("DaskExecutor takes the address of a cluster or makes one, not both")
+        self.address = address
+        self.cluster_class = cluster_class
+        self.cluster_kwargs = dict(cluster_kwargs or {})
+        self.client_kwargs = dict(client_kwargs or {})
+
+    def start(self) -> Session:
+        """Connect to the cluster, or make it first.
+
+        Raises:
+            ModuleNotFoundError: Dask is not installed.
+            OSError: no scheduler answers at the address.
+
+        """
+        try:
+            import distributed  # noqa: PLC0415  # an extra
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                "DaskExecutor needs Dask: pip install 'prefect[dask]'", name=error.name
+            ) from error
+        connect: Any = distributed.Client
+        # Not the client of whatever else this process computes with Dask.
+        options = {"set_as_default": False, **self.client_kwargs}
+        if self.address is not None:
+            return _DaskSession(connect(self.address, **options))
+        settings = self.cluster_kwargs
+        if self.cluster_class is None:
+            settings = {"processes": True, "dashboard_address": None, **settings}
+        cluster = (self.cluster_class or distributed.LocalCluster)(**settings)
+        try:
+            return _DaskSession(connect(cluster, **options), cluster)
+        except BaseException:
+            cluster.close()
+            raise
+
+    def __repr__(self) -> str:
+        return f"DaskExecutor({self.address or self.cluster_class or ''!r})"
+
+
+class _DaskSession(Session):
+    """Jobs as futures of a client.
+
+    They and their states are pickled here rather than by Dask, so that what cannot be pickled is
+    a task's failure, with a message about that task.
+    """
+
+    def __init__(self, client: Any, cluster: Any = None) -> None:
+        from uuid import uuid4  # noqa: PLC0415  # not free
+
+        self._client = client
+        self._cluster = cluster
+        self._pickle = _pickle()
+        self._done: SimpleQueue[tuple[Any, Any]] = SimpleQueue()
+        self._futures: dict[Any, Any] = {}
+        # The same key would give the same result again: other runs use the cluster, too.
+        self._run = uuid4().hex
+        self._numbers = count()
+
+    def submit(self, token: Any, job: Job) -> None:
+        try:
+            payload = self._pickle.dumps(job)
+        except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
+            message = f"the task or its inputs cannot be pickled: {describe(error)}"
+            self._done.put((token, Failed(message, error)))
+            return
+        data = self._client.scatter(payload, hash=False) if len(payload) > LARGE else payload
+        key = f"{job.slug}-{self._run}-{next(self._numbers)}"
+        future = self._client.submit(_run_pickled, data, pure=False, key=key)
+        self._futures[token] = future
+        future.add_done_callback(lambda done: self._done.put((token, done)))
+
+    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
+        try:
+            token, outcome = self._done.get(timeout=timeout)
+        except Empty:
+            return None
+        if isinstance(outcome, Failed):
+            return token, outcome
+        self._futures.pop(token, None)
+        try:
+            state = self._pickle.loads(outcome.result())
+        except Exception as error:  # noqa: BLE001  # a lost worker, or a result of an unknown class
+            return token, Failed(f"lost on the cluster: {describe(error)}", error)
+        if isinstance(state, BaseException):
+            raise state
+        return token, state
+
+    def stop(self, *, abandon: bool) -> None:
+        if abandon and self._futures:
+            self._client.cancel(list(self._futures.values()), force=True)
+        self._futures.clear()
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+def _pickle() -> Any:
+    """Return Dask's own pickling: plain where that suffices, for the rest cloudpickle's."""
+    from distributed.protocol import pickle  # noqa: PLC0415  # an extra
+
+    return pickle
+
+
+def _run_pickled(payload: bytes) -> bytes:
+    """Do a job on a worker; return its state, or what it raised to end the whole run."""
+    pickle = _pickle()
+    try:
+        state = run_job(pickle.loads(payload))
+    except (KeyboardInterrupt, SystemExit) as error:
+        return bytes(pickle.dumps(error))
+    try:
+        pickled = bytes(pickle.dumps(state))
+        if isinstance(state.result, BaseException):
+            pickle.loads(pickled)  # many exceptions can be pickled, but not loaded again
+    except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
+        return bytes(pickle.dumps(_without_result(state, error)))
+    return pickled
+
+
+def _without_result(state: State, error: Exception) -> State:
+    """Return a state like one that cannot be pickled, with text for its result."""
+    if not isinstance(state.result, BaseException):
+        message = f"the task's result cannot be pickled: {describe(error)}"
+        return Failed(message, RemoteTaskError(message))
+    text = state.traceback
+    state.result = RemoteTaskError(describe(state.result))
+    state.traceback = text
+    return state

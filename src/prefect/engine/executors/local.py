@@ -1,0 +1,42 @@
+"""Runs tasks in the thread that runs the flow."""
+
+from __future__ import annotations
+
+from prefect.engine.executors.base import Executor, Session
+from prefect.engine.job import run_job
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prefect.core.state import State
+    from prefect.engine.job import Job
+
+
+class LocalExecutor(Executor):
+    """One task after another, in the thread that called `flow.run`, in an order that is fixed.
+
+    Each task comes as soon as what it needs is there: results are used before others are made.
+    """
+
+    def start(self) -> Session:
+        """Return a session."""
+        return _LocalSession()
+
+    def __repr__(self) -> str:
+        return "LocalExecutor()"
+
+
+class _LocalSession(Session):
+    capacity = 1
+    _next: tuple[Any, Job]
+
+    def submit(self, token: Any, job: Job) -> None:
+        self._next = (token, job)
+
+    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:  # noqa: ARG002
+        token, job = self._next
+        return token, run_job(job)
+
+    def stop(self, *, abandon: bool) -> None:
+        pass

@@ -1,0 +1,113 @@
+"""Runs tasks in threads of this process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import suppress
+from contextvars import copy_context
+from queue import Empty, SimpleQueue
+
+from prefect.core.check import count
+from prefect.engine.executors.base import Executor, Session
+from prefect.engine.job import Interruption, run_job
+from prefect.engine.timeouts import interrupt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextvars import Context
+    from typing import Any, TypeAlias
+
+    from prefect.core.state import State
+    from prefect.engine.job import Job
+
+    Work: TypeAlias = tuple[Any, Job, Context] | None
+
+
+class ThreadExecutor(Executor):
+    """Several tasks at a time, for those that wait for networks and disks.
+
+    Args:
+        max_workers: how many; by default four more than there are CPUs, at most 32.
+
+    Raises:
+        TypeError, ValueError: it is not a number from 1.
+
+    """
+
+    def __init__(self, max_workers: int | None = None) -> None:
+        if max_workers is not None and count("max_workers", max_workers) < 1:
+            raise ValueError("max_workers must be at least 1")
+        self.max_workers = max_workers or min(32, (os.cpu_count() or 1) + 4)
+
+    def start(self) -> Session:
+        """Return a session; it starts threads as they are needed."""
+        return _ThreadSession(self.max_workers)
+
+    def __repr__(self) -> str:
+        return f"ThreadExecutor(max_workers={self.max_workers})"
+
+
+class _ThreadSession(Session):
+    """Daemon threads.
+
+    Those of concurrent.futures are not, and would keep an interrupted run from ending before the
+    last of its tasks has.
+    """
+
+    def __init__(self, max_workers: int) -> None:
+        self.capacity: int = max_workers
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._work: SimpleQueue[Work] = SimpleQueue()
+        self._done: SimpleQueue[tuple[Any, State | BaseException]] = SimpleQueue()
+
+    def submit(self, token: Any, job: Job) -> None:
+        if self._idle:
+            self._idle -= 1
+        elif len(self._threads) < self.capacity:
+            thread = threading.Thread(
+                target=_work_until_told,
+                args=(self._work, self._done),
+                name="prefect-task",
+                daemon=True,
+            )
+            self._threads.append(thread)
+            thread.start()
+        # What the caller set in its context variables holds for its tasks, too.
+        self._work.put((token, job, copy_context()))
+
+    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
+        try:
+            token, state = self._done.get(timeout=timeout)
+        except Empty:
+            return None
+        self._idle += 1
+        if isinstance(state, BaseException):
+            raise state
+        return token, state
+
+    def stop(self, *, abandon: bool) -> None:
+        if abandon:
+            while not self._work.empty():
+                self._work.get_nowait()
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            if abandon:
+                interrupt(thread)
+            else:
+                thread.join()
+
+
+def _work_until_told(
+    work: SimpleQueue[Work], done: SimpleQueue[tuple[Any, State | BaseException]]
+) -> None:
+    with suppress(Interruption):
+        while (item := work.get()) is not None:
+            token, job, context = item
+            try:
+                done.put((token, context.run(run_job, job)))
+            except BaseException as error:  # noqa: BLE001  # raised again in the runner's thread
+                done.put((token, error))
+            del item, job, context  # or they, and their data, live on until there is more work

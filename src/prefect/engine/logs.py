@@ -1,0 +1,89 @@
+"""What a run logs, to the logger `prefect`.
+
+Nothing is configured here. So without any configuration failures reach stderr, with their
+tracebacks, and the rest is silent.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from prefect.core.signals import Signal
+from prefect.core.state import Failed, TriggerFailed, user_frames
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import logging
+    from typing import Any
+
+    from prefect.core.state import Retrying, State
+
+
+def is_verbose() -> bool:
+    """Whether messages of level INFO go anywhere."""
+    if "logging" not in sys.modules:  # then nobody has configured it; importing it takes a while
+        return False
+    return _logger().isEnabledFor(20)
+
+
+def info(message: str, *args: Any) -> None:
+    """Log what happens in the normal course of things."""
+    if is_verbose():
+        _logger().info(message, *args)
+
+
+def task_finished(label: str, state: State) -> None:
+    """Log the end of a task; a failure with its traceback."""
+    if isinstance(state, TriggerFailed):  # what it failed for has been logged
+        info("task %r: TriggerFailed: %s", label, state.message)
+    else:
+        _finished("task", label, state)
+
+
+def retrying(label: str, state: Retrying) -> None:
+    """Log that a task will be tried again, and why."""
+    _logger().warning(
+        "task %r: Retrying at %s: %s%s",
+        label,
+        state.start_time.isoformat(timespec="seconds"),
+        state.message,
+        _traceback(state),
+        exc_info=_error(state),
+    )
+
+
+def flow_finished(name: str, state: State) -> None:
+    """Log the end of a flow."""
+    _finished("flow", name, state)
+
+
+def _finished(what: str, name: str, state: State) -> None:
+    kind = type(state).__name__
+    if isinstance(state, Failed):
+        text = _traceback(state)
+        _logger().error(
+            "%s %r: %s: %s%s", what, name, kind, state.message, text, exc_info=_error(state)
+        )
+    else:
+        info("%s %r: %s: %s", what, name, kind, state.message)
+
+
+def _logger() -> logging.Logger:
+    import logging  # noqa: PLC0415  # slow to import
+
+    return logging.getLogger("prefect")
+
+
+def _error(state: State) -> tuple[type[BaseException], BaseException, Any] | None:
+    """Return the exception, if logging can do something with its traceback."""
+    error = state.result
+    if isinstance(error, Signal) or not isinstance(error, BaseException):
+        return None  # a signal says what its author meant to say; where it was raised is no news
+    return None if error.__traceback__ is None else (type(error), error, user_frames(error))
+
+
+def _traceback(state: State) -> str:
+    """Return the traceback that has come from another process, as the exception has lost it."""
+    if _error(state) is not None or isinstance(state.result, Signal) or not state.traceback:
+        return ""
+    return f"\n{state.traceback}"

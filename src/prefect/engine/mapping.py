@@ -1,0 +1,116 @@
+"""Expands a mapped task into children, one for each item of what it is mapped over."""
+
+from __future__ import annotations
+
+from prefect.core.state import Failed, Skipped, Success
+from prefect.engine.gate import skipped, triggered
+from prefect.engine.nodes import Node
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, TypeAlias
+
+    from prefect.core.edge import Edge
+    from prefect.core.state import State
+
+    Column: TypeAlias = Sequence[Node | State]
+    """What one edge brings to each child."""
+
+
+class _NotMappableError(Exception):
+    """A value has no items to map over; says why."""
+
+
+def expand(node: Node) -> list[Node] | State:
+    """Return the children of a mapped node, or the state of one that cannot be mapped.
+
+    Its sources have finished, but for mapped ones over which it is mapped: these have only
+    expanded, and each of its children waits for the child of the same index there.
+    """
+    columns: list[Column | None] = []
+    lengths: dict[str, int] = {}
+    shared: dict[Edge, State] = {}  # the upstream states that all children have in common
+    problem: str | None = None
+    for edge, source in zip(node.step.edges, node.sources, strict=True):
+        column: Column | None = None
+        if edge.mapped and isinstance(source, Node) and source.children is not None:
+            column = source.children
+        else:
+            shared[edge] = state = _state(source)
+            if edge.mapped and edge.key is not None:
+                try:
+                    column = [Success(None, item) for item in _items(state)]
+                except _NotMappableError as error:
+                    problem = problem or f"cannot map over {edge.key!r}: {error}"
+        columns.append(column)
+        if column is not None:
+            lengths[edge.key or edge.upstream_task.name] = len(column)
+    if refusal := _refusal(node, shared, problem, lengths):
+        return refusal
+    return [_child(node, columns, index) for index in range(next(iter(lengths.values())))]
+
+
+def _refusal(
+    node: Node, shared: dict[Edge, State], problem: str | None, lengths: dict[str, int]
+) -> State | None:
+    """Return the state of a node that cannot be mapped, or need not be."""
+    task = node.step.task
+    if skip := skipped(task, shared):
+        return skip
+    # Other triggers have to see the states of all upstream tasks, and so are asked by the
+    # children. This one cannot but refuse all of them.
+    if (problem or node.step.default_trigger) and (blocked := triggered(task, shared)):
+        return blocked
+    if problem is None and not lengths:
+        problem = "there is nothing to map over: no argument is mapped"
+    elif problem is None and len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name!r} has {length}" for name, length in lengths.items())
+        problem = f"cannot map over arguments of different lengths: {listed}"
+    return None if problem is None else Failed(problem, TypeError(problem))
+
+
+def _child(node: Node, columns: list[Column | None], index: int) -> Node:
+    sources = [
+        source if column is None else column[index]
+        for column, source in zip(columns, node.sources, strict=True)
+    ]
+    child = Node(node.step, sources, 0, map_index=index, parent=node)
+    for column, source in zip(columns, sources, strict=True):
+        if column is not None and isinstance(source, Node) and source.state is None:
+            source.downstream.append(child)
+            child.waiting += 1
+    return child
+
+
+def _items(state: State) -> Sequence[Any]:
+    """Return the items of an upstream result."""
+    if isinstance(state, Skipped) or not isinstance(state, Success):
+        ended = "was skipped" if isinstance(state, Skipped) else "failed"
+        raise _NotMappableError(f"the task it comes from {ended}")
+    value = state.result
+    if isinstance(value, (list, tuple, range)):
+        return value
+    kind = type(value).__name__
+    for unordered, hint in _HINTS.items():
+        if isinstance(value, unordered):
+            raise _NotMappableError(f"it is a {kind}; map over {hint}")
+    try:
+        return [value[index] for index in range(len(value))]
+    except Exception as error:
+        raise _NotMappableError(
+            f"a {kind} has no items by number ({type(error).__name__}); map over list(...)"
+        ) from error
+
+
+def _state(source: Node | State) -> State:
+    state = source.state if isinstance(source, Node) else source
+    assert state is not None  # noqa: S101  # for the type checker
+    return state
+
+
+_HINTS: dict[type | tuple[type, ...], str] = {
+    (str, bytes, bytearray): "list(...) of it, if you mean its characters",
+    dict: "a list of its keys, values or items",
+    (set, frozenset): "sorted(...) of it, for it has no order",
+}

@@ -1,0 +1,323 @@
+"""Runs a flow: one loop for all executors, which decides what runs when."""
+
+from __future__ import annotations
+
+import time
+from heapq import heappop, heappush
+from itertools import count
+
+from prefect.core.context import building, values
+from prefect.core.signature import suggest
+from prefect.core.state import (
+    Failed,
+    Finished,
+    Mapped,
+    Pending,
+    Retrying,
+    Running,
+    Success,
+    now,
+)
+from prefect.engine import logs
+from prefect.engine.events import TaskEvent
+from prefect.engine.executors.local import LocalExecutor
+from prefect.engine.gate import gate
+from prefect.engine.handlers import change_state
+from prefect.engine.job import Job
+from prefect.engine.mapping import expand
+from prefect.engine.nodes import Node, lay_out
+from prefect.errors import ParameterError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from prefect.core.flow import Flow
+    from prefect.core.state import State
+    from prefect.engine.executors.base import Executor, Session
+
+
+def run_flow(
+    flow: Flow,
+    parameters: Mapping[str, Any],
+    executor: Executor | None,
+    on_state: Callable[[TaskEvent], None] | None,
+    context: Mapping[str, Any],
+) -> State:
+    """Run a flow; see `Flow.run`."""
+    flow.validate()
+    parameters = check_parameters(flow, parameters)
+    executor = _check_executor(executor)
+    start = now()
+    shared = {
+        **values.get({}),
+        **context,
+        "parameters": parameters,
+        "flow_name": flow.name,
+        "scheduled_start_time": start,
+        "date": start,
+        "today": start.date().isoformat(),
+    }
+    values_token, building_token = values.set(shared), building.set(None)
+    try:
+        running = change_state(flow, Pending(), Running("the flow is running"))
+        if not isinstance(running, Running):
+            return running
+        logs.info("flow %r starts", flow.name)
+        nodes = lay_out(flow)
+        _execute(nodes, executor, shared, on_state)
+        final = _final_state(flow, nodes)
+        state = change_state(flow, running, final)
+        logs.flow_finished(flow.name, state)
+        if state.result is not final.result:  # a handler replaced it, or raised
+            state.traceback = state.traceback  # the text outlives the exception
+            state.result = final.result
+        return state
+    finally:
+        values.reset(values_token)
+        building.reset(building_token)
+
+
+def check_parameters(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the value of each parameter of a flow.
+
+    Raises:
+        ParameterError: a required one is missing, or one is unknown.
+
+    """
+    known = {parameter.name: parameter for parameter in flow.parameters()}
+    has = f"it has {', '.join(map(repr, known))}" if known else "it has none"
+    for name in given:
+        if name not in known:
+            raise ParameterError(
+                f"flow {flow.name!r} has no parameter {name!r}{suggest(str(name), known)}; {has}"
+            )
+    missing = [repr(name) for name, p in known.items() if p.required and name not in given]
+    if missing:
+        raise ParameterError(
+            f"flow {flow.name!r} needs a value for parameter {', '.join(missing)}; {has}"
+        )
+    return {name: given.get(name, parameter.default) for name, parameter in known.items()}
+
+
+def _check_executor(executor: Executor | None) -> Executor:
+    if executor is None:
+        return LocalExecutor()
+    if isinstance(executor, type) or not callable(getattr(executor, "start", None)):
+        hint = ": call it to make one" if isinstance(executor, type) else ""
+        raise TypeError(f"{executor!r} is not an executor{hint}; see prefect.engine.executors")
+    return executor
+
+
+def _execute(
+    nodes: list[Node],
+    executor: Executor,
+    context: dict[str, Any],
+    on_state: Callable[[TaskEvent], None] | None,
+) -> None:
+    session = executor.start()
+    abandon = True
+    try:
+        _Run(session, context, on_state).execute(nodes)
+        abandon = False
+    finally:
+        session.stop(abandon=abandon)
+
+
+HOUR = 3600.0
+NAMED = 5
+"""How many failed tasks the message of a failed flow names."""
+
+
+class _Run:
+    """The state of the loop.
+
+    A node goes from waiting (for its sources) to ready, from ready to the executor, and from
+    there to finished, or to delayed and back to ready. The ready nodes are a stack: what a task
+    made possible comes before what was possible already, so that results are used up soon.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        context: dict[str, Any],
+        on_state: Callable[[TaskEvent], None] | None,
+    ) -> None:
+        self.session = session
+        self.context = context
+        self.on_state = on_state
+        self.verbose = logs.is_verbose()
+        self.ready: list[Node] = []
+        self.delayed: list[tuple[float, int, Node]] = []
+        self.tickets = count()  # so that nodes delayed to the same time are not compared
+
+    def execute(self, nodes: list[Node]) -> None:
+        """Bring all nodes to a final state."""
+        session, ready, delayed = self.session, self.ready, self.delayed
+        capacity = session.capacity or float("inf")
+        busy = 0
+        ready.extend(node for node in reversed(nodes) if not node.waiting)
+        while True:
+            if delayed:
+                self.release()
+            while ready and busy < capacity:
+                busy += self.begin(ready.pop())
+            if busy:
+                completed = session.next_completed(self.until_next() if delayed else None)
+                if completed is not None:
+                    busy -= 1
+                    self.settle(*completed)
+            elif delayed:
+                time.sleep(self.until_next())
+            elif not ready:
+                return
+
+    def begin(self, node: Node) -> bool:
+        """Start a node that waits for nothing; return whether the executor has it now."""
+        step = node.step
+        if step.mapped and node.map_index is None:
+            self.expand(node)
+            return False
+        inputs = step.constants.copy()
+        usual = step.default_trigger
+        for key, source in zip(step.keys, node.sources, strict=True):
+            state = source.state if type(source) is Node else source
+            if type(state) is not Success:
+                usual = False
+            if key is not None:
+                inputs[key] = state.result  # type: ignore[union-attr]  # it has finished
+        if (
+            not usual
+            and node.state is None
+            and (blocked := gate(step.task, node.upstream_states()))
+        ):
+            self.finish(node, self.change(node, Pending(), blocked))
+            return False
+        if self.on_state is not None:
+            self.tell(node, Running("the task is running"))
+        if self.verbose:
+            logs.info("task %r starts", node.label)
+        self.session.submit(
+            node,
+            Job(
+                step.task,
+                step.slug,
+                node.map_index,
+                inputs,
+                self.context,
+                node.run_count,
+                node.state,
+            ),
+        )
+        return True
+
+    def expand(self, node: Node) -> None:
+        """Replace a mapped node, whose sources are there, by its children."""
+        outcome = expand(node)
+        if isinstance(outcome, list):
+            mapped = self.change(node, Pending(), Mapped(f"mapped over {len(outcome)} items"))
+            if isinstance(mapped, Mapped):
+                node.state = mapped
+                node.children = outcome
+                node.unfinished = len(outcome)
+                self.tell(node, mapped, len(outcome))
+                self.notify(node.followers)
+                self.ready.extend(child for child in reversed(outcome) if not child.waiting)
+                if not outcome:
+                    self.complete(node)
+                return
+        else:
+            mapped = self.change(node, Pending(), outcome)
+        self.finish(node, mapped)
+
+    def settle(self, node: Node, state: State) -> None:
+        """Take a node back from the executor."""
+        if isinstance(state, Retrying):
+            node.state = state
+            node.run_count += 1
+            due = time.monotonic() + (state.start_time - now()).total_seconds()
+            heappush(self.delayed, (due, next(self.tickets), node))
+            self.tell(node, state)
+            logs.retrying(node.label, state)
+        else:
+            self.finish(node, state)
+
+    def finish(self, node: Node, state: State) -> None:
+        """Record a node's final state, and make ready what waited for it alone."""
+        if not isinstance(state, Finished):
+            state = Failed(f"state handlers left the task {type(state).__name__}", state)
+        node.state = state
+        if self.on_state is not None:
+            self.tell(node, state)
+        if self.verbose or isinstance(state, Failed):
+            logs.task_finished(node.label, state)
+        if node.followers:
+            self.notify(node.followers)
+        self.notify(node.downstream)
+        if node.parent is not None:
+            node.parent.unfinished -= 1
+            if not node.parent.unfinished:
+                self.complete(node.parent)
+
+    def complete(self, node: Node) -> None:
+        """Gather the children of a mapped node, all of which have finished."""
+        children = node.children
+        mapped = node.state
+        assert isinstance(mapped, Mapped)  # noqa: S101  # for the type checker
+        assert children is not None  # noqa: S101  # for the type checker
+        mapped.map_states = [child.state for child in children if child.state is not None]
+        mapped.result = [state.result for state in mapped.map_states]
+        self.notify(node.downstream)
+
+    def notify(self, waiting: list[Node]) -> None:
+        """Tell nodes that one of those they wait for is there."""
+        for node in reversed(waiting):
+            node.waiting -= 1
+            if not node.waiting:
+                self.ready.append(node)
+
+    def change(self, node: Node, old: State, new: State) -> State:
+        """Tell state handlers of a change that happens here rather than in the executor."""
+        task = node.step.task
+        if not task.state_handlers:
+            return new
+        job = Job(
+            task, node.step.slug, node.map_index, {}, self.context, node.run_count, node.state
+        )
+        token = values.set(job.context_values())
+        try:
+            return change_state(task, old, new)
+        finally:
+            values.reset(token)
+
+    def tell(self, node: Node, state: State, children: int | None = None) -> None:
+        """Tell the observer of a node's new state."""
+        if self.on_state is not None:
+            step = node.step
+            self.on_state(TaskEvent(step.slug, step.task.name, node.map_index, state, children))
+
+    def release(self) -> None:
+        """Make ready the nodes whose delay is over."""
+        moment = time.monotonic()
+        while self.delayed and self.delayed[0][0] <= moment:
+            self.ready.append(heappop(self.delayed)[2])
+
+    def until_next(self) -> float:
+        """Return how many seconds to wait for the shortest delay, not more than timers take."""
+        return min(max(self.delayed[0][0] - time.monotonic(), 0.0), HOUR)
+
+
+def _final_state(flow: Flow, nodes: list[Node]) -> State:
+    """Decide a flow's state by its reference tasks; mapped children count one by one."""
+    states = {node.step.task: node.state for node in nodes}
+    reference = flow.reference_tasks()
+    decisive: list[Node] = []
+    for node in nodes:
+        if node.step.task in reference:
+            decisive.extend([node] if node.children is None else node.children)
+    failed = [node.label for node in decisive if isinstance(node.state, Failed)]
+    if failed:
+        more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+        return Failed(f"Some reference tasks failed: {', '.join(failed[:NAMED])}{more}.", states)
+    return Success("All reference tasks succeeded.", states)

@@ -1,0 +1,141 @@
+"""Ends a function that takes too long.
+
+In the main thread of a Unix process a timer interrupts it, whatever it waits for. In any other
+thread it runs in a helper thread, which is left behind: it ends at its next step of Python code,
+or, if it waits in C code for ever, with the process.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import suppress
+from contextvars import copy_context
+
+from prefect.engine.job import Interruption
+from prefect.errors import TaskTimeoutError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+    from typing import Any
+
+
+def run_within(
+    seconds: float | None, function: Callable[..., Any], inputs: Mapping[str, Any]
+) -> Any:
+    """Call a function and return its result; without a timeout if `seconds` is None.
+
+    Raises:
+        TaskTimeoutError: it took longer.
+
+    """
+    if seconds is None:
+        return function(**inputs)
+    if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
+        return _Alarm(seconds).call(function, inputs)
+    return _call_in_helper(seconds, function, inputs)
+
+
+def interrupt(thread: threading.Thread) -> None:
+    """Raise an Interruption in a thread, at its next step of Python code."""
+    import ctypes  # noqa: PLC0415  # CPython's only way to do this
+
+    if thread.is_alive() and thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident), ctypes.py_object(Interruption)
+        )
+
+
+def _exceeded(seconds: float) -> TaskTimeoutError:
+    return TaskTimeoutError(f"timed out after {seconds:g} seconds")
+
+
+class _Alarm:
+    """The process's one timer, lent for a call.
+
+    Whoever had set it before, an outer call for example, gets it back with what is left of its
+    time, and is called if its time comes earlier.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._armed = True
+        self._rang = False
+        self._start = time.monotonic()
+        self._outer_delay, self._outer_interval = signal.setitimer(signal.ITIMER_REAL, 0)
+        self._outer_handler = signal.signal(signal.SIGALRM, self._ring)
+
+    def call(self, function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
+        result = None
+        try:
+            self._arm(0)
+            result = function(**inputs)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            if not self._rang:
+                raise
+            # With the traceback of what interrupted it: it says what took so long.
+            raise _exceeded(self._seconds).with_traceback(error.__traceback__) from None
+        finally:
+            self._armed = False
+            self._restore()
+        if self._rang:  # and the function caught the interruption
+            raise _exceeded(self._seconds)
+        return result
+
+    def _arm(self, elapsed: float) -> None:
+        """Set the timer to what is due next: this call's end, or what the timer was lent from."""
+        due = [self._seconds - elapsed] if self._seconds > elapsed else []
+        if self._outer_delay:
+            due.append(max(self._outer_delay - elapsed, 1e-6))
+        signal.setitimer(signal.ITIMER_REAL, min(due, default=0))
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        elapsed = time.monotonic() - self._start
+        if 0 < self._outer_delay <= elapsed:
+            self._outer_delay = self._outer_interval and elapsed + self._outer_interval
+            self._arm(elapsed)
+            if callable(self._outer_handler):
+                self._outer_handler(number, frame)
+        else:
+            self._arm(elapsed)
+        if self._armed and elapsed >= self._seconds:
+            self._rang = True
+            raise Interruption
+
+    def _restore(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._outer_handler or signal.SIG_DFL)
+        if self._outer_delay:
+            left = self._outer_delay - (time.monotonic() - self._start)
+            signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6), self._outer_interval)
+
+
+def _call_in_helper(seconds: float, function: Callable[..., Any], inputs: Mapping[str, Any]) -> Any:
+    outcome: list[tuple[bool, Any]] = []
+    finished = threading.Event()
+    context = copy_context()
+
+    def call() -> None:
+        with suppress(Interruption):  # one that comes when the function has just ended
+            try:
+                outcome.append((True, context.run(lambda: function(**inputs))))
+            except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
+                outcome.append((False, error))
+            finally:
+                finished.set()
+
+    helper = threading.Thread(target=call, name="prefect-timeout", daemon=True)
+    helper.start()
+    finished.wait(seconds)
+    if not outcome:
+        interrupt(helper)
+        raise _exceeded(seconds)
+    succeeded, value = outcome[0]
+    if succeeded:
+        return value
+    raise value

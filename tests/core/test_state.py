@@ -1,0 +1,132 @@
+"""States."""
+
+import pickle
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from prefect.core.state import (
+    Failed,
+    Finished,
+    Mapped,
+    Pending,
+    Retrying,
+    Running,
+    Scheduled,
+    Skipped,
+    State,
+    Success,
+    TimedOut,
+    TriggerFailed,
+    format_traceback,
+)
+
+KINDS = {
+    Pending: {"pending"},
+    Scheduled: {"pending", "scheduled"},
+    Retrying: {"pending", "scheduled", "retrying"},
+    Running: {"running"},
+    Success: {"finished", "successful"},
+    Mapped: {"finished", "successful", "mapped"},
+    Skipped: {"finished", "successful", "skipped"},
+    Failed: {"finished", "failed"},
+    TimedOut: {"finished", "failed"},
+    TriggerFailed: {"finished", "failed"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds(kind):
+    """Each state says of itself what its place in the tree says."""
+    questions = {"pending", "scheduled", "retrying", "running", "finished", "successful"}
+    questions |= {"mapped", "skipped", "failed"}
+    assert {q for q in questions if getattr(kind(), f"is_{q}")()} == KINDS[kind]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pickles(kind):
+    """Every state comes back from pickling equal to itself, message included."""
+    state = kind("a message", result=[1, 2])
+    back = pickle.loads(pickle.dumps(state))
+    assert back == state
+    assert back.message == "a message"
+
+
+def test_equality_is_of_type_and_data():
+    """Messages do not count in comparing states; type and result do."""
+    assert Success("a", 1) == Success("b", 1)
+    assert Success("a", 1) != Success("a", 2)
+    assert Success("a", 1) != Skipped("a", 1)
+    assert Success() != 1
+    assert Mapped(map_states=[Success(None, 1)]) != Mapped(map_states=[Success(None, 2)])
+
+
+def test_equality_of_results_that_cannot_be_compared():
+    """A result whose == has no truth value makes states unequal, unless it is the same object."""
+
+    class Array:
+        def __eq__(self, other):
+            return self
+
+        def __bool__(self):
+            raise ValueError("ambiguous")
+
+        __hash__ = None
+
+    array = Array()
+    assert Success(None, array) == Success(None, array)
+    assert Success(None, array) != Success(None, Array())
+
+
+def test_repr_has_type_and_message():
+    """The repr is short and has no result in it, which may be huge or secret."""
+    assert repr(Failed("boom", result="x" * 1000)) == "<Failed: 'boom'>"
+    assert repr(Success()) == "<Success>"
+
+
+def test_start_time_defaults_to_now_and_must_be_aware():
+    """A scheduled state starts now if it does not say when, and refuses naive datetimes."""
+    assert abs(Scheduled().start_time - datetime.now(UTC)) < timedelta(minutes=1)
+    with pytest.raises(ValueError, match="timezone"):
+        Retrying(start_time=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def boom():
+    raise ValueError("no")
+
+
+def failed():
+    try:
+        boom()
+    except ValueError as error:
+        return Failed("failed", error)
+
+
+def test_traceback_survives_pickling():
+    """The text of a failure's traceback is the same after pickling, which drops the traceback."""
+    state = failed()
+    assert "in boom" in state.traceback
+    assert state.traceback.endswith("ValueError: no\n")
+    back = pickle.loads(pickle.dumps(state))
+    assert back.result.__traceback__ is None
+    assert back.traceback == state.traceback
+
+
+def test_traceback_is_of_exceptions_only():
+    """A state whose result is no exception has no traceback."""
+    assert Success(None, 1).traceback is None
+    assert Failed("failed").traceback is None
+
+
+def test_traceback_without_frames():
+    """An exception that was never raised is written without frames."""
+    assert format_traceback(ValueError("no")) == "ValueError: no\n"
+
+
+def test_tree():
+    """The tree drawn at the top of the module is that of the classes."""
+    drawn = State.__module__
+    text = __import__(drawn, fromlist=["x"]).__doc__
+    names = [name for name in text.replace("│", " ").split() if name[0].isupper()]
+    for kind in [*KINDS, Finished]:
+        assert kind.__name__ in names
