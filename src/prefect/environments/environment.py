@@ -1,0 +1,42 @@
+"""What every environment has: secrets by reference, and a description without their values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prefect.environments.secret import Secret, parse_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Environment:
+    """Base class of what a flow can be packaged into.
+
+    secrets: names, or `Secret` objects, of what the flow needs at run time. Tasks read them as
+        environment variables; their values are never stored in an artifact.
+    """
+
+    def __init__(self, secrets: Iterable[str | Secret] | None = None) -> None:
+        self.secrets = parse_secrets(secrets)
+
+    def build(self) -> Any:
+        """Package a flow; every kind of environment does it in its own way.
+
+        Raises:
+            NotImplementedError: in this base class.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no build(): use PickleEnvironment or ContainerEnvironment"
+        )
+
+    def serialize(self) -> dict[str, Any]:
+        """Return what defines this environment, as plain JSON values without any secret."""
+        return {
+            "type": type(self).__name__,
+            "secrets": [secret.name for secret in self.secrets],
+        }
+
+    def __repr__(self) -> str:
+        settings = ", ".join(f"{k}={v!r}" for k, v in self.serialize().items() if k != "type" and v)
+        return f"{type(self).__name__}({settings})"

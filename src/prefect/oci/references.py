@@ -1,0 +1,77 @@
+"""Image references: `[registry/]repository[:tag][@digest]`, as engines and registries write them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+DEFAULT_REGISTRY = "docker.io"
+DEFAULT_TAG = "latest"
+
+# The grammar of the OCI distribution specification and of Docker's reference package.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_REGISTRY = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?::[0-9]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One image's name, taken apart.
+
+    Two spellings of one image compare equal: `python` is `docker.io/library/python:latest`.
+    """
+
+    registry: str
+    repository: str
+    tag: str | None
+    digest: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Take a reference apart.
+
+        Raises:
+            TypeError: it is not a str.
+            ValueError: it is no image reference; the message says which part is wrong.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"An image reference is a str, not {type(text).__name__}")
+        name, at, digest = text.partition("@")
+        if at and not _DIGEST.fullmatch(digest):
+            raise ValueError(f"{text!r} is no image reference: its digest is not sha256:<64 hex>")
+        head, slash, rest = name.partition("/")
+        explicit = slash and ("." in head or ":" in head or head == "localhost")
+        registry, path = (head, rest) if explicit else (DEFAULT_REGISTRY, name)
+        repository, colon, tag = path.partition(":")
+        if colon and not _TAG.fullmatch(tag):
+            raise ValueError(f"{text!r} is no image reference: its tag {tag!r} is not valid")
+        if registry == DEFAULT_REGISTRY and "/" not in repository:
+            repository = f"library/{repository}"
+        if not _REGISTRY.fullmatch(registry) or not _REPOSITORY.fullmatch(repository):
+            hint = "; repositories are lower-case" if name != name.lower() else ""
+            raise ValueError(f"{text!r} is no image reference{hint}")
+        return cls(registry, repository, tag or (None if at else DEFAULT_TAG), digest or None)
+
+    def on(self, registry: str) -> Reference:
+        """Return the same image at another registry, `host[:port][/prefix]`."""
+        host, _, prefix = registry.strip("/").partition("/")
+        repository = self.repository
+        if self.registry == DEFAULT_REGISTRY:
+            repository = repository.removeprefix("library/")
+        if prefix:
+            repository = f"{prefix}/{repository}"
+        return replace(self, registry=host, repository=repository)
+
+    @property
+    def name(self) -> str:
+        """Registry and repository, without tag and digest, as short as engines show it."""
+        if self.registry == DEFAULT_REGISTRY:
+            return self.repository.removeprefix("library/")
+        return f"{self.registry}/{self.repository}"
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.name}{tag}{digest}"

@@ -1,0 +1,155 @@
+"""The manifest: what a packaged flow is and needs, in plain JSON, readable without running it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from dataclasses import asdict, dataclass, fields
+from importlib import metadata, util
+from typing import Any
+
+from prefect.errors import CompatibilityError, FormatError
+from prefect.version import __version__
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The plain description of a packaged flow.
+
+    flow: the serialized flow, as `Flow.serialize()` gives it.
+    python: version of the Python that pickled it, such as "3.11.7".
+    implementation: of that Python, such as "cpython".
+    cloudpickle: version of cloudpickle that pickled it.
+    prefect: version of this package that packaged it.
+    requirements: what the payload imports from elsewhere: top-level module to the distribution
+        that provided it, as "name==version".
+    """
+
+    flow: dict[str, Any]
+    python: str
+    implementation: str
+    cloudpickle: str
+    prefect: str
+    requirements: dict[str, str]
+    format: int = FORMAT
+
+    @classmethod
+    def describe(cls, flow: dict[str, Any], requirements: dict[str, str]) -> Manifest:
+        """Describe a serialized flow that is packaged by this interpreter."""
+        return cls(
+            flow=flow,
+            python=platform.python_version(),
+            implementation=sys.implementation.name,
+            cloudpickle=metadata.version("cloudpickle"),
+            prefect=__version__,
+            requirements=requirements,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the manifest as plain JSON values."""
+        return asdict(self)
+
+    def to_json(self) -> bytes:
+        """Return canonical JSON: equal manifests give equal bytes."""
+        return json.dumps(
+            self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False
+        ).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Manifest:
+        """Read what `to_json` wrote.
+
+        Raises:
+            FormatError: the bytes are no manifest, or one of a newer format.
+        """
+        try:
+            values = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise FormatError("The manifest is not JSON") from error
+        if not isinstance(values, dict):
+            raise FormatError("The manifest is not a JSON object")
+        if values.get("format") != FORMAT:
+            raise FormatError(
+                f"The manifest has format {values.get('format')!r}; this release of prefect reads "
+                f"format {FORMAT}. Upgrade prefect here, or package the flow again"
+            )
+        expected = {field.name for field in fields(cls)}
+        if values.keys() != expected:
+            odd = sorted(expected ^ values.keys())
+            raise FormatError(f"The manifest lacks fields or has unknown ones: {', '.join(odd)}")
+        texts = ("python", "implementation", "cloudpickle", "prefect")
+        if (
+            not isinstance(values["flow"], dict)
+            or not all(isinstance(values[name], str) for name in texts)
+            or not isinstance(values["requirements"], dict)
+            or not all(isinstance(line, str) for line in values["requirements"].values())
+        ):
+            raise FormatError("The manifest's fields do not have the types they need")
+        return cls(**values)
+
+    @property
+    def python_minor(self) -> str:
+        """The Python series that the payload needs, such as "3.11"."""
+        return ".".join(self.python.split(".")[:2])
+
+    def check_compatible(self) -> None:
+        """Compare what the payload needs with this interpreter, before anything is loaded.
+
+        Raises:
+            CompatibilityError: another Python, an older cloudpickle, or a distribution is missing;
+                the message says what the payload needs, what is here and what to do.
+        """
+        here = f"{sys.version_info.major}.{sys.version_info.minor}"
+        if (self.implementation, self.python_minor) != (sys.implementation.name, here):
+            raise CompatibilityError(
+                f"This flow was packaged by {self.implementation} {self.python}, and bytecode does "
+                f"not move between Python versions: here is {sys.implementation.name} "
+                f"{platform.python_version()}. Run it with Python {self.python_minor}, or package "
+                f"it again with Python {here}"
+            )
+        if _release(metadata.version("cloudpickle")) < _release(self.cloudpickle)[:2]:
+            raise CompatibilityError(
+                f"This flow was pickled by cloudpickle {self.cloudpickle}; here is the older "
+                f"{metadata.version('cloudpickle')}. Install cloudpickle=={self.cloudpickle}"
+            )
+        missing = sorted(
+            {line for module, line in self.requirements.items() if not _importable(module)}
+        )
+        if missing:
+            raise CompatibilityError(
+                f"This flow needs packages that are not installed here: {', '.join(missing)}. "
+                f"Install them with: pip install {' '.join(missing)}"
+            )
+
+    def differing_requirements(self) -> list[tuple[str, str]]:
+        """Return ("name==packaged version", version here) wherever the two differ."""
+        differing = []
+        for line in sorted(set(self.requirements.values())):
+            name, _, version = line.partition("==")
+            try:
+                here = metadata.version(name)
+            except metadata.PackageNotFoundError:  # the module comes from another distribution
+                continue
+            if here != version:
+                differing.append((line, here))
+        return differing
+
+
+def _release(version: str) -> tuple[int, ...]:
+    digits = []
+    for part in version.split("."):
+        if not part.isdigit():
+            break
+        digits.append(int(part))
+    return tuple(digits)
+
+
+def _importable(module: str) -> bool:
+    # For a top-level name this asks the finders only; nothing is imported.
+    try:
+        return module in sys.modules or util.find_spec(module) is not None
+    except ValueError:
+        return True

@@ -1,0 +1,555 @@
+"""`prefect.environments.ContainerEnvironment`, on a real engine and a real registry."""
+
+import importlib.util
+import io
+import json
+import os
+import pickle
+import sys
+import tarfile
+import time
+from importlib import metadata
+from pathlib import Path
+
+import cloudpickle
+import pytest
+
+from prefect import Flow, Parameter, task
+from prefect.environments import ContainerEnvironment, Secret
+from prefect.environments.flow_image import FlowImage
+from prefect.errors import (
+    CompatibilityError,
+    EngineUnavailableError,
+    ImageBuildError,
+    ImageError,
+    NotAFlowError,
+    RequirementsError,
+    SecretError,
+)
+from prefect.oci.daemon import Engine
+
+_spec = importlib.util.spec_from_file_location(
+    "canary_search", Path(__file__).parents[1] / "canary_search.py"
+)
+canary_search = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(canary_search)
+
+pytestmark = pytest.mark.engine
+
+
+@task
+def report(name, fail, wait):
+    import iniconfig  # a small distribution that the base does not have
+
+    print(f"hello {name} from {iniconfig.__name__}, token {os.environ.get('TOKEN', 'unset')}")
+    if fail:
+        raise RuntimeError(f"failing as asked, with {os.environ.get('TOKEN', 'no token')}")
+    time.sleep(wait)
+
+
+def make_flow(name: str = "Report: daily") -> Flow:
+    with Flow(name) as made:
+        report(Parameter("name", default="world"), Parameter("fail", default=False),
+               Parameter("wait", default=0))  # fmt: skip
+    return made
+
+
+@pytest.fixture(scope="module")
+def built(engine, base_image):
+    """A flow image, built once, with the secret TOKEN."""
+    flow = make_flow()
+    flow.environment = ContainerEnvironment(base_image, secrets=["TOKEN"])
+    os.environ.pop("TOKEN", None)
+    image, log = flow.environment.build(flow=flow)
+    return flow.environment, image, log
+
+
+@pytest.fixture
+def environment(built, monkeypatch):
+    """The environment of the built image, with a value for its secret."""
+    monkeypatch.setenv("TOKEN", "a-token-of-the-test")
+    return built[0]
+
+
+def ended(container) -> tuple[int, str]:
+    """Wait for a container; return its exit status and its logs."""
+    status = container.wait(timeout=60)["StatusCode"]
+    return status, container.logs().decode()
+
+
+def derive(engine, base: str, tag: str, *lines: str, **files: str) -> str:
+    """Build an image on a base for a test, from lines of a Dockerfile."""
+    buffer = io.BytesIO()
+    files["Dockerfile"] = "\n".join([f"FROM {base}", *lines])
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(text.encode()), 0o755
+            tar.addfile(info, io.BytesIO(text.encode()))
+    buffer.seek(0)
+    engine.images.build(fileobj=buffer, custom_context=True, tag=tag, rm=True)
+    return tag
+
+
+# ---- construction -------------------------------------------------------------------------------
+
+
+def test_construction_talks_to_nobody(monkeypatch):
+    """Without an engine anywhere, an environment can be made, described and pickled."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    environment = ContainerEnvironment(
+        image="python:3.11", python_dependencies=["pandas"], secrets=["A"]
+    )
+    assert environment.tag == environment.image == "python:3.11"
+    assert ContainerEnvironment("python:3.11", tag="etl:1").tag == "etl:1"
+    assert environment.serialize() == {
+        "type": "ContainerEnvironment",
+        "secrets": ["A"],
+        "image": "python:3.11",
+        "tag": "python:3.11",
+        "python_dependencies": ["pandas"],
+        "network": None,
+    }
+    assert "python:3.11" in repr(environment)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"image": "Not A Reference"}, ValueError),
+        ({"image": None}, TypeError),
+        ({"image": "python", "tag": "UPPER"}, ValueError),
+        ({"image": "python", "tag": "x@sha256:" + "0" * 64}, ValueError),
+        ({"image": "python", "python_dependencies": "pandas"}, TypeError),
+        ({"image": "python", "secrets": "TOKEN"}, TypeError),
+        ({"image": "python", "secrets": [5]}, TypeError),
+    ],
+)
+def test_bad_arguments_are_refused_at_construction(arguments, error):
+    """Names that are no references and lists that are none are said at once."""
+    with pytest.raises(error):
+        ContainerEnvironment(**arguments)
+
+
+def test_what_an_environment_did_is_not_pickled(environment):
+    """Neither secrets nor the images and containers of this process travel."""
+    environment.secrets[0].value = "canary-of-the-pickle"
+    try:
+        for dump in (pickle.dumps, cloudpickle.dumps):
+            data = dump(environment)
+            assert b"canary-of-the-pickle" not in data
+            copy = pickle.loads(data)
+            with pytest.raises(ImageError, match="nothing to run yet"):
+                copy.run()
+    finally:
+        environment.secrets[0].value = None
+
+
+# ---- what is missing ----------------------------------------------------------------------------
+
+
+def test_without_an_engine_the_error_says_so(monkeypatch, flow):
+    """Every method that needs an engine names DOCKER_HOST."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    environment = ContainerEnvironment("python:3.11", tag="x")
+    for call in (environment.pull_image, lambda: environment.build(flow), environment.run):
+        with pytest.raises(EngineUnavailableError, match="DOCKER_HOST"):
+            call()
+
+
+def test_a_base_that_is_nowhere_is_an_error(engine, registry, unique, flow):
+    """The error names the image and what to check."""
+    environment = ContainerEnvironment(f"{registry}/{unique}:1")
+    for call in (environment.pull_image, lambda: environment.build(flow)):
+        with pytest.raises(ImageError, match=f"{unique}:1 cannot be pulled") as caught:
+            call()
+        assert "docker login" in str(caught.value)
+
+
+def test_a_registry_that_does_not_answer_is_an_error(engine, unique):
+    """The cause of the failed connection is quoted."""
+    with pytest.raises(ImageError, match="cannot be pulled"):
+        ContainerEnvironment(f"127.0.0.1:1/{unique}").pull_image()
+
+
+def test_a_base_without_python_is_refused_before_work_is_wasted(engine, base_image, unique, flow):
+    """Nothing is resolved or built for it, and the error proposes a base."""
+    empty = derive(engine, "scratch", unique, "COPY note /note", note="no Python here")
+    with pytest.raises(ImageError, match="has no Python") as caught:
+        ContainerEnvironment(empty, python_dependencies=["no-such-distribution-1"]).build(flow)
+    assert "python:3.11-slim" in str(caught.value)
+
+
+def test_a_base_with_another_python_is_refused(engine, base_image, unique, flow):
+    """Both versions are named, and what to choose instead."""
+    # The base's Python tells another version, as another base would.
+    other = (
+        '#!/bin/sh\nshift\nexec /usr/bin/python3 -c "import sys; sys.version_info = (3, 99)\n$1"\n'
+    )
+    base = derive(engine, base_image, unique, "COPY python3 /usr/local/bin/python3", python3=other)
+    here = "{}.{}".format(*sys.version_info)
+    with pytest.raises(CompatibilityError, match=rf"has Python 3\.99.*pickled by Python {here}"):
+        ContainerEnvironment(base).build(flow)
+
+
+def test_a_python_that_cannot_make_environments_is_refused(engine, base_image, unique, flow):
+    """A Debian base without python3-venv is told what to install."""
+    base = derive(engine, base_image, unique, "RUN rm -r /usr/lib/python3*/ensurepip")
+    with pytest.raises(ImageError, match="apt-get install python3-venv"):
+        ContainerEnvironment(base).build(flow)
+
+
+def test_an_unresolvable_dependency_is_refused(engine, base_image, flow):
+    """The resolver's reason is quoted, for the base's Python."""
+    environment = ContainerEnvironment(base_image, python_dependencies=["no-such-distribution-1"])
+    with pytest.raises(RequirementsError, match="no-such-distribution-1"):
+        environment.build(flow)
+
+
+def test_a_failing_step_is_quoted(engine, base_image, unique, flow):
+    """The error names the step and ends with its output."""
+    base = derive(engine, base_image, unique, "RUN touch /opt/prefect")  # where a directory goes
+    with pytest.raises(ImageBuildError, match="failed at Step") as caught:
+        ContainerEnvironment(base).build(flow)
+    assert "/opt/prefect" in str(caught.value)
+
+
+def test_only_a_flow_can_be_built(monkeypatch):
+    """Anything else is a TypeError, before an engine is looked for."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    with pytest.raises(NotAFlowError) as caught:
+        ContainerEnvironment("python:3.11").build("flow")
+    assert isinstance(caught.value, TypeError)
+
+
+def test_nothing_runs_before_something_is_built(engine, base_image, unique):
+    """The error says to build, or to name an image that was."""
+    with pytest.raises(ImageError, match=r"call build\(flow\) first"):
+        ContainerEnvironment(base_image).run()
+    with pytest.raises(ImageError, match="There is no image"):
+        ContainerEnvironment(base_image, tag=unique).run()
+
+
+# ---- pulling ------------------------------------------------------------------------------------
+
+
+def test_a_base_is_pulled_from_its_registry(engine, base_image):
+    """An image that the engine no longer has is there again."""
+    ContainerEnvironment(base_image).pull_image()
+    assert engine.images.get(base_image).tags
+
+
+def test_a_registry_can_stand_in_for_docker_hub(engine, base_image, registry, monkeypatch):
+    """With PREFECT_REGISTRY, a bare name is looked for there, and its digest is recorded."""
+    monkeypatch.setenv("PREFECT_REGISTRY", registry)
+    bare = base_image.removeprefix(f"{registry}/")
+    environment = ContainerEnvironment(bare)
+    environment.pull_image()
+    assert environment.image == bare
+
+
+# ---- Dockerfile ---------------------------------------------------------------------------------
+
+
+def test_a_dockerfile_is_written_with_all_that_it_copies(engine, base_image, tmp_path, flow):
+    """The base stands by digest, the lock has hashes, and any tool can build the directory."""
+    environment = ContainerEnvironment(base_image, python_dependencies=["iniconfig"])
+    environment.create_dockerfile(directory=tmp_path / "new", flow=flow)
+    text = (tmp_path / "new" / "Dockerfile").read_text()
+    assert f"FROM {base_image.rpartition(':')[0]}@sha256:" in text
+    assert "iniconfig==" in (tmp_path / "new" / "requirements.lock").read_text()
+    image, _ = engine.images.build(path=str(tmp_path / "new"), rm=True)
+    assert FlowImage(Engine(), image.id).manifest().flow == flow.serialize()
+    assert engine.containers.run(image.id, remove=True).decode().count("Success") > 1
+
+
+def test_a_dockerfile_needs_no_engine(monkeypatch, tmp_path, flow):
+    """Without one it is written for this machine's Python, in the current directory."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    monkeypatch.chdir(tmp_path)
+    ContainerEnvironment("python:3.11-slim").create_dockerfile()
+    text = Path("Dockerfile").read_text()
+    assert "FROM python:3.11-slim\n" in text
+    assert not Path("flow").exists()
+    assert "cloudpickle==" in Path("requirements.lock").read_text()
+
+
+# ---- building -----------------------------------------------------------------------------------
+
+
+def test_a_build_returns_the_image_and_its_log(built):
+    """The image has the flow's tag and labels, the log the builder's entries."""
+    _, image, log = built
+    assert image.tags == ["report-daily:latest"]
+    assert image.labels["prefect.flow"] == "Report: daily"
+    assert any("Step 1/" in entry.get("stream", "") for entry in log)
+
+
+def test_the_bases_own_tag_stays_the_bases(engine, base_image, built):
+    """A build without a tag does not overwrite the base."""
+    assert "prefect.flow" not in engine.images.get(base_image).labels
+
+
+def test_a_tag_is_used_as_given(engine, base_image, unique, flow):
+    """With a tag the built image has it, and another environment finds it by that."""
+    environment = ContainerEnvironment(base_image, tag=f"{unique}:v1")
+    image, _ = environment.build(flow)
+    assert image.tags == [f"{unique}:v1"]
+    later = ContainerEnvironment(base_image, tag=f"{unique}:v1")
+    assert ended(later.run())[0] == 0
+
+
+def test_what_the_flow_imports_is_installed_in_the_version_here(built, environment):
+    """Without python_dependencies the image has what the flow needs, as it is here."""
+    status, logs = ended(environment.run(["python", "-m", "pip", "list"]))
+    assert status == 0
+    assert metadata.version("iniconfig") in logs.partition("iniconfig")[2].splitlines()[0]
+    assert metadata.version("cloudpickle") in logs.partition("cloudpickle")[2].splitlines()[0]
+
+
+def test_a_changed_flow_costs_one_layer(engine, built, environment):
+    """All layers but the last are those of the former build."""
+    image, log = environment.build(make_flow("Report: daily, changed"))
+    layers, former = (i.attrs["RootFS"]["Layers"] for i in (image, built[1]))
+    assert layers[:-1] == former[:-1]
+    assert not any("pip install" in e.get("stream", "") and "Running" in str(e) for e in log)
+    environment.build(make_flow())
+
+
+def test_without_a_flow_the_dependencies_alone_are_built(engine, base_image, unique):
+    """The image runs commands, and says that it holds no flow."""
+    environment = ContainerEnvironment(base_image, tag=unique, python_dependencies=["iniconfig"])
+    image, _ = environment.build()
+    assert "prefect.flow" not in image.labels
+    status, logs = ended(environment.run("python -c 'import iniconfig, prefect; print(1 + 1)'"))
+    assert (status, logs.strip()) == (0, "2")
+    with pytest.raises(ImageError, match="dependencies alone"):
+        environment.run()
+    with pytest.raises(ImageError, match="dependencies alone"):
+        FlowImage(Engine(), unique).manifest()
+    container = environment.run(tty=True)
+    assert container.exec_run("python -c 'import iniconfig'").exit_code == 0
+
+
+def test_the_bases_user_runs_the_flow(engine, base_image, unique, flow):
+    """A base with a user of its own keeps it, and secrets reach that user."""
+    base = derive(engine, base_image, unique, "RUN useradd app", "USER app")
+    secret = Secret("TOKEN")
+    secret.value = "for the user app"
+    environment = ContainerEnvironment(base, tag=f"{unique}:flow", secrets=[secret])
+    environment.build(flow)
+    assert ended(environment.run())[0] == 0
+    status, logs = ended(environment.run("sh -c 'id -un; echo $TOKEN'"))
+    assert (status, logs.split("\n")[:2]) == (0, ["app", "for the user app"])
+
+
+# ---- looking in ---------------------------------------------------------------------------------
+
+
+def test_an_image_is_described_without_being_run(engine, built):
+    """The manifest equals the flow's serialization, and no container is left."""
+    before = {c.id for c in engine.containers.list(all=True)}
+    assert FlowImage(Engine(), built[1].id).manifest().flow["name"] == "Report: daily"
+    assert {c.id for c in engine.containers.list(all=True)} == before
+
+
+def test_an_image_of_somebody_else_is_named_as_such(engine, base_image):
+    """An image that was not built here is an error, not a crash."""
+    with pytest.raises(ImageError, match="was not built by prefect"):
+        FlowImage(Engine(), base_image)
+
+
+def test_looking_into_an_image_executes_nothing(engine, base_image, unique, flow, canary):
+    """A payload that would act when loaded, an entry point that would: neither does."""
+    environment = ContainerEnvironment(base_image, tag=unique, python_dependencies=[])
+    image, _ = environment.build(flow)
+    derive(
+        engine, image.id, f"{unique}:canary",
+        "COPY payload /opt/prefect/flow/payload.pickle", 'ENTRYPOINT ["touch", "/canary"]',
+        payload=pickle.dumps(canary, protocol=0).decode(),
+    )  # fmt: skip
+    assert FlowImage(Engine(), f"{unique}:canary").manifest().flow == flow.serialize()
+    assert not Path(canary.path).exists()
+
+
+# ---- running ------------------------------------------------------------------------------------
+
+
+def test_the_flow_runs_and_its_logs_are_the_containers(environment):
+    """Success is exit status 0, and what tasks print and log is there to read."""
+    status, logs = ended(environment.run())
+    assert status == 0
+    assert "hello world from iniconfig" in logs
+    assert "task 'report': Success" in logs
+
+
+def test_parameters_are_passed(environment):
+    """Any JSON value arrives as it is."""
+    status, logs = ended(environment.run(parameters={"name": ["ä", {"b": None}]}))
+    assert status == 0
+    assert "hello ['ä', {'b': None}]" in logs
+
+
+def test_a_failed_flow_is_exit_status_1_with_its_traceback(environment):
+    """The log says what was raised and where."""
+    status, logs = ended(environment.run(parameters={"fail": True}))
+    assert status == 1
+    assert "RuntimeError: failing as asked" in logs
+    assert "Traceback" in logs
+
+
+def test_a_bad_parameter_is_exit_status_2(environment):
+    """Nothing runs, and the log names the parameter."""
+    status, logs = ended(environment.run(parameters={"nmae": 1}))
+    assert status == 2
+    assert "nmae" in logs
+    assert "hello" not in logs
+
+
+def test_parameters_that_cannot_travel_are_refused(environment):
+    """An object that JSON cannot carry, or parameters for a command, are errors here."""
+    with pytest.raises(ValueError, match="as JSON"):
+        environment.run(parameters={"name": object()})
+    with pytest.raises(ValueError, match="either parameters or a command"):
+        environment.run("env", parameters={"name": 1})
+    with pytest.raises(ValueError, match="empty"):
+        environment.run("")
+
+
+def test_a_command_runs_in_the_flows_place(environment):
+    """It sees packages and secret, gives its own exit status, and no flow runs."""
+    command = ["python", "-c", "import iniconfig, os; print(os.environ['TOKEN']); exit(7)"]
+    status, logs = ended(environment.run(command))
+    assert (status, logs.strip()) == (7, "a-token-of-the-test")
+
+
+def test_a_program_that_is_not_there_is_said(environment):
+    """The exit status is a shell's, and the log names the program."""
+    status, logs = ended(environment.run("no-such-program"))
+    assert status == 127
+    assert "no-such-program" in logs
+
+
+def test_with_a_terminal_the_container_stays_up(environment):
+    """After the flow has run, commands can be executed, and stopping tells how the flow ended."""
+    container = environment.run(tty=True, parameters={"fail": True})
+    result = container.exec_run(["python", "-c", "import prefect; print('here')"])
+    assert (result.exit_code, result.output.strip()) == (0, b"here")
+    deadline = time.monotonic() + 30
+    while b"failing as asked" not in container.logs() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    container.reload()
+    assert container.status == "running"
+    container.stop(timeout=30)
+    assert container.wait()["StatusCode"] == 1
+
+
+def test_a_second_run_stops_the_first(environment):
+    """The environment leaves one container running at the most."""
+    first = environment.run(parameters={"wait": 600})
+    second = environment.run(tty=True)
+    first.reload()
+    second.reload()
+    assert (first.status, second.status) == ("exited", "running")
+    second.remove(force=True)
+    third = environment.run()  # also when the former is gone altogether
+    assert ended(third)[0] == 0
+
+
+def test_a_stopped_flow_ends_at_once(environment):
+    """`docker stop` reaches the flow, which does not have to be killed."""
+    container = environment.run(parameters={"wait": 600})
+    while b"hello" not in container.logs():
+        time.sleep(0.05)
+    container.stop(timeout=60)
+    assert container.wait()["StatusCode"] == 143
+
+
+def test_an_image_runs_without_this_software_around_it(engine, built):
+    """`docker run` alone runs the flow, with its secret as a variable, and names a missing one."""
+    output = engine.containers.run(
+        built[1].id, ["run", "-p", "name=you"], environment={"TOKEN": "t"}, remove=True
+    )
+    assert b"hello you" in output
+    container = engine.containers.run(built[1].id, detach=True)
+    status, logs = ended(container)
+    assert status == 2
+    assert "TOKEN" in logs
+
+
+# ---- secrets ------------------------------------------------------------------------------------
+
+
+def test_a_missing_secret_is_named_and_nothing_starts(engine, built, monkeypatch):
+    """No container is made for a run that lacks a secret."""
+    monkeypatch.delenv("TOKEN", raising=False)
+    before = {c.id for c in engine.containers.list(all=True)}
+    with pytest.raises(SecretError, match="TOKEN"):
+        built[0].run()
+    assert {c.id for c in engine.containers.list(all=True)} == before
+
+
+def test_a_secrets_value_in_the_flow_is_refused(monkeypatch):
+    """A token that a task closed over does not come to rest in an image."""
+    monkeypatch.setenv("TOKEN", "canary-token-7461")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    token = os.environ["TOKEN"]
+
+    @task
+    def leak():
+        return len(token)
+
+    with Flow("leaks") as leaks:
+        leak()
+    with pytest.raises(SecretError, match="TOKEN occurs in the flow's payload"):
+        ContainerEnvironment("python:3.11", secrets=["TOKEN"]).build(leaks)
+
+
+def at_rest(engine, container, value):
+    """Return the places at rest in which a value is found, of a container and its image."""
+    api = engine.api
+    image = container.image
+    commit = container.commit(repository="prefect-test-commit", tag=value.lower()[-12:])
+    texts = {
+        "inspect": json.dumps(api.inspect_container(container.id)),
+        "image": json.dumps(api.inspect_image(image.id)),
+        "history": json.dumps(api.history(image.id)),
+        "commit": json.dumps(api.inspect_image(commit.id)) + json.dumps(api.history(commit.id)),
+        "logs": container.logs().decode(errors="replace"),
+    }
+    found = [place for place, text in texts.items() if canary_search.occurs(value, text.encode())]
+    for place, saved in (("saved image", image), ("saved commit", commit)):
+        if canary_search.occurs(value, b"".join(saved.save())):
+            found.append(place)
+    files = Path(engine.info()["DockerRootDir"], "containers", container.id)
+    found += [path.name for path in canary_search.files_with(value, files)]
+    return found
+
+
+def test_a_secret_rests_nowhere(engine, environment, monkeypatch):
+    """Its value is in no layer, history, config, commit, log or file of the engine.
+
+    Tasks have it, print it and raise with it; with a terminal the container is still up.
+    """
+    value = "Canary/" + os.urandom(12).hex()
+    monkeypatch.setenv("TOKEN", value)
+    container = environment.run(tty=True, parameters={"fail": True})
+    deadline = time.monotonic() + 30
+    while b"failing as asked" not in container.logs() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    inside = container.exec_run(["cat", "/run/secrets/TOKEN"]).output.decode().strip()
+    assert inside == value  # it is there, in memory
+    assert "token ***" in container.logs().decode()
+    assert at_rest(engine, container, value) == []
+
+
+def test_the_search_finds_what_is_planted(engine, environment, built):
+    """A value that is handed over carelessly is found: the search can fail."""
+    value = "Canary/" + os.urandom(12).hex()
+    container = engine.containers.run(
+        built[1].id, ["exec", "--", "sh", "-c", "echo $TOKEN | base64 > /tmp/planted; echo $TOKEN"],
+        environment={"TOKEN": value}, detach=True,
+    )  # fmt: skip
+    container.wait()
+    found = at_rest(engine, container, value)
+    assert {"inspect", "logs", "saved commit", "config.v2.json"} <= set(found)
