@@ -1,0 +1,1 @@
+"""The command `prefect`: one module a subcommand, each thin: parse, call, print."""

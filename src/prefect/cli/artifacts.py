@@ -1,0 +1,121 @@
+"""What an argument of the command names: a file of flows, a sealed flow, or an image."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from prefect.core.flow import Flow
+from prefect.environments.flow_image import FlowImage
+from prefect.errors import ArtifactError, PrefectError
+from prefect.oci.daemon import Engine
+from prefect.oci.references import Reference
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_LOADERS = {__name__, "importlib._bootstrap", "importlib._bootstrap_external"}
+
+
+def is_flow_file(argument: str) -> bool:
+    """Tell whether an argument is FILE.py or FILE.py:FLOW."""
+    return _split(argument)[0].suffix == ".py"
+
+
+def load_flow_file(argument: str) -> Flow:
+    """Run FILE.py and return its flow, or the one that FILE.py:FLOW names.
+
+    A flow goes by the name of its variable or by its own.
+
+    Raises:
+        click.ClickException: there is no such file, it fails, or it holds no such flow.
+    """
+    path, wanted = _split(argument)
+    if not path.is_file():
+        raise click.UsageError(f"There is no file {path}")
+    # Never in the place of a module that is there, such as the standard library's.
+    module_name = path.stem if path.stem not in sys.modules else f"flow_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise click.UsageError(f"{path} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    # As for a script: modules beside it can be imported, and pickling finds its names.
+    sys.path.insert(0, str(path.resolve().parent))
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except PrefectError:
+        raise
+    except Exception as error:
+        lines = traceback.format_exception(type(error), error, _below_importlib(error))
+        raise click.UsageError(f"{path} failed while it was loaded:\n{''.join(lines)}") from error
+    flows = {name: value for name, value in vars(module).items() if isinstance(value, Flow)}
+    return _choose(path, flows, wanted)
+
+
+def _below_importlib(error: Exception) -> TracebackType | None:
+    frames = error.__traceback__
+    while frames and frames.tb_frame.f_globals.get("__name__") in _LOADERS:
+        frames = frames.tb_next
+    return frames
+
+
+def _choose(path: Path, flows: dict[str, Flow], wanted: str | None) -> Flow:
+    distinct = list({id(flow): flow for flow in flows.values()}.values())
+    listed = ", ".join(f"{name} ({flow.name!r})" for name, flow in flows.items()) or "none"
+    if wanted is not None:
+        found = flows.get(wanted) or next((f for f in distinct if f.name == wanted), None)
+        if found is None:
+            raise click.UsageError(f"{path} has no flow {wanted!r}; its flows are: {listed}")
+        return found
+    if not distinct:
+        raise click.UsageError(
+            f"{path} has no flow among its top-level names. Define one there, not within a "
+            'function or below `if __name__ == "__main__"`'
+        )
+    if len(distinct) > 1:
+        raise click.UsageError(f"{path} has several flows, write {path}:FLOW for one of: {listed}")
+    return distinct[0]
+
+
+def read_sealed(argument: str) -> bytes | None:
+    """Return the bytes of a sealed flow's file, or None where the argument names no file.
+
+    Raises:
+        click.ClickException: the file cannot be read.
+    """
+    path = Path(argument)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        if path.suffix == ".flow":
+            raise click.UsageError(f"There is no file {argument}") from None
+        return None
+    except OSError as error:
+        raise click.FileError(argument, error.strerror or str(error)) from error
+
+
+def find_image(argument: str) -> FlowImage:
+    """Return the flow image that an argument names.
+
+    Raises:
+        ArtifactError: it cannot be an image's name, and no such file exists.
+        EngineError: no engine answers, or the engine does not have it.
+    """
+    try:
+        Reference.parse(argument)
+    except ValueError as error:
+        raise ArtifactError(f"There is no file {argument}, and as an image: {error}") from None
+    return FlowImage(Engine(), argument)
+
+
+def _split(argument: str) -> tuple[Path, str | None]:
+    file, colon, flow = argument.rpartition(":")
+    if colon and file.endswith(".py"):
+        return Path(file), flow
+    return Path(argument), None

@@ -1,0 +1,200 @@
+"""`prefect build`: a flow into a sealed file, an image, or a directory with a Dockerfile."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from prefect.cli.artifacts import load_flow_file
+from prefect.cli.keys import key_file_option, read_key
+from prefect.environments import ContainerEnvironment, PickleEnvironment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prefect.core.flow import Flow
+
+
+@click.command(short_help="Package a flow into a sealed file or a container image.")
+@click.argument("file", metavar="FILE.py[:FLOW]")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.flow",
+    help="Write a sealed flow to this file.",
+)  # fmt: skip
+@key_file_option
+@click.option("--image", metavar="BASE", help="Build a container image on this base.")
+@click.option("--tag", help="Name of the built image; else it follows from the flow's name.")
+@click.option(
+    "-r", "--requirement", "requirements", multiple=True, metavar="REQUIREMENT",
+    help="A dependency, such as 'pandas>=2', or a file of them. May be repeated. Without any, "
+    "the image gets what the flow imports, in the versions installed here.",
+)  # fmt: skip
+@click.option(
+    "--secret", "secrets", multiple=True, metavar="NAME",
+    help="Name of a secret that the flow needs when it runs. May be repeated.",
+)  # fmt: skip
+@click.option("--network", help="The engine's network for the build's steps, such as host.")
+@click.option(
+    "--dockerfile", type=click.Path(path_type=Path, file_okay=False), metavar="DIRECTORY",
+    help="With --image: write a Dockerfile and what it copies there instead of building.",
+)  # fmt: skip
+@click.option("-v", "--verbose", is_flag=True, help="Show every line of an image's build.")
+def build(
+    file: str,
+    output: Path | None,
+    key_file: Path | None,
+    image: str | None,
+    tag: str | None,
+    requirements: tuple[str, ...],
+    secrets: tuple[str, ...],
+    network: str | None,
+    dockerfile: Path | None,
+    verbose: bool,
+) -> None:
+    """Package the flow of FILE.py.
+
+    The file is run to get at its flow, without what stands below `if __name__ == "__main__"`.
+    Modules beside it travel with the flow. FLOW is a variable's name or a flow's, needed where
+    the file has several.
+
+    With -o the flow becomes a sealed flow, encrypted for the holder of the key; with --image, a
+    container image. With neither, the flow's own environment is built.
+    """
+    if image is None and (tag or requirements or network or dockerfile):
+        raise click.UsageError("--tag, -r, --network and --dockerfile go with --image BASE")
+    if image is not None and output is not None:
+        raise click.UsageError("-o makes a sealed flow and --image an image: choose one")
+    flow = load_flow_file(file)
+    if image is not None:
+        try:
+            environment = ContainerEnvironment(
+                image,
+                tag=tag,
+                python_dependencies=_requirement_lines(requirements),
+                secrets=secrets,
+                network=network,
+            )
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        flow.environment = environment
+        _build_image(flow, environment, dockerfile, verbose=verbose)
+    elif output is None and isinstance(flow.environment, ContainerEnvironment):
+        _build_image(flow, flow.environment, None, verbose=verbose)
+    else:
+        _build_sealed(flow, output or Path(f"{Path(file.partition(':')[0]).stem}.flow"),
+                      PickleEnvironment(read_key(key_file), secrets=secrets))  # fmt: skip
+
+
+def _build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> None:
+    own = getattr(flow.environment, "secrets", ())
+    if flow.environment is None or environment.secrets:
+        flow.environment = environment
+    elif own:
+        environment.secrets = own
+    started = time.perf_counter()
+    sealed = environment.build(flow)
+    try:
+        with _replacing(output) as part:
+            part.write_bytes(sealed)
+    except OSError as error:
+        raise click.FileError(str(output), error.strerror or str(error)) from error
+    seconds = time.perf_counter() - started
+    click.echo(f"Sealed {flow.name!r} into {output}: {_size(len(sealed))} in {seconds:.2f} s.")
+
+
+def _build_image(
+    flow: Flow, environment: ContainerEnvironment, dockerfile: Path | None, *, verbose: bool
+) -> None:
+    started = time.perf_counter()
+    if dockerfile is not None:
+        environment.create_dockerfile(dockerfile, flow=flow)
+        click.echo(f"Wrote {dockerfile / 'Dockerfile'} and the files that it copies.")
+        return
+    with _build_lines(verbose=verbose):
+        image, _ = environment.build(flow)
+    seconds = time.perf_counter() - started
+    name = image.tags[0] if image.tags else image.short_id
+    click.echo(f"Built {flow.name!r} into the image {name} ({image.short_id}) in {seconds:.1f} s.")
+    click.echo(f"Run it with: prefect run {name}")
+
+
+def _requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
+    if not requirements:
+        return None
+    lines = []
+    for requirement in requirements:
+        path = Path(requirement)
+        if path.is_file():
+            found = (line.partition(" #")[0].strip() for line in path.read_text().splitlines())
+            lines += [line for line in found if line and not line.startswith("#")]
+        elif path.suffix == ".txt" or "/" in requirement:
+            raise click.UsageError(f"There is no requirements file {requirement}")
+        else:
+            lines.append(requirement)
+    return lines
+
+
+@contextmanager
+def _build_lines(*, verbose: bool) -> Iterator[None]:
+    """Show a build's progress: each line, or on a terminal the newest one in place."""
+    logger = logging.getLogger("prefect.environments")
+    handler = _Lines(verbose=verbose)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        handler.clear()
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+
+
+class _Lines(logging.Handler):
+    def __init__(self, *, verbose: bool) -> None:
+        super().__init__()
+        self._in_place = not verbose and sys.stderr.isatty()
+        self._verbose = verbose
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if self._in_place:
+            width = os.get_terminal_size(2).columns - 1
+            click.echo(f"\r\x1b[K{line[:width]}", nl=False, err=True)
+        elif self._verbose or line.startswith(("Step ", "Pulling ", "Building ")):
+            click.echo(line, err=True)
+
+    def clear(self) -> None:
+        if self._in_place:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+@contextmanager
+def _replacing(output: Path) -> Iterator[Path]:
+    """Yield a new file beside the output that takes its name once it is complete."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _size(count: int) -> str:
+    if count < 1024:  # noqa: PLR2004
+        return f"{count} bytes"
+    if count < 1024**2:
+        return f"{count / 1024:.1f} KiB"
+    return f"{count / 1024**2:.1f} MiB"

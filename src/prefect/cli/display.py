@@ -1,0 +1,192 @@
+"""The live view of a run on a terminal: what runs now, what ended, and what went wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from prefect.worker.report import ENGINE_LOGGER, describe_task, forget, listen, tracebacks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prefect.core.state import State
+
+_LARGEST_VIEW = 12
+_MARKS = {
+    "Success": Text("✓", "green"),
+    "Skipped": Text("↷", "yellow"),
+    "Retrying": Text("↻", "yellow"),
+    "Failed": Text("✗", "bold red"),
+    "TimedOut": Text("✗", "bold red"),
+    "TriggerFailed": Text("⊘", "red"),
+}
+_FAILED = {"Failed", "TimedOut", "TriggerFailed"}
+_QUIET = {"Pending", "Scheduled"}
+
+
+@dataclass(slots=True)
+class _Mapped:
+    """A mapped task whose children are being run."""
+
+    children: int
+    began: float
+    ended: int = 0
+    failed: int = 0
+
+
+class LiveDisplay(logging.Handler):
+    """A `Reporter` for a terminal, which can also be fed the JSON lines of a container."""
+
+    def __init__(self, flow: dict[str, Any]) -> None:
+        super().__init__()
+        self._flow = flow["name"]
+        self._total = len(flow["tasks"])
+        self._finished = 0
+        self._mapped: dict[str, _Mapped] = {}
+        self._running: dict[tuple[str, int | None], float] = {}
+        self._console = Console(highlight=False)
+        self._live = Live(
+            get_renderable=self._render,
+            console=self._console,
+            transient=True,
+            refresh_per_second=10,
+        )
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        listen(self)
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._live.stop()
+        forget(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a task's log line above the view."""
+        self._log(record.levelname, record.name, record.getMessage())
+
+    def on_state(self, event: Any) -> None:
+        """Take one `TaskEvent` of a run in this process."""
+        self.update(describe_task(event))
+
+    def finished(self, flow: str, state: State) -> None:
+        """Show the outcome, with the traceback of each failure."""
+        failed = [{"task": task, "traceback": text} for task, text in tracebacks(state)]
+        self._outcome(flow, type(state).__name__, state.message, failed)
+
+    def refused(self, error: Exception) -> None:
+        """Show the error that kept the flow from running."""
+        self._console.print(Text(f"Error: {error}", "red"))
+
+    def replay(self, lines: Iterable[str]) -> None:
+        """Show a run that tells of itself in JSON lines; other lines are its tasks' output."""
+        for line in lines:
+            try:
+                event = json.loads(line)
+            except ValueError:
+                event = None
+            if not isinstance(event, dict) or "event" not in event:
+                self._console.print(Text(line))
+            elif event["event"] == "task":
+                self.update(event)
+            elif event["event"] == "log":
+                self._log(event["level"], event["logger"], event["message"])
+            elif event["event"] == "flow":
+                self._outcome(event["flow"], event["state"], event["message"], event["failed"])
+            elif event["event"] == "error":
+                self._console.print(Text(f"Error: {event['message']}", "red"))
+
+    def update(self, event: dict[str, Any]) -> None:
+        """Take one change of a task's state."""
+        task, index, state = event["task"], event["map_index"], event["state"]
+        key = (task, index)
+        if state == "Running":
+            self._running[key] = time.monotonic()
+            return
+        began = self._running.pop(key, None)
+        if state == "Mapped":
+            self._mapped[task] = _Mapped(event["children"] or 0, time.monotonic())
+            self._end_of_mapped(task)
+            return
+        if state not in _QUIET and (index is None or state not in {"Success", "Skipped"}):
+            line = Text.assemble("  ", _MARKS.get(state, Text("·")), " ", _label(task, index))
+            if began is not None:
+                line.append(f"  {time.monotonic() - began:.1f} s", "dim")
+            if event["message"] and state != "Success":
+                line.append(f"  {event['message']}", "dim")
+            self._console.print(line)
+        if state in _QUIET or state == "Retrying":
+            return
+        if index is None:
+            self._finished += 1
+        elif task in self._mapped:
+            self._mapped[task].ended += 1
+            self._mapped[task].failed += state in _FAILED
+            self._end_of_mapped(task)
+
+    def _end_of_mapped(self, task: str) -> None:
+        mapped = self._mapped[task]
+        if mapped.ended < mapped.children:
+            return
+        del self._mapped[task]
+        self._finished += 1
+        seconds = time.monotonic() - mapped.began
+        mark = _MARKS["Failed"] if mapped.failed else _MARKS["Success"]
+        line = Text.assemble("  ", mark, " ", task)
+        line.append(f"  {mapped.children} items in {seconds:.1f} s", "dim")
+        if mapped.failed:
+            line.append(f", {mapped.failed} failed", "red")
+        self._console.print(line)
+
+    def _log(self, level: str, logger: str, message: str) -> None:
+        if logger == ENGINE_LOGGER:
+            return  # the view itself shows it
+        style = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}.get(level, "")
+        name = logger.removeprefix("prefect.task.").removeprefix("prefect.")
+        self._console.print(Text.assemble("    ", (f"{name}: ", "dim"), (message, style)))
+
+    def _outcome(
+        self, flow: str, state: str, message: str | None, failed: list[dict[str, str]]
+    ) -> None:
+        for failure in failed:
+            self._console.print(Text(f"\n{failure['task']}", "bold red"))
+            self._console.print(Text(failure["traceback"].rstrip()))
+        seconds = time.monotonic() - self._started
+        line = Text.assemble(
+            _MARKS.get(state, Text("✗", "bold red")), " ", (flow, "bold"), f": {state}"
+        )
+        line.append(f" in {seconds:.1f} s. {message or ''}".rstrip())
+        self._console.print(line)
+
+    def _render(self) -> RenderableType:
+        now = time.monotonic()
+        rows: list[RenderableType] = []
+        for (task, index), began in list(self._running.items())[:_LARGEST_VIEW]:
+            rows.append(
+                Spinner("dots", Text(f"{_label(task, index)}  {now - began:.0f} s"), style="cyan")
+            )
+        if len(self._running) > _LARGEST_VIEW:
+            rows.append(Text(f"  … and {len(self._running) - _LARGEST_VIEW} more", "dim"))
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            ProgressBar(total=self._total, completed=self._finished, width=30),
+            Text(f"{self._finished}/{self._total} tasks"),
+            Text("".join(f"  {t}: {m.ended}/{m.children}" for t, m in self._mapped.items()), "dim"),
+        )
+        return Group(*rows, bar)
+
+
+def _label(task: str, index: int | None) -> str:
+    return task if index is None else f"{task}[{index}]"

@@ -1,0 +1,45 @@
+"""`prefect graph`: a flow's tasks as text, Mermaid, Graphviz or a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from prefect.cli.artifacts import is_flow_file, load_flow_file
+from prefect.cli.info import read_manifest
+from prefect.cli.keys import key_file_option
+from prefect.core import drawing
+
+_FORMATS = {"text": drawing.to_text, "mermaid": drawing.to_mermaid, "dot": drawing.to_dot}
+
+
+@click.command(short_help="Draw a flow's tasks.")
+@click.argument("artifact", metavar="ARTIFACT|FILE.py[:FLOW]")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file, in the form of its ending: .txt .md .mmd .dot, or by Graphviz .svg "
+    ".png .pdf.",
+)  # fmt: skip
+@click.option(
+    "--format", "form", type=click.Choice(list(_FORMATS)), default="text", show_default=True,
+    help="What to print where no file is named.",
+)  # fmt: skip
+@key_file_option
+def graph(artifact: str, output: Path | None, form: str, key_file: Path | None) -> None:
+    """Draw the flow of a file, a sealed flow, or an image.
+
+    Of an artifact only the manifest is read: nothing of it is executed.
+    """
+    if is_flow_file(artifact):
+        flow = load_flow_file(artifact).serialize()
+    else:
+        flow = read_manifest(artifact, key_file).flow
+    if output is None:
+        click.echo(_FORMATS[form](flow))
+        return
+    try:
+        drawing.render(flow, output)
+    except OSError as error:
+        raise click.FileError(str(output), error.strerror or str(error)) from error
+    click.echo(f"Drew {flow['name']!r} into {output}.")

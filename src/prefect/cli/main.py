@@ -1,0 +1,79 @@
+"""The command itself: its subcommands, loaded when they are called, and its exit status."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from prefect.errors import PrefectError
+from prefect.version import __version__
+
+FLOW_FAILED, BAD_INPUT = 1, 2
+_COMMANDS = ("build", "info", "run", "graph", "keygen")
+
+
+class _LazyGroup(click.Group):
+    """Imports a subcommand's module only when it is asked for: `--version` is quick."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = importlib.import_module(f"prefect.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib  # noqa: PLC0415 - for a typing error alone
+
+            close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            if close:
+                raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            error.show()
+            ctx.exit(BAD_INPUT)  # click's own would often be 1, which is a failed flow's
+        except PrefectError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(BAD_INPUT)
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="prefect", message="%(prog)s %(version)s")
+def main() -> None:
+    """Package a workflow and run exactly that elsewhere.
+
+    \b
+    A sealed flow: one encrypted file.
+      prefect keygen flow.key
+      prefect build etl.py -o etl.flow --key-file flow.key
+      prefect info etl.flow --key-file flow.key       (executes nothing)
+      prefect run  etl.flow --key-file flow.key -p year=2013
+
+    \b
+    A container image, built and run by a Docker Engine.
+      prefect build etl.py --image python:3.11-slim --tag etl -r pandas
+      prefect run etl -p year=2013
+
+    Keys come from --key-file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument.
+    The exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input.
+    """  # noqa: D301 - click reads the \b
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,161 @@
+"""`prefect run`: a sealed flow or a file's flow in this process, an image in a container."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prefect.cli.artifacts import find_image, is_flow_file, load_flow_file, read_sealed
+from prefect.cli.keys import key_file_option, read_key
+from prefect.cli.main import FLOW_FAILED
+from prefect.engine.executors import DaskExecutor, LocalExecutor, ThreadExecutor
+from prefect.environments import PickleEnvironment
+from prefect.environments.secret import exported, resolve, secrets_of
+from prefect.worker.__main__ import parse_parameter
+from prefect.worker.masking import masked_streams
+from prefect.worker.report import JsonReporter, LineReporter, Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prefect.core.flow import Flow
+    from prefect.core.state import State
+    from prefect.environments.flow_image import FlowImage
+
+_EXECUTORS = {"local": LocalExecutor, "threads": ThreadExecutor, "dask": DaskExecutor}
+
+
+@click.command(short_help="Run a sealed flow, an image, or a file's flow.")
+@click.argument("artifact", metavar="ARTIFACT|FILE.py[:FLOW]")
+@click.option(
+    "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE",
+    help="A parameter. The value is JSON where it can be read as such (10, true, [1, 2]), else "
+    "text. May be repeated.",
+)  # fmt: skip
+@key_file_option
+@click.option(
+    "--executor", default="local", metavar="WHERE", show_default=True,
+    help="Where tasks run: local (one after the other), threads, dask (a cluster of processes "
+    "here), or the address of a Dask scheduler, such as tcp://10.0.0.5:8786. Not for images.",
+)  # fmt: skip
+@click.option("--network", help="For an image: the engine's network for its container.")
+@click.option("--json", "as_json", is_flag=True, help="Report one JSON object a line.")
+def run(
+    artifact: str,
+    parameters: tuple[str, ...],
+    key_file: Path | None,
+    executor: str,
+    network: str | None,
+    as_json: bool,
+) -> None:
+    """Run the flow of ARTIFACT: a .flow file, an image in the engine, or FILE.py itself.
+
+    Secrets that the flow names are taken from the environment or from the secrets directory, and
+    what tasks print has them masked. The exit status is 0 for success, 1 when the flow failed,
+    2 for wrong usage or bad input; then nothing has run.
+    """
+    given = dict(map(parse_parameter, parameters))
+    live = sys.stdout.isatty() and not as_json
+    if is_flow_file(artifact):
+        state = _run_file(load_flow_file(artifact), given, _executor(executor), as_json, live)
+    elif (sealed := read_sealed(artifact)) is not None:
+        environment = PickleEnvironment(read_key(key_file))
+        state = _run_sealed(environment, sealed, given, _executor(executor), as_json, live)
+    else:
+        if executor != "local":
+            raise click.UsageError("--executor is not for images: their tasks run within them")
+        sys.exit(_run_image(find_image(artifact), given, network, as_json, live))
+    if not state.is_successful():
+        sys.exit(FLOW_FAILED)
+
+
+def _run_file(
+    flow: Flow, parameters: dict[str, Any], executor: Any, as_json: bool, live: bool
+) -> State:
+    serialized = flow.serialize()
+    values = resolve(secrets_of(serialized))
+    reporter = _reporter(serialized, as_json=as_json, live=live)
+    with masked_streams(values.values()), reporter, exported(values):
+        state = flow.run(parameters=parameters, executor=executor, on_state=_observer(reporter))
+        reporter.finished(flow.name, state)
+    return state
+
+
+def _run_sealed(
+    environment: PickleEnvironment,
+    sealed: bytes,
+    parameters: dict[str, Any],
+    executor: Any,
+    as_json: bool,
+    live: bool,
+) -> State:
+    flow = environment.info(sealed)
+    values = resolve(secrets_of(flow))
+    reporter = _reporter(flow, as_json=as_json, live=live)
+    with masked_streams(values.values()), reporter:
+        state = environment.run(
+            sealed, parameters=parameters, executor=executor, on_state=_observer(reporter)
+        )
+        reporter.finished(flow["name"], state)
+    return state
+
+
+def _run_image(
+    image: FlowImage, parameters: dict[str, Any], network: str | None, as_json: bool, live: bool
+) -> int:
+    display = None
+    if live:
+        from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
+
+        display = LiveDisplay(image.manifest().flow)
+    container = image.run(parameters=parameters, network=network, json_lines=as_json or live)
+    try:
+        with display or nullcontext():
+            lines = _lines(container.logs(stream=True, follow=True))
+            if display:
+                display.replay(lines)
+            else:
+                for line in lines:
+                    click.echo(line)
+        return int(container.wait()["StatusCode"])
+    finally:
+        # Also on Ctrl-C: what was started here does not stay behind.
+        container.remove(force=True)
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace") for line in lines)
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+def _reporter(flow: dict[str, Any], *, as_json: bool, live: bool) -> Reporter:
+    if as_json:
+        return JsonReporter()
+    if live:
+        from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
+
+        return LiveDisplay(flow)
+    return LineReporter()
+
+
+def _observer(reporter: Reporter) -> Any:
+    # Log lines need no observer, and without one the runner does less.
+    return None if isinstance(reporter, LineReporter) else reporter.on_state
+
+
+def _executor(name: str) -> Any:
+    if name in _EXECUTORS:
+        return _EXECUTORS[name]()
+    if "://" in name:
+        return DaskExecutor(name)
+    raise click.UsageError(
+        f"There is no executor {name!r}; choose local, threads, dask, or a scheduler's address"
+    )
