@@ -31,7 +31,7 @@ def test_a_reference_is_taken_apart(text, registry, repository, tag, digest):
 @pytest.mark.parametrize(
     "bad",
     ["", ":", "Python", "a b", "a:", "a:b c", "a@sha256:12", "a//b", "/a", "a/", "-a", "a:" + "x" * 129,
-     "$(rm)", "a\n", "a@", "r.io/"],
+     "$(rm)", "a\n", "a@", "r.io/", "./a", "-.io/a", "../a"],
 )  # fmt: skip
 def test_what_is_no_reference_is_refused(bad):
     """A ValueError quotes what was given."""

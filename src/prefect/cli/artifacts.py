@@ -12,7 +12,7 @@ import click
 
 from prefect.core.flow import Flow
 from prefect.environments.flow_image import FlowImage
-from prefect.errors import ArtifactError, PrefectError
+from prefect.errors import ArtifactError, EngineUnavailableError, ImageError, PrefectError
 from prefect.oci.daemon import Engine
 from prefect.oci.references import Reference
 
@@ -111,7 +111,18 @@ def find_image(argument: str) -> FlowImage:
         Reference.parse(argument)
     except ValueError as error:
         raise ArtifactError(f"There is no file {argument}, and as an image: {error}") from None
-    return FlowImage(Engine(), argument)
+    try:
+        engine = Engine()
+    except EngineUnavailableError as error:
+        raise EngineUnavailableError(
+            f"There is no file {argument}, and no engine to look for an image in: {error}"
+        ) from error
+    if engine.find(argument) is None:
+        raise ImageError(
+            f"{argument} is neither a file here nor an image in the engine. Check its name, or "
+            "build it with `prefect build`"
+        )
+    return FlowImage(engine, argument)
 
 
 def _split(argument: str) -> tuple[Path, str | None]:

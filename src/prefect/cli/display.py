@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +16,14 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from prefect.worker.report import ENGINE_LOGGER, describe_task, forget, listen, tracebacks
+from prefect.worker.report import (
+    ENGINE_LOGGER,
+    TASK_LOGGERS,
+    describe_task,
+    forget,
+    listen,
+    tracebacks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +60,12 @@ class LiveDisplay(logging.Handler):
         super().__init__()
         self._flow = flow["name"]
         self._total = len(flow["tasks"])
+        # A task goes by its name where that is its alone, else by its id.
+        names = Counter(task["name"] for task in flow["tasks"])
+        self._names = {
+            task["id"]: task["name"] if names[task["name"]] == 1 else task["id"]
+            for task in flow["tasks"]
+        }
         self._finished = 0
         self._mapped: dict[str, _Mapped] = {}
         self._running: dict[tuple[str, int | None], float] = {}
@@ -121,7 +135,7 @@ class LiveDisplay(logging.Handler):
             self._end_of_mapped(task)
             return
         if state not in _QUIET and (index is None or state not in {"Success", "Skipped"}):
-            line = Text.assemble("  ", _MARKS.get(state, Text("·")), " ", _label(task, index))
+            line = Text.assemble("  ", _MARKS.get(state, Text("·")), " ", self._label(task, index))
             if began is not None:
                 line.append(f"  {time.monotonic() - began:.1f} s", "dim")
             if event["message"] and state != "Success":
@@ -144,7 +158,7 @@ class LiveDisplay(logging.Handler):
         self._finished += 1
         seconds = time.monotonic() - mapped.began
         mark = _MARKS["Failed"] if mapped.failed else _MARKS["Success"]
-        line = Text.assemble("  ", mark, " ", task)
+        line = Text.assemble("  ", mark, " ", self._label(task))
         line.append(f"  {mapped.children} items in {seconds:.1f} s", "dim")
         if mapped.failed:
             line.append(f", {mapped.failed} failed", "red")
@@ -154,7 +168,7 @@ class LiveDisplay(logging.Handler):
         if logger == ENGINE_LOGGER:
             return  # the view itself shows it
         style = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}.get(level, "")
-        name = logger.removeprefix("prefect.task.").removeprefix("prefect.")
+        name = logger.removeprefix(TASK_LOGGERS)
         self._console.print(Text.assemble("    ", (f"{name}: ", "dim"), (message, style)))
 
     def _outcome(
@@ -175,7 +189,9 @@ class LiveDisplay(logging.Handler):
         rows: list[RenderableType] = []
         for (task, index), began in list(self._running.items())[:_LARGEST_VIEW]:
             rows.append(
-                Spinner("dots", Text(f"{_label(task, index)}  {now - began:.0f} s"), style="cyan")
+                Spinner(
+                    "dots", Text(f"{self._label(task, index)}  {now - began:.0f} s"), style="cyan"
+                )
             )
         if len(self._running) > _LARGEST_VIEW:
             rows.append(Text(f"  … and {len(self._running) - _LARGEST_VIEW} more", "dim"))
@@ -183,10 +199,15 @@ class LiveDisplay(logging.Handler):
         bar.add_row(
             ProgressBar(total=self._total, completed=self._finished, width=30),
             Text(f"{self._finished}/{self._total} tasks"),
-            Text("".join(f"  {t}: {m.ended}/{m.children}" for t, m in self._mapped.items()), "dim"),
+            Text(
+                "".join(
+                    f"  {self._label(t)}: {m.ended}/{m.children}" for t, m in self._mapped.items()
+                ),
+                "dim",
+            ),
         )
         return Group(*rows, bar)
 
-
-def _label(task: str, index: int | None) -> str:
-    return task if index is None else f"{task}[{index}]"
+    def _label(self, task: str, index: int | None = None) -> str:
+        name = self._names.get(task, task)
+        return name if index is None else f"{name}[{index}]"

@@ -40,6 +40,8 @@ def graph(artifact: str, output: Path | None, form: str, key_file: Path | None) 
         return
     try:
         drawing.render(flow, output)
+    except ValueError as error:  # an ending that means nothing
+        raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.FileError(str(output), error.strerror or str(error)) from error
     click.echo(f"Drew {flow['name']!r} into {output}.")

@@ -12,6 +12,7 @@ from prefect.cli.keys import key_file_option, read_key
 from prefect.environments import PickleEnvironment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from prefect.packaging.manifest import Manifest
@@ -48,52 +49,50 @@ def read_manifest(artifact: str, key_file: Path | None) -> Manifest:
 
 
 def _show(manifest: Manifest) -> None:
-    from rich.console import Console  # noqa: PLC0415 - --json does without
-    from rich.table import Table  # noqa: PLC0415 - --json does without
-    from rich.text import Text  # noqa: PLC0415 - --json does without
-
-    console = Console(highlight=False, soft_wrap=True)
     flow = manifest.flow
-    console.print(Text(flow["name"], style="bold"))
+    environment = flow.get("environment") or {}
+    click.secho(flow["name"], bold=True)
     facts = {
         "Python": f"{manifest.implementation} {manifest.python}",
         "cloudpickle": manifest.cloudpickle,
         "packaged by": f"prefect {manifest.prefect}",
         "requires": ", ".join(sorted(set(manifest.requirements.values()))) or "nothing else",
-        "environment": _environment(flow.get("environment")),
-        "secrets": ", ".join((flow.get("environment") or {}).get("secrets", ())) or "none",
+        "environment": _environment(environment),
+        "secrets": ", ".join(environment.get("secrets", ())) or "none",
     }
-    grid = Table.grid(padding=(0, 2))
-    for name, value in facts.items():
-        grid.add_row(Text(f"  {name}", style="dim"), Text(value))
-    console.print(grid)
+    _columns([list(fact) for fact in facts.items()])
     if flow["parameters"]:
-        table = Table("Parameter", "Default", box=None, header_style="bold", padding=(0, 2))
-        for parameter in flow["parameters"]:
-            table.add_row(Text(parameter["name"]), Text(_default(parameter)))
-        console.print(table)
-    table = Table("Task", "After", "Settings", box=None, header_style="bold", padding=(0, 2))
-    upstream: dict[str, list[str]] = {}
+        click.echo()
+        parameters = [[parameter["name"], _default(parameter)] for parameter in flow["parameters"]]
+        _columns([["Parameter", "Default"], *parameters], heading=True)
+    click.echo()
+    _columns([["Task", "After", "Settings"], *_tasks(flow)], heading=True)
+
+
+def _tasks(flow: dict[str, Any]) -> Iterator[list[str]]:
+    """Yield a row for each task that is no parameter: its id, what it waits for, its settings."""
+    upstream: dict[str, dict[str, None]] = {}
     mapped = set()
     for edge in flow["edges"]:
-        names = upstream.setdefault(edge["downstream"], [])
-        if edge["upstream"] not in names:
-            names.append(edge["upstream"])
+        upstream.setdefault(edge["downstream"], {})[edge["upstream"]] = None
         if edge["mapped"]:
             mapped.add(edge["downstream"])
     parameters = {parameter["name"] for parameter in flow["parameters"]}
     for task in flow["tasks"]:
-        if task["id"] in parameters:
-            continue
-        settings = _settings(task) + (["mapped"] if task["id"] in mapped else [])
-        table.add_row(
-            Text(task["id"]), Text(", ".join(upstream.get(task["id"], ()))), ", ".join(settings)
-        )
-    console.print(table)
+        if task["id"] not in parameters:
+            settings = [*_settings(task), *(["mapped"] if task["id"] in mapped else [])]
+            yield [task["id"], ", ".join(upstream.get(task["id"], ())), ", ".join(settings)]
 
 
-def _environment(environment: dict[str, Any] | None) -> str:
-    if environment is None:
+def _columns(rows: list[list[str]], *, heading: bool = False) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        click.secho("  " + "  ".join(cells).rstrip(), bold=heading and not number)
+
+
+def _environment(environment: dict[str, Any]) -> str:
+    if not environment:
         return "none"
     image = environment.get("image")
     return f"{environment['type']} on {image}" if image else str(environment["type"])

@@ -27,8 +27,13 @@ class _Lines:
 
     def write(self, text: str) -> None:
         *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._logger.info("%s", line)
+        # A handler may itself write to sys.stdout, and must not be logged for that.
+        token = _lines.set(None)
+        try:
+            for line in lines:
+                self._logger.info("%s", line)
+        finally:
+            _lines.reset(token)
 
     def close(self) -> None:
         if self._rest:

@@ -32,7 +32,7 @@ class FlowImage:
         image = engine.find(reference)
         if image is None:
             raise ImageError(
-                f"There is no image {reference} in the engine. Build it first, or pull it"
+                f"There is no image {reference} in the engine. Check its name, build it, or pull it"
             )
         if LABEL_VERSION not in image.labels:
             raise ImageError(

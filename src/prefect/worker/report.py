@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from prefect.engine.events import TaskEvent
 
 ENGINE_LOGGER = "prefect"
-LINE_FORMAT = "%(asctime)s  %(levelname)-7s  %(message)s"
-TIME_FORMAT = "%H:%M:%S"
+TASK_LOGGERS = "prefect.task."
 
 
 class Reporter(Protocol):
@@ -50,7 +49,9 @@ class LineReporter:
 
     def __enter__(self) -> Self:
         self._handler = logging.StreamHandler(sys.stdout)
-        self._handler.setFormatter(logging.Formatter(LINE_FORMAT, TIME_FORMAT))
+        self._handler.setFormatter(
+            _LineFormatter("%(asctime)s  %(levelname)-7s  %(message)s", "%H:%M:%S")
+        )
         listen(self._handler)
         return self
 
@@ -66,6 +67,15 @@ class LineReporter:
     def refused(self, error: Exception) -> None:
         """Write the error to standard error."""
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
+
+
+class _LineFormatter(logging.Formatter):
+    """Puts a task's name before what it logs."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        if record.name.startswith(TASK_LOGGERS):
+            record.message = f"{record.name.removeprefix(TASK_LOGGERS)}: {record.message}"
+        return super().formatMessage(record)
 
 
 class JsonReporter(logging.Handler):

@@ -1,0 +1,128 @@
+"""`prefect build`."""
+
+import json
+import os
+
+import pytest
+
+
+def test_a_sealed_flow_is_written(sealed):
+    """The file is there, complete, and nothing else is left."""
+    names = {path.name for path in sealed.directory.iterdir()} - {"__pycache__"}
+    assert names == {"etl.py", "helper_beside_it.py", "etl.flow", "flow.key"}
+    assert (sealed.directory / "etl.flow").read_bytes().startswith(b"prefect sealed flow 1\n")
+
+
+def test_the_key_can_come_from_the_environment(prefect):
+    """PREFECT_ENCRYPTION_KEY does where there is no file."""
+    key = prefect("keygen", "-")[0].strip()
+    out, _ = prefect("build", "etl.py", PREFECT_ENCRYPTION_KEY=key)
+    assert "Sealed 'etl & co' into etl.flow" in out
+    assert key not in out
+    prefect("info", "etl.flow", PREFECT_ENCRYPTION_KEY=key)
+
+
+def test_without_a_key_the_fix_is_named(prefect):
+    """No file is written, and the message says how to make a key."""
+    _, err = prefect("build", "etl.py", "-o", "x.flow", status=2)
+    assert "--key-file" in err
+    assert "prefect keygen" in err
+    assert not (prefect.directory / "x.flow").exists()
+
+
+def test_a_failed_build_leaves_the_former_file(sealed):
+    """What could not be built anew is not lost."""
+    before = (sealed.directory / "etl.flow").read_bytes()
+    (sealed.directory / "etl.py").write_text(
+        "import threading\nfrom prefect import Flow, task\nlock = threading.Lock()\n"
+        "@task\ndef bad():\n    return lock\n\nwith Flow('bad') as flow:\n    bad()\n"
+    )
+    arguments = ["build", "etl.py", "-o", "etl.flow", "--key-file", "flow.key"]
+    _, err = sealed(*arguments, status=2)
+    assert "Task 'bad'" in err
+    assert (sealed.directory / "etl.flow").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nothing.py"], "no file nothing.py"),
+        (["etl.py:other"], "no flow 'other'; its flows are: flow ('etl & co')"),
+        (["empty.py"], "no flow among its top-level names"),
+        (["two.py"], "several flows, write two.py:FLOW for one of: a ('A'), b ('B')"),
+        (["broken.py"], "NameError: name 'undefined'"),
+        (["etl.py", "--tag", "x"], "go with --image"),
+        (["etl.py", "--image", "python", "-o", "x.flow"], "choose one"),
+        (["etl.py", "--image", "Not A Name"], "no image reference"),
+        (["etl.py", "--image", "python", "-r", "missing.txt"], "no requirements file"),
+        (["etl.py", "--key-file", "missing.key"], "does not exist"),
+        (["etl.py", "--key-file", "etl.py"], "32 random bytes"),
+        ([], "Missing argument"),
+    ],
+)
+def test_bad_input_is_said_and_is_exit_status_2(prefect, arguments, says):
+    """Each mistake has a message of its own."""
+    files = {
+        "empty.py": "",
+        "two.py": "from prefect import Flow\na = Flow('A')\nb = Flow('B')\n",
+        "broken.py": "undefined\n",
+    }
+    for name, text in files.items():
+        (prefect.directory / name).write_text(text)
+    _, err = prefect("build", *arguments, status=2)
+    assert says in err
+
+
+def test_one_of_several_flows_is_chosen(prefect):
+    """By the name of its variable, or by its own."""
+    (prefect.directory / "two.py").write_text(
+        "from prefect import Flow\na = Flow('A')\nb = Flow('B')\n"
+    )
+    prefect("keygen")
+    for chosen in ("b", "B"):
+        out, _ = prefect("build", f"two.py:{chosen}", "--key-file", "prefect.key")
+        assert "Sealed 'B' into two.flow" in out
+
+
+def test_a_dockerfile_is_written_instead(prefect):
+    """With --dockerfile no engine is needed, and the directory has all that is copied."""
+    out, _ = prefect(
+        "build", "etl.py", "--image", "python:3.11-slim", "--dockerfile", "context",
+        DOCKER_HOST="unix:///nowhere.sock",
+    )  # fmt: skip
+    assert "context/Dockerfile" in out
+    manifest = json.loads((prefect.directory / "context/flow/manifest.json").read_text())
+    assert manifest["flow"]["environment"]["image"] == "python:3.11-slim"
+
+
+def test_without_an_engine_an_image_is_not_built(prefect):
+    """The message says where an engine was looked for."""
+    _, err = prefect("build", "etl.py", "--image", "python", status=2, DOCKER_HOST="unix:///no")
+    assert "DOCKER_HOST" in err
+
+
+@pytest.mark.engine
+def test_an_image_is_built_described_and_run(prefect, engine, base_image, unique):
+    """The way of the README, with a requirements file, a secret and parameters."""
+    (prefect.directory / "needs.txt").write_text("# what it needs\niniconfig  # small\n\n")
+    out, err = prefect(
+        "build", "etl.py", "--image", base_image, "--tag", unique, "-r", "needs.txt",
+        "--secret", "TOKEN",
+    )  # fmt: skip
+    assert f"prefect run {unique}" in out
+    assert "Step 1/" in err
+    manifest = json.loads(prefect("info", unique, "--json")[0])
+    assert manifest["flow"]["environment"]["secrets"] == ["TOKEN"]
+    assert manifest["flow"]["environment"]["python_dependencies"] == ["iniconfig"]
+
+    before = {c.id for c in engine.containers.list(all=True)}
+    out, _ = prefect("run", unique, "-p", "n=2", TOKEN="t")
+    assert "loaded [0, 2]" in out
+    out, _ = prefect("run", unique, "-p", "fail=true", status=1, TOKEN="t")
+    assert "RuntimeError: as asked" in out
+    out, _ = prefect("run", unique, "--json", TOKEN="t")
+    assert json.loads(out.splitlines()[-1])["state"] == "Success"
+    environment = {name: value for name, value in os.environ.items() if name != "TOKEN"}
+    assert "TOKEN" in prefect("run", unique, status=2, **environment)[1]
+    prefect("run", unique, "--executor", "threads", status=2, TOKEN="t")
+    assert {c.id for c in engine.containers.list(all=True)} == before

@@ -1,0 +1,66 @@
+"""`prefect info`."""
+
+import json
+import pickle
+
+from prefect.packaging.keys import EncryptionKey
+from prefect.packaging.sealing import open_sealed, seal
+
+
+def test_a_sealed_flow_is_described(sealed):
+    """Name, Python, parameters and tasks with their settings are shown."""
+    out, _ = sealed("info", "etl.flow", "--key-file", "flow.key")
+    for part in ("etl & co", "cpython 3.", "transform-1", "2 retries, mapped", "timeout 60 s",
+                 "fail       false"):  # fmt: skip
+        assert part in out
+    assert not any(line.endswith(" ") for line in out.splitlines())
+
+
+def test_json_is_the_manifest(sealed):
+    """Programs get everything, and nothing but JSON."""
+    out, err = sealed("info", "etl.flow", "--key-file", "flow.key", "--json")
+    manifest = json.loads(out)
+    assert manifest["flow"]["parameters"][0] == {"name": "n", "required": False, "default": 3}
+    assert err == ""
+
+
+def test_looking_executes_nothing(sealed, canary):
+    """A payload that would act when loaded does not, and the same file run does."""
+    path = sealed.directory / "etl.flow"
+    key = EncryptionKey((sealed.directory / "flow.key").read_bytes().strip())
+    opened = open_sealed(path.read_bytes(), key)
+    path.write_bytes(seal(opened.manifest, pickle.dumps(canary), key))
+    made = sealed.directory / "canary-was-loaded"
+    for command in ("info", "graph"):
+        sealed(command, "etl.flow", "--key-file", "flow.key")
+        assert not made.exists()
+    sealed("run", "etl.flow", "--key-file", "flow.key", status=2)
+    assert made.exists()
+
+
+def test_what_cannot_be_opened_is_said(sealed):
+    """A wrong key, a changed file, a cut file, a missing file, a file of source."""
+    sealed("keygen", "other.key")
+    data = (sealed.directory / "etl.flow").read_bytes()
+    (sealed.directory / "cut.flow").write_bytes(data[:-1])
+    (sealed.directory / "changed.flow").write_bytes(data[:900] + b"\0" + data[901:])
+    (sealed.directory / "noise.flow").write_bytes(b"noise")
+    cases = [
+        ("etl.flow", "other.key", "cannot be opened"),
+        ("changed.flow", "flow.key", "cannot be opened"),
+        ("cut.flow", "flow.key", "incomplete"),
+        ("noise.flow", "flow.key", "not a sealed flow"),
+        ("missing.flow", "flow.key", "no file missing.flow"),
+        ("etl.py", "flow.key", "would have to be run"),
+    ]
+    for file, key, says in cases:
+        _, err = sealed("info", file, "--key-file", key, status=2)
+        assert says in err
+
+
+def test_a_mistyped_file_is_named_although_no_engine_answers(prefect):
+    """What is neither a file nor, for want of an engine, an image, is said to be neither."""
+    _, err = prefect("info", "etl.floww", status=2, DOCKER_HOST="unix:///nowhere.sock")
+    assert "no file etl.floww" in err
+    _, err = prefect("info", "./etl.floww", status=2)
+    assert "no file ./etl.floww" in err

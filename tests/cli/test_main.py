@@ -1,0 +1,50 @@
+"""The command itself."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from prefect import __version__
+
+README = Path(__file__).parents[2] / "README.md"
+COMMANDS = ["build", "info", "run", "graph", "keygen"]
+
+
+def test_the_version_is_the_packages(prefect):
+    """`prefect --version` says name and version."""
+    assert prefect("--version")[0] == f"prefect {__version__}\n"
+
+
+def test_help_names_every_command_with_examples(prefect):
+    """The first page teaches both ways to package a flow."""
+    out, _ = prefect("--help")
+    assert all(re.search(rf"^  {name} +\w", out, re.MULTILINE) for name in COMMANDS)
+    assert "prefect build etl.py -o etl.flow --key-file flow.key\n" in out
+    assert "PREFECT_ENCRYPTION_KEY" in out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_stands_in_the_readme(prefect, command):
+    """Each option is explained, and no command is undocumented."""
+    out, _ = prefect(command, "--help")
+    options = re.findall(r"^  (?:-\w, )?--[\w-]+.*(?:\n {10,}.*)*", out, re.MULTILINE)
+    assert options
+    assert all(re.search(r"  \S+ \S+", option) for option in options)
+    assert f"prefect {command}" in README.read_text()
+
+
+def test_a_mistyped_command_is_corrected(prefect):
+    """The nearest command is proposed."""
+    _, err = prefect("biuld", status=2)
+    assert "Did you mean 'build'?" in err
+
+
+def test_version_loads_nothing_heavy(prefect, run_python):
+    """`--version` is quick because it imports neither docker nor cryptography nor rich."""
+    code = (
+        "import sys; from prefect.cli.main import main;"
+        "main(['--version'], standalone_mode=False);"
+        "print({'docker', 'cryptography', 'rich', 'cloudpickle', 'distributed'} & {*sys.modules})"
+    )
+    assert run_python("-c", code).stdout.endswith("set()\n")

@@ -1,0 +1,70 @@
+"""`prefect run`, of files and sealed flows."""
+
+import json
+
+import pytest
+
+
+def test_a_file_is_run_as_it_is(prefect):
+    """The flow runs with its helper module, and what is guarded by __main__ does not."""
+    out, _ = prefect("run", "etl.py", "-p", "n=2")
+    assert "loaded [0, 2]" in out
+    assert "flow 'etl & co': Success" in out
+
+
+def test_a_sealed_flow_runs_where_its_source_is_not(sealed):
+    """The file and the key are enough: source and helper are deleted first."""
+    for name in ("etl.py", "helper_beside_it.py"):
+        (sealed.directory / name).unlink()
+    out, _ = sealed("run", "etl.flow", "--key-file", "flow.key", "-p", "n=4")
+    assert "loaded [0, 2, 4, 6]" in out
+
+
+@pytest.mark.parametrize("executor", ["local", "threads", "dask"])
+def test_tasks_run_where_they_are_told_to(sealed, executor):
+    """Here, in threads, or on a Dask cluster, the outcome is the same."""
+    out, _ = sealed("run", "etl.flow", "--key-file", "flow.key", "--executor", executor, "--json")
+    events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    assert events[-1]["state"] == "Success"
+
+
+def test_a_failed_flow_is_exit_status_1(prefect):
+    """Its traceback is shown, to people and to programs."""
+    out, _ = prefect("run", "etl.py", "-p", "fail=true", status=1)
+    assert "RuntimeError: as asked" in out
+    out, _ = prefect("run", "etl.py", "-p", "fail=true", "--json", status=1)
+    outcome = json.loads(out.splitlines()[-1])
+    assert outcome["state"] == "Failed"
+    assert "RuntimeError: as asked" in outcome["failed"][0]["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["etl.py", "-p", "m=1"], "'m'"),
+        (["etl.py", "-p", "n"], "name=value"),
+        (["etl.py", "--executor", "cloud"], "no executor 'cloud'"),
+        (["etl.flow"], "no file etl.flow"),
+    ],
+)
+def test_bad_input_is_exit_status_2_and_nothing_runs(prefect, arguments, says):
+    """Each mistake is named before a task starts."""
+    out, err = prefect("run", *arguments, status=2)
+    assert says in err
+    assert "loaded" not in out
+
+
+def test_a_secret_is_resolved_and_masked(prefect):
+    """Without a value nothing runs; with one, what prints it shows a mask."""
+    (prefect.directory / "secret.py").write_text(
+        "import os\nfrom prefect import Flow, task\nfrom prefect.environments import Environment\n"
+        "@task\ndef show():\n    print('token', os.environ['TOKEN'])\n\n"
+        "with Flow('secretive', environment=Environment(secrets=['TOKEN'])) as flow:\n    show()\n"
+    )
+    (prefect.directory / "secrets").mkdir()
+    directory = str(prefect.directory / "secrets")
+    _, err = prefect("run", "secret.py", status=2, PREFECT_SECRETS_DIR=directory)
+    assert "TOKEN" in err
+    (prefect.directory / "secrets" / "TOKEN").write_text("canary-value\n")
+    out, _ = prefect("run", "secret.py", PREFECT_SECRETS_DIR=directory)
+    assert "token ***" in out

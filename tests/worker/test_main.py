@@ -1,0 +1,190 @@
+"""`python -m prefect.worker`, as the program that it is."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from prefect import Flow, Parameter, task
+from prefect.environments import Environment
+from prefect.errors import ParameterError
+from prefect.packaging.pickling import pickle_flow
+from prefect.worker.__main__ import parse_parameter
+
+
+@task
+def speak(name, fail):
+    print(f"hello {name}, token {os.environ.get('TOKEN', 'unset')}", flush=True)
+    if fail == "wait":
+        time.sleep(60)
+    if fail:
+        raise ValueError(f"with {os.environ.get('TOKEN')}")
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """A packaged flow, as images hold it, that needs the secret TOKEN."""
+    with Flow("speaks", environment=Environment(secrets=["TOKEN"])) as flow:
+        speak(Parameter("name", default="world"), Parameter("fail", default=False))
+    pickled = pickle_flow(flow)
+    (tmp_path / "manifest.json").write_bytes(pickled.manifest.to_json())
+    (tmp_path / "payload.pickle").write_bytes(pickled.payload)
+    return tmp_path
+
+
+def start(*arguments, **environment):
+    return subprocess.Popen(
+        [sys.executable, "-m", "prefect.worker", *arguments],
+        env=os.environ | {"PYTHONUNBUFFERED": "1"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def worker(*arguments, **environment):
+    process = start(*arguments, **environment)
+    output, _ = process.communicate(timeout=60)
+    return process.returncode, output
+
+
+def test_a_flow_runs_and_is_reported_in_lines(directory):
+    """Log lines, the tasks' output, and exit status 0."""
+    status, output = worker("run", f"--flow={directory}", "-p", "name=you", TOKEN="some token")
+    assert status == 0
+    assert "hello you, token ***" in output
+    assert "flow 'speaks': Success" in output
+
+
+def test_a_failed_flow_shows_a_masked_traceback(directory):
+    """Exit status 1, the traceback, and no secret in it."""
+    status, output = worker(
+        "run", f"--flow={directory}", '--parameters={"fail": true}', TOKEN="some token"
+    )
+    assert status == 1
+    assert "ValueError: with ***" in output
+    assert "some token" not in output
+
+
+def test_events_are_json_lines(directory):
+    """Each state and the outcome is an object of its own, and tells which task and why."""
+    status, output = worker(
+        "run", f"--flow={directory}", "--json", "-p", "fail=true", TOKEN="some token"
+    )
+    assert status == 1
+    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    states = [(e["task"], e["state"]) for e in events if e["event"] == "task"]
+    assert states[-2:] == [("speak-1", "Running"), ("speak-1", "Failed")]
+    assert events[-1]["event"] == "flow"
+    assert events[-1]["state"] == "Failed"
+    assert "ValueError: with ***" in events[-1]["failed"][0]["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["-p", "nmae=x"], "nmae"),
+        (["-p", "nothing"], "write name=value"),
+        (["--parameters=[1]"], "not a JSON object"),
+        (["--parameters={"], "not JSON"),
+        (["--flow=/nowhere"], "no flow to run"),
+    ],
+)
+def test_bad_input_is_exit_status_2(directory, arguments, says):
+    """Nothing runs, and the message names the cause."""
+    status, output = worker("run", f"--flow={directory}", *arguments, TOKEN="t")
+    assert status == 2
+    assert says in output
+    assert "hello" not in output
+    assert "Traceback" not in output
+
+
+def test_a_missing_secret_is_named(directory):
+    """The flow does not start without it."""
+    environment = {k: v for k, v in os.environ.items() if k != "TOKEN"}
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect.worker", "run", f"--flow={directory}"],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "TOKEN" in done.stderr
+
+
+def test_an_awaited_secret_is_used_once_it_is_there(directory, tmp_path):
+    """The program waits for its file, and prefers it to the variable."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    process = start("run", f"--flow={directory}", "--secret=TOKEN", "-p", "fail=true",
+                    TOKEN="t", PREFECT_SECRETS_DIR=str(secrets))  # fmt: skip
+    (secrets / "TOKEN.new").write_text("awaited\n")
+    (secrets / "TOKEN.new").rename(secrets / "TOKEN")
+    output, _ = process.communicate(timeout=60)
+    assert "ValueError: with ***" in output
+    assert process.returncode == 1
+
+
+def test_another_program_runs_in_the_flows_place(tmp_path):
+    """It has the secrets in its environment, and its exit status is the worker's."""
+    (tmp_path / "TOKEN").write_text("for sh\n")
+    arguments = ["exec", "--secret=TOKEN", "--", "sh", "-c", "echo $TOKEN; exit 5"]
+    assert worker(*arguments, PREFECT_SECRETS_DIR=str(tmp_path)) == (5, "for sh\n")
+
+
+def test_a_program_that_cannot_run_is_a_shells_exit_status(tmp_path):
+    """127 for what is not there, 126 for what is not executable, 2 for nothing at all."""
+    assert worker("exec", "--", "no-such-program")[0] == 127
+    (tmp_path / "file").write_text("")
+    assert worker("exec", "--", str(tmp_path / "file"))[0] == 126
+    assert worker("exec", "--")[0] == 2
+
+
+def test_held_up_it_ends_when_stopped_with_the_works_status():
+    """With --hold the program waits for a signal, then tells how the work ended."""
+    process = start("exec", "--hold", "--", "sh", "-c", "echo done; exit 3")
+    assert process.stdout.readline() == "done\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=0.5)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 3
+
+
+def test_a_signal_ends_a_running_flow(directory):
+    """SIGTERM stops the flow at once, with the status that shells give it."""
+    process = start("run", f"--flow={directory}", "-p", "fail=wait", TOKEN="t")
+    while "hello" not in process.stdout.readline():
+        pass
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("n=1", ("n", 1)),
+        ("n=1.5", ("n", 1.5)),
+        ("n=true", ("n", True)),
+        ("n=null", ("n", None)),
+        ('n=["a"]', ("n", ["a"])),
+        ('n="1"', ("n", "1")),
+        ("n=text", ("n", "text")),
+        ("n=", ("n", "")),
+        ("n=a=b", ("n", "a=b")),
+        ("n=2026-01-31", ("n", "2026-01-31")),
+    ],
+)
+def test_a_parameter_is_json_or_else_text(text, parsed):
+    """Numbers and lists are themselves, whatever else is a str."""
+    assert parse_parameter(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["", "n", "=1"])
+def test_a_parameter_has_a_name_and_a_value(text):
+    """Anything else is refused with an example."""
+    with pytest.raises(ParameterError, match="name=value"):
+        parse_parameter(text)
