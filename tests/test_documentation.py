@@ -1,0 +1,108 @@
+"""What README and documentation print works as printed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def run(source: str, directory: Path) -> str:
+    """Run Python from a file, as a reader would; return what it prints."""
+    (directory / "example.py").write_text(source)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "example.py"],
+        cwd=directory, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readme_opens_with_lines_that_work(tmp_path):
+    """The first example, pasted into a file, seals and runs its flow."""
+    assert run(blocks("README.md", "python")[0], tmp_path) == "hello\nHello, you!\n"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_example_in_python_runs(page, tmp_path):
+    """The examples of a page run one after the other; those that need an engine run below."""
+    examples = [b for b in blocks(page, "python") if "build(flow=flow)" not in b]
+    if examples:
+        run("\n".join(examples), tmp_path)
+
+
+@pytest.mark.engine
+def test_the_example_with_a_container_runs(base_image, engine, tmp_path, monkeypatch):
+    """The README's image is built and run, on the base image of the tests."""
+    monkeypatch.setenv("DB_PASSWORD", "of the test")
+    (example,) = [b for b in blocks("README.md", "python") if "build(flow=flow)" in b]
+    flow = (
+        "from prefect import Flow, Parameter, task\n"
+        "with Flow('yearly') as flow:\n    task(lambda year: print('it is', year))(Parameter('year'))\n"
+    )
+    code = example.replace("python:3.11-slim", base_image).replace('"pandas>=2"', '"iniconfig"')
+    output = run(flow + code, tmp_path)
+    assert "it is 2013" in output
+
+
+def in_shell(commands: str, directory: Path) -> str:
+    """Run a block of commands with this package's `prefect` first on the path."""
+    (directory / "bin").mkdir()
+    command = directory / "bin" / "prefect"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m prefect "$@"\n')
+    command.chmod(0o755)
+    shutil.copytree(ROOT / "examples", directory / "examples")
+    done = subprocess.run(
+        ["sh", "-eu", "-c", commands], cwd=directory, capture_output=True, text=True, check=False,
+        env=os.environ | {"PATH": f"{directory / 'bin'}:{os.environ['PATH']}"}, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_readmes_way_to_one_file_works(tmp_path):
+    """Key, build, info and run, as printed."""
+    (commands,) = [b for b in blocks("README.md", "sh") if "keygen" in b]
+    assert "Hello, you!" in in_shell(commands, tmp_path)
+
+
+@pytest.mark.engine
+def test_the_readmes_way_to_an_image_works(base_image, engine, tmp_path):
+    """Build, info and run, as printed; the services are up, and the engine's own client is used."""
+    (commands,) = [b for b in blocks("README.md", "sh") if "make services" in b]
+    commands = re.sub(r"^make services.*\n", "", commands)
+    assert in_shell(commands, tmp_path).count("Hello, you!") == 2
+
+
+def test_every_module_that_is_named_exists():
+    """The table "to change X, open Y" points at files that are there."""
+    named = re.findall(
+        r"`((?:src|scripts|requirements)/[^`]*)`", (ROOT / "CONTRIBUTING.md").read_text()
+    )
+    assert len(named) > 15
+    for name in named:
+        pattern = re.sub(r"\{[^}]*\}", "*", name)
+        assert list(ROOT.glob(pattern)), name
+
+
+def test_no_test_is_undescribed():
+    """Each test says in a sentence what it proves."""
+    tests = re.compile(r"^ *def (test_\w+)\(.*?\).*?:\n(.*)$", re.MULTILINE)
+    undescribed = [
+        f"{path.name}: {name}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name, first_line in tests.findall(path.read_text())
+        if '"""' not in first_line
+    ]
+    assert undescribed == []
