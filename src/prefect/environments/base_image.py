@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageError
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
 
 _OLDEST_PYTHON = (3, 11)
 _INTERPRETERS = ("python3", "python")
+_PROBE_VERSION = 1  # counts up when the probe below asks for something else
 # Runs in whatever Python the base has, so it is written for all of them.
 _PROBE = """
 import json, platform, sys
@@ -57,7 +62,7 @@ def inspect_base(engine: Engine, reference: Reference, image: Image) -> BaseImag
     Raises:
         ImageError: it has no Python, one that is too old, or one that cannot make environments.
     """
-    interpreter, found = _probe(engine, reference, image)
+    interpreter, found = _remembered(str(image.id)) or _probe(engine, reference, image)
     major, minor = found["python"]
     python = f"{major}.{minor}"
     if (major, minor) < _OLDEST_PYTHON or found["implementation"] != "cpython":
@@ -103,9 +108,35 @@ def _probe(engine: Engine, reference: Reference, image: Image) -> tuple[str, dic
         except FileNotFoundError:
             continue
         if status == 0:
-            return interpreter, json.loads(out)
+            found = json.loads(out)
+            _remember(str(image.id), interpreter, found)
+            return interpreter, found
         raise ImageError(f"The Python of the base image {reference} does not run:\n{err or out}")
     raise ImageError(
         f"The base image {reference} has no Python ({' or '.join(_INTERPRETERS)} on its PATH). "
         "Choose one that has it, such as python:3.11-slim"
     )
+
+
+def _memory(image_id: str) -> Path:
+    # An image's id is the digest of its content: what was found once is true for ever.
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache, "prefect", "base-images", f"{image_id.removeprefix('sha256:')}.json")
+
+
+def _remembered(image_id: str) -> tuple[str, dict[str, Any]] | None:
+    try:
+        version, interpreter, found = json.loads(_memory(image_id).read_text())
+    except (OSError, ValueError):
+        return None
+    return (interpreter, found) if version == _PROBE_VERSION else None
+
+
+def _remember(image_id: str, interpreter: str, found: dict[str, Any]) -> None:
+    path = _memory(image_id)
+    # A cache that cannot be written costs time and nothing else.
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as part:
+            json.dump([_PROBE_VERSION, interpreter, found], part)
+        Path(part.name).replace(path)
