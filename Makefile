@@ -57,7 +57,7 @@ format: setup
 	$(BIN)/ruff check --fix .
 
 bench: setup
-	@$(SERVICES) for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+	@$(SERVICES) for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python -P $$file; done
 
 services: setup
 	$(BIN)/python scripts/services.py up

@@ -1,4 +1,4 @@
-"""Bring up what the tests need: a Docker Engine, a registry and a Python base image.
+"""Bring up what the tests need: a Docker Engine, a registry, a Python base image, Graphviz.
 
     up      start what is not running and write .services/env, to be sourced by a shell
     status  say what runs; the exit status is 0 if all of it does
@@ -179,7 +179,12 @@ def start(name: str, command: list[str], ready: Callable[[], bool]) -> None:
 
 def require(*programs: str) -> None:
     """Install the Debian packages of the programs that are missing."""
-    names = {"dockerd": "docker.io", "ip": "iproute2", "update-ca-certificates": "ca-certificates"}
+    names = {
+        "dockerd": "docker.io",
+        "ip": "iproute2",
+        "dot": "graphviz",
+        "update-ca-certificates": "ca-certificates",
+    }
     packages = [names.get(each, each) for each in programs if not shutil.which(each, path=PATH)]
     if not packages:
         return
@@ -383,6 +388,7 @@ def up() -> None:
         raise RuntimeError(f"{STATE} holds other things than this script's: choose another")
     STATE.mkdir(exist_ok=True)
     MARK.touch()
+    require("dot")
     names = ("DOCKER_HOST", "PREFECT_TEST_REGISTRY", "PREFECT_TEST_IMAGE")
     engine, registry, image = (os.environ.get(name, "") for name in names)
     if engine in {"", OWN_HOST}:  # the latter from the env file that the caller has sourced

@@ -15,6 +15,7 @@
     ├── SecretError                         a secret without a value, or its value in an artifact
     ├── RequirementsError (ValueError)      dependencies that cannot be resolved
     ├── TaskTimeoutError (TimeoutError)     a task took longer than its timeout
+    ├── ExecutorError (RuntimeError)        the place where tasks should run is not there
     ├── RemoteTaskError                     what went wrong in another process, as text
     ├── RenderError                         a drawing that cannot be made here
     └── EngineError                         what a container engine could not do
@@ -94,6 +95,10 @@ class TaskTimeoutError(PrefectError, TimeoutError):
 
 class RemoteTaskError(PrefectError):
     """A task failed in another process, and what it raised there could not be sent."""
+
+
+class ExecutorError(PrefectError, RuntimeError):
+    """An executor cannot start: Dask is not installed, or no scheduler answers."""
 
 
 class RenderError(PrefectError):

@@ -12,8 +12,8 @@ from prefect.errors import FlowError
 
 
 def ordinary(a, b, c=1, *, d, e=2, **rest):
-    local = a
-    return local
+    local = a, b
+    return local, c, d, e, rest
 
 
 def test_reads_names_defaults_and_openness():
@@ -48,7 +48,7 @@ def test_agrees_with_inspect(shape, defaults, keyword_defaults):
         (p.name, p.kind.name, p.default is not p.empty or p.kind.name.startswith("VAR"))
         for p in inspect.signature(scope["f"]).parameters.values()
     }
-    assert set(_arguments(scope["f"])) == expected
+    assert set(_arguments(scope["f"], "f")) == expected
 
 
 def test_follows_wrappers_and_partials():
@@ -60,6 +60,16 @@ def test_follows_wrappers_and_partials():
 
     assert RunSignature.of(wrapper, "f").required == ("a", "b", "d")
     assert RunSignature.of(functools.partial(ordinary, d=1, a=1), "f").required == ("b",)
+
+
+class Holder:
+    """Has a method that is used as a function."""
+
+    def method(self, x, y=1):
+        return x, y
+
+    async def coroutine(self, x):
+        return x
 
 
 async def coroutine():
@@ -84,12 +94,19 @@ async def generator():
         (min, "unknown"),
         (coroutine, "async"),
         (generator, "async"),
+        (Holder().coroutine, "async"),
+        (functools.partial(coroutine), "async"),
     ],
 )
 def test_refuses_what_a_task_cannot_call(function, message):
     """Functions to which a task cannot pass arguments by name are refused, with the reason."""
     with pytest.raises(FlowError, match=message):
         RunSignature.of(function, "task 'f'")
+
+
+def test_bound_methods():
+    """A bound method has no self left to give."""
+    assert RunSignature.of(Holder().method, "f").required == ("x",)
 
 
 def test_binds_like_python():

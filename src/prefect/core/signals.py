@@ -28,7 +28,7 @@ class Signal(Exception):  # noqa: N818  # it ends a run, but is no error
     _state_class: type[State] = State
 
     def __init__(self, message: str | None = None, result: Any = None) -> None:
-        super().__init__(message)
+        super().__init__(*(() if message is None else (message,)))
         self.state = self._state_class(message, result)
 
 

@@ -41,13 +41,11 @@ class RunSignature:
             FlowError: a task cannot pass arguments to it as it is written.
 
         """
-        code = getattr(run, "__code__", None)
-        if code is not None and code.co_flags & _ASYNC:
-            raise FlowError(f"{owner}: run is async; call asyncio.run(...) inside a plain function")
-        if code is None or hasattr(run, "__wrapped__") or hasattr(run, "__signature__"):
-            arguments = _inspect(run, owner)
+        plain = type(run) is _FUNCTION
+        if plain and not (hasattr(run, "__wrapped__") or hasattr(run, "__signature__")):
+            arguments = _arguments(run, owner)
         else:
-            arguments = _arguments(run)
+            arguments = _inspect(run, owner)
         names, positional, required, is_open = [], [], [], False
         for name, kind, has_default in arguments[1 if method else 0 :]:
             if kind == "VAR_POSITIONAL":
@@ -108,13 +106,15 @@ class RunSignature:
         return [name for name in self.required if name not in given]
 
 
-def _arguments(function: Any) -> list[tuple[str, str, bool]]:
+def _arguments(function: Any, owner: str) -> list[tuple[str, str, bool]]:
     """Return the name and kind of each argument of a plain function, and if it has a default.
 
     What `inspect.signature` says, without importing it: that would double the time that
     importing this package takes, for it has tasks of its own.
     """
     code = function.__code__
+    if code.co_flags & _ASYNC:
+        raise FlowError(f"{owner}: {_IS_ASYNC}")
     total = code.co_argcount + code.co_kwonlyargcount
     first_default = code.co_argcount - len(function.__defaults__ or ())
     arguments = []
@@ -135,6 +135,8 @@ def _inspect(run: Callable[..., Any], owner: str) -> list[tuple[str, str, bool]]
     """Return the same for anything else that can be called."""
     import inspect  # noqa: PLC0415  # slow to import
 
+    if inspect.iscoroutinefunction(run) or inspect.isasyncgenfunction(run):
+        raise FlowError(f"{owner}: {_IS_ASYNC}")
     try:
         parameters = inspect.signature(run).parameters.values()
     except (TypeError, ValueError) as error:
@@ -144,6 +146,8 @@ def _inspect(run: Callable[..., Any], owner: str) -> list[tuple[str, str, bool]]
     return [(p.name, p.kind.name, p.default is not p.empty) for p in parameters]
 
 
+_FUNCTION = type(RunSignature.bind)
+_IS_ASYNC = "run is async; call asyncio.run(...) inside a plain function"
 _ORDINARY = "POSITIONAL_OR_KEYWORD"
 _VARARGS, _VARKEYWORDS, _ASYNC = 0x04, 0x08, 0x80 | 0x200  # as inspect.CO_... has them
 

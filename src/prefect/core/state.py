@@ -235,6 +235,16 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def describe(error: BaseException) -> str:
+    """Return an exception's type and text, whatever its `__str__` does."""
+    kind = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # anybody's code
+        return kind
+    return f"{kind}: {text}" if text else kind
+
+
 def user_frames(error: BaseException) -> TracebackType | None:
     """Return an exception's traceback from the first frame that is not of this package.
 

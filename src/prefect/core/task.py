@@ -225,7 +225,7 @@ class Task:
         from prefect.core.values import GetItem  # noqa: PLC0415  # it subclasses Task
 
         label = key.name if isinstance(key, Task) else repr(key) if _is_short(key) else "..."
-        return GetItem(name=f"{self.name}[{label}]").bind(self, key)
+        return GetItem(name=f"{self.name}[{label}]").bind(self, key, flow=self._flow(None))
 
     def __iter__(self) -> Iterator[Task]:
         nout = _nout(self.run) if self.nout is None else self.nout
@@ -245,6 +245,8 @@ class Task:
                 f"task {self.name!r} was used outside a flow: use it within `with Flow(...):`, "
                 "pass flow=..., or call its .run(...) to run it now"
             )
+        if not hasattr(flow, "set_dependencies"):
+            raise TypeError(f"flow= takes a Flow, not {flow!r}")
         return flow
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefect.core.signals import Signal
-from prefect.core.state import Skipped, TriggerFailed
+from prefect.core.state import Skipped, TriggerFailed, describe
 from prefect.core.triggers import flat_states
 
 TYPE_CHECKING = False
@@ -35,5 +35,5 @@ def triggered(task: Task, upstream_states: dict[Edge, State]) -> State | None:
     except Signal as signal:
         return signal.state
     except Exception as error:  # noqa: BLE001  # anybody's code
-        return TriggerFailed(f"the trigger raised {type(error).__name__}: {error}", error)
+        return TriggerFailed(f"the trigger raised {describe(error)}", error)
     return TriggerFailed("the trigger returned False")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefect.core.signals import Signal
-from prefect.core.state import Failed, State
+from prefect.core.state import Failed, State, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def change_state(obj: Task | Flow, old: State, new: State) -> State:
         except Signal as signal:
             return signal.state
         except Exception as error:  # noqa: BLE001  # anybody's code
-            return Failed(f"a state handler raised {type(error).__name__}: {error}", error)
+            return Failed(f"a state handler raised {describe(error)}", error)
         if returned is not None:
             new = returned
     return new

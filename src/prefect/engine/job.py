@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect.core.context import values
 from prefect.core.signals import Signal
-from prefect.core.state import Failed, Pending, Retrying, Running, Success, TimedOut, now
+from prefect.core.state import Failed, Pending, Retrying, Running, Success, TimedOut, describe, now
 from prefect.engine.handlers import change_state
 from prefect.errors import TaskTimeoutError
 
@@ -30,11 +30,11 @@ class Job:
         inputs: the arguments for `run`.
         context: what all tasks of this run of the flow have in `prefect.context`.
         run_count: which try this is, from 1.
-        state: the state before it: Retrying, or None for a first try.
+        retrying: the state before it; None for a first try.
 
     """
 
-    __slots__ = ("context", "inputs", "map_index", "run_count", "slug", "state", "task")
+    __slots__ = ("context", "inputs", "map_index", "retrying", "run_count", "slug", "task")
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Job:
         inputs: dict[str, Any],
         context: dict[str, Any],
         run_count: int,
-        state: State | None,
+        retrying: Retrying | None = None,
     ) -> None:
         self.task = task
         self.slug = slug
@@ -52,7 +52,7 @@ class Job:
         self.inputs = inputs
         self.context = context
         self.run_count = run_count
-        self.state = state
+        self.retrying = retrying
 
     def context_values(self) -> dict[str, Any]:
         """Return what `prefect.context` holds while the task runs."""
@@ -87,7 +87,7 @@ def run_job(job: Job) -> State:
 def _run_observed(job: Job) -> State:
     """Do a job of a task that has state handlers, each of which may change the outcome."""
     task = job.task
-    running = change_state(task, job.state or Pending(), Running("the task is running"))
+    running = change_state(task, job.retrying or Pending(), Running("the task is running"))
     if not isinstance(running, Running):
         return running
     state = change_state(task, running, _run(job))
@@ -138,13 +138,3 @@ def _retry(job: Job, state: Failed) -> Retrying | None:
         start_time=now() + task.retry_delay if task.retry_delay else now(),
         run_count=job.run_count,
     )
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception's type and text, whatever its `__str__` does."""
-    kind = type(error).__name__
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # anybody's code
-        return kind
-    return f"{kind}: {text}" if text else kind

@@ -14,6 +14,7 @@ from prefect.core.state import Failed, TriggerFailed, user_frames
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
+    from types import TracebackType
     from typing import Any
 
     from prefect.core.state import Retrying, State
@@ -74,16 +75,18 @@ def _logger() -> logging.Logger:
     return logging.getLogger("prefect")
 
 
-def _error(state: State) -> tuple[type[BaseException], BaseException, Any] | None:
-    """Return the exception, if logging can do something with its traceback."""
+def _error(state: State) -> tuple[type[BaseException], BaseException, TracebackType] | None:
+    """Return an exception that has something to add to its text: frames of the user's code."""
     error = state.result
     if isinstance(error, Signal) or not isinstance(error, BaseException):
         return None  # a signal says what its author meant to say; where it was raised is no news
-    return None if error.__traceback__ is None else (type(error), error, user_frames(error))
+    frames = user_frames(error)
+    return None if frames is None else (type(error), error, frames)
 
 
 def _traceback(state: State) -> str:
     """Return the traceback that has come from another process, as the exception has lost it."""
-    if _error(state) is not None or isinstance(state.result, Signal) or not state.traceback:
+    if _error(state) is not None or isinstance(state.result, Signal):
         return ""
-    return f"\n{state.traceback}"
+    text = state.traceback
+    return f"\n{text}" if text and "Traceback" in text else ""

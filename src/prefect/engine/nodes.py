@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from prefect.core.edge import Edge
     from prefect.core.flow import Flow
-    from prefect.core.state import State
+    from prefect.core.state import Retrying, State
     from prefect.core.task import Task
 
 
@@ -40,6 +40,7 @@ class Node:
         followers: mapped tasks that only wait for it to expand, so that their children can
             follow its own one by one.
         state: its state since it has finished or expanded.
+        retrying: the state of one that is being tried again.
         children: the nodes of a mapped task, once it has expanded.
         unfinished: how many of them are.
 
@@ -51,7 +52,7 @@ class Node:
         "followers",
         "map_index",
         "parent",
-        "run_count",
+        "retrying",
         "sources",
         "state",
         "step",
@@ -75,7 +76,7 @@ class Node:
         self.downstream: list[Node] = []
         self.followers: list[Node] = []
         self.state: State | None = None
-        self.run_count = 1
+        self.retrying: Retrying | None = None
         self.children: list[Node] | None = None
         self.unfinished = 0
 

@@ -7,6 +7,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from prefect.core.context import building, values
+from prefect.core.parameter import Parameter
 from prefect.core.signature import suggest
 from prefect.core.state import (
     Failed,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
+    from prefect.core.task import Task
     from prefect.engine.executors.base import Executor, Session
 
 
@@ -189,28 +191,23 @@ class _Run:
                 inputs[key] = state.result  # type: ignore[union-attr]  # it has finished
         if (
             not usual
-            and node.state is None
+            and node.retrying is None
             and (blocked := gate(step.task, node.upstream_states()))
         ):
             self.finish(node, self.change(node, Pending(), blocked))
             return False
         if self.on_state is not None:
             self.tell(node, Running("the task is running"))
-        if self.verbose:
+        if self.verbose and _works(step.task):
             logs.info("task %r starts", node.label)
-        self.session.submit(
-            node,
-            Job(
-                step.task,
-                step.slug,
-                node.map_index,
-                inputs,
-                self.context,
-                node.run_count,
-                node.state,
-            ),
-        )
+        self.session.submit(node, self.job(node, inputs))
         return True
+
+    def job(self, node: Node, inputs: dict[str, Any]) -> Job:
+        """Put together what a try at a node needs."""
+        step, retrying = node.step, node.retrying
+        run_count = 1 if retrying is None else retrying.run_count + 1
+        return Job(step.task, step.slug, node.map_index, inputs, self.context, run_count, retrying)
 
     def expand(self, node: Node) -> None:
         """Replace a mapped node, whose sources are there, by its children."""
@@ -222,8 +219,8 @@ class _Run:
                 node.children = outcome
                 node.unfinished = len(outcome)
                 self.tell(node, mapped, len(outcome))
-                self.notify(node.followers)
                 self.ready.extend(child for child in reversed(outcome) if not child.waiting)
+                self.notify(node.followers)  # these first, so that their children can follow
                 if not outcome:
                     self.complete(node)
                 return
@@ -234,8 +231,9 @@ class _Run:
     def settle(self, node: Node, state: State) -> None:
         """Take a node back from the executor."""
         if isinstance(state, Retrying):
-            node.state = state
-            node.run_count += 1
+            # Handlers can make such a state, too, and need not count.
+            state.run_count = 1 if node.retrying is None else node.retrying.run_count + 1
+            node.retrying = state
             due = time.monotonic() + (state.start_time - now()).total_seconds()
             heappush(self.delayed, (due, next(self.tickets), node))
             self.tell(node, state)
@@ -250,7 +248,7 @@ class _Run:
         node.state = state
         if self.on_state is not None:
             self.tell(node, state)
-        if self.verbose or isinstance(state, Failed):
+        if (self.verbose and _works(node.step.task)) or isinstance(state, Failed):
             logs.task_finished(node.label, state)
         if node.followers:
             self.notify(node.followers)
@@ -282,10 +280,7 @@ class _Run:
         task = node.step.task
         if not task.state_handlers:
             return new
-        job = Job(
-            task, node.step.slug, node.map_index, {}, self.context, node.run_count, node.state
-        )
-        token = values.set(job.context_values())
+        token = values.set(self.job(node, {}).context_values())
         try:
             return change_state(task, old, new)
         finally:
@@ -298,10 +293,13 @@ class _Run:
             self.on_state(TaskEvent(step.slug, step.task.name, node.map_index, state, children))
 
     def release(self) -> None:
-        """Make ready the nodes whose delay is over."""
+        """Make ready the nodes whose delay is over, to come after all that are ready already.
+
+        Or a task that keeps asking to be tried again would never let others run.
+        """
         moment = time.monotonic()
         while self.delayed and self.delayed[0][0] <= moment:
-            self.ready.append(heappop(self.delayed)[2])
+            self.ready.insert(0, heappop(self.delayed)[2])
 
     def until_next(self) -> float:
         """Return how many seconds to wait for the shortest delay, not more than timers take."""
@@ -321,3 +319,8 @@ def _final_state(flow: Flow, nodes: list[Node]) -> State:
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
         return Failed(f"Some reference tasks failed: {', '.join(failed[:NAMED])}{more}.", states)
     return Success("All reference tasks succeeded.", states)
+
+
+def _works(task: Task) -> bool:
+    """Whether it does more than have a value or pass values on; else its log lines say nothing."""
+    return not (task.auto_generated or isinstance(task, Parameter))

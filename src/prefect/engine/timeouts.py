@@ -131,9 +131,12 @@ def _call_in_helper(seconds: float, function: Callable[..., Any], inputs: Mappin
 
     helper = threading.Thread(target=call, name="prefect-timeout", daemon=True)
     helper.start()
-    finished.wait(seconds)
+    try:
+        finished.wait(seconds)
+    finally:  # also if this thread is itself interrupted
+        if not outcome:
+            interrupt(helper)
     if not outcome:
-        interrupt(helper)
         raise _exceeded(seconds)
     succeeded, value = outcome[0]
     if succeeded:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from asyncio import CancelledError
+from contextvars import ContextVar
 from itertools import count
 from queue import Empty, SimpleQueue
 
-from prefect.core.state import Failed
+from prefect.core.state import Failed, describe
 from prefect.engine.executors.base import Executor, Session
-from prefect.engine.job import describe, run_job
-from prefect.errors import RemoteTaskError
+from prefect.engine.job import run_job
+from prefect.errors import ExecutorError, RemoteTaskError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,24 +62,27 @@ class DaskExecutor(Executor):
         """Connect to the cluster, or make it first.
 
         Raises:
-            ModuleNotFoundError: Dask is not installed.
-            OSError: no scheduler answers at the address.
+            ExecutorError: Dask is not installed, or no scheduler answers at the address.
 
         """
         try:
             import distributed  # noqa: PLC0415  # an extra
         except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(
-                "DaskExecutor needs Dask: pip install 'prefect[dask]'", name=error.name
-            ) from error
+            raise ExecutorError("DaskExecutor needs Dask: pip install 'prefect[dask]'") from error
         connect: Any = distributed.Client
         # Not the client of whatever else this process computes with Dask.
         options = {"set_as_default": False, **self.client_kwargs}
         if self.address is not None:
-            return _DaskSession(connect(self.address, **options))
+            try:
+                return _DaskSession(connect(self.address, **options))
+            except (OSError, ValueError) as error:
+                raise ExecutorError(
+                    f"no Dask scheduler answers at {self.address}: {error}. Check the address; "
+                    "`dask scheduler` starts one"
+                ) from error
         settings = self.cluster_kwargs
         if self.cluster_class is None:
-            settings = {"processes": True, "dashboard_address": None, **settings}
+            settings = {"processes": True, "dashboard_address": ":0", **settings}
         cluster = (self.cluster_class or distributed.LocalCluster)(**settings)
         try:
             return _DaskSession(connect(cluster, **options), cluster)
@@ -116,7 +122,8 @@ class _DaskSession(Session):
             return
         data = self._client.scatter(payload, hash=False) if len(payload) > LARGE else payload
         key = f"{job.slug}-{self._run}-{next(self._numbers)}"
-        future = self._client.submit(_run_pickled, data, pure=False, key=key)
+        level = logging.getLogger("prefect").getEffectiveLevel()
+        future = self._client.submit(_run_pickled, data, level, pure=False, key=key)
         self._futures[token] = future
         future.add_done_callback(lambda done: self._done.put((token, done)))
 
@@ -129,11 +136,19 @@ class _DaskSession(Session):
             return token, outcome
         self._futures.pop(token, None)
         try:
-            state = self._pickle.loads(outcome.result())
-        except Exception as error:  # noqa: BLE001  # a lost worker, or a result of an unknown class
-            return token, Failed(f"lost on the cluster: {describe(error)}", error)
-        if isinstance(state, BaseException):
-            raise state
+            pickled, records = outcome.result()
+        except (Exception, CancelledError) as error:  # noqa: BLE001  # workers and schedulers die
+            message = f"lost on the cluster: {describe(error)}"
+            return token, Failed(message, error.with_traceback(None))  # which is all Dask's
+        for record in records:
+            logging.getLogger(record.name).handle(record)
+        try:
+            state = self._pickle.loads(pickled)
+        except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
+            return token, Failed(f"the result cannot be loaded here: {describe(error)}", error)
+        if isinstance(state, tuple):
+            kind, arguments = state
+            raise kind(*arguments)
         return token, state
 
     def stop(self, *, abandon: bool) -> None:
@@ -152,13 +167,47 @@ def _pickle() -> Any:
     return pickle
 
 
-def _run_pickled(payload: bytes) -> bytes:
-    """Do a job on a worker; return its state, or what it raised to end the whole run."""
+_records: ContextVar[list[logging.LogRecord] | None] = ContextVar("prefect.records", default=None)
+
+
+class _Collector(logging.Handler):
+    """Keeps what the job of this thread logs, to be handled where the flow runs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        records = _records.get()
+        if records is not None:
+            if record.exc_info:
+                record.exc_text = logging.Formatter().formatException(record.exc_info)
+            record.msg, record.args, record.exc_info = record.getMessage(), None, None
+            records.append(record)
+
+
+def _run_pickled(payload: bytes, level: int) -> tuple[bytes, list[logging.LogRecord]]:
+    """Do a job on a worker; return its pickled state and what it logged."""
+    logger = logging.getLogger("prefect")
+    logger.setLevel(level)
+    if not any(isinstance(handler, _Collector) for handler in logger.handlers):
+        logger.addHandler(_Collector())
+    records: list[logging.LogRecord] = []
+    token = _records.set(records)
+    try:
+        return _state_of(payload), records
+    finally:
+        _records.reset(token)
+
+
+def _state_of(payload: bytes) -> bytes:
+    """Return a job's state, or what it raised to end the whole run."""
     pickle = _pickle()
     try:
-        state = run_job(pickle.loads(payload))
+        job = pickle.loads(payload)
+    except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
+        message = f"a worker cannot load the task; has it the same packages? {describe(error)}"
+        return bytes(pickle.dumps(Failed(message, RemoteTaskError(message))))
+    try:
+        state = run_job(job)
     except (KeyboardInterrupt, SystemExit) as error:
-        return bytes(pickle.dumps(error))
+        return bytes(pickle.dumps((type(error), error.args)))
     try:
         pickled = bytes(pickle.dumps(state))
         if isinstance(state.result, BaseException):

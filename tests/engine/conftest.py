@@ -1,0 +1,11 @@
+"""Executors to run the same tests under."""
+
+import pytest
+
+from prefect.engine.executors import LocalExecutor, ThreadExecutor
+
+
+@pytest.fixture(params=["local", "threads"])
+def executor(request):
+    """Each executor of this process."""
+    return {"local": LocalExecutor(), "threads": ThreadExecutor(max_workers=3)}[request.param]

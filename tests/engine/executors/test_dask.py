@@ -1,0 +1,270 @@
+"""DaskExecutor, on real clusters of processes."""
+
+import os
+import sys
+import threading
+
+import pytest
+
+import prefect
+from prefect import Flow, Parameter, Task, task
+from prefect.engine import signals
+from prefect.engine.executors import DaskExecutor
+from prefect.engine.state import Failed, Skipped, Success, TimedOut
+from prefect.errors import ExecutorError, RemoteTaskError
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A cluster of two processes for all tests here."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def executor(cluster):
+    """An executor that connects to the cluster."""
+    return DaskExecutor(address=cluster.scheduler_address)
+
+
+@task
+def inc(x):
+    return x + 1
+
+
+@task
+def pid():
+    return os.getpid()
+
+
+def test_runs_elsewhere(executor):
+    """Tasks run in other processes, with parameters, maps, context, and classes defined here."""
+
+    class Local(Task):
+        def run(self, x):
+            return x, prefect.context.map_index, prefect.context.flow_name
+
+    with Flow("test") as flow:
+        p = pid()
+        t = Local().map(inc.map(Parameter("xs")))
+    state = flow.run(xs=[1, 2], executor=executor)
+    assert state.is_successful()
+    assert state.result[p].result != os.getpid()
+    assert state.result[t].result == [(2, 0, "test"), (3, 1, "test")]
+
+
+def test_states(executor, caplog):
+    """Failures come back with their traceback, which is logged here; signals and timeouts, too."""
+
+    @task
+    def boom():
+        raise ValueError("far away")
+
+    @task
+    def skip():
+        raise signals.SKIP("no need")
+
+    @task(timeout=0.05)
+    def spin():
+        while True:
+            pass
+
+    with Flow("test") as flow:
+        bad, skipped, slow = boom(), skip(), spin()
+    result = flow.run(executor=executor).result
+    assert [type(result[t]) for t in (bad, skipped, slow)] == [Failed, Skipped, TimedOut]
+    assert isinstance(result[bad].result, ValueError)
+    assert "in boom" in result[bad].traceback
+    assert "in boom" in caplog.text
+
+
+def test_retries(executor):
+    """A retry is another try, not the result of the first again."""
+
+    @task(max_retries=2, retry_delay=0.01)
+    def flaky():
+        if prefect.context.task_run_count < 3:
+            raise ValueError
+        return prefect.context.task_run_count
+
+    with Flow("test") as flow:
+        t = flaky()
+    assert flow.run(executor=executor).result[t].result == 3
+
+
+def test_the_same_flow_again(executor):
+    """A second run on the same cluster does everything again."""
+    with Flow("test") as flow:
+        t = task(lambda: os.urandom(8))()
+    first, second = (flow.run(executor=executor).result[t].result for _ in range(2))
+    assert first != second
+
+
+def test_exceptions_that_cannot_be_sent(executor):
+    """An exception that cannot be pickled, or not unpickled, is replaced by its text."""
+
+    class NeedsTwo(Exception):  # noqa: N818
+        def __init__(self, a, b):
+            super().__init__(f"{a} and {b}")
+
+    @task
+    def unloadable():
+        raise NeedsTwo(1, 2)
+
+    @task
+    def unpicklable():
+        error = ValueError("locked")
+        error.lock = threading.Lock()
+        raise error
+
+    with Flow("test") as flow:
+        a, b = unloadable(), unpicklable()
+    result = flow.run(executor=executor).result
+    assert [type(result[t].result) for t in (a, b)] == [RemoteTaskError, RemoteTaskError]
+    assert str(result[a].result) == "NeedsTwo: 1 and 2"
+    assert "in unpicklable" in result[b].traceback
+    assert "ValueError: locked" in result[b].traceback
+
+
+def test_results_that_cannot_be_sent(executor):
+    """A result that cannot be pickled fails its task, and says so."""
+
+    @task
+    def lock():
+        return threading.Lock()
+
+    with Flow("test") as flow:
+        t = lock()
+    state = flow.run(executor=executor).result[t]
+    assert type(state) is Failed
+    assert "the task's result cannot be pickled" in state.message
+
+
+def test_inputs_that_cannot_be_sent(executor):
+    """An input that cannot be pickled fails its task, and says so."""
+    with Flow("test") as flow:
+        bad, good = inc(threading.Lock()), inc(1)
+    result = flow.run(executor=executor).result
+    assert "the task or its inputs cannot be pickled" in result[bad].message
+    assert type(result[good]) is Success
+
+
+def only_known_here(x):
+    return x
+
+
+def test_tasks_that_cannot_be_loaded(executor, monkeypatch):
+    """A task that a worker cannot load has failed, and says why."""
+    monkeypatch.setitem(sys.modules, "only_here", sys.modules[__name__])
+    monkeypatch.setattr(only_known_here, "__module__", "only_here")
+    with Flow("test") as flow:
+        t = task(only_known_here)(1)
+    state = flow.run(executor=executor).result[t]
+    assert type(state) is Failed
+    assert "cannot load the task" in state.message
+    assert "No module named 'only_here'" in state.message
+
+
+def test_large_inputs(executor):
+    """Large inputs are sent without complaint."""
+    data = os.urandom(3 << 20)
+
+    @task
+    def length(data):
+        return len(data)
+
+    with Flow("test") as flow:
+        t = length(data)
+    assert flow.run(executor=executor).result[t].result == len(data)
+
+
+def test_exit_ends_the_run(executor):
+    """sys.exit() in a task ends the run, as everywhere."""
+    with Flow("test") as flow:
+        task(lambda: sys.exit(3))()
+    with pytest.raises(SystemExit) as caught:
+        flow.run(executor=executor)
+    assert caught.value.code == 3
+
+
+def test_workers_that_die():
+    """A task that takes its worker with it has failed; the run goes on and ends.
+
+    The cluster is made for the run, and closed after it.
+    """
+    with Flow("test") as flow:
+        good = inc(1)
+        bad = task(lambda: os._exit(1))(upstream_tasks=[good])
+        after = inc(bad)
+    executor = DaskExecutor(cluster_kwargs={"n_workers": 1, "threads_per_worker": 1})
+    from dask import config
+
+    with config.set({"distributed.scheduler.allowed-failures": 0}):
+        result = flow.run(executor=executor).result
+    assert type(result[bad]) is Failed
+    assert "lost on the cluster: KilledWorker" in result[bad].message
+    assert result[good].result == 2
+    assert not result[after].is_successful()
+
+
+def test_other_clusters():
+    """A cluster class of one's own is called with its arguments, and its cluster closed."""
+    from distributed import LocalCluster
+
+    made = []
+
+    def make(**kwargs):
+        made.append(LocalCluster(processes=False, dashboard_address=":0", **kwargs))
+        return made[0]
+
+    with Flow("test") as flow:
+        t = inc(1)
+    executor = DaskExecutor(cluster_class=make, cluster_kwargs={"n_workers": 1})
+    assert flow.run(executor=executor).result[t].result == 2
+    assert made[0].status.name == "closed"
+
+
+def test_without_dask(monkeypatch):
+    """Without Dask the error says how to install it; making the executor works."""
+    executor = DaskExecutor()
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ExecutorError, match=r"pip install 'prefect\[dask\]'"):
+        Flow("test").run(executor=executor)
+
+
+def test_arguments():
+    """An address excludes a cluster of one's own."""
+    with pytest.raises(ValueError, match="not both"):
+        DaskExecutor("tcp://here:1", cluster_class=object)
+    assert "tcp://here:1" in repr(DaskExecutor("tcp://here:1"))
+
+
+def test_no_scheduler():
+    """An address at which nobody answers is an error, not a wait for ever."""
+    with pytest.raises(ExecutorError, match="no Dask scheduler answers at"):
+        Flow("test").run(executor=DaskExecutor("tcp://127.0.0.1:9", client_kwargs={"timeout": 0.2}))
+
+
+def test_log_lines_come_back(executor, caplog):
+    """What tasks log on a worker is logged here, with its level, and with its traceback as text."""
+
+    @task(log_stdout=True)
+    def talk(x):
+        print("printing", x)
+        try:
+            raise ValueError("caught")  # noqa: TRY301
+        except ValueError:
+            prefect.context.logger.exception("logging %s", x)
+
+    with Flow("test") as flow:
+        talk.map([1, 2])
+    with caplog.at_level("INFO", logger="prefect"):
+        assert flow.run(executor=executor).is_successful()
+    records = [r for r in caplog.records if r.name == "prefect.task.talk"]
+    said = sorted((r.levelname, r.getMessage()) for r in records)
+    assert said == [
+        ("ERROR", "logging 1"), ("ERROR", "logging 2"), ("INFO", "printing 1"), ("INFO", "printing 2"),
+    ]  # fmt: skip
+    assert all("ValueError: caught" in r.exc_text for r in records if r.levelname == "ERROR")

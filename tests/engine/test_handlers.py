@@ -1,0 +1,190 @@
+"""State handlers."""
+
+import pytest
+
+from prefect import Flow, Parameter, context, task
+from prefect.engine import signals
+from prefect.engine.state import Failed, Pending, Running, Skipped, Success
+
+
+class Recorder:
+    """A handler that writes down what it sees."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, obj, old, new):
+        self.seen.append((type(old).__name__, type(new).__name__))
+
+
+def run_one(function, **settings):
+    with Flow("test") as flow:
+        t = task(function, **settings)()
+    return flow.run().result[t]
+
+
+def boom():
+    raise ValueError("no")
+
+
+def skip():
+    raise signals.SKIP
+
+
+@pytest.mark.parametrize(
+    ("function", "settings", "expected"),
+    [
+        (lambda: 1, {}, [("Pending", "Running"), ("Running", "Success")]),
+        (skip, {}, [("Pending", "Running"), ("Running", "Skipped")]),
+        (
+            boom,
+            {"max_retries": 1},
+            [
+                ("Pending", "Running"),
+                ("Running", "Failed"),
+                ("Failed", "Retrying"),
+                ("Retrying", "Running"),
+                ("Running", "Failed"),
+            ],
+        ),
+    ],
+)
+def test_transitions(function, settings, expected):
+    """Handlers see each change of state, with what was before."""
+    recorder = Recorder()
+    run_one(function, state_handlers=[recorder], **settings)
+    assert recorder.seen == expected
+
+
+def test_transitions_without_running():
+    """Handlers see states that are reached without running, and the expansion of a map."""
+    recorder = Recorder()
+    with Flow("test") as flow:
+        failed = task(boom)()
+        task(lambda x: x, state_handlers=[recorder])(failed)
+    flow.run()
+    assert recorder.seen == [("Pending", "TriggerFailed")]
+    recorder.seen.clear()
+    with Flow("test") as flow:
+        task(lambda x: x, state_handlers=[recorder]).map([1])
+    flow.run()
+    assert recorder.seen == [("Pending", "Mapped"), ("Pending", "Running"), ("Running", "Success")]
+
+
+def test_transitions_of_flows():
+    """A flow's handlers see it start and end."""
+    recorder = Recorder()
+    failed = []
+    with Flow(
+        "test", state_handlers=[recorder], on_failure=lambda flow, state: failed.append(flow.name)
+    ) as flow:
+        task(lambda x: 1 / x)(Parameter("x"))
+    flow.run(x=1)
+    assert not failed
+    flow.run(x=0)
+    assert failed == ["test"]
+    start = ("Pending", "Running")
+    assert recorder.seen == [start, ("Running", "Success"), start, ("Running", "Failed")]
+
+
+def test_on_failure_is_called_at_each_failure():
+    """on_failure is called for every try that fails, with the failure."""
+    seen = []
+    run_one(boom, max_retries=2, on_failure=lambda t, state: seen.append(state.message))
+    assert seen == ["ValueError: no"] * 3
+
+
+def test_handlers_know_the_context():
+    """Within a handler prefect.context is that of the task."""
+    seen = []
+    run_one(boom, name="boom", on_failure=lambda *_: seen.append(context.task_slug))
+    assert seen == ["boom-1"]
+
+
+def becomes(kind, when):
+    return lambda obj, old, new: kind("changed") if isinstance(new, when) else None
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        (becomes(Skipped, Running), Skipped),
+        (becomes(Failed, Success), Failed),
+        (becomes(Pending, Running), Failed),
+        (becomes(Running, Success), Failed),
+    ],
+)
+def test_handlers_change_states(handler, expected):
+    """A state that a handler returns counts; one in which a task cannot end is a failure."""
+    ran = []
+    state = run_one(lambda: ran.append(1), state_handlers=[handler])
+    assert type(state) is expected
+    assert bool(ran) == (handler(None, Pending(), Running()) is None)
+
+
+def test_handlers_are_called_in_turn():
+    """Each handler sees what the one before made of the state."""
+    second = Recorder()
+    run_one(lambda: 1, state_handlers=[becomes(Skipped, Success), second])
+    assert second.seen[-1] == ("Running", "Skipped")
+
+
+def broken(obj, old, new):
+    if new.is_successful():
+        raise KeyError("oops")
+
+
+def signalling(obj, old, new):
+    if new.is_successful():
+        raise signals.SKIP("after all")
+
+
+def nonsense(obj, old, new):
+    return "Success" if new.is_successful() else None
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind", "message"),
+    [
+        (broken, Failed, "a state handler raised KeyError: 'oops'"),
+        (signalling, Skipped, "after all"),
+        (nonsense, Failed, "not a State"),
+    ],
+)
+def test_handlers_that_raise(handler, kind, message):
+    """A handler that raises decides the state; of an exception the traceback is kept."""
+    for state in (
+        run_one(lambda: 1, state_handlers=[handler]),
+        Flow("test", state_handlers=[handler]).run(),
+    ):
+        assert type(state) is kind
+        assert message in state.message
+        assert (state.traceback is not None) == (kind is Failed)
+
+
+def test_a_broken_handler_does_not_lose_the_tasks_states():
+    """A flow whose handler raises still has the state of each task."""
+    with Flow("test", state_handlers=[broken]) as flow:
+        t = task(lambda: 5)()
+    state = flow.run()
+    assert state.is_failed()
+    assert state.result[t].result == 5
+
+
+def test_a_flow_that_a_handler_stops():
+    """A flow that a handler does not let start runs nothing."""
+    ran = []
+    with Flow("test", state_handlers=[becomes(Skipped, Running)]) as flow:
+        task(lambda: ran.append(1))()
+    assert type(flow.run()) is Skipped
+    assert not ran
+
+
+def test_a_map_that_a_handler_stops():
+    """A mapped task that a handler does not let expand has no children."""
+    with Flow("test") as flow:
+        t = task(lambda x: x, state_handlers=[becomes(Skipped, Success)]).map([1, 2])
+        after = task(lambda x: x)(t)
+    result = flow.run().result
+    assert type(result[t]) is Skipped
+    assert type(result[after]) is Skipped

@@ -1,0 +1,224 @@
+"""Ending what takes too long."""
+
+import signal
+import threading
+import time
+
+import pytest
+
+from prefect import Flow, context, task
+from prefect.engine.executors import ThreadExecutor
+from prefect.engine.job import Interruption
+from prefect.engine.state import Success, TimedOut
+from prefect.engine.timeouts import interrupt, run_within
+from prefect.errors import TaskTimeoutError
+
+SHORT, LONG = 0.05, 60
+
+
+def in_main_thread(seconds, function):
+    return run_within(seconds, function, {})
+
+
+def in_other_thread(seconds, function):
+    outcome = []
+
+    def call():
+        try:
+            outcome.append(run_within(seconds, function, {}))
+        except BaseException as error:  # noqa: BLE001
+            outcome.append(error)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]
+
+
+@pytest.fixture(params=[in_main_thread, in_other_thread])
+def within(request):
+    """Call a function with a timeout, in this thread and in another."""
+    return request.param
+
+
+def time_left():
+    """Return what the process's timer, of which pytest-timeout may be the owner, is set to."""
+    return signal.getitimer(signal.ITIMER_REAL)[0]
+
+
+def spin():
+    while True:
+        pass
+
+
+def test_result(within):
+    """A function that is in time returns its result, and the timer is as before."""
+    handler, left = signal.getsignal(signal.SIGALRM), time_left()
+    assert within(LONG, lambda: 3) == 3
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert time_left() == pytest.approx(left, abs=LONG / 2)
+
+
+def test_no_timeout(within):
+    """Without a timeout the function is just called."""
+    assert within(None, lambda: 3) == 3
+
+
+def test_own_exceptions(within):
+    """What the function raises is raised."""
+    with pytest.raises(ZeroDivisionError):
+        within(LONG, lambda: 1 / 0)
+
+
+@pytest.mark.parametrize("function", [spin, lambda: time.sleep(LONG)], ids=["spins", "sleeps"])
+def test_too_long(within, function):
+    """A function that takes too long is given up, whether it computes or waits."""
+    with pytest.raises(TaskTimeoutError, match=r"timed out after 0\.05 seconds"):
+        within(SHORT, function)
+
+
+def test_interrupted_in_the_middle():
+    """In the main thread the function is interrupted where it is: the rest never happens."""
+    reached = []
+
+    def slow():
+        time.sleep(LONG)
+        reached.append(1)
+
+    with pytest.raises(TaskTimeoutError) as caught:
+        in_main_thread(SHORT, slow)
+    assert not reached
+    assert any("sleep(LONG)" in str(entry.statement) for entry in caught.traceback)
+
+
+def test_caught_interruptions(within):
+    """A function that swallows the interruption has taken too long all the same."""
+    ended = threading.Event()
+
+    def stubborn():
+        try:
+            while True:
+                pass
+        except BaseException:  # noqa: BLE001
+            ended.set()
+        return 3
+
+    with pytest.raises(TaskTimeoutError):
+        within(SHORT, stubborn)
+    assert ended.wait(LONG)
+
+
+def test_helper_threads_end():
+    """A helper thread that computes ends soon after it is given up."""
+    started = []
+
+    def notice():
+        started.append(threading.current_thread())
+        spin()
+
+    with pytest.raises(TaskTimeoutError):
+        in_other_thread(SHORT, notice)
+    started[0].join(LONG)
+    assert not started[0].is_alive()
+
+
+def test_context_is_known_in_helpers():
+    """Context variables hold in the helper thread."""
+    seen = []
+
+    def call():
+        with context(a=5):
+            seen.append(run_within(LONG, lambda: context.a, {}))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join()
+    assert seen == [5]
+
+
+def test_inner_timeout():
+    """An inner call that takes too long leaves the outer one its time."""
+
+    def outer():
+        with pytest.raises(TaskTimeoutError, match=r"0\.05"):
+            in_main_thread(SHORT, spin)
+        return time_left()
+
+    assert LONG - 30 < in_main_thread(LONG, outer) < LONG
+
+
+def test_outer_timeout():
+    """An outer call that takes too long ends an inner one that had more time."""
+    with pytest.raises(TaskTimeoutError, match=r"0\.05"):
+        in_main_thread(SHORT, lambda: in_main_thread(LONG, spin))
+
+
+def test_outer_timeout_swallowed_by_the_inner_function():
+    """The outer timeout counts even if the inner function swallows the interruption."""
+
+    def stubborn():
+        try:
+            spin()
+        except Interruption:
+            return 1
+
+    with pytest.raises(TaskTimeoutError, match=r"0\.05"):
+        in_main_thread(SHORT, lambda: in_main_thread(LONG, stubborn))
+
+
+def test_timers_of_others():
+    """Another user of the timer gets it back, and is called in between when its time comes."""
+    rings = threading.Event()
+    count = []
+
+    def handler(*_):
+        count.append(1)
+        if len(count) == 3:
+            rings.set()
+
+    former = signal.signal(signal.SIGALRM, handler)
+    former_timer = signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+    try:
+        assert in_main_thread(LONG, lambda: rings.wait(LONG))
+        assert signal.getsignal(signal.SIGALRM) is handler
+        assert signal.getitimer(signal.ITIMER_REAL)[1] == pytest.approx(0.01)
+    finally:
+        signal.signal(signal.SIGALRM, former)
+        signal.setitimer(signal.ITIMER_REAL, *former_timer)
+
+
+def test_a_flow_within_a_task_that_times_out():
+    """A timeout ends all of a flow that a task runs, not just one task of it."""
+    ran = []
+    with Flow("inner") as inner:
+        task(spin)()
+        task(lambda: ran.append(1))()
+
+    @task(timeout=SHORT)
+    def outer():
+        inner.run()
+
+    with Flow("outer") as flow:
+        t = outer()
+    assert type(flow.run().result[t]) is TimedOut
+    assert not ran
+
+
+def test_in_threads():
+    """A timeout fails one task; the others of the flow go on."""
+    with Flow("test") as flow:
+        slow = task(spin, timeout=SHORT)()
+        fine = task(lambda: 1, timeout=LONG)()
+    result = flow.run(executor=ThreadExecutor(2)).result
+    assert (type(result[slow]), type(result[fine])) == (TimedOut, Success)
+
+
+def test_interrupting_an_ended_thread():
+    """Interrupting a thread that has ended does nothing."""
+    thread = threading.Thread(target=int)
+    interrupt(thread)
+    thread.start()
+    thread.join()
+    interrupt(thread)

@@ -1,0 +1,64 @@
+"""What importing the package costs, and what it offers."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import prefect
+
+HEAVY = ["cloudpickle", "cryptography", "docker", "distributed", "dask", "click", "rich"]
+SLOW = ["inspect", "typing", "logging", "asyncio", "dataclasses", "pathlib", "threading"]
+
+
+def test_import_loads_nothing_heavy():
+    """`import prefect` loads no third-party package, and no slow module of the standard library."""
+    code = "import sys, json, prefect; print(json.dumps(sorted(sys.modules)))"
+    bare = "import sys, json; print(json.dumps(sorted(sys.modules)))"
+    modules, before = (
+        set(json.loads(subprocess.check_output([sys.executable, "-c", text], text=True)))
+        for text in (code, bare)
+    )
+    assert not (modules - before).intersection(HEAVY + SLOW)
+
+
+def test_all_is_the_public_namespace():
+    """`__all__` names what the package offers: no more, no less, and all of it is there."""
+    for name in prefect.__all__:
+        assert hasattr(prefect, name), name
+    public = {
+        name
+        for name, value in vars(prefect).items()
+        if not name.startswith("_")
+        and name not in {"annotations", "TYPE_CHECKING"}
+        and not (isinstance(value, ModuleType) and name not in prefect.__all__)
+    }
+    assert public | {"__version__", "environments"} == set(prefect.__all__)
+    assert set(prefect.__all__) <= set(dir(prefect))
+
+
+def test_modules_are_reached_by_attribute():
+    """The public submodules need no import of their own."""
+    code = (
+        "import prefect; prefect.engine.signals.SKIP, prefect.engine.state.Success,"
+        "prefect.engine.executors.DaskExecutor, prefect.engine.TaskEvent, prefect.triggers.any_failed"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_unknown_attribute_is_an_attribute_error():
+    """A name that the package and the engine do not have is refused as of any module."""
+    with pytest.raises(AttributeError, match="nonsense"):
+        prefect.nonsense  # noqa: B018
+    with pytest.raises(AttributeError, match="nonsense"):
+        prefect.engine.nonsense  # noqa: B018
+
+
+def test_version_is_that_of_the_project():
+    """The version in the code is the one that is packaged."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert prefect.__version__ == project.get("version", prefect.__version__)
