@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from asyncio import CancelledError
 from contextvars import ContextVar
 from itertools import count
@@ -123,7 +124,7 @@ class _DaskSession(Session):
         data = self._client.scatter(payload, hash=False) if len(payload) > LARGE else payload
         key = f"{job.slug}-{self._run}-{next(self._numbers)}"
         level = logging.getLogger("prefect").getEffectiveLevel()
-        future = self._client.submit(_run_pickled, data, level, pure=False, key=key)
+        future = self._client.submit(_run_pickled, data, level, os.getpid(), pure=False, key=key)
         self._futures[token] = future
         future.add_done_callback(lambda done: self._done.put((token, done)))
 
@@ -182,8 +183,13 @@ class _Collector(logging.Handler):
             records.append(record)
 
 
-def _run_pickled(payload: bytes, level: int) -> tuple[bytes, list[logging.LogRecord]]:
-    """Do a job on a worker; return its pickled state and what it logged."""
+def _run_pickled(payload: bytes, level: int, home: int) -> tuple[bytes, list[logging.LogRecord]]:
+    """Do a job on a worker; return its pickled state and what it logged.
+
+    level: of the logger `prefect` where the flow runs, in the process `home`.
+    """
+    if os.getpid() == home:  # a cluster of threads: what is logged here is logged there
+        return _state_of(payload), []
     logger = logging.getLogger("prefect")
     logger.setLevel(level)
     if not any(isinstance(handler, _Collector) for handler in logger.handlers):
