@@ -7,9 +7,24 @@ import pytest
 
 from prefect import Flow, task
 from prefect.errors import ArtifactError, CompatibilityError, NotAFlowError, PicklingError
+from prefect.packaging import pickling
 from prefect.packaging.manifest import Manifest
 from prefect.packaging.pickling import load_flow, pickle_flow
 
+COUNTER = """
+count = 0
+seen = []
+
+def increase():
+    global count
+    count += 1
+    seen.append(count)
+
+class Counter:
+    def get(self):
+        increase()
+        return count
+"""
 HELPER = "import numpy\n\nFACTOR = 3\n\ndef scale(x):\n    return int(numpy.int64(x) * FACTOR)\n"
 SCRIPT = """
 import {helper}
@@ -145,3 +160,125 @@ def test_a_manifest_describes_this_interpreter():
     assert manifest.cloudpickle == metadata.version("cloudpickle")
     assert Manifest.from_json(manifest.to_json()) == manifest
     manifest.check_compatible()
+
+
+def load_elsewhere(pickled, directory, run_python):
+    """Load and run a pickled flow in a process that knows nothing of its sources."""
+    directory.mkdir(exist_ok=True)
+    (directory / "m").write_bytes(pickled.manifest.to_json())
+    (directory / "p").write_bytes(pickled.payload)
+    done = run_python("-c", OPEN, cwd=directory)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rpartition("result ")[2].strip()
+
+
+def write_module(directory, name, text, monkeypatch):
+    """Write a module that is importable here, and forgotten afterwards."""
+    path = directory.joinpath(*name.split(".")).with_suffix(".py")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    monkeypatch.syspath_prepend(str(directory))
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
+    return path
+
+
+def test_a_module_and_its_functions_share_their_globals(tmp_path, monkeypatch, run_python):
+    """A function that rebinds a global is seen through the module, as where it was written."""
+    name = f"counter_{tmp_path.name}"
+    write_module(tmp_path, name, COUNTER, monkeypatch)
+    counter = import_module(name)
+
+    @task
+    def count():
+        counter.increase()
+        return [counter.Counter().get(), counter.count, counter.seen]
+
+    with Flow("counting") as flow:
+        count()
+    pickled = pickle_flow(flow)
+    assert load_elsewhere(pickled, tmp_path / "elsewhere", run_python) == "[2, 2, [1, 2]]"
+    loaded = load_flow(pickled.manifest, pickled.payload)
+    assert next(iter(loaded.run().result.values())).result == [2, 2, [1, 2]]
+    assert counter.count == 0  # what was loaded is apart from what is imported here
+
+
+def test_packages_and_namespaces_beside_the_script_travel(tmp_path, monkeypatch, run_python):
+    """Submodules, relative imports at a module's top, and directories without __init__.py."""
+    package, space = f"package_{tmp_path.name}", f"space_{tmp_path.name}"
+    write_module(tmp_path, f"{package}.__init__", "from .inner import ten\n", monkeypatch)
+    write_module(tmp_path, f"{package}.inner", "def ten():\n    return 10\n", monkeypatch)
+    write_module(tmp_path, f"{space}.util", "def one():\n    return 1\n", monkeypatch)
+    __import__(f"{space}.util")
+    outer, namespace = import_module(package), sys.modules[space]
+
+    @task
+    def add():
+        return outer.ten() + outer.inner.ten() + namespace.util.one()
+
+    with Flow("packages") as flow:
+        add()
+    assert load_elsewhere(pickle_flow(flow), tmp_path / "elsewhere", run_python) == "21"
+
+
+def test_a_compiled_module_beside_the_script_is_refused(tmp_path, monkeypatch):
+    """It cannot travel, so the build says so, instead of the other machine."""
+    import _ctypes_test  # a compiled module to copy
+
+    name = "_ctypes_test"
+    path = tmp_path / _ctypes_test.__file__.rpartition("/")[2]
+    path.write_bytes(open(_ctypes_test.__file__, "rb").read())  # noqa: SIM115
+    monkeypatch.setattr(_ctypes_test, "__file__", str(path))
+    monkeypatch.setattr(
+        "prefect.packaging.pickling._is_local",
+        lambda n, m, f=pickling._is_local: n == name or f(n, m),
+    )
+
+    @task
+    def use():
+        return _ctypes_test.__name__
+
+    with Flow("compiled") as flow:
+        use()
+    with pytest.raises(PicklingError, match="compiled module that is not installed"):
+        pickle_flow(flow)
+
+
+def test_functions_that_are_instances_are_required_too():
+    """numpy's functions and cached ones have no class of function, and are imported all the same."""
+    from numpy import add
+
+    with Flow("numpy") as flow:
+        task(lambda: add(1, 2))()
+    assert list(pickle_flow(flow).manifest.requirements) == ["numpy"]
+
+
+def test_a_shared_namespace_is_resolved_by_file(tmp_path, monkeypatch):
+    """Of several distributions below one name, the one that owns the module is required."""
+    for letter in "ab":
+        info = tmp_path / f"goo_{letter}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: goo-{letter}\nVersion: 1.0\n")
+        (info / "RECORD").write_text(f"goo/{letter}.py,,\n{info.name}/METADATA,,\n")
+        write_module(tmp_path, f"goo.{letter}", "def f():\n    return 1\n", monkeypatch)
+    prefixes = (*pickling._installed_prefixes(), f"{tmp_path}/")
+    monkeypatch.setattr(pickling, "_installed_prefixes", lambda: prefixes)
+    pickling._providers.cache_clear()
+    __import__("goo.b")
+    function = sys.modules["goo.b"].f
+    with Flow("namespace") as flow:
+        task(lambda: function())()
+    try:
+        assert pickle_flow(flow).manifest.requirements == {"goo.b": "goo-b==1.0"}
+    finally:
+        pickling._providers.cache_clear()
+
+
+def test_odd_entries_among_the_modules_are_passed_over(monkeypatch):
+    """What libraries put into sys.modules in a module's place does not disturb a build."""
+
+    class Odd:
+        __name__ = "odd_entry"
+        __file__ = "/somewhere/odd_entry.py"
+
+    monkeypatch.setitem(sys.modules, "odd_entry", Odd())
+    pickle_flow(Flow("f"))

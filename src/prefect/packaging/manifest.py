@@ -148,8 +148,10 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def _importable(module: str) -> bool:
-    # For a top-level name this asks the finders only; nothing is imported.
+    # For a top-level name this asks the finders only; for another, its parents are imported.
     try:
         return module in sys.modules or util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
     except ValueError:
         return True

@@ -9,12 +9,13 @@ import site
 import sys
 import sysconfig
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import metadata, util
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import cloudpickle
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # One protocol on every Python that this package supports, so that payloads do not vary by it.
 _PROTOCOL = 5
+_OWN = __name__.partition(".")[0]
 _registering = threading.Lock()
 
 
@@ -99,21 +101,72 @@ class _Seen:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """A cloudpickle pickler that notes what it leaves to be imported on the other side."""
+    """A cloudpickle pickler that keeps local modules whole and notes what it leaves to import.
 
-    def __init__(self, file: io.BytesIO, local: frozenset[str]) -> None:
+    cloudpickle by itself rebuilds a module apart from the globals of its functions: a function
+    that changes a global would not be seen to by `module.name`. Here both are one dict.
+    """
+
+    def __init__(self, file: io.BytesIO, local: dict[str, ModuleType]) -> None:
         super().__init__(file, protocol=_PROTOCOL)
         self.seen = _Seen()
-        self._local = local
+        self._compiled = {name for name, module in local.items() if _is_compiled(module)}
+        self._shells = {id(module): _Shell(module) for module in local.values()}
+        for module in local.values():
+            self.globals_ref[id(vars(module))] = _Globals(self._shells[id(module)])
 
     def reducer_override(self, obj: Any) -> Any:
-        if isinstance(obj, type | FunctionType | BuiltinFunctionType):
-            self.seen.modules.add(getattr(obj, "__module__", None) or "builtins")
-        elif isinstance(obj, ModuleType):
-            self.seen.modules.add(obj.__name__)
-        elif isinstance(obj, CodeType):
+        # Both, for some functions of compiled modules are instances: numpy's, or cached ones.
+        for module in (getattr(obj, "__module__", None), type(obj).__module__):
+            if isinstance(module, str):
+                self._see(module)
+        if isinstance(obj, CodeType):
             self.seen.imported_in_functions.update(_imports(obj))
+        elif isinstance(obj, ModuleType):
+            self._see(obj.__name__)
+            if shell := self._shells.get(id(obj)):
+                state = {k: v for k, v in vars(obj).items() if k not in _OF_THE_IMPORT_SYSTEM}
+                return _same, (shell,), state
         return super().reducer_override(obj)
+
+    def _see(self, module: str) -> None:
+        self.seen.modules.add(module)
+        if module in self._compiled:
+            raise PicklingError(
+                f"The flow uses {module}: a compiled module that is not installed cannot travel. "
+                "Install it as a package, here and where the flow runs"
+            )
+
+
+_OF_THE_IMPORT_SYSTEM = {"__builtins__", "__cached__", "__loader__", "__spec__"}
+
+
+class _Shell:
+    """Pickles as a new module without content, which module and globals are then put into."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = ("__file__", "__package__", "__path__")
+        state = {n: vars(self._module)[n] for n in names if n in vars(self._module)}
+        if "__path__" in state:
+            state["__path__"] = list(state["__path__"])
+        return ModuleType, (self._module.__name__,), state
+
+
+class _Globals:
+    """Pickles as the dict of a module, for the functions of that module."""
+
+    def __init__(self, shell: _Shell) -> None:
+        self._shell = shell
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return vars, (self._shell,)
+
+
+def _same(module: ModuleType) -> ModuleType:
+    return module
 
 
 def _imports(code: CodeType) -> Iterator[str]:
@@ -127,17 +180,20 @@ def _imports(code: CodeType) -> Iterator[str]:
             level, fromlist = fromlist, instruction.argval
 
 
-def _dump(flow: Flow, local: frozenset[str]) -> tuple[bytes, _Seen]:
+def _dump(flow: Flow, local: dict[str, ModuleType]) -> tuple[bytes, _Seen]:
     buffer = io.BytesIO()
     pickler = _Pickler(buffer, local)
     try:
         pickler.dump(flow)
+    except PicklingError:
+        raise
     except Exception as error:
         raise PicklingError(_explain(flow, local, error)) from error
+    tops = {name.partition(".")[0] for name in local}
     hidden = sorted(
         name
         for name in pickler.seen.imported_in_functions
-        if name.startswith(".") or name.partition(".")[0] in local or _is_local_file(name)
+        if name.startswith(".") or name.partition(".")[0] in tops or _is_local_file(name)
     )
     if hidden:
         raise PicklingError(
@@ -148,7 +204,7 @@ def _dump(flow: Flow, local: frozenset[str]) -> tuple[bytes, _Seen]:
     return buffer.getvalue(), pickler.seen
 
 
-def _explain(flow: Flow, local: frozenset[str], error: Exception) -> str:
+def _explain(flow: Flow, local: dict[str, ModuleType], error: Exception) -> str:
     cause = f"{type(error).__name__}: {error}"
     fix = "create such objects within the task's run, where they are needed"
     for part in (*flow.tasks, flow.environment):
@@ -161,51 +217,54 @@ def _explain(flow: Flow, local: frozenset[str], error: Exception) -> str:
 
 
 @contextmanager
-def _local_modules_by_value() -> Iterator[frozenset[str]]:
-    """Have cloudpickle carry modules that are not installed; yield their top-level names."""
+def _local_modules_by_value() -> Iterator[dict[str, ModuleType]]:
+    """Have cloudpickle carry modules that are not installed; yield them by name."""
     # The registry is cloudpickle's global: one packaging at a time, and nothing left behind.
     with _registering:
-        registered = []
-        local = set()
-        for name, module in list(sys.modules.items()):
-            if name != "__main__" and _is_local(name, module):
-                local.add(name.partition(".")[0])
-                if name not in cloudpickle.list_registry_pickle_by_value():
-                    cloudpickle.register_pickle_by_value(module)
-                    registered.append(module)
+        local = {
+            name: module
+            for name, module in list(sys.modules.items())
+            if name != "__main__" and _is_local(name, module)
+        }
+        known = cloudpickle.list_registry_pickle_by_value()
+        registered = [module for name, module in local.items() if name not in known]
         try:
-            yield frozenset(local)
+            for module in registered:
+                cloudpickle.register_pickle_by_value(module)
+            yield local
         finally:
             for module in registered:
-                cloudpickle.unregister_pickle_by_value(module)
+                with suppress(ValueError):  # not reached, or taken out by somebody else
+                    cloudpickle.unregister_pickle_by_value(module)
 
 
-def _is_local(name: str, module: ModuleType) -> bool:
-    file = getattr(module, "__file__", None)
-    own = __name__.partition(".")[0]
-    return (
-        getattr(module, "__name__", None) == name
-        and isinstance(file, str)
-        and name.partition(".")[0] != own
-        and not file.startswith(_installed_prefixes())
-    )
+def _is_local(name: str, module: object) -> bool:
+    if not isinstance(module, ModuleType) or getattr(module, "__name__", None) != name:
+        return False
+    if name.partition(".")[0] in {_OWN, *sys.stdlib_module_names}:
+        return False
+    return _are_local([getattr(module, "__file__", None), *getattr(module, "__path__", ())])
 
 
 def _is_local_file(name: str) -> bool:
     top = name.partition(".")[0]
-    if top in sys.stdlib_module_names:
+    if top in {_OWN, *sys.stdlib_module_names}:
         return False
     try:
         spec = util.find_spec(top)
     except (ValueError, ImportError):
         return False
-    origin = spec.origin if spec else None
-    return bool(
-        origin
-        and origin not in {"built-in", "frozen"}
-        and top != __name__.partition(".")[0]
-        and not origin.startswith(_installed_prefixes())
-    )
+    return spec is not None and _are_local([spec.origin, *(spec.submodule_search_locations or ())])
+
+
+def _are_local(places: list[str | None]) -> bool:
+    # A namespace package has no file of its own, but directories.
+    paths = [place for place in places if place not in {None, "built-in", "frozen"}]
+    return bool(paths) and not any(str(p).startswith(_installed_prefixes()) for p in paths)
+
+
+def _is_compiled(module: ModuleType) -> bool:
+    return (getattr(module, "__file__", None) or "").endswith(tuple(EXTENSION_SUFFIXES))
 
 
 @cache
@@ -218,21 +277,39 @@ def _installed_prefixes() -> tuple[str, ...]:
     return tuple(sorted(prefixes))
 
 
-def _requirements(seen: _Seen, local: frozenset[str]) -> dict[str, str]:
-    tops = {name.partition(".")[0] for name in seen.modules | seen.imported_in_functions}
-    own = {"__main__", "cloudpickle", __name__.partition(".")[0]}
-    foreign = sorted(tops - sys.stdlib_module_names - local - own)
-    if not foreign:
-        return {}
-    providers = _providers()
-    return {
-        top: f"{providers[top]}=={metadata.version(providers[top])}"
-        for top in foreign
-        if top in providers
-    }
+def _requirements(seen: _Seen, local: dict[str, ModuleType]) -> dict[str, str]:
+    """Map what a payload imports from elsewhere to the distributions that provide it here."""
+    found = {}
+    for name in sorted(seen.modules | seen.imported_in_functions):
+        top = name.partition(".")[0]
+        if name in local or not top or top in {_OWN, "__main__", "cloudpickle"}:
+            continue
+        if top in sys.stdlib_module_names or top not in _providers():
+            continue
+        module, distribution = _provider(name, top)
+        found[module] = f"{distribution}=={metadata.version(distribution)}"
+    return found
+
+
+def _provider(name: str, top: str) -> tuple[str, str]:
+    """Return the module to ask for and the distribution that provides it."""
+    candidates = _providers()[top]
+    if len(candidates) > 1:  # a namespace that several share: the module's own file decides
+        file = getattr(sys.modules.get(name), "__file__", None)
+        for candidate in candidates:
+            if file and _provides(candidate, file):
+                return name, candidate
+    return top, candidates[0]
 
 
 @cache
-def _providers() -> dict[str, str]:
-    """Map each importable top-level name to the installed distribution that provides it."""
-    return {name: min(dists) for name, dists in metadata.packages_distributions().items()}
+def _provides(distribution: str, file: str) -> bool:
+    listed = metadata.files(distribution) or ()
+    return any(file.endswith(f"/{path}") and str(path.locate()) == file for path in listed)
+
+
+@cache
+def _providers() -> dict[str, list[str]]:
+    """Map each importable top-level name to the installed distributions that provide it."""
+    found = metadata.packages_distributions().items()
+    return {name: sorted(set(distributions)) for name, distributions in found}
