@@ -2,6 +2,7 @@
 
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -178,7 +179,12 @@ def write_module(directory, name, text, monkeypatch):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     monkeypatch.syspath_prepend(str(directory))
-    monkeypatch.setattr(sys, "modules", sys.modules.copy())
+    parts = name.removesuffix(".__init__").split(".")
+    for depth in range(1, len(parts) + 1):
+        module = ".".join(parts[:depth])
+        if module not in sys.modules:
+            monkeypatch.setitem(sys.modules, module, None)  # so that it is removed afterwards
+            del sys.modules[module]
     return path
 
 
@@ -226,7 +232,7 @@ def test_a_compiled_module_beside_the_script_is_refused(tmp_path, monkeypatch):
 
     name = "_ctypes_test"
     path = tmp_path / _ctypes_test.__file__.rpartition("/")[2]
-    path.write_bytes(open(_ctypes_test.__file__, "rb").read())  # noqa: SIM115
+    path.write_bytes(Path(_ctypes_test.__file__).read_bytes())
     monkeypatch.setattr(_ctypes_test, "__file__", str(path))
     monkeypatch.setattr(
         "prefect.packaging.pickling._is_local",
@@ -244,7 +250,7 @@ def test_a_compiled_module_beside_the_script_is_refused(tmp_path, monkeypatch):
 
 
 def test_functions_that_are_instances_are_required_too():
-    """numpy's functions and cached ones have no class of function, and are imported all the same."""
+    """Functions of numpy are no functions by type, and are imported all the same."""
     from numpy import add
 
     with Flow("numpy") as flow:
@@ -266,7 +272,7 @@ def test_a_shared_namespace_is_resolved_by_file(tmp_path, monkeypatch):
     __import__("goo.b")
     function = sys.modules["goo.b"].f
     with Flow("namespace") as flow:
-        task(lambda: function())()
+        task(lambda: [function()])()
     try:
         assert pickle_flow(flow).manifest.requirements == {"goo.b": "goo-b==1.0"}
     finally:
