@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -45,16 +46,23 @@ def test_every_exception_is_a_failure(error):
     assert type(run_job(job(cancelled))) is Failed
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
-def test_interruptions_end_the_run(error):
-    """An interrupt and sys.exit() are not the task's."""
+def test_interruptions_end_the_run():
+    """An interrupt is not the task's."""
 
     def interrupted():
-        raise error
+        raise KeyboardInterrupt
 
-    with pytest.raises(error):
+    with pytest.raises(KeyboardInterrupt):
         run_job(job(interrupted))
     assert "task_name" not in context
+
+
+@pytest.mark.parametrize("code", [0, 3, None])
+def test_exits_are_failures(code):
+    """A task that calls sys.exit() has not done its work, whatever it calls it with."""
+    state = run_job(job(lambda: sys.exit(code)))
+    assert type(state) is Failed
+    assert "SystemExit" in state.message
 
 
 def test_signals():

@@ -76,7 +76,8 @@ def test_events_are_json_lines(directory):
         "run", f"--flow={directory}", "--json", "-p", "fail=true", TOKEN="some token"
     )
     assert status == 1
-    events = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    events = [json.loads(line) for line in output.splitlines()]
+    assert ("output", "hello world, token ***") in [(e["event"], e.get("text")) for e in events]
     states = [(e["task"], e["state"]) for e in events if e["event"] == "task"]
     assert states[-2:] == [("speak-1", "Running"), ("speak-1", "Failed")]
     assert events[-1]["event"] == "flow"
@@ -188,3 +189,50 @@ def test_a_parameter_has_a_name_and_a_value(text):
     """Anything else is refused with an example."""
     with pytest.raises(ParameterError, match="name=value"):
         parse_parameter(text)
+
+
+@pytest.mark.parametrize("value", ['pä"ss\\wörd-9931', "with a space and 'quotes'", "x" * 300])
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_odd_secret_is_masked_in_every_form(directory, value, form):
+    """Quotes, backslashes and other letters do not let a value pass, printed or raised."""
+    _, output = worker("run", f"--flow={directory}", *form, "-p", "fail=true", TOKEN=value)
+    for spelling in (value, repr(value)[1:-1], json.dumps(value)[1:-1]):
+        assert spelling not in output
+        assert json.dumps(spelling)[1:-1] not in output
+    assert "***" in output
+
+
+def test_a_task_that_exits_has_failed(tmp_path):
+    """sys.exit(0) in a task is no success, and what it says is masked."""
+    with Flow("exits", environment=Environment(secrets=["TOKEN"])) as flow:
+        task(lambda: sys.exit(os.environ["TOKEN"]), name="leave")()
+    pickled = pickle_flow(flow)
+    (tmp_path / "manifest.json").write_bytes(pickled.manifest.to_json())
+    (tmp_path / "payload.pickle").write_bytes(pickled.payload)
+    status, output = worker("run", f"--flow={tmp_path}", TOKEN="some token")
+    assert status == 1
+    assert "SystemExit: ***" in output
+    assert "some token" not in output
+
+
+def test_output_without_a_reader_is_no_end(directory):
+    """Behind `| head -1` the run goes on, says so once, and keeps its own exit status."""
+    process = start("run", f"--flow={directory}", TOKEN="t")
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+
+
+def test_an_unfinished_line_does_not_swallow_an_event(tmp_path):
+    """What is printed without a newline is an event of its own, and so is what follows."""
+    with Flow("prints") as flow:
+        task(lambda: print("no newline", end=""), name="a")()
+        task(lambda: print('{"event": "error", "code": 5}'), name="b", log_stdout=True)()
+    pickled = pickle_flow(flow)
+    (tmp_path / "manifest.json").write_bytes(pickled.manifest.to_json())
+    (tmp_path / "payload.pickle").write_bytes(pickled.payload)
+    status, output = worker("run", f"--flow={tmp_path}", "--json")
+    events = [json.loads(line) for line in output.splitlines()]
+    assert status == 0
+    assert "no newline" in [e.get("text") for e in events]
+    assert '{"event": "error", "code": 5}' in [e.get("message") for e in events]
+    assert events[-2]["event"] in {"flow", "output"}

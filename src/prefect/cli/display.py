@@ -16,6 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from prefect.worker.masking import mask, mask_all
 from prefect.worker.report import (
     ENGINE_LOGGER,
     TASK_LOGGERS,
@@ -89,38 +90,44 @@ class LiveDisplay(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a task's log line above the view."""
-        self._log(record.levelname, record.name, record.getMessage())
+        message = logging.Formatter("%(message)s").format(record)
+        self._log(record.levelname, record.name, mask(message))
 
     def on_state(self, event: Any) -> None:
         """Take one `TaskEvent` of a run in this process."""
-        self.update(describe_task(event))
+        self.update(mask_all(describe_task(event)))
 
     def finished(self, flow: str, state: State) -> None:
         """Show the outcome, with the traceback of each failure."""
         failed = [{"task": task, "traceback": text} for task, text in tracebacks(state)]
-        self._outcome(flow, type(state).__name__, state.message, failed)
+        self._outcome(flow, type(state).__name__, state.message, mask_all(failed))
 
     def refused(self, error: Exception) -> None:
         """Show the error that kept the flow from running."""
-        self._console.print(Text(f"Error: {error}", "red"))
+        self._console.print(Text(f"Error: {mask(str(error))}", "red"))
 
     def replay(self, lines: Iterable[str]) -> None:
         """Show a run that tells of itself in JSON lines; other lines are its tasks' output."""
         for line in lines:
             try:
-                event = json.loads(line)
-            except ValueError:
-                event = None
-            if not isinstance(event, dict) or "event" not in event:
-                self._console.print(Text(line))
-            elif event["event"] == "task":
-                self.update(event)
-            elif event["event"] == "log":
-                self._log(event["level"], event["logger"], event["message"])
-            elif event["event"] == "flow":
-                self._outcome(event["flow"], event["state"], event["message"], event["failed"])
-            elif event["event"] == "error":
-                self._console.print(Text(f"Error: {event['message']}", "red"))
+                self._replay_event(json.loads(line))
+            except (ValueError, KeyError, TypeError):  # written by something below Python
+                self._console.print(Text(line), soft_wrap=True)
+
+    def _replay_event(self, event: dict[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "task":
+            self.update(event)
+        elif kind == "log":
+            self._log(event["level"], event["logger"], event["message"])
+        elif kind == "output":
+            self._console.print(Text(event["text"]), soft_wrap=True)
+        elif kind == "flow":
+            self._outcome(event["flow"], event["state"], event["message"], event["failed"])
+        elif kind == "error":
+            self._console.print(Text(f"Error: {event['message']}", "red"))
+        else:
+            raise KeyError(kind)
 
     def update(self, event: dict[str, Any]) -> None:
         """Take one change of a task's state."""

@@ -10,6 +10,7 @@ import click
 
 from prefect.errors import PrefectError
 from prefect.version import __version__
+from prefect.worker.stopping import exit_status, provide_streams, unwind_on_signals
 
 FLOW_FAILED, BAD_INPUT = 1, 2
 _COMMANDS = ("build", "info", "run", "graph", "keygen")
@@ -40,6 +41,8 @@ class _LazyGroup(click.Group):
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
+        provide_streams()
+        unwind_on_signals()
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
@@ -48,6 +51,9 @@ class _LazyGroup(click.Group):
         except PrefectError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(BAD_INPUT)
+        except KeyboardInterrupt as stop:
+            click.echo("Stopped.", err=True)
+            ctx.exit(exit_status(stop))
 
 
 @click.group(
@@ -71,7 +77,8 @@ def main() -> None:
       prefect run etl -p year=2013
 
     Keys come from --key-file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument.
-    The exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input.
+    The exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and
+    130 or 143 when Ctrl-C or SIGTERM stopped it.
     """  # noqa: D301 - click reads the \b
 
 

@@ -15,7 +15,7 @@ from prefect.engine.executors import DaskExecutor, LocalExecutor, ThreadExecutor
 from prefect.environments import PickleEnvironment
 from prefect.environments.secret import exported, resolve, secrets_of
 from prefect.worker.__main__ import parse_parameter
-from prefect.worker.masking import masked_streams
+from prefect.worker.masking import masked
 from prefect.worker.report import JsonReporter, LineReporter, Reporter
 
 if TYPE_CHECKING:
@@ -77,9 +77,10 @@ def _run_file(
     flow: Flow, parameters: dict[str, Any], executor: Any, as_json: bool, live: bool
 ) -> State:
     serialized = flow.serialize()
-    values = resolve(secrets_of(serialized))
+    # A value that the file set on the environment's own secret counts.
+    values = resolve(getattr(flow.environment, "secrets", ()))
     reporter = _reporter(serialized, as_json=as_json, live=live)
-    with masked_streams(values.values()), reporter, exported(values):
+    with reporter, masked(values.values()), exported(values):
         state = flow.run(parameters=parameters, executor=executor, on_state=_observer(reporter))
         reporter.finished(flow.name, state)
     return state
@@ -96,7 +97,7 @@ def _run_sealed(
     flow = environment.info(sealed)
     values = resolve(secrets_of(flow))
     reporter = _reporter(flow, as_json=as_json, live=live)
-    with masked_streams(values.values()), reporter:
+    with reporter, masked(values.values()):
         state = environment.run(
             sealed, parameters=parameters, executor=executor, on_state=_observer(reporter)
         )
@@ -112,8 +113,10 @@ def _run_image(
         from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
 
         display = LiveDisplay(image.manifest().flow)
-    container = image.run(parameters=parameters, network=network, json_lines=as_json or live)
+    container = None
     try:
+        request = image.request(parameters=parameters, json_lines=as_json or live)
+        container = image.start(request, network=network)
         with display or nullcontext():
             lines = _lines(container.logs(stream=True, follow=True))
             if display:
@@ -123,8 +126,9 @@ def _run_image(
                     click.echo(line)
         return int(container.wait()["StatusCode"])
     finally:
-        # Also on Ctrl-C: what was started here does not stay behind.
-        container.remove(force=True)
+        # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
+        if container is not None:
+            container.remove(force=True, v=True)
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:

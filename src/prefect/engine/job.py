@@ -69,7 +69,7 @@ def run_job(job: Job) -> State:
     """Do a job and return the task's state: a final one, or Retrying.
 
     Raises:
-        KeyboardInterrupt, SystemExit, Interruption: they end the run, not the task.
+        KeyboardInterrupt, Interruption: they end the run, not the task.
 
     """
     token = values.set(job.context_values())
@@ -107,7 +107,7 @@ def _run(job: Job) -> State:
         if isinstance(state, Retrying):
             state.run_count = job.run_count
         return state
-    except (KeyboardInterrupt, SystemExit, Interruption):
+    except (KeyboardInterrupt, Interruption):
         raise  # not this task's: what it is part of has to end
     except TaskTimeoutError as error:
         return TimedOut(str(error), error)

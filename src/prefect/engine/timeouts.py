@@ -73,7 +73,7 @@ class _Alarm:
         try:
             self._arm(0)
             result = function(**inputs)
-        except (KeyboardInterrupt, SystemExit):
+        except KeyboardInterrupt:
             raise
         except BaseException as error:
             if not self._rang:

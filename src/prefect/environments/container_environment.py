@@ -169,17 +169,17 @@ class ContainerEnvironment(Environment):
 
         Raises:
             ImageError: no image was built yet.
-            SecretError: a secret has no value here; nothing is started then.
+            SecretError: a secret has no value here; nothing is stopped or started then.
+            ParameterError: parameters come with a command, or are no JSON values.
             EngineError: the container cannot be started.
         """
         engine = _connect()
         image = FlowImage(engine, self._image_to_run())
+        request = image.request(command, tty=tty, parameters=parameters, secrets=self.secrets)
         if self._last_container is not None:
             engine.stop(self._last_container)
             self._last_container = None
-        container = image.run(
-            command, tty=tty, parameters=parameters, secrets=self.secrets, network=self.network
-        )
+        container = image.start(request, network=self.network)
         self._last_container = container.id
         return container
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prefect.environments.secret import DEFAULT_DIRECTORY, Secret, resolve, secrets_of
-from prefect.errors import EngineError, ImageError
+from prefect.errors import EngineError, ImageError, ParameterError
 from prefect.packaging.manifest import Manifest
 from prefect.packaging.plan import LABEL_FLOW, LABEL_MANIFEST, LABEL_VERSION, PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from prefect.oci.daemon import Container, Engine, Image
 
@@ -63,47 +65,56 @@ class FlowImage:
         except FileNotFoundError as error:
             raise ImageError(f"The image {self.reference} lacks its manifest, {path}") from error
 
-    def run(
+    def request(
         self,
         command: str | Sequence[str] | None = None,
         *,
         tty: bool = False,
         parameters: Mapping[str, Any] | None = None,
         secrets: Iterable[Secret] = (),
-        network: str | None = None,
         json_lines: bool = False,
-    ) -> Container:
-        """Start a container that runs the flow, or `command` in the same environment.
-
-        Secrets are resolved here, and handed to the container over a stream once it runs.
+    ) -> RunRequest:
+        """Check what a container is to do, and resolve its secrets here; nothing is started yet.
 
         Raises:
-            SecretError: a secret has no value here; no container is started then.
-            ValueError: parameters were given for a command, or are no JSON values.
-            EngineError: the container does not start.
+            SecretError: a secret has no value here.
+            ImageError: there is nothing to run in the image.
+            ParameterError: parameters were given for a command, or are no JSON values.
+            ValueError: the command is empty or cannot be split.
         """
         if command is None and not tty and self.flow_name is None:
             raise ImageError(
                 f"The image {self.reference} holds dependencies alone: give a command to run, or "
                 "build it with a flow"
             )
-        known = {secret.name: secret for secret in (*self._own_secrets(), *secrets)}
+        own = secrets_of(self.manifest().flow) if self.flow_name is not None else ()
+        known = {secret.name: secret for secret in (*own, *secrets)}
         values = resolve(known.values())
-        arguments = [*_what_to_run(command, parameters, self.flow_name, json_lines=json_lines)]
-        arguments[1:1] = [f"--secret={name}" for name in values] + (["--hold"] if tty else [])
+        action, *rest = _what_to_run(command, parameters, self.flow_name, json_lines=json_lines)
+        awaited = [f"--secret={name}" for name in values]
+        hold = ["--hold"] if tty else []
+        return RunRequest([action, *awaited, *hold, *rest], values, tty=tty)
+
+    def start(self, request: RunRequest, *, network: str | None = None) -> Container:
+        """Start a container, and hand it its secrets over a stream once it runs.
+
+        Raises:
+            EngineError: the container does not start, or cannot be reached.
+        """
         container = self.engine.start(
             str(self.image.id),
-            arguments,
-            tty=tty,
-            tmpfs=_SECRETS_TMPFS if values else None,
+            request.arguments,
+            tty=request.tty,
+            tmpfs=_SECRETS_TMPFS if request.secrets else None,
             network=network,
         )
-        if values:
-            self._deliver(container, values)
+        if request.secrets:
+            try:
+                self._deliver(container, request.secrets)
+            except BaseException:  # also Ctrl-C: it would wait for its secrets in vain
+                container.remove(force=True, v=True)
+                raise
         return container
-
-    def _own_secrets(self) -> tuple[Secret, ...]:
-        return secrets_of(self.manifest().flow) if self.flow_name is not None else ()
 
     def _deliver(self, container: Container, values: Mapping[str, str]) -> None:
         # One line, so that the reader knows the end without the stream being half-closed,
@@ -112,11 +123,19 @@ class FlowImage:
         try:
             self.engine.send(container, [*_WORKER, "receive-secrets"], data)
         except EngineError as error:
-            logs = container.logs(tail=20).decode(errors="replace").strip()
-            container.remove(force=True)
+            logs = self.engine.last_lines(container)
             raise EngineError(
                 f"The secrets could not be handed to the container: {error}\n{logs}"
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a container is to do, checked, with the values that it needs."""
+
+    arguments: list[str]
+    secrets: Mapping[str, str] = field(repr=False)
+    tty: bool = False
 
 
 def _what_to_run(
@@ -128,7 +147,7 @@ def _what_to_run(
 ) -> list[str]:
     if command is not None:
         if parameters:
-            raise ValueError("Parameters are the flow's: give either parameters or a command")
+            raise ParameterError("Parameters are the flow's: give either parameters or a command")
         words = shlex.split(command) if isinstance(command, str) else list(command)
         if not words:
             raise ValueError("The command is empty")
@@ -139,10 +158,12 @@ def _what_to_run(
     if json_lines:
         arguments.append("--json")
     if parameters:
+        if not isinstance(parameters, Mapping):
+            raise ParameterError(f"Parameters are a dict of names and values, not {parameters!r}")
         try:
             arguments.append(f"--parameters={json.dumps(dict(parameters), allow_nan=False)}")
         except (TypeError, ValueError) as error:
-            raise ValueError(
+            raise ParameterError(
                 f"Parameters travel into a container as JSON, and these cannot: {error}"
             ) from error
     return arguments

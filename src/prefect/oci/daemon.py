@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 import docker
 import docker.errors
 import requests
+import urllib3
 from docker.models.containers import Container
 from docker.models.images import Image
 
@@ -23,6 +25,9 @@ LogEntry = dict[str, Any]
 Progress = Callable[[str], None]
 
 _LOG_TAIL_LINES = 30
+_EXIT_SECONDS = 10
+# How a connection that breaks in the middle of an answer shows itself.
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 class Engine:
@@ -41,7 +46,7 @@ class Engine:
             # closed once the last of them is gone.
             weakref.finalize(self._client, self._client.api.close)
             self._client.ping()
-        except (docker.errors.DockerException, requests.RequestException) as error:
+        except (docker.errors.DockerException, *_BROKEN) as error:
             raise EngineUnavailableError(
                 f"No container engine answers ({_first_line(error)}). Start Docker, or point "
                 "DOCKER_HOST at an engine, such as unix:///run/user/1000/docker.sock"
@@ -68,7 +73,7 @@ class Engine:
                 if progress and "progressDetail" not in entry:
                     progress(str(entry.get("status", "")))
             return self._client.images.get(reference)
-        except (docker.errors.APIError, requests.RequestException) as error:
+        except (docker.errors.DockerException, *_BROKEN) as error:
             raise ImageError(_not_pulled(reference, _first_line(error))) from error
 
     def build(
@@ -127,7 +132,7 @@ class Engine:
                     raise FileNotFoundError(entrypoint[0]) from error
                 raise
             finally:
-                container.remove(force=True)
+                container.remove(force=True, v=True)
         return status, out, err
 
     def start(
@@ -147,7 +152,7 @@ class Engine:
             try:
                 container.start()
             except BaseException:
-                container.remove(force=True)
+                container.remove(force=True, v=True)
                 raise
             return container
 
@@ -170,9 +175,22 @@ class Engine:
             finally:
                 connection.close()
                 stream._response.close()  # noqa: SLF001 - docker keeps the connection's owner there
-            if api.exec_inspect(exec_id)["ExitCode"]:
+            # The stream ends a moment before the engine knows how the program did.
+            deadline = time.monotonic() + _EXIT_SECONDS
+            while (status := api.exec_inspect(exec_id)["ExitCode"]) is None:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.01)
+            if status != 0:
                 reason = output[8:].decode(errors="replace").strip()
                 raise EngineError(f"{command[0]} failed in {container.short_id}: {reason}")
+
+    def last_lines(self, container: Container) -> str:
+        """Return the end of a container's logs, or nothing where they cannot be had."""
+        try:
+            return container.logs(tail=20).decode(errors="replace").strip()
+        except (docker.errors.DockerException, *_BROKEN):
+            return ""
 
     def stop(self, container_id: str, *, timeout: int = 10) -> None:
         """Stop a container if it still exists; `timeout` seconds for it to end by itself."""
@@ -197,7 +215,7 @@ class Engine:
             except docker.errors.NotFound as error:
                 raise FileNotFoundError(path) from error
             finally:
-                container.remove(force=True)
+                container.remove(force=True, v=True)
         with tarfile.open(fileobj=archive) as tar:
             member = tar.next()
             content = tar.extractfile(member) if member else None
@@ -226,7 +244,9 @@ def _translated(doing: str) -> Iterator[None]:
         raise ImageError(f"The engine cannot {doing}: {_first_line(error)}") from error
     except docker.errors.APIError as error:
         raise EngineError(f"The engine cannot {doing}: {_first_line(error)}") from error
-    except (requests.RequestException, docker.errors.DockerException) as error:
+    except FileNotFoundError:
+        raise  # ours: a program or a file that an image does not have
+    except (docker.errors.DockerException, *_BROKEN) as error:
         raise EngineUnavailableError(
             f"The connection to the engine broke while it should {doing}: {_first_line(error)}"
         ) from error

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from prefect.environments.running import run_packaged
 from prefect.environments.secret import exported, resolve, secrets_of
@@ -18,8 +18,9 @@ from prefect.errors import ArtifactError, ParameterError, PrefectError
 from prefect.packaging.manifest import Manifest
 from prefect.packaging.plan import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE
 from prefect.worker.container_secrets import await_values, receive
-from prefect.worker.masking import masked_streams
+from prefect.worker.masking import masked
 from prefect.worker.report import JsonReporter, LineReporter, Reporter
+from prefect.worker.stopping import exit_status, unwind_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,14 +30,20 @@ _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as shells answer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the worker; return its exit status: 0 success, 1 the flow failed, 2 bad input."""
+    """Run the worker; return its exit status.
+
+    0 success, 1 the flow failed, 2 bad input, 130 and 143 stopped by Ctrl-C and by SIGTERM.
+    """
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    unwind_on_signals()
     try:
         status: int = options.action(options)
     except PrefectError as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         status = BAD_INPUT
+    except KeyboardInterrupt as stop:
+        print("Stopped.", file=sys.stderr)  # noqa: T201
+        return exit_status(stop)
     if getattr(options, "hold", False):
         sys.stdout.flush()
         # Wait for the signal that stops the container, then tell how the work ended.
@@ -57,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
     except PrefectError as error:
         reporter.refused(error)
         return BAD_INPUT
-    with masked_streams(values.values()), reporter:
+    with reporter, masked(values.values()):
         try:
             state = run_packaged(
                 manifest,
@@ -134,12 +141,6 @@ def parse_parameter(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
-
-
-def _terminate(_signal: int, _frame: object) -> NoReturn:
-    # Process 1 of a container has no default action for signals: without this, `docker stop`
-    # would wait and then kill.
-    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _parser() -> argparse.ArgumentParser:

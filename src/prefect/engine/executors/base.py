@@ -36,7 +36,7 @@ class Session:
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
         """Wait for any job and return its token and state; None after `timeout` seconds.
 
-        What ends the run rather than the task, KeyboardInterrupt and SystemExit, is raised.
+        What ends the run rather than the task, KeyboardInterrupt, is raised.
         """
         raise NotImplementedError
 

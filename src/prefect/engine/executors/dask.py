@@ -212,7 +212,7 @@ def _state_of(payload: bytes) -> bytes:
         return bytes(pickle.dumps(Failed(message, RemoteTaskError(message))))
     try:
         state = run_job(job)
-    except (KeyboardInterrupt, SystemExit) as error:
+    except KeyboardInterrupt as error:
         return bytes(pickle.dumps((type(error), error.args)))
     try:
         pickled = bytes(pickle.dumps(state))
