@@ -16,7 +16,7 @@ ENGINE_TESTS ?= 1
 .PHONY: help setup demo test check lint types format bench services services-down lock dist clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
 	@echo "  also: setup lint types format services services-down lock dist clean"
 
 setup: $(VENV)/.complete

@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import json
 import tarfile
 import urllib.parse
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ def spellings(value: str) -> set[bytes]:
     raw = value.encode()
     found = {raw, raw.hex().encode(), raw.hex().upper().encode(), raw[::-1]}
     found.add(urllib.parse.quote(value, safe="").encode())
+    for text in (value, repr(value)[1:-1]):  # as JSON and Python quote it, also one in the other
+        found |= {json.dumps(text, ensure_ascii=a)[1:-1].encode() for a in (True, False)}
+        found.add(text.encode())
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for shift in range(3):
             # The characters at the edges depend on what stands beside the value.

@@ -17,6 +17,7 @@
     ├── TaskTimeoutError (TimeoutError)     a task took longer than its timeout
     ├── ExecutorError (RuntimeError)        the place where tasks should run is not there
     ├── RemoteTaskError                     what went wrong in another process, as text
+    ├── OutputError (FileExistsError)       a file of somebody else would be overwritten
     ├── RenderError                         a drawing that cannot be made here
     └── EngineError                         what a container engine could not do
         ├── EngineUnavailableError          no engine answers
@@ -99,6 +100,10 @@ class RemoteTaskError(PrefectError):
 
 class ExecutorError(PrefectError, RuntimeError):
     """An executor cannot start: Dask is not installed, or no scheduler answers."""
+
+
+class OutputError(PrefectError, FileExistsError):
+    """A file that was not written by this package would be overwritten."""
 
 
 class RenderError(PrefectError):

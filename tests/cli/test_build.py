@@ -16,9 +16,9 @@ def test_a_sealed_flow_is_written(sealed):
 def test_the_key_can_come_from_the_environment(prefect):
     """PREFECT_ENCRYPTION_KEY does where there is no file."""
     key = prefect("keygen", "-")[0].strip()
-    out, _ = prefect("build", "etl.py", PREFECT_ENCRYPTION_KEY=key)
-    assert "Sealed 'etl & co' into etl.flow" in out
-    assert key not in out
+    out, err = prefect("build", "etl.py", PREFECT_ENCRYPTION_KEY=key)
+    assert "Sealed 'etl & co' into etl.flow" in err
+    assert key not in out + err
     prefect("info", "etl.flow", PREFECT_ENCRYPTION_KEY=key)
 
 
@@ -80,8 +80,8 @@ def test_one_of_several_flows_is_chosen(prefect):
     )
     prefect("keygen")
     for chosen in ("b", "B"):
-        out, _ = prefect("build", f"two.py:{chosen}", "--key-file", "prefect.key")
-        assert "Sealed 'B' into two.flow" in out
+        _, err = prefect("build", f"two.py:{chosen}", "--key-file", "prefect.key")
+        assert "Sealed 'B' into two.flow" in err
 
 
 def test_a_dockerfile_is_written_instead(prefect):
@@ -99,6 +99,74 @@ def test_without_an_engine_an_image_is_not_built(prefect):
     """The message says where an engine was looked for."""
     _, err = prefect("build", "etl.py", "--image", "python", status=2, DOCKER_HOST="unix:///no")
     assert "DOCKER_HOST" in err
+
+
+def test_an_output_replaces_nothing_by_accident(sealed):
+    """Source and key are refused by any path; links are followed; devices are written to."""
+    build = ["build", "etl.py", "--key-file", "flow.key", "-o"]
+    key = (sealed.directory / "flow.key").read_bytes()
+    (sealed.directory / "link").symlink_to("etl.py")
+    for output in ("etl.py", "./flow.key", "link"):
+        assert "not overwritten" in sealed(*build, output, status=2)[1]
+    assert (sealed.directory / "flow.key").read_bytes() == key
+    (sealed.directory / "target").write_text("old")
+    (sealed.directory / "link.flow").symlink_to("target")
+    sealed(*build, "link.flow")
+    assert (sealed.directory / "link.flow").is_symlink()
+    assert (sealed.directory / "target").read_bytes().startswith(b"prefect sealed flow")
+    os.mkfifo(sealed.directory / "pipe")
+    reader = os.open(sealed.directory / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    sealed(*build, "pipe")
+    assert os.read(reader, 19) == b"prefect sealed flow"
+    os.close(reader)
+    assert "unclosed" not in sealed("graph", "etl.py", "-o", "etl.txt")[1]
+
+
+def test_the_flows_own_secrets_are_kept(prefect):
+    """What its environment names stays a secret, whatever else the options name."""
+    (prefect.directory / "own.py").write_text(
+        "from prefect import Flow\nfrom prefect.environments import Environment\n"
+        "flow = Flow('own', environment=Environment(secrets=['OWN']))\n"
+    )
+    prefect("keygen")
+    prefect("build", "own.py", "--secret", "MORE", "--key-file", "prefect.key")
+    manifest = json.loads(prefect("info", "own.flow", "--key-file", "prefect.key", "--json")[0])
+    assert manifest["flow"]["environment"]["secrets"] == ["OWN", "MORE"]
+    prefect("build", "own.py", "--image", "python:3.11", "--dockerfile", "x",
+            DOCKER_HOST="unix:///nowhere.sock")  # fmt: skip
+    manifest = json.loads((prefect.directory / "x/flow/manifest.json").read_text())
+    assert manifest["flow"]["environment"]["secrets"] == ["OWN"]
+
+
+def test_a_foreign_dockerfile_is_not_overwritten(prefect):
+    """A directory that somebody else keeps a Dockerfile in stays as it is; ours is renewed."""
+    arguments = ["build", "etl.py", "--image", "python:3.11", "--dockerfile", "."]
+    (prefect.directory / "Dockerfile").write_text("FROM scratch\n")
+    assert "not overwritten" in prefect(*arguments, status=2)[1]
+    (prefect.directory / "Dockerfile").unlink()
+    for _ in range(2):
+        prefect(*arguments)
+
+
+def test_a_file_that_exits_is_not_built(prefect):
+    """sys.exit() at the top of a file is a failure to load it, whatever its status."""
+    (prefect.directory / "leaves.py").write_text("import sys\nsys.exit(0)\n")
+    assert "SystemExit" in prefect("build", "leaves.py", status=2)[1]
+
+
+def test_requirement_files_are_read_as_they_are_written(prefect):
+    """Comments, continued lines and hashes are understood; other bytes are an error of the file."""
+    arguments = ["build", "etl.py", "--image", "python:3.11", "--dockerfile", "x", "-r", "r.txt"]
+    offline = {"DOCKER_HOST": "unix:///nowhere.sock"}
+    (prefect.directory / "r.txt").write_text("# note\niniconfig==2.0.0  # small\nidna \\\n >=3\n")
+    prefect(*arguments, **offline)
+    lock = (prefect.directory / "x/requirements.lock").read_text()
+    assert "iniconfig==2.0.0" in lock
+    assert "idna==" in lock
+    (prefect.directory / "r.txt").write_bytes(b"\xff\xfe")
+    assert "r.txt" in prefect(*arguments, status=2, **offline)[1]
+    arguments[-1] = "idna @ https://user:token@example.org/idna.whl"
+    assert "by an address" in prefect(*arguments, status=2, **offline)[1]
 
 
 @pytest.mark.engine

@@ -16,17 +16,21 @@ import pytest
 
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment, Secret
+from prefect.environments.container_environment import _slug
 from prefect.environments.flow_image import FlowImage
 from prefect.errors import (
     CompatibilityError,
+    EngineError,
     EngineUnavailableError,
     ImageBuildError,
     ImageError,
     NotAFlowError,
+    ParameterError,
     RequirementsError,
     SecretError,
 )
 from prefect.oci.daemon import Engine
+from prefect.oci.references import Reference
 
 _spec = importlib.util.spec_from_file_location(
     "canary_search", Path(__file__).parents[1] / "canary_search.py"
@@ -123,6 +127,8 @@ def test_construction_talks_to_nobody(monkeypatch):
         ({"image": "python", "python_dependencies": "pandas"}, TypeError),
         ({"image": "python", "secrets": "TOKEN"}, TypeError),
         ({"image": "python", "secrets": [5]}, TypeError),
+        ({"image": "python", "python_dependencies": [5]}, TypeError),
+        ({"image": "python", "network": 5}, TypeError),
     ],
 )
 def test_bad_arguments_are_refused_at_construction(arguments, error):
@@ -316,6 +322,39 @@ def test_a_changed_flow_costs_one_layer(engine, built, environment):
     environment.build(make_flow())
 
 
+def test_a_base_can_be_named_by_its_digest(engine, base_image, unique, flow):
+    """The digest stays in the Dockerfile, and the built image has a name of its own."""
+    digest = next(d for d in engine.images.get(base_image).attrs["RepoDigests"] if "python@" in d)
+    environment = ContainerEnvironment(digest)
+    assert environment.tag == digest
+    flow.name = unique
+    image, log = environment.build(flow)
+    assert image.tags == [f"{unique}:latest"]
+    assert any(f"FROM {digest}" in entry.get("stream", "") for entry in log)
+
+
+def test_a_derived_name_takes_nobodys_place(engine, base_image, unique, flow):
+    """An image of somebody else keeps its name, and names that look alike are told apart."""
+    engine.images.get(base_image).tag(unique)
+    flow.name = unique
+    with pytest.raises(ImageError, match="would lose its name"):
+        ContainerEnvironment(base_image).build(flow)
+    names = ["プロジェクト", "другой", "...", "x" * 300, "plain name", "Plain: Name"]
+    slugs = [_slug(name) for name in names]
+    assert len(set(slugs[:4])) == 4
+    assert slugs[4:] == ["plain-name", "plain-name"]
+    assert all(Reference.parse(slug) for slug in slugs)
+
+
+def test_looking_into_a_base_leaves_nothing(engine, base_image, unique, flow):
+    """Containers that were made to look, and the volumes of a base that has some, are gone."""
+    base = derive(engine, base_image, unique, "VOLUME /data")
+    before = len(engine.volumes.list()), len(engine.containers.list(all=True))
+    ContainerEnvironment(base, tag=f"{unique}:flow").build(flow)
+    FlowImage(Engine(), f"{unique}:flow").manifest()
+    assert (len(engine.volumes.list()), len(engine.containers.list(all=True))) == before
+
+
 def test_without_a_flow_the_dependencies_alone_are_built(engine, base_image, unique):
     """The image runs commands, and says that it holds no flow."""
     environment = ContainerEnvironment(base_image, tag=unique, python_dependencies=["iniconfig"])
@@ -408,9 +447,10 @@ def test_a_bad_parameter_is_exit_status_2(environment):
 
 def test_parameters_that_cannot_travel_are_refused(environment):
     """An object that JSON cannot carry, or parameters for a command, are errors here."""
-    with pytest.raises(ValueError, match="as JSON"):
-        environment.run(parameters={"name": object()})
-    with pytest.raises(ValueError, match="either parameters or a command"):
+    for bad in ({"name": object()}, {"name": float("nan")}, [1], "name"):
+        with pytest.raises(ParameterError):
+            environment.run(parameters=bad)
+    with pytest.raises(ParameterError, match="either parameters or a command"):
         environment.run("env", parameters={"name": 1})
     with pytest.raises(ValueError, match="empty"):
         environment.run("")
@@ -489,6 +529,33 @@ def test_a_missing_secret_is_named_and_nothing_starts(engine, built, monkeypatch
     assert {c.id for c in engine.containers.list(all=True)} == before
 
 
+def test_a_run_that_cannot_start_stops_nothing(environment, monkeypatch):
+    """What the first run left running goes on when the second one lacks a secret."""
+    first = environment.run(tty=True)
+    monkeypatch.delenv("TOKEN")
+    with pytest.raises(SecretError):
+        environment.run()
+    first.reload()
+    assert first.status == "running"
+
+
+def test_an_interrupted_start_leaves_no_container(engine, environment, monkeypatch):
+    """Ctrl-C, or a connection that breaks, while the secrets are handed over."""
+    before = {c.id for c in engine.containers.list(all=True)}
+    environment.run(tty=True)
+    for error, shown in ((KeyboardInterrupt, KeyboardInterrupt), (BrokenPipeError, EngineError)):
+
+        def interrupted(*_args, error=error, **_options):
+            raise error
+
+        monkeypatch.setattr("docker.api.exec_api.ExecApiMixin.exec_start", interrupted)
+        with pytest.raises(shown):
+            environment.run()
+        assert {c.id for c in engine.containers.list()} == before & {
+            c.id for c in engine.containers.list()
+        }
+
+
 def test_a_secrets_value_in_the_flow_is_refused(monkeypatch):
     """A token that a task closed over does not come to rest in an image."""
     monkeypatch.setenv("TOKEN", "canary-token-7461")
@@ -509,7 +576,7 @@ def at_rest(engine, container, value):
     """Return the places at rest in which a value is found, of a container and its image."""
     api = engine.api
     image = container.image
-    commit = container.commit(repository="prefect-test-commit", tag=value.lower()[-12:])
+    commit = container.commit(repository="prefect-test-commit", tag=value[-12:])
     texts = {
         "inspect": json.dumps(api.inspect_container(container.id)),
         "image": json.dumps(api.inspect_image(image.id)),
@@ -526,12 +593,13 @@ def at_rest(engine, container, value):
     return found
 
 
-def test_a_secret_rests_nowhere(engine, environment, monkeypatch):
+@pytest.mark.parametrize("odd", ["/", "\"ä\\'"])
+def test_a_secret_rests_nowhere(engine, environment, monkeypatch, odd):
     """Its value is in no layer, history, config, commit, log or file of the engine.
 
     Tasks have it, print it and raise with it; with a terminal the container is still up.
     """
-    value = "Canary/" + os.urandom(12).hex()
+    value = f"Canary{odd}" + os.urandom(12).hex()
     monkeypatch.setenv("TOKEN", value)
     container = environment.run(tty=True, parameters={"fail": True})
     deadline = time.monotonic() + 30

@@ -8,23 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from prefect import Flow
 from prefect.errors import CompatibilityError, FormatError
 from prefect.packaging.manifest import Manifest
 
-GOOD = Manifest.describe({"name": "f"}, {"numpy": "numpy==1.0"})
+FLOW = Flow("f").serialize()
+GOOD = Manifest.describe(FLOW, {"numpy": "numpy==1.0"})
 
 
 def changed(**values):
     return json.dumps(GOOD.to_dict() | values).encode()
 
 
-@given(
-    st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans())),
-    st.dictionaries(st.text(), st.text()),
-)
-def test_what_is_written_is_read_again(flow, requirements):
+@given(st.text(), st.dictionaries(st.text(), st.text()))
+def test_what_is_written_is_read_again(name, requirements):
     """Any description survives, and equal ones are equal bytes."""
-    manifest = Manifest.describe(flow, requirements)
+    manifest = Manifest.describe(FLOW | {"name": name}, requirements)
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert Manifest.from_json(manifest.to_json()).to_json() == manifest.to_json()
 
@@ -44,6 +43,13 @@ def test_what_is_written_is_read_again(flow, requirements):
         changed(python=3.11),
         changed(requirements=["numpy"]),
         changed(requirements={"numpy": 1}),
+        changed(flow={}),
+        changed(flow=FLOW | {"name": 5}),
+        changed(flow=FLOW | {"tasks": [5]}),
+        changed(flow=FLOW | {"tasks": [{"id": "a"}]}),
+        changed(flow=FLOW | {"edges": [{"upstream": "a"}]}),
+        changed(flow=FLOW | {"parameters": {"a": 1}}),
+        changed(flow=FLOW | {"environment": {"type": "x", "secrets": [1]}}),
     ],
     ids=lambda data: repr(data[:20]),
 )

@@ -27,6 +27,11 @@ def is_flow_file(argument: str) -> bool:
     return _split(argument)[0].suffix == ".py"
 
 
+def flow_file(argument: str) -> Path:
+    """Return the file of FILE.py or FILE.py:FLOW."""
+    return _split(argument)[0]
+
+
 def load_flow_file(argument: str) -> Flow:
     """Run FILE.py and return its flow, or the one that FILE.py:FLOW names.
 
@@ -51,14 +56,14 @@ def load_flow_file(argument: str) -> Flow:
         spec.loader.exec_module(module)
     except PrefectError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         lines = traceback.format_exception(type(error), error, _below_importlib(error))
         raise click.UsageError(f"{path} failed while it was loaded:\n{''.join(lines)}") from error
     flows = {name: value for name, value in vars(module).items() if isinstance(value, Flow)}
     return _choose(path, flows, wanted)
 
 
-def _below_importlib(error: Exception) -> TracebackType | None:
+def _below_importlib(error: BaseException) -> TracebackType | None:
     frames = error.__traceback__
     while frames and frames.tb_frame.f_globals.get("__name__") in _LOADERS:
         frames = frames.tb_next
@@ -92,7 +97,7 @@ def read_sealed(argument: str) -> bytes | None:
     path = Path(argument)
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         if path.suffix == ".flow":
             raise click.UsageError(f"There is no file {argument}") from None
         return None

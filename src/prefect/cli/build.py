@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prefect.cli.artifacts import load_flow_file
+from prefect.cli.artifacts import flow_file, load_flow_file
 from prefect.cli.keys import key_file_option, read_key
+from prefect.cli.output import printable, refuse_inputs, write_output
 from prefect.environments import ContainerEnvironment, PickleEnvironment
+from prefect.environments.secret import merge_secrets, parse_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,49 +66,49 @@ def build(
     Modules beside it travel with the flow. FLOW is a variable's name or a flow's, needed where
     the file has several.
 
-    With -o the flow becomes a sealed flow, encrypted for the holder of the key; with --image, a
-    container image. With neither, the flow's own environment is built.
+    With -o the flow becomes a sealed flow, encrypted for the holder of the key ("-" is standard
+    output); with --image, a container image. With neither, a flow that has a ContainerEnvironment
+    becomes its image, and any other is sealed into FILE.flow. The secrets that the flow's own
+    environment names are kept.
     """
     if image is None and (tag or requirements or network or dockerfile):
         raise click.UsageError("--tag, -r, --network and --dockerfile go with --image BASE")
     if image is not None and output is not None:
         raise click.UsageError("-o makes a sealed flow and --image an image: choose one")
     flow = load_flow_file(file)
-    if image is not None:
-        try:
-            environment = ContainerEnvironment(
+    own = getattr(flow.environment, "secrets", ())
+    try:
+        asked = merge_secrets(own, parse_secrets(secrets))
+        if image is not None:
+            flow.environment = ContainerEnvironment(
                 image,
                 tag=tag,
                 python_dependencies=_requirement_lines(requirements),
-                secrets=secrets,
+                secrets=asked,
                 network=network,
             )
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
-        flow.environment = environment
-        _build_image(flow, environment, dockerfile, verbose=verbose)
-    elif output is None and isinstance(flow.environment, ContainerEnvironment):
-        _build_image(flow, flow.environment, None, verbose=verbose)
-    else:
-        _build_sealed(flow, output or Path(f"{Path(file.partition(':')[0]).stem}.flow"),
-                      PickleEnvironment(read_key(key_file), secrets=secrets))  # fmt: skip
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if output is None and isinstance(flow.environment, ContainerEnvironment):
+        flow.environment.secrets = asked
+        _build_image(flow, flow.environment, dockerfile, verbose=verbose)
+        return
+    source = flow_file(file)
+    target = output or Path(f"{source.stem}.flow")
+    refuse_inputs(target, (source, key_file))
+    environment = PickleEnvironment(read_key(key_file), secrets=asked)
+    flow.environment = environment
+    _build_sealed(flow, target, environment)
 
 
 def _build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> None:
-    own = getattr(flow.environment, "secrets", ())
-    if flow.environment is None or environment.secrets:
-        flow.environment = environment
-    elif own:
-        environment.secrets = own
     started = time.perf_counter()
     sealed = environment.build(flow)
-    try:
-        with _replacing(output) as part:
-            part.write_bytes(sealed)
-    except OSError as error:
-        raise click.FileError(str(output), error.strerror or str(error)) from error
+    write_output(output, sealed)
     seconds = time.perf_counter() - started
-    click.echo(f"Sealed {flow.name!r} into {output}: {_size(len(sealed))} in {seconds:.2f} s.")
+    size = _size(len(sealed))
+    name = printable(flow.name)
+    click.echo(f"Sealed {name!r} into {output}: {size} in {seconds:.2f} s.", err=True)
 
 
 def _build_image(
@@ -122,7 +123,9 @@ def _build_image(
         image, _ = environment.build(flow)
     seconds = time.perf_counter() - started
     name = image.tags[0] if image.tags else image.short_id
-    click.echo(f"Built {flow.name!r} into the image {name} ({image.short_id}) in {seconds:.1f} s.")
+    click.echo(
+        f"Built {printable(flow.name)!r} into the image {name} ({image.short_id}) in {seconds:.1f} s."
+    )
     click.echo(f"Run it with: prefect run {name}")
 
 
@@ -133,9 +136,13 @@ def _requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
     for requirement in requirements:
         path = Path(requirement)
         if path.is_file():
-            found = (line.partition(" #")[0].strip() for line in path.read_text().splitlines())
+            try:
+                text = path.read_text().replace("\\\n", " ")
+            except (OSError, UnicodeDecodeError) as error:
+                raise click.FileError(requirement, str(error)) from error
+            found = (line.partition(" #")[0].strip() for line in text.splitlines())
             lines += [line for line in found if line and not line.startswith("#")]
-        elif path.suffix == ".txt" or "/" in requirement:
+        elif path.suffix == ".txt" or ("/" in requirement and "@" not in requirement):
             raise click.UsageError(f"There is no requirements file {requirement}")
         else:
             lines.append(requirement)
@@ -176,20 +183,6 @@ class _Lines(logging.Handler):
     def clear(self) -> None:
         if self._in_place:
             click.echo("\r\x1b[K", nl=False, err=True)
-
-
-@contextmanager
-def _replacing(output: Path) -> Iterator[Path]:
-    """Yield a new file beside the output that takes its name once it is complete."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _size(count: int) -> str:

@@ -61,6 +61,9 @@ class LiveDisplay(logging.Handler):
         super().__init__()
         self._flow = flow["name"]
         self._total = len(flow["tasks"])
+        # What only has a value, or passes values on, is counted and not shown.
+        self._silent = {parameter["name"] for parameter in flow["parameters"]}
+        self._silent |= {task["id"] for task in flow["tasks"] if task.get("auto_generated")}
         # A task goes by its name where that is its alone, else by its id.
         names = Counter(task["name"] for task in flow["tasks"])
         self._names = {
@@ -141,7 +144,8 @@ class LiveDisplay(logging.Handler):
             self._mapped[task] = _Mapped(event["children"] or 0, time.monotonic())
             self._end_of_mapped(task)
             return
-        if state not in _QUIET and (index is None or state not in {"Success", "Skipped"}):
+        shown = index is None and task not in self._silent
+        if state not in _QUIET and (shown or state not in {"Success", "Skipped"}):
             line = Text.assemble("  ", _MARKS.get(state, Text("·")), " ", self._label(task, index))
             if began is not None:
                 line.append(f"  {time.monotonic() - began:.1f} s", "dim")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from prefect.cli.artifacts import is_flow_file, load_flow_file
+from prefect.cli.artifacts import flow_file, is_flow_file, load_flow_file
 from prefect.cli.info import read_manifest
 from prefect.cli.keys import key_file_option
+from prefect.cli.output import printable, refuse_inputs
 from prefect.core import drawing
 
 _FORMATS = {"text": drawing.to_text, "mermaid": drawing.to_mermaid, "dot": drawing.to_dot}
@@ -36,12 +37,13 @@ def graph(artifact: str, output: Path | None, form: str, key_file: Path | None) 
     else:
         flow = read_manifest(artifact, key_file).flow
     if output is None:
-        click.echo(_FORMATS[form](flow))
+        click.echo(printable(_FORMATS[form](flow)))
         return
+    refuse_inputs(output, [flow_file(artifact), key_file])
     try:
         drawing.render(flow, output)
     except ValueError as error:  # an ending that means nothing
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.FileError(str(output), error.strerror or str(error)) from error
-    click.echo(f"Drew {flow['name']!r} into {output}.")
+    click.echo(f"Drew {printable(flow['name'])!r} into {output}.")

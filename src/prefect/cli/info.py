@@ -9,6 +9,7 @@ import click
 
 from prefect.cli.artifacts import find_image, is_flow_file, read_sealed
 from prefect.cli.keys import key_file_option, read_key
+from prefect.cli.output import printable
 from prefect.environments import PickleEnvironment
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from prefect.packaging.manifest import Manifest
+
+_LONGEST_LIST = 8
 
 
 @click.command(short_help="Look into a sealed flow or an image without running it.")
@@ -51,7 +54,7 @@ def read_manifest(artifact: str, key_file: Path | None) -> Manifest:
 def _show(manifest: Manifest) -> None:
     flow = manifest.flow
     environment = flow.get("environment") or {}
-    click.secho(flow["name"], bold=True)
+    click.secho(printable(flow["name"]), bold=True)
     facts = {
         "Python": f"{manifest.implementation} {manifest.python}",
         "cloudpickle": manifest.cloudpickle,
@@ -81,14 +84,19 @@ def _tasks(flow: dict[str, Any]) -> Iterator[list[str]]:
     for task in flow["tasks"]:
         if task["id"] not in parameters:
             settings = [*_settings(task), *(["mapped"] if task["id"] in mapped else [])]
-            yield [task["id"], ", ".join(upstream.get(task["id"], ())), ", ".join(settings)]
+            yield [task["id"], _some(list(upstream.get(task["id"], ()))), ", ".join(settings)]
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _LONGEST_LIST
+    return ", ".join(names[:_LONGEST_LIST]) + (f", and {more} more" if more > 0 else "")
 
 
 def _columns(rows: list[list[str]], *, heading: bool = False) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.secho("  " + "  ".join(cells).rstrip(), bold=heading and not number)
+        click.secho("  " + printable("  ".join(cells).rstrip()), bold=heading and not number)
 
 
 def _environment(environment: dict[str, Any]) -> str:

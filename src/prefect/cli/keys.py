@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from prefect.errors import InvalidKeyError
+from prefect.packaging.keys import KEY_BYTES
 
 KEY_VARIABLE = "PREFECT_ENCRYPTION_KEY"
 # A key is 44 characters; nobody means a larger file.
@@ -31,7 +32,8 @@ def read_key(key_file: Path | None) -> bytes:
     if key_file is not None:
         try:
             with key_file.open("rb") as file:
-                return file.read(_LARGEST_KEY_FILE).strip()
+                found = file.read(_LARGEST_KEY_FILE)
+                return found if len(found) == KEY_BYTES else found.strip()  # raw, or a line
         except OSError as error:
             raise click.FileError(str(key_file), error.strerror or str(error)) from error
     if key := os.environ.get(KEY_VARIABLE, "").strip():

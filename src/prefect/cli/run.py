@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +21,6 @@ from prefect.worker.report import JsonReporter, LineReporter, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
@@ -60,6 +60,8 @@ def run(
     """
     given = dict(map(parse_parameter, parameters))
     live = sys.stdout.isatty() and not as_json
+    if network and (is_flow_file(artifact) or Path(artifact).is_file()):
+        raise click.UsageError("--network is for images: what runs here has this machine's network")
     if is_flow_file(artifact):
         state = _run_file(load_flow_file(artifact), given, _executor(executor), as_json, live)
     elif (sealed := read_sealed(artifact)) is not None:

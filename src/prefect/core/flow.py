@@ -13,7 +13,7 @@ from prefect.core.queries import FlowQueries
 from prefect.core.serialization import serialize_flow
 from prefect.core.task import Task
 from prefect.core.values import Constant, as_task, in_order, unmapped
-from prefect.errors import FlowError
+from prefect.errors import FlowError, ParameterError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Flow(FlowQueries):
         validate: bool | None = None,
     ) -> None:
         self.name = check.text("a flow's name", name)
+        if environment is not None and not hasattr(environment, "serialize"):
+            raise TypeError(f"a flow's environment is an Environment, not {environment!r}")
         self.environment = environment
         self.state_handlers: list[FlowHandler] = check.handlers(state_handlers, on_failure)
         self.constants: dict[Task, dict[str, Any]] = {}
@@ -337,6 +339,8 @@ class Flow(FlowQueries):
         """
         if Flow._runner is None:
             raise RuntimeError("flows can run after `import prefect`")
+        if not isinstance(parameters, (dict, type(None))) and not hasattr(parameters, "keys"):
+            raise ParameterError(f"parameters are a dict of names and values, not {parameters!r}")
         given = dict(parameters or {})
         if twice := kwargs.keys() & given.keys():
             raise TypeError(f"parameters are given twice: {', '.join(sorted(twice))}")

@@ -108,7 +108,12 @@ def _probe(engine: Engine, reference: Reference, image: Image) -> tuple[str, dic
         except FileNotFoundError:
             continue
         if status == 0:
-            found = json.loads(out)
+            try:
+                found = json.loads(out.splitlines()[-1])  # a base may print a greeting first
+            except (ValueError, IndexError) as error:
+                raise ImageError(
+                    f"The Python of the base image {reference} does not tell what it is: {out!r:.200}"
+                ) from error
             _remember(str(image.id), interpreter, found)
             return interpreter, found
         raise ImageError(f"The Python of the base image {reference} does not run:\n{err or out}")
@@ -120,22 +125,22 @@ def _probe(engine: Engine, reference: Reference, image: Image) -> tuple[str, dic
 
 def _memory(image_id: str) -> Path:
     # An image's id is the digest of its content: what was found once is true for ever.
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(cache, "prefect", "base-images", f"{image_id.removeprefix('sha256:')}.json")
 
 
 def _remembered(image_id: str) -> tuple[str, dict[str, Any]] | None:
     try:
         version, interpreter, found = json.loads(_memory(image_id).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # the last where there is no home directory
         return None
     return (interpreter, found) if version == _PROBE_VERSION else None
 
 
 def _remember(image_id: str, interpreter: str, found: dict[str, Any]) -> None:
-    path = _memory(image_id)
     # A cache that cannot be written costs time and nothing else.
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):
+        path = _memory(image_id)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as part:
             json.dump([_PROBE_VERSION, interpreter, found], part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import platform
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from prefect.environments.base_image import BaseImage, inspect_base
 from prefect.environments.environment import Environment
 from prefect.environments.flow_image import FlowImage
-from prefect.environments.secret import Secret, refuse_at_rest, secrets_of
-from prefect.errors import CompatibilityError, EngineUnavailableError, ImageError
+from prefect.environments.secret import Secret, merge_secrets, refuse_at_rest, secrets_of
+from prefect.errors import CompatibilityError, EngineUnavailableError, ImageError, OutputError
 from prefect.oci.references import Reference
 from prefect.packaging import dockerfile, plan, requirements
 from prefect.packaging.pickling import PickledFlow, pickle_flow
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from prefect.oci.daemon import Container, Engine, Image, LogEntry
 
 REGISTRY_VARIABLE = "PREFECT_REGISTRY"
+_LONGEST_NAME = 64
 _logger = logging.getLogger("prefect.environments")
 
 
@@ -67,9 +69,14 @@ class ContainerEnvironment(Environment):
             raise TypeError(
                 f"python_dependencies is a list: write python_dependencies=[{python_dependencies!r}]"
             )
+        for line in python_dependencies or ():
+            if not isinstance(line, str):
+                raise TypeError(f"python_dependencies are requirement lines, not {line!r}")
+        if network is not None and not isinstance(network, str):
+            raise TypeError(f"network is a name such as 'host', not {network!r}")
         self._base = Reference.parse(image)
         self._tag = Reference.parse(image if tag is None else tag)
-        if self._tag.digest:
+        if tag is not None and self._tag.digest:
             raise ValueError(f"{tag!r} cannot be a tag: an image's digest follows from its content")
         self.image = image
         self.tag = image if tag is None else tag
@@ -107,6 +114,7 @@ class ContainerEnvironment(Environment):
             NotAFlowError, PicklingError, SecretError: the flow cannot be packaged.
             RequirementsError: the dependencies cannot be resolved.
             ImageError, CompatibilityError: the base is not fit for the flow.
+            OutputError: there is a Dockerfile that is not prefect's (a FileExistsError).
         """
         pickled = None if flow is None else self._pickle(flow)
         reference = self._base_reference()
@@ -116,8 +124,11 @@ class ContainerEnvironment(Environment):
             base = inspect_base(engine, reference, image) if image else _assumed(reference)
         except EngineUnavailableError:
             base = _assumed(reference)
-        for path, content in dockerfile.build_context(self._plan(base, pickled)).items():
-            _write(Path(directory or ".", path), content)
+        context = dockerfile.build_context(self._plan(base, pickled))
+        target = Path(directory or ".")
+        _require_own(target / dockerfile.NAME)
+        for path, content in context.items():
+            _write(target / path, content)
 
     def build(self, flow: Flow | None = None) -> tuple[Image, list[LogEntry]]:
         """Build the image in the engine and return it with the build's log.
@@ -143,7 +154,7 @@ class ContainerEnvironment(Environment):
             image = engine.pull(str(reference), progress=_logger.info)
         base = inspect_base(engine, reference, image)
         built_plan = self._plan(base, pickled)
-        tag = self._built_tag(pickled)
+        tag = self._built_tag(engine, pickled)
         _logger.info("Building the image %s", tag)
         built, log = engine.build(
             dockerfile.build_context(built_plan), tag, network=self.network, progress=_logger.info
@@ -199,15 +210,22 @@ class ContainerEnvironment(Environment):
             return self._base.on(registry)
         return self._base
 
-    def _built_tag(self, pickled: PickledFlow | None) -> str:
+    def _built_tag(self, engine: Engine, pickled: PickledFlow | None) -> str:
         if self._tag not in (self._base, self._base_reference()):
             return str(self._tag)
         if pickled is None:
             name = self._base.repository.rpartition("/")[2]
-            return f"{name}-environment:{self._base.tag or 'latest'}"
-        name = re.sub(r"[^a-z0-9]+", "-", pickled.manifest.flow["name"].lower()).strip("-")
-        derived = Reference.parse(name or "flow")
-        return f"{derived.name}-flow" if derived == self._base else derived.name
+            tag = f"{name}-environment:{self._base.tag or 'latest'}"
+        else:
+            tag = _slug(pickled.manifest.flow["name"])
+        # Nobody asked for this name: it must not take the place of an image of somebody else.
+        taken = engine.find(tag)
+        if taken is not None and plan.LABEL_VERSION not in taken.labels:
+            raise ImageError(
+                f"The image {tag} in the engine is not prefect's, and would lose its name to this "
+                "build. Choose a name: ContainerEnvironment(..., tag=...), or --tag"
+            )
+        return tag
 
     def _image_to_run(self) -> str:
         if self._built is not None:
@@ -222,7 +240,7 @@ class ContainerEnvironment(Environment):
     def _pickle(self, flow: Flow) -> PickledFlow:
         pickled = pickle_flow(flow)
         refuse_at_rest(
-            {*self.secrets, *secrets_of(pickled.manifest.flow)},
+            merge_secrets(secrets_of(pickled.manifest.flow), self.secrets),
             manifest=pickled.manifest.to_json(),
             payload=pickled.payload,
         )
@@ -250,7 +268,9 @@ class ContainerEnvironment(Environment):
             }
         wanted = self.python_dependencies
         if wanted is None:
-            wanted = sorted(set(pickled.manifest.requirements.values())) if pickled else []
+            found = set(pickled.manifest.requirements.values()) if pickled else set()
+            # A local version such as 2.1+cpu is a build of that version that no index has.
+            wanted = sorted(line.partition("+")[0] for line in found)
         lock = requirements.lock(
             [*wanted, f"cloudpickle=={metadata.version('cloudpickle')}"],
             python=base.python,
@@ -271,6 +291,14 @@ class ContainerEnvironment(Environment):
         return self.__dict__ | {"_built": None, "_last_container": None}
 
 
+def _slug(name: str) -> str:
+    """Return an image's name from a flow's: what cannot stand in one is told apart by a hash."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONGEST_NAME].strip("-")
+    lossless = slug and name.isascii() and len(name) <= _LONGEST_NAME
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+    return slug if lossless else f"{slug or 'flow'}-{digest}"
+
+
 def _connect() -> Engine:
     # Imported here: a flow that was packaged with this environment is also loaded where docker
     # is not installed, inside its image first of all.
@@ -284,9 +312,15 @@ def _assumed(reference: Reference) -> BaseImage:
         reference=str(reference),
         interpreter="python3",
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
-        platform=requirements.platform_name(platform.machine(), (2, 28)),
+        platform=requirements.platform_name(_machine(), (2, 28)),
         user="",
     )
+
+
+def _machine() -> str:
+    # macOS and Windows have names of their own for what Linux images run on.
+    machine = platform.machine().lower()
+    return {"arm64": "aarch64", "amd64": "x86_64"}.get(machine, machine)
 
 
 @cache
@@ -305,6 +339,13 @@ def _runtime() -> dict[str, bytes]:
 
     collect(resources.files("prefect"), "prefect")
     return dict(sorted(files.items()))
+
+
+def _require_own(path: Path) -> None:
+    if path.exists() and not path.read_bytes().startswith(dockerfile.FIRST_LINE.encode()):
+        raise OutputError(
+            f"{path} was not written by prefect and is not overwritten: choose another directory"
+        )
 
 
 def _write(path: Path, content: bytes) -> None:

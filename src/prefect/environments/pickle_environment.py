@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.environments.environment import Environment
 from prefect.environments.running import run_packaged
-from prefect.environments.secret import Secret, refuse_at_rest, resolve, secrets_of
-from prefect.errors import ArtifactError, NotAFlowError
+from prefect.environments.secret import Secret, merge_secrets, refuse_at_rest, resolve, secrets_of
+from prefect.errors import ArtifactError, NotAFlowError, SecretError
 from prefect.packaging.manifest import Manifest
 from prefect.packaging.pickling import pickle_flow
 
@@ -67,15 +67,21 @@ class PickleEnvironment(Environment):
             NotAFlowError: `flow` is not a Flow (a TypeError).
             FlowError: the flow is wrong as it is written.
             PicklingError: something in it cannot be pickled.
-            SecretError: a secret's value occurs in it.
+            SecretError: a secret's value, or the key, occurs in it.
         """
         from prefect.packaging.sealing import seal  # noqa: PLC0415
 
         pickled = pickle_flow(flow)
         manifest = pickled.manifest.to_json()
-        secrets = {*self.secrets, *secrets_of(pickled.manifest.flow)}
+        secrets = merge_secrets(secrets_of(pickled.manifest.flow), self.secrets)
         refuse_at_rest(secrets, manifest=manifest, payload=pickled.payload)
-        self._built = seal(manifest, pickled.payload, self._required_key())
+        key = self._required_key()
+        if key.occurs_in(pickled.payload):
+            raise SecretError(
+                "The encryption key occurs in the flow's payload: a task or a global of its module "
+                "holds it. Keep it apart from what it opens"
+            )
+        self._built = seal(manifest, pickled.payload, key)
         return self._built
 
     def info(self, pickle: bytes) -> dict[str, Any]:
@@ -128,11 +134,11 @@ class PickleEnvironment(Environment):
         manifest = Manifest.from_json(sealed.manifest)
         manifest.check_compatible()
         # A value set on this environment's own secret counts; names alone come from the flow.
-        secrets = {secret.name: secret for secret in (*secrets_of(manifest.flow), *self.secrets)}
+        secrets = merge_secrets(secrets_of(manifest.flow), self.secrets)
         return run_packaged(
             manifest,
             sealed.payload,
-            resolve(secrets.values()),
+            resolve(secrets),
             parameters=parameters,
             executor=executor,
             on_state=on_state,
@@ -141,7 +147,7 @@ class PickleEnvironment(Environment):
     def _required_key(self) -> EncryptionKey:
         if self._key is None:
             raise ArtifactError(
-                "This environment has no key: it was unpickled, and keys are never pickled. Make "
+                "This environment has no key: it was copied or unpickled, and keys never are. Make "
                 "one with PickleEnvironment(encryption_key=…)"
             )
         return self._key

@@ -33,4 +33,4 @@ def run_packaged(
     """
     with exported(secrets):
         flow = load_flow(manifest, payload)
-        return flow.run(parameters=dict(parameters or {}), executor=executor, on_state=on_state)
+        return flow.run(parameters=parameters, executor=executor, on_state=on_state)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,17 +132,49 @@ def resolve(secrets: Iterable[Secret]) -> dict[str, str]:
 
 @contextmanager
 def exported(values: Mapping[str, str]) -> Iterator[None]:
-    """Have the values in this process's environment for as long as the context lasts."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
+    """Have the values in this process's environment for as long as the context lasts.
+
+    Runs may overlap, in threads or within each other, as long as they agree on the values.
+
+    Raises:
+        SecretError: a run that is going on in this process has another value for a secret.
+    """
+    with _exports_lock:
+        for name, value in values.items():
+            if name in _exports and _exports[name].value != value:
+                raise SecretError(
+                    f"Another run in this process has another value for the secret {name}: run "
+                    "them one after the other, or in processes of their own"
+                )
+        for name, value in values.items():
+            export = _exports.setdefault(name, _Export(value, os.environ.get(name)))
+            export.users += 1
+            os.environ[name] = value
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        with _exports_lock:
+            for name in values:
+                _exports[name].users -= 1
+                if not _exports[name].users:
+                    before = _exports.pop(name).before
+                    if before is None:
+                        os.environ.pop(name, None)
+                    else:
+                        os.environ[name] = before
+
+
+@dataclass(slots=True)
+class _Export:
+    """A secret that is in this process's environment for some runs."""
+
+    value: str
+    before: str | None
+    users: int = 0
+
+
+_exports: dict[str, _Export] = {}
+_exports_lock = threading.Lock()
 
 
 def refuse_at_rest(secrets: Iterable[Secret], **parts: bytes) -> None:
@@ -154,15 +188,18 @@ def refuse_at_rest(secrets: Iterable[Secret], **parts: bytes) -> None:
     """
     for secret in secrets:
         value = (secret.find() or "").encode()
-        if len(value) < _SHORTEST_SEARCHED:
-            continue
         for part, content in parts.items():
-            if value in content:
+            if len(value) >= _SHORTEST_SEARCHED and value in content:
                 raise SecretError(
                     f"The value of the secret {secret.name} occurs in the flow's {part} and would "
                     f"come to rest in the artifact. Read it within the task instead, with "
                     f"os.environ[{secret.name!r}] or Secret({secret.name!r}).value"
                 )
+
+
+def merge_secrets(*groups: Iterable[Secret]) -> tuple[Secret, ...]:
+    """Return the secrets of all groups, each name once; a later object outranks an earlier."""
+    return tuple({secret.name: secret for group in groups for secret in group}.values())
 
 
 def secrets_of(serialized: Mapping[str, Any]) -> tuple[Secret, ...]:

@@ -6,13 +6,15 @@ import json
 
 from prefect.packaging.plan import FLOW_DIRECTORY, PREFIX, ImagePlan
 
+NAME = "Dockerfile"
+FIRST_LINE = "# Written by prefect. "
 LOCK = "requirements.lock"
 _RUNTIME, _FLOW = "runtime", "flow"
 
 
 def build_context(plan: ImagePlan) -> dict[str, bytes]:
     """Return every file of the build's context by its path, the Dockerfile among them."""
-    context = {"Dockerfile": render(plan).encode(), LOCK: plan.lock.encode()}
+    context = {NAME: render(plan).encode(errors="replace"), LOCK: plan.lock.encode()}
     context |= {f"{_RUNTIME}/{path}": content for path, content in plan.runtime.items()}
     context |= {f"{_FLOW}/{path}": content for path, content in plan.flow.items()}
     return context
@@ -27,7 +29,7 @@ def render(plan: ImagePlan) -> str:
         f"sys.exit('needs Python {plan.python}, has %d.%d' % v)"
     )
     lines = [
-        "# Written by prefect. Build it with: docker build --tag NAME .",
+        f"{FIRST_LINE}Build it with: docker build --tag NAME .",
         f"FROM {plan.base}",
         "",
         "USER root",
@@ -58,7 +60,9 @@ def render(plan: ImagePlan) -> str:
         labels = [f"{name}={_quoted(value)}" for name, value in sorted(plan.labels.items())]
         lines += ["LABEL " + " \\\n      ".join(labels), ""]
     if plan.flow:
-        lines += [f"COPY {_FLOW}/ {FLOW_DIRECTORY}/", ""]
+        # By name: what else lies in that directory is not the flow's.
+        files = " ".join(f"{_FLOW}/{name}" for name in sorted(plan.flow))
+        lines += [f"COPY {files} {FLOW_DIRECTORY}/", ""]
     return "\n".join(lines)
 
 

@@ -46,6 +46,10 @@ class EncryptionKey:
         """Return a subkey of `length` bytes for one purpose (HKDF-SHA512, RFC 5869)."""
         return derive(self._raw, purpose, length)
 
+    def occurs_in(self, data: bytes) -> bool:
+        """Tell whether the key stands in some bytes, raw or as text."""
+        return self._raw in data or self.encode() in data
+
     @property
     def id(self) -> str:
         """A public 16-digit name that tells keys apart and reveals nothing of them."""

@@ -88,6 +88,7 @@ class Manifest:
             or not all(isinstance(line, str) for line in values["requirements"].values())
         ):
             raise FormatError("The manifest's fields do not have the types they need")
+        _check_flow(values["flow"])
         return cls(**values)
 
     @property
@@ -136,6 +137,38 @@ class Manifest:
             if here != version:
                 differing.append((line, here))
         return differing
+
+
+# What is shown of a serialized flow, and so must be there with its type, whoever made it.
+_TASK = {"id": str, "name": str, "max_retries": int, "trigger": str}
+_EDGE = {"upstream": str, "downstream": str, "mapped": bool}
+_PARAMETER = {"name": str, "required": bool}
+_OPTIONAL_NUMBERS = ("retry_delay", "timeout")
+
+
+def _check_flow(flow: dict[str, Any]) -> None:
+    complete = isinstance(flow.get("name"), str) and all(
+        isinstance(flow.get(name), list) and all(_fits(entry, shape) for entry in flow[name])
+        for name, shape in (("tasks", _TASK), ("edges", _EDGE), ("parameters", _PARAMETER))
+    )
+    numbers = complete and all(
+        task.get(name) is None or isinstance(task[name], int | float)
+        for task in flow["tasks"]
+        for name in _OPTIONAL_NUMBERS
+    )
+    environment = flow.get("environment")
+    described = environment is None or (
+        _fits(environment, {"type": str, "secrets": list})
+        and all(isinstance(name, str) for name in environment["secrets"])
+    )
+    if not (complete and numbers and described):
+        raise FormatError("The manifest's description of the flow is incomplete or malformed")
+
+
+def _fits(entry: Any, shape: dict[str, type]) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(name), kind) for name, kind in shape.items()
+    )
 
 
 def _release(version: str) -> tuple[int, ...]:

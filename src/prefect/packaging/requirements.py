@@ -16,6 +16,8 @@ from prefect.errors import RequirementsError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+# What PEP 440 calls a version, without the local part that no index has.
+_VERSION = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?")
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 # The newest glibc for which uv knows a platform of its own; wheels for older ones fit as well.
 _NEWEST_GLIBC = 40
@@ -36,7 +38,7 @@ def lock(requirements: Iterable[str], *, python: str, platform: str) -> str:
         RequirementsError: they contradict each other, or something does not exist; the message
             is the resolver's.
     """
-    wanted = sorted({line.strip() for line in requirements if line.strip()})
+    wanted = sorted({line.strip(" \t") for line in requirements if line.strip()})
     for line in wanted:
         _check(line)
     with tempfile.TemporaryDirectory(prefix="prefect-lock-") as directory:
@@ -52,6 +54,8 @@ def lock(requirements: Iterable[str], *, python: str, platform: str) -> str:
         command += ["--python-version", python, "--python-platform", platform]
         # A project's own uv settings are about that project, not about this image.
         environment = os.environ | {"UV_NO_CONFIG": "1", "NO_COLOR": "1"}
+        # uv may run build scripts of what it resolves, which our keys are none of the business of.
+        environment = {k: v for k, v in environment.items() if not k.startswith("PREFECT_")}
         done = subprocess.run(  # noqa: S603 - a fixed program; lines stand in a file
             command, capture_output=True, text=True, env=environment, check=False
         )
@@ -81,7 +85,13 @@ def requirement_name(line: str) -> str:
 
 
 def _check(line: str) -> None:
-    if line.startswith(("-", "#", "/", ".")) or "\n" in line or not requirement_name(line):
+    if "://" in line or re.search(r"\s@\s", line):
+        raise RequirementsError(
+            f"{requirement_name(line)!r} is asked for by an address. A lock has hashes and no "
+            "addresses, which may hold passwords: publish it to an index, or install it in the base"
+        )
+    odd = not line.isprintable() or not requirement_name(line)
+    if odd or line.startswith(("-", "#", "/", ".")):
         raise RequirementsError(
             f"{line!r} is not a requirement: write a name and, where it matters, a version, "
             "such as 'pandas>=2'"
@@ -94,12 +104,12 @@ def _check(line: str) -> None:
 
 
 def _installed() -> list[str]:
-    found = {
-        requirement_name(dist.name): dist.version
-        for dist in metadata.distributions()
-        # A local version such as 2.1+cpu is in no index.
-        if dist.metadata["Name"] and "+" not in dist.version
-    }
+    found = {}
+    for dist in metadata.distributions():
+        name, version = dist.metadata["Name"], dist.metadata["Version"]
+        # Linux distributions have versions of their own making, and some metadata are broken.
+        if name and version and _VERSION.fullmatch(version):
+            found[requirement_name(name)] = version
     return sorted(f"{name}=={version}" for name, version in found.items() if name != "prefect")
 
 
