@@ -58,7 +58,7 @@ def pickle_flow(flow: Flow) -> PickledFlow:
     return PickledFlow(Manifest.describe(serialized, _requirements(seen, local)), payload)
 
 
-def load_flow(manifest: Manifest, payload: bytes) -> Flow:
+def load_flow(manifest: Manifest, payload: bytes | bytearray) -> Flow:
     """Unpickle an authenticated payload. This runs code: call it last.
 
     Raises:
