@@ -152,23 +152,53 @@ def refuse_at_rest(secrets: Iterable[Secret], **parts: bytes) -> None:
     Raises:
         SecretError: names the secret and the part, never the value.
     """
-    for secret in secrets:
-        value = (secret.find() or "").encode()
-        if len(value) < _SHORTEST_SEARCHED:
-            continue
+    for name, value in _searched(secrets).items():
         for part, content in parts.items():
             if value in content:
-                raise SecretError(
-                    f"The value of the secret {secret.name} occurs in the flow's {part} and would "
-                    f"come to rest in the artifact. Read it within the task instead, with "
-                    f"os.environ[{secret.name!r}] or Secret({secret.name!r}).value"
-                )
+                raise SecretError(_at_rest(name, part))
+
+
+class PayloadSearch:
+    """A file before another that refuses a payload in which a secret's value occurs.
+
+    It does for a stream what `refuse_at_rest` does for bytes, and raises the same error: what
+    was written until then is to be thrown away.
+    """
+
+    def __init__(self, file: Any, secrets: Iterable[Secret]) -> None:
+        self._file = file
+        self._values = _searched(secrets)
+        self._overlap = max((len(value) for value in self._values.values()), default=1) - 1
+        self._tail = b""
+
+    def write(self, data: bytes) -> int:
+        """Search the next piece, also across its seam with the former, and hand it on."""
+        seam = self._tail + data[: self._overlap]
+        for name, value in self._values.items():
+            if value in data or value in seam:
+                raise SecretError(_at_rest(name, "payload"))
+        if self._overlap:
+            self._tail = (self._tail + data[-self._overlap :])[-self._overlap :]
+        return int(self._file.write(data))
 
 
 def secrets_of(serialized: Mapping[str, Any]) -> tuple[Secret, ...]:
     """Return the secrets that a serialized flow's environment names."""
     environment = serialized.get("environment") or {}
     return parse_secrets(environment.get("secrets"))
+
+
+def _searched(secrets: Iterable[Secret]) -> dict[str, bytes]:
+    values = {secret.name: (secret.find() or "").encode() for secret in secrets}
+    return {name: value for name, value in values.items() if len(value) >= _SHORTEST_SEARCHED}
+
+
+def _at_rest(name: str, part: str) -> str:
+    return (
+        f"The value of the secret {name} occurs in the flow's {part} and would come to rest in "
+        f"the artifact. Read it within the task instead, with os.environ[{name!r}] or "
+        f"Secret({name!r}).value"
+    )
 
 
 def _missing(names: list[str]) -> str:
