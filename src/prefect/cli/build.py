@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prefect.cli.artifacts import load_flow_file
-from prefect.cli.keys import key_file_option, read_key
+from prefect.cli.artifacts import load_flow_file, writing
+from prefect.cli.keys import (
+    find_keyring,
+    key_file_option,
+    read_keyring,
+    read_recipients,
+    read_signing_key,
+    recipient_option,
+    signing_key_option,
+)
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 
 if TYPE_CHECKING:
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
     help="Write a sealed flow to this file.",
 )  # fmt: skip
 @key_file_option
+@recipient_option
+@signing_key_option
 @click.option("--image", metavar="BASE", help="Build a container image on this base.")
 @click.option("--tag", help="Name of the built image; else it follows from the flow's name.")
 @click.option(
@@ -50,7 +59,9 @@ if TYPE_CHECKING:
 def build(
     file: str,
     output: Path | None,
-    key_file: Path | None,
+    key_file: tuple[Path, ...],
+    recipients: tuple[str, ...],
+    signing_key: Path | None,
     image: str | None,
     tag: str | None,
     requirements: tuple[str, ...],
@@ -65,8 +76,8 @@ def build(
     Modules beside it travel with the flow. FLOW is a variable's name or a flow's, needed where
     the file has several.
 
-    With -o the flow becomes a sealed flow, encrypted for the holder of the key; with --image, a
-    container image. With neither, the flow's own environment is built.
+    With -o the flow becomes a sealed flow, encrypted for the holder of the key and for recipients,
+    and signed where a signing key is given; with --image, a container image. With neither, the flow's own environment is built.
     """
     if image is None and (tag or requirements or network or dockerfile):
         raise click.UsageError("--tag, -r, --network and --dockerfile go with --image BASE")
@@ -90,7 +101,23 @@ def build(
         _build_image(flow, flow.environment, None, verbose=verbose)
     else:
         _build_sealed(flow, output or Path(f"{Path(file.partition(':')[0]).stem}.flow"),
-                      PickleEnvironment(read_key(key_file), secrets=secrets))  # fmt: skip
+                      _sealing(key_file, recipients, signing_key, secrets))  # fmt: skip
+
+
+def _sealing(
+    key_files: tuple[Path, ...],
+    recipients: tuple[str, ...],
+    signing_key: Path | None,
+    secrets: tuple[str, ...],
+) -> PickleEnvironment:
+    # For recipients alone no encryption key is needed.
+    keyring = find_keyring(key_files) if recipients else read_keyring(key_files)
+    return PickleEnvironment(
+        **(keyring.settings() if keyring else {}),
+        recipients=read_recipients(recipients) or None,
+        signing_key=read_signing_key(signing_key),
+        secrets=secrets,
+    )
 
 
 def _build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> None:
@@ -100,14 +127,11 @@ def _build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> N
     elif own:
         environment.secrets = own
     started = time.perf_counter()
-    sealed = environment.build(flow)
-    try:
-        with _replacing(output) as part:
-            part.write_bytes(sealed)
-    except OSError as error:
-        raise click.FileError(str(output), error.strerror or str(error)) from error
+    with writing(output):
+        environment.build_to(output, flow)
+        size = output.stat().st_size
     seconds = time.perf_counter() - started
-    click.echo(f"Sealed {flow.name!r} into {output}: {_size(len(sealed))} in {seconds:.2f} s.")
+    click.echo(f"Sealed {flow.name!r} into {output}: {_size(size)} in {seconds:.2f} s.")
 
 
 def _build_image(
@@ -176,20 +200,6 @@ class _Lines(logging.Handler):
     def clear(self) -> None:
         if self._in_place:
             click.echo("\r\x1b[K", nl=False, err=True)
-
-
-@contextmanager
-def _replacing(output: Path) -> Iterator[Path]:
-    """Yield a new file beside the output that takes its name once it is complete."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-    os.close(handle)
-    part = Path(name)
-    try:
-        yield part
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _size(count: int) -> str:

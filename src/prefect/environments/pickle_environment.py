@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from prefect.core.flow import Flow
     from prefect.core.state import State
     from prefect.environments.pickle_keys import PickleKeys
+    from prefect.packaging.keys import EncryptionKey
+    from prefect.packaging.recipients import Identity, Recipient
     from prefect.packaging.sealed_source import SealedSource
     from prefect.packaging.sealing import SealedFlow
+    from prefect.packaging.signatures import Signer, SigningKey
 
 # Payloads up to this size are pickled once; larger ones twice, so that memory stays bounded.
 _PICKLED_ONCE_BYTES = 4 * 1024 * 1024
@@ -62,13 +65,17 @@ class PickleEnvironment(Environment):
 
     def __init__(
         self,
-        encryption_key: bytes | str | Sequence[bytes | str] | None = None,
+        encryption_key: bytes
+        | str
+        | EncryptionKey
+        | Sequence[bytes | str | EncryptionKey]
+        | None = None,
         *,
         secrets: Iterable[str | Secret] | None = None,
-        recipients: Sequence[str | bytes] | None = None,
-        identity: str | bytes | Sequence[str | bytes] | None = None,
-        signing_key: str | bytes | None = None,
-        trusted_signers: Sequence[str | bytes] | None = None,
+        recipients: Sequence[str | bytes | Recipient] | None = None,
+        identity: str | bytes | Identity | Sequence[str | bytes | Identity] | None = None,
+        signing_key: str | bytes | SigningKey | None = None,
+        trusted_signers: Sequence[str | bytes | Signer] | None = None,
     ) -> None:
         from prefect.environments.pickle_keys import PickleKeys  # noqa: PLC0415
 

@@ -160,7 +160,7 @@ def _dump(flow: Flow, local: frozenset[str], file: Sink) -> _Seen:
     pickler = _Pickler(file, local)
     try:
         pickler.dump(flow)
-    except (PrefectError, OSError):  # of the file, such as a full disk
+    except PrefectError:  # of the file, which refuses what it is given
         raise
     except Exception as error:
         raise PicklingError(_explain(flow, local, error)) from error
@@ -187,6 +187,8 @@ def _explain(flow: Flow, local: frozenset[str], error: Exception) -> str:
         except Exception as inner:  # noqa: BLE001 - any failure names the culprit
             name = getattr(part, "name", type(part).__name__)
             return f"Task {name!r} of the flow {flow.name!r} cannot be pickled: {inner}; {fix}"
+    if isinstance(error, OSError):  # of the file, such as a full disk: no part fails by itself
+        raise error
     return f"The flow {flow.name!r} cannot be pickled: {cause}; {fix}"
 
 

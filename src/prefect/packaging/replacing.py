@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(path: os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacing(path: os.PathLike[str], *, mode: int = 0o600) -> Iterator[BinaryIO]:
     """Yield a new file beside the path that takes its name once it is complete and on disk.
 
     A former file of that name stays as it is until then, and its permissions are kept; a new one
-    is readable by its owner alone. After an error nothing is left behind.
+    has those of `mode`. After an error nothing is left behind.
 
     Raises:
         OSError: the file cannot be written.
@@ -28,8 +28,7 @@ def replacing(path: os.PathLike[str]) -> Iterator[BinaryIO]:
     part = Path(name)
     try:
         with os.fdopen(handle, "w+b") as file:
-            if target.exists():
-                part.chmod(target.stat().st_mode & 0o777)
+            os.fchmod(file.fileno(), target.stat().st_mode & 0o777 if target.exists() else mode)
             yield file
             file.flush()
             os.fsync(file.fileno())
