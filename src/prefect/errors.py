@@ -10,7 +10,8 @@
     │   ├── AuthenticationError             the wrong key, or changed bytes: never said which
     │   └── CompatibilityError              made for another Python, or packages are missing here
     ├── NotAFlowError (TypeError)           something else where a Flow is needed
-    ├── InvalidKeyError (ValueError)        an encryption key of the wrong shape
+    ├── InvalidKeyError (ValueError)        a key of the wrong shape
+    ├── SignaturePolicyError (ValueError)   for recipients unsigned, or nobody to trust is named
     ├── PicklingError                       a flow with something in it that cannot be pickled
     ├── SecretError                         a secret without a value, or its value in an artifact
     ├── RequirementsError (ValueError)      dependencies that cannot be resolved
@@ -60,9 +61,9 @@ class FormatError(ArtifactError):
 
 
 class AuthenticationError(ArtifactError):
-    """The key does not open the sealed flow or its bytes were changed.
+    """The key does not open the sealed flow, no trusted signer signed it, or it was changed.
 
-    Which of the two cannot be known, and is not hinted at.
+    Which of them it is, is not hinted at.
     """
 
 
@@ -75,7 +76,15 @@ class NotAFlowError(PrefectError, TypeError):
 
 
 class InvalidKeyError(PrefectError, ValueError):
-    """An encryption key does not have the shape of one. The message never quotes it."""
+    """A key does not have the shape of one. The message never quotes it."""
+
+
+class SignaturePolicyError(PrefectError, ValueError):
+    """A caller wants to seal for recipients unsigned, or to open by identity trusting nobody.
+
+    Whoever knows a recipient's public key can make a file that opens for it; the signature alone
+    says who did.
+    """
 
 
 class PicklingError(PrefectError):

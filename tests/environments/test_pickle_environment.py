@@ -170,7 +170,7 @@ def test_what_cannot_be_trusted_or_loaded_is_never_unpickled(canary, flow):
     sealed = canary_file(environment, canary, flow)
     cases = [
         (PickleEnvironment(), sealed, AuthenticationError),
-        (environment, sealed[:-1] + bytes([sealed[-1] ^ 1]), AuthenticationError),
+        (environment, sealed[:-10] + bytes([sealed[-10] ^ 1]) + sealed[-9:], AuthenticationError),
         (environment, sealed[:-1], FormatError),
         (environment, b"", FormatError),
         (environment, pickle.dumps(canary), FormatError),

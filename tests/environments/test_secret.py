@@ -11,7 +11,6 @@ from prefect.environments import Secret
 from prefect.environments.secret import (
     exported,
     parse_secrets,
-    refuse_at_rest,
     resolve,
     secrets_of,
 )
@@ -125,16 +124,6 @@ def test_exported_values_are_gone_afterwards(monkeypatch):
         raise ZeroDivisionError
     assert os.environ["KEPT"] == "before"
     assert "NEW" not in os.environ
-
-
-def test_a_value_in_an_artifact_is_refused_without_being_quoted(directory, monkeypatch):
-    """The error names secret and part; a short value is not searched for."""
-    monkeypatch.setenv("TOKEN", VALUE)
-    with pytest.raises(SecretError, match="TOKEN occurs in the flow's payload") as caught:
-        refuse_at_rest([Secret("TOKEN")], manifest=b"", payload=b"x" + VALUE.encode() + b"y")
-    assert VALUE not in str(caught.value)
-    monkeypatch.setenv("TOKEN", "abc")
-    refuse_at_rest([Secret("TOKEN"), Secret("UNSET")], payload=b"abc")
 
 
 def test_the_secrets_of_a_serialized_flow_are_found():

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect.errors import ArtifactError, AuthenticationError, FormatError
-from prefect.packaging import sealing
 from prefect.packaging.keys import EncryptionKey
-from prefect.packaging.sealing import MAGIC, open_manifest, open_sealed, seal
+from prefect.packaging.sealing import MAGIC, MAX_WRAPS, open_manifest, open_sealed, seal
 
 KEY = EncryptionKey(b"k" * 32)
 OTHER = EncryptionKey(b"o" * 32)
 MANIFEST = b'{"a": "manifest"}'
 PAYLOAD = bytes(range(256)) * 200  # several chunks of 16 KiB
 SEALED = seal(MANIFEST, PAYLOAD, KEY)
+TRAILER = len(b"\0\0\0\2[]")  # no signatures
 
 
 def blocks(sealed: bytes) -> tuple[bytes, bytes, bytes]:
@@ -73,7 +73,8 @@ def test_a_file_is_hardly_larger_than_its_content():
 
 def test_the_manifest_opens_without_the_payload_being_read():
     """A changed payload does not keep the manifest from being read: it is not looked at."""
-    changed = SEALED[:-1] + bytes([SEALED[-1] ^ 1])
+    end = len(SEALED) - TRAILER - 1
+    changed = SEALED[:end] + bytes([SEALED[end] ^ 1]) + SEALED[end + 1 :]
     assert open_manifest(changed, KEY).manifest == MANIFEST
     with pytest.raises(AuthenticationError):
         open_sealed(changed, KEY)
@@ -160,12 +161,13 @@ def test_a_later_version_is_named_as_such():
 def test_swapped_and_exchanged_sections_are_refused():
     """Sections are bound to their place and to their file."""
     core, wraps, rest = blocks(SEALED)
-    mac, sections = rest[:64], rest[64:]
-    first = json.loads(core)["sections"][0]["length"]
-    swapped = joined(core, wraps, mac + sections[first:] + sections[:first])
+    mac, sections, trailer = rest[:64], rest[64:-TRAILER], rest[-TRAILER:]
+    first = int(json.loads(core)["sections"][0]["length"], 16)
+    swapped = joined(core, wraps, mac + sections[first:] + sections[:first] + trailer)
     other = seal(MANIFEST, PAYLOAD, KEY)
-    spliced = SEALED[: -len(sections)] + other[-len(sections) :]
-    foreign_header = other[: -len(sections)] + sections
+    size = len(rest) - 64
+    spliced = SEALED[:-size] + other[-size:]
+    foreign_header = other[:-size] + SEALED[-size:]
     for bad in (swapped, spliced, foreign_header):
         with pytest.raises(ArtifactError):
             open_sealed(bad, KEY)
@@ -174,7 +176,8 @@ def test_swapped_and_exchanged_sections_are_refused():
 def test_repeated_and_reordered_chunks_are_refused():
     """The payload's chunks cannot change their order, nor one take another's place."""
     chunk = 16 * 1024 + 16
-    start = len(SEALED) - json.loads(blocks(SEALED)[0])["sections"][1]["length"] + 56
+    length = int(json.loads(blocks(SEALED)[0])["sections"][1]["length"], 16)
+    start = len(SEALED) - TRAILER - length + 56
     one, two = SEALED[start : start + chunk], SEALED[start + chunk : start + 2 * chunk]
     for bad in (
         SEALED[:start] + two + one + SEALED[start + 2 * chunk :],
@@ -200,12 +203,26 @@ def test_the_wraps_of_another_file_are_refused():
         lambda core: core.update(payload=5),
         lambda core: core.update(sections=[]),
         lambda core: core["sections"].append(core["sections"][0]),
-        lambda core: core["sections"][1].update(length=2**60),
-        lambda core: core["sections"][1].update(length=-1),
+        lambda core: core.update(payload=""),
+        lambda core: core.update(payload="Flow"),
+        lambda core: core.update(payload="x" * 65),
+        lambda core: core.update(payload="x\n"),
+        lambda core: core.update(payload="\ud800"),
+        lambda core: core["sections"][0].update(length=f"{2**28 + 1:016x}"),
+        lambda core: core["sections"][1].update(length=f"{2**40 + 1:016x}"),
+        lambda core: core["sections"][1].update(length="f" * 16),
+        lambda core: core["sections"][1].update(length=f"{71:016x}"),
+        lambda core: core["sections"][1].update(length="0" * 16),
+        lambda core: core["sections"][1].update(length="1000"),
+        lambda core: core["sections"][1].update(length="-" + "0" * 12 + "100"),
+        lambda core: core["sections"][1].update(length="0" * 13 + "1_0"),
+        lambda core: core["sections"][1].update(length="0" * 13 + "FFF"),
+        lambda core: core["sections"][1].update(length=4096),
         lambda core: core["sections"][1].update(length=True),
         lambda core: core["sections"][1].update(length=1.5),
-        lambda core: core["sections"][1].update(length=2**52),
+        lambda core: core["sections"][1].update(length=None),
         lambda core: core["sections"][1].update(sha512="00"),
+        lambda core: core["sections"][1].update(sha512="A" * 128),
         lambda core: core["sections"][1].update(sha512=5),
         lambda core: core["sections"][1].update(name="x"),
     ],
@@ -220,9 +237,15 @@ def test_a_core_of_another_shape_is_refused(change):
     "change",
     [
         lambda wraps: wraps.clear(),
-        lambda wraps: wraps.extend(wraps * sealing.MAX_WRAPS),
+        lambda wraps: wraps.extend(wraps * MAX_WRAPS),
         lambda wraps: wraps[0].update(alg="none"),
+        lambda wraps: wraps[0].update(alg=["A256KW"]),
+        lambda wraps: wraps[0].update(alg="HPKE-MLKEM768-X25519"),  # of another length
         lambda wraps: wraps[0].update(key="?"),
+        lambda wraps: wraps[0].update(key=wraps[0]["key"][4:]),
+        lambda wraps: wraps[0].update(key=wraps[0]["key"] + "\n"),
+        lambda wraps: wraps[0].update(kid="0" * 15),
+        lambda wraps: wraps[0].update(kid="G" * 16),
         lambda wraps: wraps[0].update(kid=5),
         lambda wraps: wraps[0].update(more=1),
         lambda wraps: wraps.append("text"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from prefect.oci.daemon import Engine
 from prefect.oci.references import Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 _LOADERS = {__name__, "importlib._bootstrap", "importlib._bootstrap_external"}
@@ -88,21 +90,43 @@ def _choose(path: Path, flows: dict[str, Flow], wanted: str | None) -> Flow:
     return distinct[0]
 
 
-def read_sealed(argument: str) -> bytes | None:
-    """Return the bytes of a sealed flow's file, or None where the argument names no file.
+def find_sealed(argument: str) -> Path | None:
+    """Return the path of a sealed flow's file, or None where the argument names no file.
 
     Raises:
-        click.ClickException: the file cannot be read.
+        click.ClickException: there is a file that cannot be read, or none although one is meant.
     """
     path = Path(argument)
     try:
-        return path.read_bytes()
+        with path.open("rb"):
+            return path
     except (FileNotFoundError, IsADirectoryError):
         if path.suffix == ".flow":
             raise click.UsageError(f"There is no file {argument}") from None
         return None
     except OSError as error:
         raise click.FileError(argument, error.strerror or str(error)) from error
+
+
+def require_sealed(argument: str) -> Path:
+    """Return the path of a sealed flow's file.
+
+    Raises:
+        click.ClickException: there is no such file, or it cannot be read.
+    """
+    path = find_sealed(argument)
+    if path is None:
+        raise click.UsageError(f"There is no file {argument}")
+    return path
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say which file it is that cannot be written, or read."""
+    try:
+        yield
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror or str(error)) from error
 
 
 def find_image(argument: str) -> FlowImage:

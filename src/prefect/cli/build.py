@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prefect.cli.artifacts import flow_file, load_flow_file
-from prefect.cli.keys import key_file_option, read_key
-from prefect.cli.output import printable, refuse_inputs, write_output
+from prefect.cli.artifacts import flow_file, load_flow_file, writing
+from prefect.cli.keys import (
+    find_keyring,
+    key_file_option,
+    read_keyring,
+    read_recipients,
+    read_signing_key,
+    recipient_option,
+    signing_key_option,
+)
+from prefect.cli.output import is_replaceable, printable, refuse_inputs, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
-from prefect.environments.secret import merge_secrets, parse_secrets
+from prefect.environments.secret import Secret, merge_secrets, parse_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +39,8 @@ if TYPE_CHECKING:
     help="Write a sealed flow to this file.",
 )  # fmt: skip
 @key_file_option
+@recipient_option
+@signing_key_option
 @click.option("--image", metavar="BASE", help="Build a container image on this base.")
 @click.option("--tag", help="Name of the built image; else it follows from the flow's name.")
 @click.option(
@@ -51,7 +61,9 @@ if TYPE_CHECKING:
 def build(
     file: str,
     output: Path | None,
-    key_file: Path | None,
+    key_file: tuple[Path, ...],
+    recipients: tuple[str, ...],
+    signing_key: Path | None,
     image: str | None,
     tag: str | None,
     requirements: tuple[str, ...],
@@ -66,10 +78,10 @@ def build(
     Modules beside it travel with the flow. FLOW is a variable's name or a flow's, needed where
     the file has several.
 
-    With -o the flow becomes a sealed flow, encrypted for the holder of the key ("-" is standard
-    output); with --image, a container image. With neither, a flow that has a ContainerEnvironment
-    becomes its image, and any other is sealed into FILE.flow. The secrets that the flow's own
-    environment names are kept.
+    With -o the flow becomes a sealed flow ("-" is standard output), encrypted for the holder of
+    the key and for recipients, and signed where a signing key is given; with --image, a container
+    image. With neither, a flow that has a ContainerEnvironment becomes its image, and any other is
+    sealed into FILE.flow. The secrets that the flow's own environment names are kept.
     """
     if image is None and (tag or requirements or network or dockerfile):
         raise click.UsageError("--tag, -r, --network and --dockerfile go with --image BASE")
@@ -95,20 +107,39 @@ def build(
         return
     source = flow_file(file)
     target = output or Path(f"{source.stem}.flow")
-    refuse_inputs(target, (source, key_file))
-    environment = PickleEnvironment(read_key(key_file), secrets=asked)
+    refuse_inputs(target, (source, *key_file, signing_key))
+    environment = _sealing(key_file, recipients, signing_key, asked)
     flow.environment = environment
     _build_sealed(flow, target, environment)
 
 
+def _sealing(
+    key_files: tuple[Path, ...],
+    recipients: tuple[str, ...],
+    signing_key: Path | None,
+    secrets: tuple[Secret, ...],
+) -> PickleEnvironment:
+    # For recipients alone no encryption key is needed.
+    keyring = find_keyring(key_files) if recipients else read_keyring(key_files)
+    return PickleEnvironment(
+        **(keyring.settings() if keyring else {}),
+        recipients=read_recipients(recipients) or None,
+        signing_key=read_signing_key(signing_key),
+        secrets=secrets,
+    )
+
+
 def _build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> None:
     started = time.perf_counter()
-    sealed = environment.build(flow)
-    write_output(output, sealed)
+    with writing(output):
+        if is_replaceable(output):
+            environment.build_to(output, flow)
+            size = output.stat().st_size
+        else:
+            size = write_plainly(output, environment.build(flow))
     seconds = time.perf_counter() - started
-    size = _size(len(sealed))
     name = printable(flow.name)
-    click.echo(f"Sealed {name!r} into {output}: {size} in {seconds:.2f} s.", err=True)
+    click.echo(f"Sealed {name!r} into {output}: {_size(size)} in {seconds:.2f} s.", err=True)
 
 
 def _build_image(

@@ -8,7 +8,7 @@ import click
 
 from prefect.cli.artifacts import flow_file, is_flow_file, load_flow_file
 from prefect.cli.info import read_manifest
-from prefect.cli.keys import key_file_option
+from prefect.cli.keys import key_file_option, trusted_signer_option
 from prefect.cli.output import printable, refuse_inputs
 from prefect.core import drawing
 
@@ -27,7 +27,14 @@ _FORMATS = {"text": drawing.to_text, "mermaid": drawing.to_mermaid, "dot": drawi
     help="What to print where no file is named.",
 )  # fmt: skip
 @key_file_option
-def graph(artifact: str, output: Path | None, form: str, key_file: Path | None) -> None:
+@trusted_signer_option
+def graph(
+    artifact: str,
+    output: Path | None,
+    form: str,
+    key_file: tuple[Path, ...],
+    trusted_signers: tuple[str, ...],
+) -> None:
     """Draw the flow of a file, a sealed flow, or an image.
 
     Of an artifact only the manifest is read: nothing of it is executed.
@@ -35,11 +42,11 @@ def graph(artifact: str, output: Path | None, form: str, key_file: Path | None) 
     if is_flow_file(artifact):
         flow = load_flow_file(artifact).serialize()
     else:
-        flow = read_manifest(artifact, key_file).flow
+        flow = read_manifest(artifact, key_file, trusted_signers).flow
     if output is None:
         click.echo(printable(_FORMATS[form](flow)))
         return
-    refuse_inputs(output, [flow_file(artifact), key_file])
+    refuse_inputs(output, [flow_file(artifact), *key_file])
     try:
         drawing.render(flow, output)
     except ValueError as error:  # an ending that means nothing

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from prefect.cli.artifacts import find_image, is_flow_file, read_sealed
-from prefect.cli.keys import key_file_option, read_key
+from prefect.cli.artifacts import find_image, find_sealed, is_flow_file
+from prefect.cli.keys import (
+    KEY_VARIABLE,
+    find_keyring,
+    key_file_option,
+    read_keyring,
+    trusted_signer_option,
+)
 from prefect.cli.output import printable
 from prefect.environments import PickleEnvironment
+from prefect.packaging import sealing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,31 +32,78 @@ _LONGEST_LIST = 8
 @click.command(short_help="Look into a sealed flow or an image without running it.")
 @click.argument("artifact")
 @key_file_option
+@trusted_signer_option
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
-def info(artifact: str, key_file: Path | None, as_json: bool) -> None:
+def info(
+    artifact: str, key_file: tuple[Path, ...], trusted_signers: tuple[str, ...], as_json: bool
+) -> None:
     """Show what ARTIFACT holds: a .flow file, or the name of an image in the engine.
 
     Only the manifest is read and authenticated; the flow itself is neither unpickled nor run,
-    so looking is safe whatever the artifact does when it runs.
+    so looking is safe whatever the artifact does when it runs. Of a sealed flow without its key,
+    the sizes and the ids of its keys and signers are shown, which nobody has vouched for.
     """
-    manifest = read_manifest(artifact, key_file)
+    sealed = None if is_flow_file(artifact) else find_sealed(artifact)
+    if sealed is not None and find_keyring(key_file) is None and not trusted_signers:
+        _show_outline(sealed, as_json=as_json)
+        return
+    manifest = read_manifest(artifact, key_file, trusted_signers)
     if as_json:
         click.echo(json.dumps(manifest.to_dict(), indent=2))
     else:
         _show(manifest)
 
 
-def read_manifest(artifact: str, key_file: Path | None) -> Manifest:
+def read_manifest(
+    artifact: str, key_files: tuple[Path, ...], trusted_signers: tuple[str, ...]
+) -> Manifest:
     """Return an artifact's manifest, of a sealed flow's file or of an image in the engine."""
     if is_flow_file(artifact):
         raise click.UsageError(
             f"{artifact} is no artifact: to look into it, it would have to be run. "
             f"Package it with `prefect build {artifact}`, or draw it with `prefect graph`"
         )
-    sealed = read_sealed(artifact)
+    sealed = find_sealed(artifact)
     if sealed is None:
         return find_image(artifact).manifest()
-    return PickleEnvironment(read_key(key_file)).manifest(sealed)
+    keyring = read_keyring(key_files, trusted_signers)
+    return PickleEnvironment(**keyring.settings()).manifest(sealed)
+
+
+def show_holders(outline: sealing.Outline, *, trusted: list[str] | None = None) -> None:
+    """Print whose keys open a sealed flow and whose signatures it has.
+
+    trusted: ids of the signers whose signatures were checked; None where nothing was.
+    """
+    signers = [
+        f"{signer} ({'trusted' if signer in trusted else 'not checked'})" if trusted else signer
+        for signer in outline.signer_ids
+    ]
+    _columns(
+        [
+            ["opens for", ", ".join(f"{kid} ({alg})" for alg, kid in outline.key_ids)],
+            ["signed by", ", ".join(signers) or "nobody"],
+        ]
+    )
+
+
+def _show_outline(sealed: Path, *, as_json: bool) -> None:
+    outline = sealing.outline(sealed)
+    if as_json:
+        click.echo(json.dumps(asdict(outline), indent=2))
+    else:
+        click.secho(f"A sealed flow ({outline.payload_type})", bold=True)
+        _columns(
+            [
+                ["manifest", f"{outline.manifest_bytes} bytes"],
+                ["payload", f"{outline.payload_bytes} bytes"],
+            ]
+        )
+        show_holders(outline)
+    click.echo(
+        f"Nothing of this is authenticated: to see more, give --key-file FILE or set {KEY_VARIABLE}.",
+        err=True,
+    )
 
 
 def _show(manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""`prefect keygen`: a new encryption key."""
+"""`prefect keygen`: a new key, or pair of keys."""
 
 from __future__ import annotations
 
@@ -8,21 +8,53 @@ import click
 
 from prefect.cli.keys import KEY_VARIABLE, write_key_file
 from prefect.packaging.keys import EncryptionKey
+from prefect.packaging.recipients import Identity
+from prefect.packaging.signatures import SigningKey
 
 
-@click.command(short_help="Make an encryption key.")
-@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="prefect.key")
-def keygen(file: Path) -> None:
-    """Make a new encryption key in FILE (default: prefect.key), readable by you alone.
+@click.command(short_help="Make an encryption key, or a pair of keys.")
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default=None,
+                required=False)  # fmt: skip
+@click.option("--recipient", is_flag=True, help="An identity, and its recipient in FILE.pub.")
+@click.option("--signing", is_flag=True, help="A signing key, and its signer in FILE.pub.")
+def keygen(file: Path | None, recipient: bool, signing: bool) -> None:
+    """Make a new key in FILE, readable by you alone.
 
-    An existing file is never overwritten. FILE "-" writes the key to standard output, for a
-    secret store. Whoever has the key can read the flows that were sealed with it and make files
-    that it opens: keep it apart from them.
+    Without an option it is an encryption key (default FILE: prefect.key). Whoever has it can read
+    the flows that were sealed with it and make files that it opens: keep it apart from them.
+
+    With --recipient it is an identity: others seal for the recipient in FILE.pub, and only the
+    identity opens that. With --signing it is a signing key: others trust the signer in FILE.pub.
+    Files with .pub are public; nothing in them has to be kept secret.
+
+    An existing file is never overwritten. FILE "-" writes the private key to standard output, for
+    a secret store, and the public one to standard error.
     """
-    key = EncryptionKey.generate()
+    if recipient and signing:
+        raise click.UsageError("--recipient and --signing make different keys: choose one")
+    if recipient:
+        identity = Identity.generate()
+        text, public = identity.encode(), identity.recipient.encode()
+        _put(file or Path("prefect-identity"), "identity", identity.id, text, public)
+    elif signing:
+        key = SigningKey.generate()
+        text, public = key.encode(), key.signer.encode()
+        _put(file or Path("prefect-signing-key"), "signing key", key.id, text, public)
+    else:
+        new = EncryptionKey.generate()
+        _put(file or Path("prefect.key"), "key", new.id, new.encode().decode(), None)
+
+
+def _put(file: Path, kind: str, key_id: str, text: str, public: str | None) -> None:
     if str(file) == "-":
-        click.echo(key.encode())
+        click.echo(text)
+        if public is not None:
+            click.echo(public, err=True)
         return
-    write_key_file(file, key.encode())
-    click.echo(f"Wrote the key {key.id} to {file} (mode 0600).", err=True)
-    click.echo(f"Use it with --key-file {file}, or as {KEY_VARIABLE}.", err=True)
+    write_key_file(file, text, public=public)
+    click.echo(f"Wrote the {kind} {key_id} to {file} (mode 0600).", err=True)
+    if public is None:
+        click.echo(f"Use it with --key-file {file}, or as {KEY_VARIABLE}.", err=True)
+    else:
+        option = "--recipient" if kind == "identity" else "--trusted-signer"
+        click.echo(f"Give others {file}.pub, for {option}.", err=True)

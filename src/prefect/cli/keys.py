@@ -1,66 +1,191 @@
-"""Where the command takes its encryption key from, and where it puts a new one."""
+"""Where the command takes its keys from, and where it puts new ones."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from prefect.errors import InvalidKeyError
-from prefect.packaging.keys import KEY_BYTES
+from prefect.packaging.key_kinds import parse_key
+from prefect.packaging.keys import KEY_BYTES, EncryptionKey
+from prefect.packaging.recipients import Identity, Recipient
+from prefect.packaging.signatures import Signer, SigningKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prefect.packaging.key_kinds import Key
 
 KEY_VARIABLE = "PREFECT_ENCRYPTION_KEY"
-# A key is 44 characters; nobody means a larger file.
-_LARGEST_KEY_FILE = 1024
+# The longest text of a key is a recipient's, of 1642 characters; nobody means a larger file.
+_LARGEST_KEY_FILE = 4096
+_K = TypeVar("_K", Recipient, Signer, SigningKey)
 
-key_file_option = click.option(
+_KINDS: dict[type, str] = {
+    EncryptionKey: "an encryption key",
+    Identity: "an identity",
+    Recipient: "a recipient",
+    SigningKey: "a signing key",
+    Signer: "a signer",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The keys that files and options name, for reading or for writing."""
+
+    encryption_keys: list[EncryptionKey]
+    identities: list[Identity]
+    trusted_signers: list[Signer] | None = None
+
+    @property
+    def keys(self) -> list[EncryptionKey | Identity]:
+        """All that open a file."""
+        return [*self.encryption_keys, *self.identities]
+
+    def settings(self) -> dict[str, Any]:
+        """Return the keys as the arguments of `PickleEnvironment`."""
+        return {
+            "encryption_key": self.encryption_keys or None,
+            "identity": self.identities or None,
+            "trusted_signers": self.trusted_signers,
+        }
+
+
+def _file_option(name: str, text: str, *, multiple: bool = False) -> Callable[..., Any]:
+    path = click.Path(path_type=Path, exists=True, dir_okay=False)
+    return click.option(name, type=path, multiple=multiple, metavar="FILE", help=text)
+
+
+key_file_option = _file_option(
     "--key-file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help=f"File that holds the encryption key; else the variable {KEY_VARIABLE} is read.",
+    "File with an encryption key or an identity. Of several, the first encryption key seals and "
+    f"any opens. Without any, the variable {KEY_VARIABLE} is read.",
+    multiple=True,
 )
+signing_key_option = _file_option("--signing-key", "File with the signing key of who builds.")
+recipient_option = click.option(
+    "--recipient", "recipients", multiple=True, metavar="TEXT|FILE.pub",
+    help="A recipient, who may open the file too. Needs a signature. May be repeated.",
+)  # fmt: skip
+trusted_signer_option = click.option(
+    "--trusted-signer", "trusted_signers", multiple=True, metavar="TEXT|FILE.pub",
+    help="Refuse what none of these signers has signed. May be repeated.",
+)  # fmt: skip
 
 
-def read_key(key_file: Path | None) -> bytes:
-    """Return the encryption key as text, from the file or from the environment.
+def read_keyring(key_files: tuple[Path, ...], trusted_signers: tuple[str, ...] = ()) -> Keyring:
+    """Return what opens sealed flows: from files, else from the environment variable.
 
     Raises:
-        InvalidKeyError: there is none.
-        click.ClickException: the file cannot be read.
+        InvalidKeyError: there is no key, or something is none.
+        click.ClickException: a file cannot be read.
     """
-    if key_file is not None:
-        try:
-            with key_file.open("rb") as file:
-                found = file.read(_LARGEST_KEY_FILE)
-                return found if len(found) == KEY_BYTES else found.strip()  # raw, or a line
-        except OSError as error:
-            raise click.FileError(str(key_file), error.strerror or str(error)) from error
-    if key := os.environ.get(KEY_VARIABLE, "").strip():
-        return key.encode()
-    raise InvalidKeyError(
-        f"There is no encryption key: give --key-file FILE or set {KEY_VARIABLE}. "
-        "`prefect keygen FILE` makes a key"
+    keyring = find_keyring(key_files, trusted_signers)
+    if keyring is None:
+        raise InvalidKeyError(
+            f"There is no encryption key: give --key-file FILE or set {KEY_VARIABLE}. "
+            "`prefect keygen FILE` makes a key"
+        )
+    return keyring
+
+
+def find_keyring(
+    key_files: tuple[Path, ...], trusted_signers: tuple[str, ...] = ()
+) -> Keyring | None:
+    """Return the same, or None where no key is named anywhere."""
+    found = [(str(path), parse_key(_read(path))) for path in key_files]
+    if not found and (text := os.environ.get(KEY_VARIABLE, "").strip()):
+        found = [(KEY_VARIABLE, parse_key(text))]
+    if not found:
+        return None
+    for where, key in found:
+        if not isinstance(key, EncryptionKey | Identity):
+            raise InvalidKeyError(
+                f"{where} holds {_KINDS[type(key)]}; an encryption key or an identity is needed"
+            )
+    return Keyring(
+        [key for _, key in found if isinstance(key, EncryptionKey)],
+        [key for _, key in found if isinstance(key, Identity)],
+        [_public(Signer, text) for text in trusted_signers] or None,
     )
 
 
-def write_key_file(path: Path, key: bytes) -> None:
-    """Write a new file with mode 0600, complete or not at all, and never over another.
+def read_recipients(texts: tuple[str, ...]) -> list[Recipient]:
+    """Return recipients from their texts or the files that hold them.
 
     Raises:
-        click.ClickException: the file exists, or cannot be written.
+        InvalidKeyError: something is no recipient.
+        click.ClickException: a file cannot be read.
     """
+    return [_public(Recipient, text) for text in texts]
+
+
+def read_signing_key(path: Path | None) -> SigningKey | None:
+    """Return the signing key of a file, or None where there is no path.
+
+    Raises:
+        InvalidKeyError: the file holds something else.
+        click.ClickException: the file cannot be read.
+    """
+    return None if path is None else _expect(SigningKey, parse_key(_read(path)), str(path))
+
+
+def _public(kind: type[_K], argument: str) -> _K:
+    if argument.startswith(kind.prefix):
+        return kind(argument.strip())
+    return _expect(kind, parse_key(_read(Path(argument))), argument)
+
+
+def _expect(kind: type[_K], key: Key, where: str) -> _K:
+    if not isinstance(key, kind):
+        raise InvalidKeyError(f"{where} holds {_KINDS[type(key)]}; {_KINDS[kind]} is needed")
+    return key
+
+
+def _read(path: Path) -> bytes:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as part:
-            part.write(key + b"\n")  # the file's mode is 0600 from the start
-            part.flush()
-            os.fsync(part.fileno())
-            os.link(part.name, path)  # unlike a rename, a link refuses a name that is taken
+        with path.open("rb") as file:
+            found = file.read(_LARGEST_KEY_FILE)
+            return found if len(found) == KEY_BYTES else found.strip()  # raw, or a line of text
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror or str(error)) from error
+
+
+def write_key_file(path: Path, key: str, *, public: str | None = None) -> None:
+    """Write a private key to a new file of mode 0600, and its public one to FILE.pub.
+
+    Each is written complete or not at all, and never over another.
+
+    Raises:
+        click.ClickException: a file exists, or cannot be written.
+    """
+    public_path = path.with_name(f"{path.name}.pub")
+    if public is not None and public_path.exists():
+        raise click.ClickException(f"{public_path} exists and is not overwritten")
+    try:
+        _write_new(path, key, 0o600)
+        if public is not None:
+            _write_new(public_path, public, 0o644)
     except FileExistsError:
         raise click.ClickException(
-            f"{path} exists and is not overwritten: what it opens would be lost. Choose another "
-            "name"
+            f"{path} exists and is not overwritten: what it opens would be lost. "
+            "Choose another name"
         ) from None
     except OSError as error:
         raise click.FileError(str(path), error.strerror or str(error)) from error
+
+
+def _write_new(path: Path, text: str, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as part:
+        part.write(text.encode() + b"\n")  # the file's mode is 0600 from the start
+        part.flush()
+        os.fchmod(part.fileno(), mode)
+        os.fsync(part.fileno())
+        os.link(part.name, path)  # unlike a rename, a link refuses a name that is taken

@@ -13,7 +13,7 @@ from prefect.version import __version__
 from prefect.worker.stopping import exit_status, provide_streams, unwind_on_signals
 
 FLOW_FAILED, BAD_INPUT = 1, 2
-_COMMANDS = ("build", "info", "run", "graph", "keygen")
+_COMMANDS = ("build", "info", "run", "graph", "verify", "sign", "rewrap", "keygen")
 
 
 class _LazyGroup(click.Group):
@@ -70,6 +70,13 @@ def main() -> None:
       prefect build etl.py -o etl.flow --key-file flow.key
       prefect info etl.flow --key-file flow.key       (executes nothing)
       prefect run  etl.flow --key-file flow.key -p year=2013
+
+    \b
+    For somebody else, and signed.
+      prefect keygen --signing me                     (others get me.pub)
+      prefect keygen --recipient them                 (they do this, and send them.pub)
+      prefect build etl.py -o etl.flow --recipient them.pub --signing-key me
+      prefect run  etl.flow --key-file them --trusted-signer me.pub
 
     \b
     A container image, built and run by a Docker Engine.

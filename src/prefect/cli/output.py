@@ -2,50 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-
-def write_output(output: Path, data: bytes, *, inputs: Iterable[Path | None] = ()) -> None:
-    """Write a file, complete or not at all; "-" is standard output.
-
-    A symbolic link is followed, and what is no ordinary file (a pipe, /dev/null) is written to.
-
-    Raises:
-        click.ClickException: it is one of the inputs, or cannot be written.
-    """
-    refuse_inputs(output, inputs)
-    try:
-        if str(output) == "-":
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-            return
-        if output.exists() and not output.is_file():
-            output.write_bytes(data)
-            return
-        target = output.resolve()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as part:
-                part.write(data)
-                part.flush()
-                os.fsync(part.fileno())
-                os.fchmod(part.fileno(), 0o666 & ~_umask())
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise click.FileError(str(output), error.strerror or str(error)) from error
+    from pathlib import Path
 
 
 def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
@@ -59,12 +23,21 @@ def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
             raise click.UsageError(f"{output} is what is being read, and is not overwritten")
 
 
+def is_replaceable(output: Path) -> bool:
+    """Tell whether an output is a file, there or not yet, and no pipe, device or "-"."""
+    return str(output) != "-" and (output.is_file() or not output.exists())
+
+
+def write_plainly(output: Path, data: bytes) -> int:
+    """Write to what cannot be replaced: standard output for "-", a pipe, a device."""
+    if str(output) == "-":
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        output.write_bytes(data)
+    return len(data)
+
+
 def printable(text: str) -> str:
     """Return text in which only newlines control a terminal: an artifact's author is anybody."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prefect.cli.artifacts import find_image, is_flow_file, load_flow_file, read_sealed
-from prefect.cli.keys import key_file_option, read_key
+from prefect.cli.artifacts import find_image, find_sealed, is_flow_file, load_flow_file
+from prefect.cli.keys import key_file_option, read_keyring, trusted_signer_option
 from prefect.cli.main import FLOW_FAILED
 from prefect.engine.executors import DaskExecutor, LocalExecutor, ThreadExecutor
 from prefect.environments import PickleEnvironment
@@ -37,6 +37,7 @@ _EXECUTORS = {"local": LocalExecutor, "threads": ThreadExecutor, "dask": DaskExe
     "text. May be repeated.",
 )  # fmt: skip
 @key_file_option
+@trusted_signer_option
 @click.option(
     "--executor", default="local", metavar="WHERE", show_default=True,
     help="Where tasks run: local (one after the other), threads, dask (a cluster of processes "
@@ -47,7 +48,8 @@ _EXECUTORS = {"local": LocalExecutor, "threads": ThreadExecutor, "dask": DaskExe
 def run(
     artifact: str,
     parameters: tuple[str, ...],
-    key_file: Path | None,
+    key_file: tuple[Path, ...],
+    trusted_signers: tuple[str, ...],
     executor: str,
     network: str | None,
     as_json: bool,
@@ -64,8 +66,8 @@ def run(
         raise click.UsageError("--network is for images: what runs here has this machine's network")
     if is_flow_file(artifact):
         state = _run_file(load_flow_file(artifact), given, _executor(executor), as_json, live)
-    elif (sealed := read_sealed(artifact)) is not None:
-        environment = PickleEnvironment(read_key(key_file))
+    elif (sealed := find_sealed(artifact)) is not None:
+        environment = PickleEnvironment(**read_keyring(key_file, trusted_signers).settings())
         state = _run_sealed(environment, sealed, given, _executor(executor), as_json, live)
     else:
         if executor != "local":
@@ -90,7 +92,7 @@ def _run_file(
 
 def _run_sealed(
     environment: PickleEnvironment,
-    sealed: bytes,
+    sealed: Path,
     parameters: dict[str, Any],
     executor: Any,
     as_json: bool,

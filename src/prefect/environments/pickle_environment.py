@@ -2,63 +2,93 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from prefect.environments.at_rest import PayloadSearch, forbidden, refuse_at_rest
 from prefect.environments.environment import Environment
 from prefect.environments.running import run_packaged
-from prefect.environments.secret import Secret, merge_secrets, refuse_at_rest, resolve, secrets_of
-from prefect.errors import ArtifactError, NotAFlowError, SecretError
+from prefect.environments.secret import Secret, merge_secrets, resolve, secrets_of
+from prefect.errors import ArtifactError, NotAFlowError, PicklingError
 from prefect.packaging.manifest import Manifest
-from prefect.packaging.pickling import pickle_flow
+from prefect.packaging.pickling import pickle_flow, pickle_flow_into
 
 # Imported within the functions that need them: a flow that was packaged with this environment is
 # also loaded where cryptography is not installed, such as inside an image.
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
+    from prefect.environments.pickle_keys import PickleKeys
     from prefect.packaging.keys import EncryptionKey
+    from prefect.packaging.recipients import Identity, Recipient
+    from prefect.packaging.sealed_source import SealedSource
     from prefect.packaging.sealing import SealedFlow
+    from prefect.packaging.signatures import Signer, SigningKey
+
+# Payloads up to this size are pickled once; larger ones twice, so that memory stays bounded.
+_PICKLED_ONCE_BYTES = 4 * 1024 * 1024
 
 
 class PickleEnvironment(Environment):
     """Packages a flow as an encrypted pickle and runs it in this process.
 
-    Whoever holds the key can read the flow and make files that it opens: give a key only to
-    those whom you would let run code here. The environment itself is pickled, serialized and
-    printed without its key.
+    Whoever holds the encryption key can read the flow and make files that it opens: give a key
+    only to those whom you would let run code here, or ask for signatures. The environment itself
+    is pickled, serialized and printed without its keys.
 
-    encryption_key: 32 random bytes, raw or as URL-safe base64; None makes a new one.
+    encryption_key: 32 random bytes, raw or as URL-safe base64. Several in a list are a keyring:
+        the first seals, any opens. None makes a new one, unless recipients or an identity are
+        given.
     secrets: names of what the flow needs at run time as environment variables.
+    recipients: public keys of those who may open the flow too; this needs a signing key.
+    identity: the private key that opens what was sealed for its recipient, or several of them;
+        reading with it needs trusted signers.
+    signing_key: signs what is built.
+    trusted_signers: public keys, one of which must have signed what is read, whatever the file
+        says. None asks for no signature.
+
+    Keys but the encryption key are the lines of text that `prefect keygen` writes.
 
     Raises:
-        TypeError: the key is neither bytes nor str.
-        InvalidKeyError: the key has not the shape of one.
+        TypeError: a key is neither bytes nor str.
+        InvalidKeyError: a key has not the shape of one.
+        SignaturePolicyError: there are recipients, and no signing key.
     """
 
     def __init__(
         self,
-        encryption_key: bytes | str | None = None,
+        encryption_key: bytes
+        | str
+        | EncryptionKey
+        | Sequence[bytes | str | EncryptionKey]
+        | None = None,
         *,
         secrets: Iterable[str | Secret] | None = None,
+        recipients: Sequence[str | bytes | Recipient] | None = None,
+        identity: str | bytes | Identity | Sequence[str | bytes | Identity] | None = None,
+        signing_key: str | bytes | SigningKey | None = None,
+        trusted_signers: Sequence[str | bytes | Signer] | None = None,
     ) -> None:
-        from prefect.packaging.keys import EncryptionKey  # noqa: PLC0415
+        from prefect.environments.pickle_keys import PickleKeys  # noqa: PLC0415
 
         super().__init__(secrets)
-        self._key: EncryptionKey | None = (
-            EncryptionKey.generate() if encryption_key is None else EncryptionKey(encryption_key)
+        self._keys: PickleKeys | None = PickleKeys.parse(
+            encryption_key, recipients, identity, signing_key, trusted_signers
         )
-        self._built: bytes | None = None
+        self._built: bytes | Path | None = None
 
     @property
     def encryption_key(self) -> bytes:
-        """The key as 44 bytes of URL-safe base64; keep it apart from what it opens.
+        """The key that seals, as 44 bytes of URL-safe base64; keep it apart from what it opens.
 
         Raises:
-            ArtifactError: this environment came out of an artifact, where its key never is.
+            ArtifactError: there is none, or this environment came out of an artifact, where keys
+                never are.
         """
-        return self._required_key().encode()
+        return self._required_keys().first().encode()
 
     def build(self, flow: Flow) -> bytes:  # type: ignore[override]
         """Return the flow as an encrypted pickle, for `info` and `run` here or elsewhere.
@@ -67,43 +97,83 @@ class PickleEnvironment(Environment):
             NotAFlowError: `flow` is not a Flow (a TypeError).
             FlowError: the flow is wrong as it is written.
             PicklingError: something in it cannot be pickled.
-            SecretError: a secret's value, or the key, occurs in it.
+            SecretError: a secret's value, or a key, occurs in it.
+            ArtifactError: there is no key to seal with, or the flow is too large.
         """
         from prefect.packaging.sealing import seal  # noqa: PLC0415
 
+        keys = self._required_keys()
+        holders = keys.to_seal()
         pickled = pickle_flow(flow)
         manifest = pickled.manifest.to_json()
-        secrets = merge_secrets(secrets_of(pickled.manifest.flow), self.secrets)
-        refuse_at_rest(secrets, manifest=manifest, payload=pickled.payload)
-        key = self._required_key()
-        if key.occurs_in(pickled.payload):
-            raise SecretError(
-                "The encryption key occurs in the flow's payload: a task or a global of its module "
-                "holds it. Keep it apart from what it opens"
-            )
-        self._built = seal(manifest, pickled.payload, key)
+        values = self._forbidden(pickled.manifest)
+        refuse_at_rest(values, manifest=manifest, payload=pickled.payload)
+        self._built = seal(manifest, pickled.payload, holders, signing_key=keys.signing_key)
         return self._built
 
-    def info(self, pickle: bytes) -> dict[str, Any]:
-        """Return the serialized flow that an encrypted pickle holds, without unpickling it.
+    def build_to(self, path: os.PathLike[str], flow: Flow) -> None:
+        """Write the flow as an encrypted pickle into a file, however large it is.
+
+        The pickle goes through the encryption piece by piece: no plaintext is put on disk, and
+        none of it is held in memory beyond a few MiB. Until it is complete the file has another
+        name; a former file at `path` is lost only to a complete one.
 
         Raises:
-            TypeError: `pickle` is not bytes, or does not hold a Flow (NotAFlowError).
+            TypeError: `path` is not an os.PathLike, such as pathlib.Path.
+            OSError: the file cannot be written.
+            As `build`.
+        """
+        from prefect.packaging.replacing import replacing  # noqa: PLC0415
+        from prefect.packaging.sealed_writer import SealedWriter  # noqa: PLC0415
+
+        _require_path(path)
+        keys = self._required_keys()
+        holders = keys.to_seal()
+        # The manifest stands before the payload, and only pickling finds out what it requires.
+        beginning = _Beginning()
+        manifest = pickle_flow_into(flow, beginning)
+        described = manifest.to_json()
+        values = self._forbidden(manifest)
+        refuse_at_rest(values, manifest=described)
+        with replacing(path) as file:
+            writer = SealedWriter(file, described, holders, signing_key=keys.signing_key)
+            payload = PayloadSearch(writer, values)
+            if beginning.is_all:
+                payload.write(bytes(beginning.content))
+            elif pickle_flow_into(flow, payload) != manifest:
+                raise PicklingError(
+                    f"The flow {flow.name!r} is pickled twice, and differed: something changes it "
+                    "while it is packaged. Build it when nothing does"
+                )
+            writer.finish()
+        self._built = Path(path)
+
+    def info(self, pickle: SealedSource) -> dict[str, Any]:
+        """Return the serialized flow that an encrypted pickle holds, without unpickling it.
+
+        pickle: the bytes, or the path of a file, of which only the manifest is read.
+
+        Raises:
+            TypeError: `pickle` is neither bytes nor a path, or does not hold a Flow
+                (NotAFlowError).
             FormatError, AuthenticationError: it cannot be opened.
+            SignaturePolicyError: an identity has to open it, and no trusted signers are named.
+            OSError: the file cannot be read.
         """
         return self.manifest(pickle).flow
 
-    def manifest(self, pickle: bytes) -> Manifest:
+    def manifest(self, pickle: SealedSource) -> Manifest:
         """Return all that an encrypted pickle says of itself; as `info`, it executes nothing."""
         from prefect.packaging.sealing import open_manifest  # noqa: PLC0415
 
-        sealed = open_manifest(pickle, self._required_key())
+        keys = self._required_keys()
+        sealed = open_manifest(pickle, keys.to_open(), trusted_signers=keys.trusted_signers)
         _require_flow(sealed)
         return Manifest.from_json(sealed.manifest)
 
     def run(
         self,
-        bytes: bytes | None = None,  # noqa: A002 - the promised name
+        bytes: SealedSource | None = None,  # noqa: A002 - the promised name
         *,
         parameters: Mapping[str, Any] | None = None,
         executor: Any = None,
@@ -111,6 +181,7 @@ class PickleEnvironment(Environment):
     ) -> State:
         """Run an encrypted pickle in this process, by default the one that was built last.
 
+        bytes: the encrypted pickle itself, or the path of its file.
         parameters: values by the names of the flow's parameters.
         executor: where tasks run; by default here, one after the other.
         on_state: called with each change of a task's state.
@@ -118,10 +189,13 @@ class PickleEnvironment(Environment):
         Returns the flow's final state; a failed flow is a `Failed` state, not an exception.
 
         Raises:
-            TypeError: `bytes` is not bytes, or does not hold a Flow (NotAFlowError).
+            TypeError: `bytes` is neither bytes nor a path, or does not hold a Flow
+                (NotAFlowError).
             ArtifactError: nothing was built yet, or the pickle cannot be opened or loaded here.
+            SignaturePolicyError: an identity has to open it, and no trusted signers are named.
             SecretError: a secret has no value.
             ParameterError: a parameter is missing or unknown.
+            OSError: the file cannot be read.
         """
         from prefect.packaging.sealing import open_sealed  # noqa: PLC0415
 
@@ -129,7 +203,8 @@ class PickleEnvironment(Environment):
             bytes = self._built  # noqa: A001
         if bytes is None:
             raise ArtifactError("There is nothing to run: build a flow first, or pass the bytes")
-        sealed = open_sealed(bytes, self._required_key())
+        keys = self._required_keys()
+        sealed = open_sealed(bytes, keys.to_open(), trusted_signers=keys.trusted_signers)
         _require_flow(sealed)
         manifest = Manifest.from_json(sealed.manifest)
         manifest.check_compatible()
@@ -144,16 +219,71 @@ class PickleEnvironment(Environment):
             on_state=on_state,
         )
 
-    def _required_key(self) -> EncryptionKey:
-        if self._key is None:
+    def rewrap(self, pickle: SealedSource) -> bytes:
+        """Return an encrypted pickle that this environment's keys open, from one that any opens.
+
+        For rotation: `PickleEnvironment([new, old]).rewrap(sealed)` opens with the old key and
+        seals for the new one alone, and for `recipients`. Nothing is decrypted but the file's
+        data key, and signatures stay valid.
+
+        Raises:
+            As `info`; and SignaturePolicyError: there are recipients, and the pickle is unsigned.
+        """
+        import io  # noqa: PLC0415 - beside what else is imported for sealing alone
+
+        file = io.BytesIO()
+        self._rewrap(pickle, file)
+        return file.getvalue()
+
+    def rewrap_to(self, path: os.PathLike[str], pickle: SealedSource) -> None:
+        """Do what `rewrap` does into a file, which may be the same; see `build_to`."""
+        from prefect.packaging.replacing import replacing  # noqa: PLC0415
+
+        _require_path(path)
+        with replacing(path) as file:
+            self._rewrap(pickle, file)
+
+    def _rewrap(self, pickle: SealedSource, file: BinaryIO) -> None:
+        from prefect.packaging.resealing import rewrap  # noqa: PLC0415
+
+        keys = self._required_keys()
+        rewrap(pickle, file, keys.to_open(), keys.to_seal(), trusted_signers=keys.trusted_signers)
+
+    def _forbidden(self, manifest: Manifest) -> dict[bytes, str]:
+        secrets = merge_secrets(secrets_of(manifest.flow), self.secrets)
+        return forbidden(secrets, self._required_keys().private_texts())
+
+    def _required_keys(self) -> PickleKeys:
+        if self._keys is None:
             raise ArtifactError(
                 "This environment has no key: it was copied or unpickled, and keys never are. Make "
                 "one with PickleEnvironment(encryption_key=…)"
             )
-        return self._key
+        return self._keys
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_key": None, "_built": None}
+        return self.__dict__ | {"_keys": None, "_built": None}
+
+
+class _Beginning:
+    """Keeps a payload as long as it is small, and forgets it when it becomes large."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.is_all = True
+
+    def write(self, data: bytes) -> int:
+        self.is_all = self.is_all and len(self.content) + len(data) <= _PICKLED_ONCE_BYTES
+        if self.is_all:
+            self.content += data
+        else:
+            self.content.clear()
+        return len(data)
+
+
+def _require_path(path: os.PathLike[str]) -> None:
+    if not isinstance(path, os.PathLike):
+        raise TypeError(f"A file's path is a pathlib.Path, not {type(path).__name__}")
 
 
 def _require_flow(sealed: SealedFlow) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def run_packaged(
     manifest: Manifest,
-    payload: bytes,
+    payload: bytes | bytearray,
     secrets: Mapping[str, str],
     *,
     parameters: Mapping[str, Any] | None = None,

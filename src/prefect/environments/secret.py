@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 DEFAULT_DIRECTORY = "/run/secrets"
 DIRECTORY_VARIABLE = "PREFECT_SECRETS_DIR"
-# Shorter values occur in any artifact by chance.
-_SHORTEST_SEARCHED = 4
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -175,26 +173,6 @@ class _Export:
 
 _exports: dict[str, _Export] = {}
 _exports_lock = threading.Lock()
-
-
-def refuse_at_rest(secrets: Iterable[Secret], **parts: bytes) -> None:
-    """Refuse to package bytes in which a secret's value occurs.
-
-    cloudpickle copies a module's globals: a token in one of them would come to rest in the
-    artifact.
-
-    Raises:
-        SecretError: names the secret and the part, never the value.
-    """
-    for secret in secrets:
-        value = (secret.find() or "").encode()
-        for part, content in parts.items():
-            if len(value) >= _SHORTEST_SEARCHED and value in content:
-                raise SecretError(
-                    f"The value of the secret {secret.name} occurs in the flow's {part} and would "
-                    f"come to rest in the artifact. Read it within the task instead, with "
-                    f"os.environ[{secret.name!r}] or Secret({secret.name!r}).value"
-                )
 
 
 def merge_secrets(*groups: Iterable[Secret]) -> tuple[Secret, ...]:

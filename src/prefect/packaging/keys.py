@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import secrets
-from typing import NoReturn
+from typing import ClassVar, Final, NoReturn
 
 from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from prefect.errors import InvalidKeyError
+from prefect.packaging.key_text import decode_base64
 
-KEY_BYTES = 32
+KEY_BYTES: Final = 32
 
 
 class EncryptionKey:
@@ -29,6 +30,7 @@ class EncryptionKey:
     """
 
     __slots__ = ("_raw",)
+    algorithm: ClassVar = "A256KW"
 
     def __init__(self, key: bytes | bytearray | memoryview | str) -> None:
         self._raw = _decode(key)
@@ -46,14 +48,21 @@ class EncryptionKey:
         """Return a subkey of `length` bytes for one purpose (HKDF-SHA512, RFC 5869)."""
         return derive(self._raw, purpose, length)
 
-    def occurs_in(self, data: bytes) -> bool:
-        """Tell whether the key stands in some bytes, raw or as text."""
-        return self._raw in data or self.encode() in data
-
     @property
     def id(self) -> str:
         """A public 16-digit name that tells keys apart and reveals nothing of them."""
         return self.derive("key id", 8).hex()
+
+    def wrap(self, data_key: bytes) -> bytes:
+        """Return a file's data key, encrypted for whoever has this key (RFC 3394)."""
+        return aes_key_wrap(self.derive("key wrap"), data_key)
+
+    def unwrap(self, wrapped: bytes) -> bytes | None:
+        """Return the data key, or None where it was not wrapped by this key."""
+        try:
+            return aes_key_unwrap(self.derive("key wrap"), wrapped)
+        except InvalidUnwrap:
+            return None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, EncryptionKey):
@@ -85,12 +94,8 @@ def _decode(key: bytes | bytearray | memoryview | str) -> bytes:
         raise TypeError(f"An encryption key is bytes or str, not {type(key).__name__}")
     if len(text) == KEY_BYTES and not isinstance(key, str):
         return text
-    try:
-        raw = base64.b64decode(text, altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    # Spare bits let several spellings decode to one key; only the canonical one is a key.
-    if len(raw) != KEY_BYTES or base64.urlsafe_b64encode(raw) != text:
+    raw = decode_base64(text, altchars=b"-_")
+    if raw is None or len(raw) != KEY_BYTES:
         raise InvalidKeyError(
             "An encryption key is 32 random bytes, raw or as 44 characters of URL-safe base64; "
             "this one is not. `prefect keygen` makes one"

@@ -16,12 +16,18 @@ from importlib import metadata, util
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cloudpickle
 
 from prefect.core.flow import Flow
-from prefect.errors import ArtifactError, CompatibilityError, NotAFlowError, PicklingError
+from prefect.errors import (
+    ArtifactError,
+    CompatibilityError,
+    NotAFlowError,
+    PicklingError,
+    PrefectError,
+)
 from prefect.packaging.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -41,6 +47,13 @@ class PickledFlow:
     payload: bytes
 
 
+class Sink(Protocol):
+    """Where a payload goes, piece by piece."""
+
+    def write(self, data: bytes, /) -> Any:
+        """Take the next piece."""
+
+
 def pickle_flow(flow: Flow) -> PickledFlow:
     """Pickle a flow with all code of its own, and describe it.
 
@@ -52,15 +65,26 @@ def pickle_flow(flow: Flow) -> PickledFlow:
         PicklingError: a task holds something that cannot be pickled, or imports a local module
             within a function, where it cannot be found from outside.
     """
+    buffer = io.BytesIO()
+    manifest = pickle_flow_into(flow, buffer)
+    return PickledFlow(manifest, buffer.getvalue())
+
+
+def pickle_flow_into(flow: Flow, file: Sink) -> Manifest:
+    """Pickle a flow into a file, piece by piece, and describe it.
+
+    Raises:
+        As `pickle_flow`; the file then holds a part of the payload.
+    """
     if not isinstance(flow, Flow):
         raise NotAFlowError(f"Only a Flow can be packaged, not {type(flow).__name__}: {flow!r:.80}")
     serialized = flow.serialize()
     with _local_modules_by_value() as local:
-        payload, seen = _dump(flow, local)
-    return PickledFlow(Manifest.describe(serialized, _requirements(seen, local)), payload)
+        seen = _dump(flow, local, file)
+    return Manifest.describe(serialized, _requirements(seen, local))
 
 
-def load_flow(manifest: Manifest, payload: bytes) -> Flow:
+def load_flow(manifest: Manifest, payload: bytes | bytearray) -> Flow:
     """Unpickle an authenticated payload. This runs code: call it last.
 
     Raises:
@@ -100,6 +124,11 @@ class _Seen:
     imported_in_functions: set[str] = field(default_factory=set)
 
 
+class _Nowhere:
+    def write(self, data: bytes, /) -> int:
+        return len(data)
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """A cloudpickle pickler that keeps local modules whole and notes what it leaves to import.
 
@@ -107,7 +136,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     that changes a global would not be seen to by `module.name`. Here both are one dict.
     """
 
-    def __init__(self, file: io.BytesIO, local: dict[str, ModuleType]) -> None:
+    def __init__(self, file: Sink, local: dict[str, ModuleType]) -> None:
         super().__init__(file, protocol=_PROTOCOL)
         self.seen = _Seen()
         self._compiled = {name for name, module in local.items() if _is_compiled(module)}
@@ -180,12 +209,11 @@ def _imports(code: CodeType) -> Iterator[str]:
             level, fromlist = fromlist, instruction.argval
 
 
-def _dump(flow: Flow, local: dict[str, ModuleType]) -> tuple[bytes, _Seen]:
-    buffer = io.BytesIO()
-    pickler = _Pickler(buffer, local)
+def _dump(flow: Flow, local: dict[str, ModuleType], file: Sink) -> _Seen:
+    pickler = _Pickler(file, local)
     try:
         pickler.dump(flow)
-    except PicklingError:
+    except PrefectError:  # of the pickler, or of the file, which refuse what they are given
         raise
     except Exception as error:
         raise PicklingError(_explain(flow, local, error)) from error
@@ -201,7 +229,7 @@ def _dump(flow: Flow, local: dict[str, ModuleType]) -> tuple[bytes, _Seen]:
             "module is not installed, so it would be missing elsewhere: import it at the top of "
             "the file, and it travels with the flow"
         )
-    return buffer.getvalue(), pickler.seen
+    return pickler.seen
 
 
 def _explain(flow: Flow, local: dict[str, ModuleType], error: Exception) -> str:
@@ -209,10 +237,12 @@ def _explain(flow: Flow, local: dict[str, ModuleType], error: Exception) -> str:
     fix = "create such objects within the task's run, where they are needed"
     for part in (*flow.tasks, flow.environment):
         try:
-            _Pickler(io.BytesIO(), local).dump(part)
+            _Pickler(_Nowhere(), local).dump(part)
         except Exception as inner:  # noqa: BLE001 - any failure names the culprit
             name = getattr(part, "name", type(part).__name__)
             return f"Task {name!r} of the flow {flow.name!r} cannot be pickled: {inner}; {fix}"
+    if isinstance(error, OSError):  # of the file, such as a full disk: no part fails by itself
+        raise error
     return f"The flow {flow.name!r} cannot be pickled: {cause}; {fix}"
 
 

@@ -1,0 +1,58 @@
+"""`prefect rewrap`: change who can open a sealed flow, without building it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from prefect.cli.artifacts import require_sealed, writing
+from prefect.cli.keys import (
+    key_file_option,
+    read_keyring,
+    read_recipients,
+    recipient_option,
+    trusted_signer_option,
+)
+from prefect.packaging.replacing import replacing
+from prefect.packaging.resealing import rewrap as rewrap_into
+
+
+@click.command(short_help="Change who can open a sealed flow.")
+@click.argument("file", metavar="FILE.flow")
+@key_file_option
+@click.option(
+    "--to-key-file", "to_key_files", multiple=True, metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File with an encryption key that is to open it. May be repeated.",
+)  # fmt: skip
+@recipient_option
+@trusted_signer_option
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.flow",
+    help="Write to this file; else FILE.flow itself is replaced.",
+)  # fmt: skip
+def rewrap(
+    file: str,
+    key_file: tuple[Path, ...],
+    to_key_files: tuple[Path, ...],
+    recipients: tuple[str, ...],
+    trusted_signers: tuple[str, ...],
+    output: Path | None,
+) -> None:
+    """Have FILE.flow open for the named keys and recipients, and for nobody else.
+
+    A key that opens it now is needed. Its content and its signatures stay as they are, byte for
+    byte. Whoever could open the former file may have kept its data key, which does not change: to
+    shut somebody out for certain, build the flow again.
+    """
+    if not to_key_files and not recipients:
+        raise click.UsageError("Say who is to open it: --to-key-file FILE or --recipient TEXT")
+    keyring = read_keyring(key_file, trusted_signers)
+    to = [*(read_keyring(to_key_files).encryption_keys if to_key_files else ()),
+          *read_recipients(recipients)]  # fmt: skip
+    path = require_sealed(file)
+    target = output or path
+    with writing(target), replacing(target) as new:
+        rewrap_into(path, new, keyring.keys, to, trusted_signers=keyring.trusted_signers)
+    click.echo(f"{target} opens for {', '.join(key.id for key in to)}.")

@@ -1,0 +1,51 @@
+"""`prefect sign`: one more signature in a sealed flow, or one of SSH beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from prefect.cli.artifacts import require_sealed, writing
+from prefect.cli.keys import read_signing_key, signing_key_option
+from prefect.packaging import sealing
+from prefect.packaging.replacing import replacing
+from prefect.packaging.resealing import add_signature
+from prefect.packaging.sshsig import ssh_sign
+
+
+@click.command(short_help="Sign a sealed flow.")
+@click.argument("file", metavar="FILE.flow")
+@signing_key_option
+@click.option(
+    "--ssh-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+    help="An OpenSSH private key: write a detached signature to FILE.flow.sig.",
+)  # fmt: skip
+def sign(file: str, signing_key: Path | None, ssh_key: Path | None) -> None:
+    """Sign FILE.flow. No key that opens it is needed: its digests are signed, not its content.
+
+    With --signing-key the signature goes into the file, beside those that are there; readers ask
+    for it with --trusted-signer. Sign only what you built or have verified.
+
+    With --ssh-key it is written to FILE.flow.sig, for people who check it without this software:
+
+    \b
+      ssh-keygen -Y verify -f allowed_signers -I NAME -n file -s FILE.flow.sig < FILE.flow
+    """  # noqa: D301 - click reads the \b
+    if (signing_key is None) == (ssh_key is None):
+        raise click.UsageError("Sign with --signing-key FILE or with --ssh-key FILE")
+    path = require_sealed(file)
+    key = read_signing_key(signing_key)
+    if key is not None:
+        with writing(path), replacing(path) as new:
+            add_signature(path, new, key)
+        click.echo(f"Signed {file} with the key {key.id}.")
+    elif ssh_key is not None:
+        sealing.outline(path)  # whatever else it is, it is a sealed flow
+        target = path.with_name(f"{path.name}.sig")
+        with writing(ssh_key):
+            text = ssh_key.read_bytes()
+        signature = ssh_sign(path, text)
+        with writing(target), replacing(target, mode=0o644) as new:
+            new.write(signature)
+        click.echo(f"Wrote {target}.")

@@ -1,0 +1,33 @@
+"""`prefect verify`: whether every byte of a sealed flow is what its keys and signers made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from prefect.cli.artifacts import require_sealed
+from prefect.cli.info import show_holders
+from prefect.cli.keys import key_file_option, read_keyring, trusted_signer_option
+from prefect.packaging import sealing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(short_help="Authenticate every byte of a sealed flow.")
+@click.argument("file", metavar="FILE.flow")
+@key_file_option
+@trusted_signer_option
+def verify(file: str, key_file: tuple[Path, ...], trusted_signers: tuple[str, ...]) -> None:
+    """Check every byte of FILE.flow with a key; nothing of it is executed or written.
+
+    The exit status is 0 where all of it is authentic, and signed by a trusted signer where such
+    are named; else 2.
+    """
+    keyring = read_keyring(key_file, trusted_signers)
+    outline, signed_by = sealing.verify(
+        require_sealed(file), keyring.keys, trusted_signers=keyring.trusted_signers
+    )
+    click.echo(f"{file} is authentic, every byte of it.")
+    show_holders(outline, trusted=[signer.id for signer in signed_by])

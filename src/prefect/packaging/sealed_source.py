@@ -1,0 +1,90 @@
+"""Where a sealed flow is read from: bytes in memory, or a file that is never read whole."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeAlias
+
+from prefect.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PIECE_BYTES: Final = 1024 * 1024
+
+SealedSource: TypeAlias = bytes | bytearray | memoryview | os.PathLike[str]
+
+
+class Source(Protocol):
+    """A sealed flow's bytes, at random access."""
+
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return these bytes, or fewer at the end."""
+
+    def pieces(self, offset: int, length: int) -> Iterator[memoryview]:
+        """Yield these bytes piece by piece; a piece is gone when the next is asked for.
+
+        Raises:
+            FormatError: the bytes end before that, because the file has just been changed.
+        """
+
+
+@contextmanager
+def opened(source: SealedSource) -> Iterator[Source]:
+    """Open a sealed flow for reading.
+
+    Raises:
+        TypeError: it is neither bytes nor a path.
+        OSError: the file cannot be read.
+    """
+    if isinstance(source, bytes | bytearray | memoryview):
+        yield _Memory(source)
+    elif isinstance(source, os.PathLike):
+        with Path(source).open("rb", buffering=0) as file:
+            # A pipe cannot be read at random: it is taken into memory.
+            yield _File(file) if file.seekable() else _Memory(file.read())
+    else:
+        raise TypeError(
+            f"A sealed flow is bytes, not {type(source).__name__}; for a file, give its path as "
+            "pathlib.Path(…)"
+        )
+
+
+class _Memory:
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        self._view = memoryview(data).cast("B")
+        self.size = len(self._view)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return bytes(self._view[offset : offset + length])
+
+    def pieces(self, offset: int, length: int) -> Iterator[memoryview]:
+        for start in range(offset, offset + length, PIECE_BYTES):
+            yield self._view[start : min(start + PIECE_BYTES, offset + length)]
+
+
+class _File:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.size = file.seek(0, os.SEEK_END)
+
+    def read(self, offset: int, length: int) -> bytes:
+        self._file.seek(offset)
+        found = bytearray()
+        while piece := self._file.read(length - len(found)):
+            found += piece
+        return bytes(found)
+
+    def pieces(self, offset: int, length: int) -> Iterator[memoryview]:
+        self._file.seek(offset)
+        room = memoryview(bytearray(min(PIECE_BYTES, length)))
+        while length:
+            count = self._file.readinto(room[: min(length, len(room))])  # type: ignore[attr-defined]
+            if not count:
+                raise FormatError("This sealed flow became shorter while it was read")
+            length -= count
+            yield room[:count]
