@@ -72,9 +72,11 @@ def in_shell(commands: str, directory: Path) -> str:
 
 
 def test_the_readmes_way_to_one_file_works(tmp_path):
-    """Key, build, info and run, as printed."""
-    (commands,) = [b for b in blocks("README.md", "sh") if "keygen" in b]
-    assert "Hello, you!" in in_shell(commands, tmp_path)
+    """Key, build, info and run, as printed; then the same for a recipient, signed."""
+    shared, sent = [b for b in blocks("README.md", "sh") if "keygen" in b]
+    output = in_shell(shared + sent, tmp_path)
+    assert "Hello, you!" in output
+    assert "Hello, world!" in output
 
 
 @pytest.mark.engine

@@ -64,3 +64,34 @@ def test_a_mistyped_file_is_named_although_no_engine_answers(prefect):
     assert "no file etl.floww" in err
     _, err = prefect("info", "./etl.floww", status=2)
     assert "no file ./etl.floww" in err
+
+
+def test_without_a_key_is_shown_what_anyone_can_see(sealed):
+    """Sizes, key ids and signers, as text and as JSON, with the note that nobody vouches for it."""
+    sealed("keygen", "--signing", "me")
+    sealed("sign", "etl.flow", "--signing-key", "me")
+    out, err = sealed("info", "etl.flow")
+    assert "A256KW" in out
+    assert "payload" in out
+    assert "Nothing of this is authenticated" in err
+    seen = json.loads(sealed("info", "etl.flow", "--json")[0])
+    assert seen["signer_ids"][0] in out
+    assert "etl & co" not in out + err
+    assert "--key-file" in sealed("graph", "etl.flow", status=2)[1]
+
+
+def test_a_file_for_a_recipient_goes_all_the_way(prefect):
+    """Key pairs, build by public keys alone, info, graph and run by the identity."""
+    prefect("keygen", "--signing", "me")
+    prefect("keygen", "--recipient", "them")
+    build = ["build", "etl.py", "-o", "etl.flow", "--recipient"]
+    assert "must be signed" in prefect(*build, "them.pub", status=2)[1]
+    recipient = (prefect.directory / "them.pub").read_text().strip()
+    for spelled in ("them.pub", recipient):
+        prefect(*build, spelled, "--signing-key", "me")
+        for command in ("info", "graph", "run"):
+            arguments = [command, "etl.flow", "--key-file", "them"]
+            prefect(*arguments, "--trusted-signer", "me.pub")
+            assert "--trusted-signer" in prefect(*arguments, status=2)[1]
+    assert "holds a signer" in prefect(*build, "me.pub", "--signing-key", "me", status=2)[1]
+    assert "No such file" in prefect(*build, "nobody.pub", "--signing-key", "me", status=2)[1]

@@ -2,7 +2,11 @@
 
 import stat
 
+import pytest
+
 from prefect.packaging.keys import EncryptionKey
+from prefect.packaging.recipients import Identity, Recipient
+from prefect.packaging.signatures import Signer, SigningKey
 
 
 def test_a_key_is_written_for_its_owner_alone(prefect):
@@ -37,3 +41,34 @@ def test_a_directory_that_cannot_be_written_is_said(prefect):
     """The cause is the system's, the exit status that of bad input."""
     _, err = prefect("keygen", "etl.py/flow.key", status=2)
     assert "etl.py" in err
+
+
+@pytest.mark.parametrize(
+    ("option", "private", "public", "default"),
+    [
+        ("--recipient", Identity, Recipient, "prefect-identity"),
+        ("--signing", SigningKey, Signer, "prefect-signing-key"),
+    ],
+)
+def test_a_pair_is_written_to_two_files(prefect, option, private, public, default):
+    """The private key is its owner's alone, the public one anybody's, and they belong together."""
+    out, err = prefect("keygen", option)
+    path = prefect.directory / default
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    key, other = private(path.read_text().strip()), path.with_name(f"{default}.pub")
+    assert stat.S_IMODE(other.stat().st_mode) == 0o644
+    assert public(other.read_text().strip()).id == key.id
+    assert key.encode() not in out + err
+    for taken, missing in ((path, other), (other, path)):
+        taken.write_text("precious")
+        missing.unlink(missing_ok=True)
+        assert "not overwritten" in prefect("keygen", option, status=2)[1]
+        assert taken.read_text() == "precious"
+        assert not missing.exists()
+
+
+def test_a_pair_can_go_to_a_secret_store(prefect):
+    """With `-` the private key is on standard output and the public one on standard error."""
+    out, err = prefect("keygen", "--recipient", "-")
+    assert Identity(out.strip()).recipient == Recipient(err.strip())
+    assert "choose one" in prefect("keygen", "--recipient", "--signing", status=2)[1]

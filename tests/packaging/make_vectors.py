@@ -690,7 +690,7 @@ def signatures(vectors: Vectors) -> None:
         keys=[], identities=["identity-b"], signers=["signer-a"],
     )  # fmt: skip
     vectors.add(
-        "recipient-no-policy", "an identity, and nobody who is trusted", recipient, "caller",
+        "recipient-no-policy", "an identity, and nobody who is trusted", recipient, "SignaturePolicyError",
         **reader,
     )  # fmt: skip
     vectors.add(

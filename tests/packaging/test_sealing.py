@@ -1,5 +1,6 @@
 """`prefect.packaging.sealing`: what opens, and all that must not."""
 
+import io
 import json
 import pickle
 import struct
@@ -9,9 +10,22 @@ from cryptography.fernet import Fernet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect.errors import ArtifactError, AuthenticationError, FormatError
+from prefect.errors import ArtifactError, AuthenticationError, FormatError, SignaturePolicyError
+from prefect.packaging import sealed_source
 from prefect.packaging.keys import EncryptionKey
-from prefect.packaging.sealing import MAGIC, MAX_WRAPS, open_manifest, open_sealed, seal
+from prefect.packaging.recipients import Identity
+from prefect.packaging.sealed_header import Section
+from prefect.packaging.sealed_writer import SealedWriter
+from prefect.packaging.sealing import (
+    MAGIC,
+    MAX_WRAPS,
+    open_manifest,
+    open_sealed,
+    outline,
+    seal,
+    verify,
+)
+from prefect.packaging.signatures import SigningKey
 
 KEY = EncryptionKey(b"k" * 32)
 OTHER = EncryptionKey(b"o" * 32)
@@ -292,3 +306,160 @@ def test_noise_after_the_magic_line_is_refused(noise):
     """Whatever follows the first line, the answer is an error of ours."""
     with pytest.raises(ArtifactError):
         open_sealed(MAGIC + noise, KEY)
+
+
+IDENTITY, SIGNING_KEY, STRANGER = Identity.generate(), SigningKey.generate(), SigningKey.generate()
+SIGNED = seal(MANIFEST, PAYLOAD, [KEY, OTHER, IDENTITY.recipient], signing_key=SIGNING_KEY)
+OPENERS = [open_manifest, open_sealed, verify]
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_each_holder_opens_a_file_of_several(opener):
+    """Encryption keys do, alone and within a keyring, and the identity whose signer is trusted."""
+    trusted = [STRANGER.signer, SIGNING_KEY.signer]
+    for keys in (KEY, OTHER, [EncryptionKey.generate(), OTHER], [IDENTITY, KEY]):
+        opener(SIGNED, keys)
+        opener(SIGNED, keys, trusted_signers=trusted)
+    opener(SIGNED, [Identity.generate(), IDENTITY], trusted_signers=trusted)
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_an_identity_needs_somebody_to_trust(opener):
+    """Anybody can make a file for a recipient: without trusted signers that is not opened."""
+    for keys in (IDENTITY, [EncryptionKey.generate(), IDENTITY]):
+        with pytest.raises(SignaturePolicyError, match="--trusted-signer"):
+            opener(SIGNED, keys)
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_every_refusal_is_one_message(opener):
+    """Wrong key, no or foreign signature, stripped signature, changed MAC: never said which."""
+    unsigned = seal(MANIFEST, PAYLOAD, KEY)
+    stripped = SIGNED[: SIGNED.rindex(b"[{")  - 4] + b"\0\0\0\2[]"  # fmt: skip
+    core, _, rest = blocks(SIGNED)
+    spliced = joined(core, blocks(unsigned)[1], rest)
+    wraps = json.dumps(json.loads(blocks(SIGNED)[1])[::-1], separators=(",", ":")).encode()
+    reordered = joined(core, wraps, rest)
+    signer = [SIGNING_KEY.signer]
+    cases = [
+        (SIGNED, EncryptionKey.generate(), None),
+        (SIGNED, [], None),
+        (SIGNED, Identity.generate(), signer),
+        (SIGNED, KEY, [STRANGER.signer]),
+        (SIGNED, KEY, []),
+        (SIGNED, EncryptionKey.generate(), signer),
+        (unsigned, KEY, signer),
+        (unsigned, IDENTITY, signer),
+        (stripped, KEY, signer),
+        (spliced, KEY, None),
+        (spliced, KEY, signer),
+        (reordered, KEY, None),
+    ]
+    messages = set()
+    for sealed, keys, trusted in cases:
+        with pytest.raises(AuthenticationError) as caught:
+            opener(sealed, keys, trusted_signers=trusted)
+        messages.add(str(caught.value))
+    assert len(messages) == 1
+    opener(stripped, KEY)  # the signature is the reader's to ask for
+
+
+def test_key_ids_are_only_hints():
+    """A file whose ids are all wrong, under a right MAC, opens for each of its keys."""
+
+    class Liar(EncryptionKey):
+        id = "0" * 16
+
+    sealed = seal(MANIFEST, PAYLOAD, [Liar(b"l" * 32), Liar(b"k" * 32)])
+    assert open_sealed(sealed, KEY).payload == PAYLOAD
+
+
+def test_recipients_without_a_signing_key_are_refused():
+    """Sealing says so before it begins."""
+    for keys in (IDENTITY.recipient, [KEY, IDENTITY.recipient]):
+        with pytest.raises(SignaturePolicyError, match="prefect keygen --signing"):
+            seal(MANIFEST, PAYLOAD, keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "error"), [([], ValueError), ([IDENTITY], TypeError), ([b"k" * 32], TypeError)]
+)
+def test_only_keys_seal(keys, error):
+    """Nobody to seal for, or something that cannot seal, is an error."""
+    with pytest.raises(error):
+        seal(MANIFEST, PAYLOAD, keys, signing_key=SIGNING_KEY)
+
+
+def test_a_file_has_sixteen_holders_at_most():
+    """So many fit; one more is refused before anything is written; twice the same is once."""
+    keys = [EncryptionKey.generate() for _ in range(17)]
+    assert len(outline(seal(b"", b"", [*keys[:16], *keys[:16]])).key_ids) == 16
+    with pytest.raises(ValueError, match="1 to 16"):
+        seal(b"", b"", keys)
+
+
+def test_only_keys_open():
+    """What is no key is a TypeError, not a refusal."""
+    for keys in ([IDENTITY.recipient], [b"k" * 32], [SIGNING_KEY]):
+        with pytest.raises(TypeError, match="opened by"):
+            open_sealed(SIGNED, keys, trusted_signers=[SIGNING_KEY.signer])
+
+
+def test_the_outline_needs_no_key():
+    """Sizes, key ids and signers are what anyone can see."""
+    seen = outline(SIGNED)
+    assert [kid for _, kid in seen.key_ids] == [KEY.id, OTHER.id, IDENTITY.id]
+    assert seen.signer_ids == [SIGNING_KEY.id]
+    assert seen.payload_type == "flow+cloudpickle"
+    assert 0 < seen.payload_bytes - len(PAYLOAD) < 300
+    assert verify(SIGNED, KEY, trusted_signers=[SIGNING_KEY.signer]) == (
+        seen, [SIGNING_KEY.signer],
+    )  # fmt: skip
+
+
+def test_reading_the_manifest_of_a_file_reads_no_payload(tmp_path, monkeypatch):
+    """From a path, the header, the manifest and the signatures are read: some KB of many MB."""
+    path = tmp_path / "large.flow"
+    path.write_bytes(seal(MANIFEST, bytes(20_000_000), KEY))
+    count = 0
+    real = sealed_source._File
+
+    class Counting(real):
+        def read(self, offset, length):
+            nonlocal count
+            count += length
+            return super().read(offset, length)
+
+        def pieces(self, offset, length):
+            nonlocal count
+            count += length
+            return super().pieces(offset, length)
+
+    monkeypatch.setattr(sealed_source, "_File", Counting)
+    assert open_manifest(path, KEY).manifest == MANIFEST
+    assert count < 2000
+    assert open_sealed(path, KEY).payload == bytes(20_000_000)
+    assert count > 20_000_000
+
+
+def test_a_sections_length_is_not_believed_before_it_is_compared(tmp_path):
+    """A header that claims a tebibyte is refused by the length of its file, at once."""
+    claim = edited(lambda core: core["sections"][1].update(length=f"{2**40:016x}"))
+    path = tmp_path / "claim.flow"
+    path.write_bytes(claim)
+    for source in (claim, path):
+        with pytest.raises(FormatError, match="incomplete"):
+            open_sealed(source, KEY)
+
+
+def test_a_length_that_no_plaintext_gives_is_refused():
+    """An authentic header over a section that no encryptor writes is a refusal, no crash."""
+    for size in (72 + 16400 - 16, 72 + 16400 - 1, 73):
+        file = io.BytesIO()
+        writer = SealedWriter(file, MANIFEST, KEY)
+        writer._payload._emit(b"x" * size)
+        writer._payload._encryptor.finalize()
+        writer._payload.finish = lambda _, p=writer._payload: Section(p._length, p._sha512.digest())
+        writer.finish()
+        with pytest.raises(AuthenticationError):
+            open_sealed(file.getvalue(), KEY)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "PREFECT_ENCRYPTION_KEY"
 # The longest text of a key is a recipient's, of 1642 characters; nobody means a larger file.
 _LARGEST_KEY_FILE = 4096
-_K = TypeVar("_K", Recipient, Signer, SigningKey)
+_K = TypeVar("_K", EncryptionKey, Recipient, Signer, SigningKey)
+_P = TypeVar("_P", Recipient, Signer)
 
 _KINDS: dict[type, str] = {
     EncryptionKey: "an encryption key",
@@ -116,6 +117,16 @@ def find_keyring(
     )
 
 
+def read_encryption_keys(paths: tuple[Path, ...]) -> list[EncryptionKey]:
+    """Return the encryption keys of files.
+
+    Raises:
+        InvalidKeyError: a file holds something else.
+        click.ClickException: a file cannot be read.
+    """
+    return [_expect(EncryptionKey, parse_key(_read(path)), str(path)) for path in paths]
+
+
 def read_recipients(texts: tuple[str, ...]) -> list[Recipient]:
     """Return recipients from their texts or the files that hold them.
 
@@ -136,7 +147,7 @@ def read_signing_key(path: Path | None) -> SigningKey | None:
     return None if path is None else _expect(SigningKey, parse_key(_read(path)), str(path))
 
 
-def _public(kind: type[_K], argument: str) -> _K:
+def _public(kind: type[_P], argument: str) -> _P:
     if argument.startswith(kind.prefix):
         return kind(argument.strip())
     return _expect(kind, parse_key(_read(Path(argument))), argument)

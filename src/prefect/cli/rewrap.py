@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from prefect.cli.artifacts import require_sealed, writing
 from prefect.cli.keys import (
     key_file_option,
+    read_encryption_keys,
     read_keyring,
     read_recipients,
     recipient_option,
@@ -16,6 +18,9 @@ from prefect.cli.keys import (
 )
 from prefect.packaging.replacing import replacing
 from prefect.packaging.resealing import rewrap as rewrap_into
+
+if TYPE_CHECKING:
+    from prefect.packaging.key_kinds import WrappingKey
 
 
 @click.command(short_help="Change who can open a sealed flow.")
@@ -49,8 +54,7 @@ def rewrap(
     if not to_key_files and not recipients:
         raise click.UsageError("Say who is to open it: --to-key-file FILE or --recipient TEXT")
     keyring = read_keyring(key_file, trusted_signers)
-    to = [*(read_keyring(to_key_files).encryption_keys if to_key_files else ()),
-          *read_recipients(recipients)]  # fmt: skip
+    to: list[WrappingKey] = [*read_encryption_keys(to_key_files), *read_recipients(recipients)]
     path = require_sealed(file)
     target = output or path
     with writing(target), replacing(target) as new:

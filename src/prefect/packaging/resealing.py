@@ -42,7 +42,7 @@ def rewrap(
     out of what they could read, build the flow again.
 
     Raises:
-        TypeError, ValueError: `to` are not 1 to 16 keys to seal with.
+        TypeError, InvalidKeyError: `to` are not 1 to 16 keys to seal with.
         SignaturePolicyError: there are recipients and the file is unsigned, or an identity has to
             open it and no trusted signers are named.
         FormatError, AuthenticationError: it cannot be opened.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from cryptography.cobblestone import Cobblestone256Encryptor
 
-from prefect.errors import ArtifactError, SignaturePolicyError
+from prefect.errors import ArtifactError, InvalidKeyError, SignaturePolicyError
 from prefect.packaging.keys import KEY_BYTES, EncryptionKey, derive
 from prefect.packaging.recipients import Recipient
 from prefect.packaging.sealed_header import (
@@ -52,7 +52,7 @@ class SealedWriter:
 
     Raises:
         TypeError: something among the keys is no key to seal with.
-        ValueError: there is no key, or there are more than 16.
+        InvalidKeyError: there is no key, or there are more than 16.
         SignaturePolicyError: there are recipients, and no signing key.
         ArtifactError: the manifest is larger than 256 MiB.
     """
@@ -146,14 +146,14 @@ def wrapping_keys(keys: WrappingKey | Iterable[WrappingKey]) -> list[WrappingKey
 
     Raises:
         TypeError: something among them is no key to seal with.
-        ValueError: there are none, or more than 16.
+        InvalidKeyError: there are none, or more than 16.
     """
     listed = [keys] if isinstance(keys, EncryptionKey | Recipient) else list(dict.fromkeys(keys))
     for key in listed:
         if not isinstance(key, EncryptionKey | Recipient):
             raise TypeError(f"A flow is sealed for keys and recipients, not {type(key).__name__}")
     if not 0 < len(listed) <= MAX_WRAPS:
-        raise ValueError(f"A flow is sealed for 1 to {MAX_WRAPS} keys, not {len(listed)}")
+        raise InvalidKeyError(f"A flow is sealed for 1 to {MAX_WRAPS} keys, not {len(listed)}")
     return listed
 
 

@@ -1,0 +1,227 @@
+"""Coverage-guided fuzzing of what reads a sealed flow: header, JSON, sections, trailer.
+
+    python fuzz/sealed_flow.py [-max_total_time=60] [further options of libFuzzer] [CORPUS]
+
+The first byte of an input chooses what the rest is: the JSON of the core, of the wraps or of the
+signatures; a whole file; three blocks of JSON, or two sections, around which a file with right
+lengths, digests and MAC is made, so that what stands behind them is reached.
+
+Three things must hold: only errors of this package come out; what is accepted marshals back to the
+same bytes; and the independent reader of the tests says the same of every file. The first inputs
+are the test vectors.
+"""
+
+# ruff: noqa: INP001, E402, T201
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import json
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import atheris
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TESTS = Path(__file__).parents[1] / "tests" / "packaging"
+sys.path.insert(0, str(TESTS))
+
+with atheris.instrument_imports(include=["prefect"]):
+    from prefect.errors import FormatError, PrefectError
+    from prefect.packaging import sealed_header, sealing
+    from prefect.packaging.keys import EncryptionKey
+    from prefect.packaging.recipients import Identity
+    from prefect.packaging.sealed_source import opened
+    from prefect.packaging.signatures import Signer
+
+import independent_reader as reader
+import independent_writer as writer
+
+INDEX = json.loads((TESTS / "vectors" / "index.json").read_text())
+KEY, IDENTITY = INDEX["encryption_keys"]["key-a"], INDEX["identities"]["identity-a"]
+SIGNER, SIGNING_KEY = INDEX["signers"]["signer-a"], INDEX["signing_keys"]["signer-a"]
+RAW_KEY = base64.urlsafe_b64decode(KEY)
+RAW_IDENTITY, RAW_SIGNER, RAW_SIGNING_KEY = (
+    base64.b64decode(text.rpartition(":")[2]) for text in (IDENTITY, SIGNER, SIGNING_KEY)
+)
+POLICIES = [
+    (([EncryptionKey(KEY)], None), {"keys": [RAW_KEY]}),
+    (
+        ([EncryptionKey(KEY), Identity(IDENTITY)], [Signer(SIGNER)]),
+        {"keys": [RAW_KEY], "identities": [RAW_IDENTITY], "trusted_signers": [RAW_SIGNER]},
+    ),
+]
+DATA_KEY = bytes(range(32))
+SIZES = struct.Struct(">HH")
+WORDS = (
+    "prefect sealed flow 1\\x0a", '\\"alg\\":', '\\"key\\":', '\\"kid\\":', '\\"sig\\":', "A256KW", "Ed25519",
+    "HPKE-MLKEM768-X25519", "cobblestone256-sha512", "flow+cloudpickle", '\\"length\\":', "==",
+    '\\"payload\\":', '\\"sections\\":', '\\"sha512\\":', '\\"suite\\":', "},{", "[{", "}]", "null", "\\\\u00",
+)  # fmt: skip
+
+
+def same(found: object, expected: object) -> None:
+    """Fail where two things should be equal."""
+    if found != expected:
+        raise AssertionError(f"{found!r} is not {expected!r}")
+
+
+def core(data: bytes) -> None:
+    """Read a core."""
+    same(sealed_header.Core.from_json(data).to_json(), data)
+
+
+def wraps(data: bytes) -> None:
+    """Read wraps."""
+    same(sealed_header.wraps_to_json(sealed_header.wraps_from_json(data)), data)
+
+
+def signatures(data: bytes) -> None:
+    """Read signatures."""
+    same(sealed_header.signatures_to_json(sealed_header.signatures_from_json(data)), data)
+
+
+def whole(data: bytes) -> None:
+    """Read a file in every way, and with the independent reader."""
+    for (keys, trusted), theirs in POLICIES:
+        try:
+            found = reader.read(data, **theirs)
+            expected: object = found
+        except reader.Malformed:
+            expected = "FormatError"
+        except reader.Refused:
+            expected = "AuthenticationError"
+        try:
+            flow = sealing.open_sealed(data, keys, trusted_signers=trusted)
+            result: object = (flow.payload_type, flow.manifest, bytes(flow.payload))
+        except PrefectError as error:
+            result = type(error).__name__
+        same(result, expected)
+        try:
+            inspected = sealing.open_manifest(data, keys, trusted_signers=trusted)
+        except PrefectError:
+            same(isinstance(result, str), True)  # what opens can be inspected
+        else:
+            same(inspected.manifest, result[1] if isinstance(result, tuple) else inspected.manifest)
+    marshalled(data)
+
+
+def marshalled(data: bytes) -> None:
+    """Read what stands around the sections, and write it again."""
+    with opened(data) as file:
+        layout = sealed_header.read_layout(file)
+    block = sealed_header.block
+    parts = (
+        sealed_header.MAGIC,
+        block(layout.core.to_json()),
+        block(sealed_header.wraps_to_json(layout.wraps)),
+        layout.mac,
+        data[layout.sections_at : layout.signatures_at],
+        block(sealed_header.signatures_to_json(layout.signatures)),
+    )
+    same(b"".join(parts), data)
+
+
+def authentic(data: bytes) -> None:
+    """Read a file of three blocks, authenticated whatever they are."""
+    if len(data) < SIZES.size:
+        return
+    first, second = SIZES.unpack_from(data)
+    data = data[SIZES.size :]
+    parts = data[:first], data[first : first + second], data[first + second :]
+    changes = {
+        name: lambda _, part=part: part
+        for name, part in zip(("core", "wraps", "signatures"), parts, strict=True)
+    }
+    whole(file_of(**changes))
+
+
+def sections(data: bytes) -> None:
+    """Read a file of two sections, rightly described whatever they are."""
+    if len(data) < SIZES.size:
+        return
+    first, _ = SIZES.unpack_from(data)
+    data = data[SIZES.size :]
+    whole(file_of(sections=lambda _: [data[:first], data[first:]]))
+
+
+def file_of(**changes: Callable) -> bytes:
+    """Write a file with changes that its MAC and signature cover."""
+    return writer.write(
+        b"m", b"p" * 9, seed="fuzz", data_key=DATA_KEY, keys=[RAW_KEY],
+        signing_keys=[RAW_SIGNING_KEY], **changes,
+    )  # fmt: skip
+
+
+MODES = (core, wraps, signatures, whole, authentic, sections)
+
+
+def one_input(data: bytes) -> None:
+    """Do what an input says."""
+    if data:
+        with contextlib.suppress(FormatError):
+            MODES[data[0] % len(MODES)](data[1:])
+
+
+def seeds(directory: Path) -> int:
+    """Write the vectors, whole and in parts, as the first inputs; return how many."""
+    inputs = set()
+
+    def add(mode: Callable, data: bytes) -> None:
+        inputs.add(bytes([MODES.index(mode)]) + data)
+
+    for path in (TESTS / "vectors").glob("*.flow"):
+        data = path.read_bytes()
+        add(whole, data)
+        blocks, position = [], len(reader.MAGIC)
+        for mode in (core, wraps):
+            size = int.from_bytes(data[position : position + 4])
+            blocks.append(data[position + 4 : position + 4 + size])
+            position += 4 + size
+            add(mode, blocks[-1])
+        add(authentic, SIZES.pack(*(len(block) % 2**16 for block in blocks)) + b"".join(blocks))
+        position = data.rfind(b"[")
+        add(signatures, data[position:])
+    made = []
+    file_of(sections=lambda pair: made.extend(pair) or pair)
+    kept: dict[str, bytes] = {}
+    for name in ("core", "wraps", "signatures"):
+        file_of(**{name: lambda text, name=name: kept.setdefault(name, text)})
+    lengths = SIZES.pack(len(kept["core"]), len(kept["wraps"]))
+    add(authentic, lengths + b"".join(kept.values()))
+    add(sections, SIZES.pack(len(made[0]), 0) + b"".join(made))
+    for size in (0, 16383, 16384, 16385, 40000):
+        long = writer.encrypt(
+            reader.derive(DATA_KEY, b"payload"), b"payload", bytes(size), bytes(24)
+        )
+        add(sections, SIZES.pack(len(made[0]), 0) + made[0] + long)
+    for data in inputs:
+        (directory / hashlib.sha256(data).hexdigest()).write_bytes(data)
+    return len(inputs)
+
+
+def main() -> None:
+    """Run until the time is over or something is found, which is then written to this directory."""
+    if any(not argument.startswith("-") for argument in sys.argv[1:]):
+        options = ["-max_len=70000", "-print_final_stats=1", "-timeout=20", "-rss_limit_mb=4096"]
+        atheris.Setup([sys.argv[0], *options, *sys.argv[1:]], one_input)
+        atheris.Fuzz()  # never returns
+    with tempfile.TemporaryDirectory() as temporary:
+        corpus, words = Path(temporary, "corpus"), Path(temporary, "words")
+        corpus.mkdir()
+        words.write_text("".join(f'"{word}"\n' for word in WORDS))
+        print(f"{seeds(corpus)} first inputs from {TESTS / 'vectors'}", flush=True)
+        command = [sys.executable, __file__, f"-dict={words}", *sys.argv[1:], str(corpus)]
+        sys.exit(subprocess.run(command, check=False).returncode)  # noqa: S603
+
+
+if __name__ == "__main__":
+    main()
