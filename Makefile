@@ -13,11 +13,11 @@ SERVICES := $(if $(wildcard .services/env),. ./.services/env;)
 ENGINE_TESTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types format bench services services-down lock dist clean
+.PHONY: help setup demo test check lint types format bench fuzz services services-down lock dist clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
-	@echo "  also: setup lint types format services services-down lock dist clean"
+	@echo "  also: setup lint types format fuzz services services-down lock dist clean"
 
 setup: $(VENV)/.complete
 
@@ -58,6 +58,11 @@ format: setup
 
 bench: setup
 	@$(SERVICES) for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python -P $$file; done
+
+# Coverage-guided, over the sealed flow's header, JSON, sections and trailer.
+SECONDS ?= 60
+fuzz: setup
+	$(BIN)/python fuzz/sealed_flow.py -max_total_time=$(SECONDS)
 
 services: setup
 	$(BIN)/python scripts/services.py up

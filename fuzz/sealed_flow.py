@@ -63,8 +63,8 @@ DATA_KEY = bytes(range(32))
 SIZES = struct.Struct(">HH")
 WORDS = (
     "prefect sealed flow 1\\x0a", '\\"alg\\":', '\\"key\\":', '\\"kid\\":', '\\"sig\\":', "A256KW", "Ed25519",
-    "HPKE-MLKEM768-X25519", "cobblestone256-sha512", "flow+cloudpickle", '\\"length\\":', "==",
-    '\\"payload\\":', '\\"sections\\":', '\\"sha512\\":', '\\"suite\\":', "},{", "[{", "}]", "null", "\\\\u00",
+    "HPKE-MLKEM768-X25519", "cobblestone256-sha256", "flow+cloudpickle", '\\"length\\":', "==",
+    '\\"payload\\":', '\\"sections\\":', '\\"sha256\\":', '\\"suite\\":', "},{", "[{", "}]", "null", "\\\\u00",
 )  # fmt: skip
 
 

@@ -28,10 +28,10 @@ CHUNK, TAG, SALT, COMMITMENT, NONCE = 16384, 16, 24, 32, 12
 SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA512, hpke.AEAD.AES_256_GCM)
 KEY_SIZES = {b"A256KW": 40, b"HPKE-MLKEM768-X25519": 1120 + 32 + TAG, b"Ed25519": 64}
 
-_SECTION = rb'\{"length":"([0-9a-f]{16})","sha512":"([0-9a-f]{128})"\}'
+_SECTION = rb'\{"length":"([0-9a-f]{16})","sha256":"([0-9a-f]{64})"\}'
 _CORE = re.compile(
     rb'\{"payload":"([a-z0-9+.-]{1,64})","sections":\[' + _SECTION + b"," + _SECTION +
-    rb'\],"suite":"cobblestone256-sha512"\}'
+    rb'\],"suite":"cobblestone256-sha256"\}'
 )  # fmt: skip
 _BASE64, _KID = rb'"([A-Za-z0-9+/]+={0,2})"', rb'"([0-9a-f]{16})"'
 _WRAP = rb'\{"alg":"(A256KW|HPKE-MLKEM768-X25519)","key":' + _BASE64 + b',"kid":' + _KID + rb"\}"
@@ -57,10 +57,10 @@ def read(data, *, keys=(), identities=(), trusted_signers=()):
         raise ValueError("who reads with an identity must name the signers that are trusted")
     if trusted_signers and not _signed(core, signatures, trusted_signers):
         raise Refused("signature")
-    data_key = _unwrapped(wraps, keys, identities, header, mac)
+    data_key = _unwrapped(wraps, core, keys, identities, header, mac)
     plain = []
     for name, (section, digest) in zip((b"manifest", b"payload"), sections, strict=True):
-        if hashlib.sha512(section).hexdigest().encode() != digest:
+        if hashlib.sha256(section).hexdigest().encode() != digest:
             raise Refused("section digest")
         plain.append(_decrypted(derive(data_key, name), LABEL + name, section))
     return payload_type, *plain
@@ -133,20 +133,20 @@ def _signed(core, signatures, trusted_signers):
     return False
 
 
-def _unwrapped(wraps, keys, identities, header, mac):
-    for data_key in _candidates(wraps, keys, identities):
+def _unwrapped(wraps, core, keys, identities, header, mac):
+    for data_key in _candidates(wraps, core, keys, identities):
         expected = hmac.digest(derive(data_key, b"header", 64), header, "sha512")
         if len(data_key) == 32 and hmac.compare_digest(expected, mac):
             return data_key
     raise Refused("no key fits")
 
 
-def _candidates(wraps, keys, identities):
+def _candidates(wraps, core, keys, identities):
     for alg, wrapped in wraps:
         if alg == b"A256KW":
             for key in keys:
                 try:
-                    yield aes_key_unwrap(derive(key, b"key wrap"), wrapped)
+                    yield aes_key_unwrap(wrapping_key(key, core), wrapped)
                 except InvalidUnwrap:
                     continue
         else:
@@ -164,6 +164,11 @@ def _candidates(wraps, keys, identities):
 def derive(secret, purpose, length=32):
     """HKDF-SHA512 of RFC 5869, with no salt."""
     return expand(hmac.digest(bytes(64), secret, "sha512"), LABEL + purpose, length)
+
+
+def wrapping_key(key, core):
+    """Return the key under which a data key is wrapped for one core."""
+    return derive(key, b"key wrap " + hashlib.sha256(core).digest())
 
 
 def expand(prk, info, length):

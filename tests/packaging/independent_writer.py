@@ -28,6 +28,7 @@ from independent_reader import (
     SUITE,
     chunk_keys,
     derive,
+    wrapping_key,
 )
 
 
@@ -62,9 +63,9 @@ def public_of(identity: bytes) -> bytes:
     )
 
 
-def wrap_for_key(key: bytes, data_key: bytes) -> dict:
+def wrap_for_key(key: bytes, data_key: bytes, core: bytes) -> dict:
     """Wrap the data key under an encryption key."""
-    wrapped = aes_key_wrap(derive(key, b"key wrap"), data_key)
+    wrapped = aes_key_wrap(wrapping_key(key, core), data_key)
     kid = derive(key, b"key id", 8).hex()
     return {"alg": "A256KW", "key": base64.b64encode(wrapped).decode(), "kid": kid}
 
@@ -133,15 +134,15 @@ def write(
         ]
     )
     described = [
-        {"length": f"{len(made):016x}", "sha512": hashlib.sha512(made).hexdigest()}
+        {"length": f"{len(made):016x}", "sha256": hashlib.sha256(made).hexdigest()}
         for made in ciphertexts
     ]
     core_bytes = core(
         canonical(
-            {"payload": payload_type, "sections": described, "suite": "cobblestone256-sha512"}
+            {"payload": payload_type, "sections": described, "suite": "cobblestone256-sha256"}
         )
     )
-    listed = [wrap_for_key(key, data_key) for key in keys]
+    listed = [wrap_for_key(key, data_key, core_bytes) for key in keys]
     listed += [wrap_for_recipient(recipient, data_key, wrapped) for recipient in recipients]
     header = MAGIC + block(core_bytes) + block(wraps(canonical(listed)))
     tag = mac(hmac.digest(derive(data_key, b"header", 64), header, "sha512"))

@@ -21,10 +21,10 @@ def test_an_identity_opens_what_its_recipient_wraps(raw):
     """Any 96 bytes are an identity; its public key wraps, and it alone unwraps."""
     identity = Identity("prefect-identity-1:" + base64.b64encode(raw).decode())
     recipient = Recipient(identity.recipient.encode())
-    wrapped = recipient.wrap(b"d" * 32)
-    assert identity.unwrap(wrapped) == b"d" * 32
+    wrapped = recipient.wrap(b"d" * 32, b"")
+    assert identity.unwrap(wrapped, b"") == b"d" * 32
     assert len(wrapped) == 1168
-    assert identity == IDENTITY or IDENTITY.unwrap(wrapped) is None
+    assert identity == IDENTITY or IDENTITY.unwrap(wrapped, b"") is None
     assert recipient.id == identity.id
 
 
@@ -71,7 +71,9 @@ def test_bytes_that_are_no_public_key_are_refused():
         Recipient("prefect-recipient-1:" + base64.b64encode(b"\xff" * 1216).decode())
     small_order = raw[:-32] + bytes(32)
     with pytest.raises(InvalidKeyError):
-        Recipient("prefect-recipient-1:" + base64.b64encode(small_order).decode()).wrap(bytes(32))
+        Recipient("prefect-recipient-1:" + base64.b64encode(small_order).decode()).wrap(
+            bytes(32), b""
+        )
 
 
 def test_an_identity_shows_itself_to_nobody():
@@ -85,4 +87,4 @@ def test_an_identity_shows_itself_to_nobody():
 @given(st.binary(max_size=1200))
 def test_noise_is_not_unwrapped(noise):
     """Whatever bytes stand in a wrap, the answer is that they are not for this identity."""
-    assert IDENTITY.unwrap(noise) is None
+    assert IDENTITY.unwrap(noise, b"") is None

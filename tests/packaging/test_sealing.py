@@ -235,9 +235,9 @@ def test_the_wraps_of_another_file_are_refused():
         lambda core: core["sections"][1].update(length=True),
         lambda core: core["sections"][1].update(length=1.5),
         lambda core: core["sections"][1].update(length=None),
-        lambda core: core["sections"][1].update(sha512="00"),
-        lambda core: core["sections"][1].update(sha512="A" * 128),
-        lambda core: core["sections"][1].update(sha512=5),
+        lambda core: core["sections"][1].update(sha256="00"),
+        lambda core: core["sections"][1].update(sha256="A" * 64),
+        lambda core: core["sections"][1].update(sha256=5),
         lambda core: core["sections"][1].update(name="x"),
     ],
 )
@@ -459,7 +459,7 @@ def test_a_length_that_no_plaintext_gives_is_refused():
         writer = SealedWriter(file, MANIFEST, KEY)
         writer._payload._emit(b"x" * size)
         writer._payload._encryptor.finalize()
-        writer._payload.finish = lambda _, p=writer._payload: Section(p._length, p._sha512.digest())
+        writer._payload.finish = lambda _, p=writer._payload: Section(p._length, p._sha256.digest())
         writer.finish()
         with pytest.raises(AuthenticationError):
             open_sealed(file.getvalue(), KEY)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from prefect import errors
 from prefect.environments import PickleEnvironment
-from prefect.packaging import sealing
+from prefect.packaging import sealed_header, sealed_source, sealing
 from prefect.packaging.keys import EncryptionKey
 from prefect.packaging.recipients import Identity, Recipient
 from prefect.packaging.sealed_writer import SealedWriter
@@ -378,3 +378,22 @@ def test_the_independent_reader_reads_what_we_stream(seed, tmp_path):
         changed = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
         path.write_bytes(changed)
         assert theirs(changed) == ours(changed) == ours(path) == "AuthenticationError"
+
+
+def test_who_opens_a_file_cannot_forge_one_for_another_key():
+    """The holder of one key knows the data key, and still cannot make what the other key opens."""
+    ours, theirs = EncryptionKey(b"k" * 32), EncryptionKey(b"o" * 32)
+    both = sealing.seal(b"{}", b"payload", [ours, theirs])
+    with sealed_source.opened(both) as source:
+        layout = sealed_header.read_layout(source)
+        data_key = sealing.authenticate(layout, theirs, None)
+    wraps = sealed_header.wraps_to_json(layout.wraps)
+    forged = independent_writer.write(
+        b"{}", b"another payload", seed="forged", data_key=data_key, keys=[b"x" * 32],
+        wraps=lambda _: wraps,
+    )  # fmt: skip
+    for key in (ours, theirs):
+        with pytest.raises(errors.AuthenticationError):
+            sealing.open_sealed(forged, key)
+    honest = independent_writer.write(b"{}", b"x", seed="honest", keys=[b"k" * 32])
+    assert sealing.open_sealed(honest, ours).payload == b"x"

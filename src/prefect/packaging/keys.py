@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import secrets
 from typing import ClassVar, Final, NoReturn
@@ -53,16 +54,23 @@ class EncryptionKey:
         """A public 16-digit name that tells keys apart and reveals nothing of them."""
         return self.derive("key id", 8).hex()
 
-    def wrap(self, data_key: bytes) -> bytes:
-        """Return a file's data key, encrypted for whoever has this key (RFC 3394)."""
-        return aes_key_wrap(self.derive("key wrap"), data_key)
+    def wrap(self, data_key: bytes, core: bytes) -> bytes:
+        """Return a file's data key, encrypted for whoever has this key (RFC 3394).
 
-    def unwrap(self, wrapped: bytes) -> bytes | None:
-        """Return the data key, or None where it was not wrapped by this key."""
+        core: the file's, to which the wrap is bound. Else the holder of another key, who knows
+            the data key, could put it onto a file of other content.
+        """
+        return aes_key_wrap(self._wrapping_key(core), data_key)
+
+    def unwrap(self, wrapped: bytes, core: bytes) -> bytes | None:
+        """Return the data key, or None where it was not wrapped by this key for this core."""
         try:
-            return aes_key_unwrap(self.derive("key wrap"), wrapped)
+            return aes_key_unwrap(self._wrapping_key(core), wrapped)
         except InvalidUnwrap:
             return None
+
+    def _wrapping_key(self, core: bytes) -> bytes:
+        return derive(self._raw, "key wrap ", bound_to=hashlib.sha256(core).digest())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, EncryptionKey):
@@ -79,9 +87,9 @@ class EncryptionKey:
         raise TypeError("An encryption key is never pickled: it must not travel with what it opens")
 
 
-def derive(secret: bytes, purpose: str, length: int = KEY_BYTES) -> bytes:
+def derive(secret: bytes, purpose: str, length: int = KEY_BYTES, *, bound_to: bytes = b"") -> bytes:
     """Return `length` bytes derived from a uniformly random secret for one purpose."""
-    info = b"prefect sealed flow 1: " + purpose.encode()
+    info = b"prefect sealed flow 1: " + purpose.encode() + bound_to
     return HKDF(algorithm=SHA512(), length=length, salt=None, info=info).derive(secret)
 
 

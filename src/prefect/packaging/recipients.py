@@ -64,8 +64,10 @@ class Recipient:
         """16 digits by which the key is recognised: a hint, no proof."""
         return hashlib.sha512(self._raw).digest()[:8].hex()
 
-    def wrap(self, data_key: bytes) -> bytes:
+    def wrap(self, data_key: bytes, core: bytes) -> bytes:  # noqa: ARG002 - as all keys do
         """Return a file's data key, encrypted for the owner of this public key.
+
+        It is not bound to the file's core: anybody could make it, and the signature binds.
 
         Raises:
             InvalidKeyError: nothing can be encrypted for it; its bytes were chosen to harm.
@@ -122,7 +124,7 @@ class Identity:
         """The id of its public key."""
         return self.recipient.id
 
-    def unwrap(self, wrapped: bytes) -> bytes | None:
+    def unwrap(self, wrapped: bytes, core: bytes) -> bytes | None:  # noqa: ARG002 - as all keys do
         """Return the data key, or None where it was not wrapped for this identity."""
         try:
             return _SUITE.decrypt(wrapped, self._key, _INFO)

@@ -54,7 +54,7 @@ def rewrap(
         data_key = authenticate(layout, keys, trusted_signers)
         if not layout.signatures and any(isinstance(key, Recipient) for key in holders):
             raise SignaturePolicyError(unsigned())
-        wraps = wraps_to_json(wrap_for(holders, data_key))
+        wraps = wraps_to_json(wrap_for(holders, data_key, layout.core_json))
         header = MAGIC + block(layout.core_json) + block(wraps)
         file.write(header + header_mac(data_key, header))
         _copy_sections(old, layout, file)

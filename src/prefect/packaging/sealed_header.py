@@ -33,11 +33,11 @@ MIN_SECTION_BYTES: Final = 72
 MAC_BYTES: Final = 64
 U32: Final = struct.Struct(">I")
 
-_SUITE: Final = "cobblestone256-sha512"
+_SUITE: Final = "cobblestone256-sha256"
 _WRAPPED_BYTES: Final = {EncryptionKey.algorithm: 40, Recipient.algorithm: 1168}
 _PAYLOAD_TYPE: Final = re.compile(r"[a-z0-9+.-]{1,64}")
 _LENGTH: Final = re.compile(r"[0-9a-f]{16}")
-_SHA512: Final = re.compile(r"[0-9a-f]{128}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _KEY_ID: Final = re.compile(r"[0-9a-f]{16}")
 
 
@@ -46,7 +46,7 @@ class Section:
     """A section's ciphertext: how long it is, and its digest."""
 
     length: int
-    sha512: bytes
+    sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Core:
     def to_json(self) -> bytes:
         """Return the core's canonical JSON."""
         sections = [
-            {"length": f"{section.length:016x}", "sha512": section.sha512.hex()}
+            {"length": f"{section.length:016x}", "sha256": section.sha256.hex()}
             for section in (self.manifest, self.payload)
         ]
         return _canonical({"payload": self.payload_type, "sections": sections, "suite": _SUITE})
@@ -255,11 +255,11 @@ def _not_sealed(line: bytes) -> str:
 
 
 def _section(item: Any, largest: int) -> Section:
-    section = _object(item, "section", {"length", "sha512"})
+    section = _object(item, "section", {"length", "sha256"})
     length = int(_text(section["length"], _LENGTH, "section's length"), 16)
     if not MIN_SECTION_BYTES <= length <= largest:
         raise _malformed(f"a section's length is not {MIN_SECTION_BYTES} to {largest} bytes")
-    return Section(length, bytes.fromhex(_text(section["sha512"], _SHA512, "section's digest")))
+    return Section(length, bytes.fromhex(_text(section["sha256"], _SHA256, "section's digest")))
 
 
 def _object(value: Any, what: str, keys: set[str]) -> dict[str, Any]:

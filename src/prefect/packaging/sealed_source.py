@@ -12,7 +12,8 @@ from prefect.errors import FormatError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PIECE_BYTES: Final = 1024 * 1024
+# Small enough for a processor's cache, where hashing and encrypting follow each other.
+PIECE_BYTES: Final = 64 * 1024
 
 SealedSource: TypeAlias = bytes | bytearray | memoryview | os.PathLike[str]
 

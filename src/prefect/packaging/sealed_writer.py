@@ -72,11 +72,11 @@ class SealedWriter:
         self._file = file
         self._start = file.tell()
         self._data_key = secrets.token_bytes(KEY_BYTES)
-        self._wraps = wraps_to_json(wrap_for(holders, self._data_key))
+        self._holders = holders
         self._signing_key = signing_key
         self._payload_type = payload_type
         # All values of the core have a fixed width: an empty one is as long as the final one.
-        nothing = Section(0, bytes(64))
+        nothing = Section(0, bytes(32))
         self._file.write(bytes(len(self._header(nothing, nothing))))
         encryptor = _SectionEncryptor(file, self._data_key, MANIFEST)
         encryptor.write(manifest)
@@ -105,7 +105,8 @@ class SealedWriter:
 
     def _header(self, manifest: Section, payload: Section) -> bytes:
         core = Core(self._payload_type, manifest, payload).to_json()
-        authenticated = MAGIC + block(core) + block(self._wraps)
+        wraps = wraps_to_json(wrap_for(self._holders, self._data_key, core))
+        authenticated = MAGIC + block(core) + block(wraps)
         return authenticated + header_mac(self._data_key, authenticated)
 
 
@@ -115,7 +116,7 @@ class _SectionEncryptor:
     def __init__(self, file: BinaryIO, data_key: bytes, name: str) -> None:
         self._file = file
         self._encryptor = Cobblestone256Encryptor(derive(data_key, name), section_context(name))
-        self._sha512 = hashlib.sha512()
+        self._sha256 = hashlib.sha256()
         self._length = 0
         self._room = memoryview(bytearray(PIECE_BYTES + _SPARE_BYTES))
 
@@ -133,10 +134,10 @@ class _SectionEncryptor:
                 f"A sealed flow holds no manifest above 256 MiB and no payload above 1 TiB; a "
                 f"section has {self._length} bytes. Let tasks load such data when they run"
             )
-        return Section(self._length, self._sha512.digest())
+        return Section(self._length, self._sha256.digest())
 
     def _emit(self, ciphertext: bytes | memoryview) -> None:
-        self._sha512.update(ciphertext)
+        self._sha256.update(ciphertext)
         self._length += len(ciphertext)
         self._file.write(ciphertext)
 
@@ -157,9 +158,9 @@ def wrapping_keys(keys: WrappingKey | Iterable[WrappingKey]) -> list[WrappingKey
     return listed
 
 
-def wrap_for(keys: Sequence[WrappingKey], data_key: bytes) -> list[Wrap]:
-    """Return a file's data key, wrapped once for each key."""
-    return [Wrap(key.algorithm, key.id, key.wrap(data_key)) for key in keys]
+def wrap_for(keys: Sequence[WrappingKey], data_key: bytes, core: bytes) -> list[Wrap]:
+    """Return a file's data key, wrapped once for each key and for this core."""
+    return [Wrap(key.algorithm, key.id, key.wrap(data_key, core)) for key in keys]
 
 
 def header_mac(data_key: bytes, header: bytes) -> bytes:

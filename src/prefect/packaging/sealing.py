@@ -1,7 +1,7 @@
 r"""The sealed flow: manifest and payload, encrypted, authenticated and signed in one file.
 
     magic line                      b"prefect sealed flow 1\n"
-    core                            what the payload is; length and SHA-512 of both sections
+    core                            what the payload is; length and SHA-256 of both sections
     wraps                           the data key, wrapped for each key that may open the file
     header MAC                      over everything above, by the data key
     manifest section                Cobblestone (C2SP chunked-encryption) ciphertext
@@ -217,7 +217,7 @@ def authenticate(
 def sections_are_intact(file: Source, layout: Layout) -> bool:
     """Tell whether both sections have the digests that the core names; no key is needed."""
     return all(
-        hmac.compare_digest(section.digest(file), section.section.sha512)
+        hmac.compare_digest(section.digest(file), section.section.sha256)
         for section in (_Section.manifest(layout), _Section.payload(layout))
     )
 
@@ -249,7 +249,7 @@ def _unwrap(layout: Layout, key: OpeningKey) -> bytes | None:
     fitting = [wrap for wrap in layout.wraps if wrap.alg == key.algorithm]
     # The key id is a hint and unauthenticated: it sets the order of attempts, nothing else.
     for wrap in sorted(fitting, key=lambda wrap: wrap.kid != key.id):
-        data_key = key.unwrap(wrap.key)
+        data_key = key.unwrap(wrap.key, layout.core_json)
         if data_key and hmac.compare_digest(header_mac(data_key, layout.authenticated), layout.mac):
             return data_key
     return None
@@ -274,28 +274,28 @@ class _Section:
     def decrypt(self, file: Source, data_key: bytes, *, keep: bool = True) -> bytearray:
         """Return the plaintext, once its end is authenticated; without `keep`, just check it."""
         decryptor = Cobblestone256Decryptor(derive(data_key, self.name), section_context(self.name))
-        sha512 = hashlib.sha512()
+        sha256 = hashlib.sha256()
         plain = bytearray(self._plain_bytes if keep else PIECE_BYTES + _SPARE_BYTES)
         room = memoryview(plain)
         try:
             for piece in file.pieces(self.offset, self.section.length):
-                sha512.update(piece)
+                sha256.update(piece)
                 count = decryptor.update_into(piece, room)
                 room = room[count:] if keep else room
             rest = decryptor.finalize()
             room[: len(rest)] = rest
         except (InvalidTag, ValueError):  # a tag, or a length that no plaintext gives
             raise refused() from None
-        if not hmac.compare_digest(sha512.digest(), self.section.sha512):
+        if not hmac.compare_digest(sha256.digest(), self.section.sha256):
             raise refused()
         return plain
 
     def digest(self, file: Source) -> bytes:
-        """Return the SHA-512 of the ciphertext that is there."""
-        sha512 = hashlib.sha512()
+        """Return the SHA-256 of the ciphertext that is there."""
+        sha256 = hashlib.sha256()
         for piece in file.pieces(self.offset, self.section.length):
-            sha512.update(piece)
-        return sha512.digest()
+            sha256.update(piece)
+        return sha256.digest()
 
     @property
     def _plain_bytes(self) -> int:
