@@ -53,6 +53,7 @@ def test_a_failed_build_leaves_the_former_file(sealed):
         (["broken.py"], "NameError: name 'undefined'"),
         (["etl.py", "--tag", "x"], "go with --image"),
         (["etl.py", "--image", "python", "-o", "x.flow"], "choose one"),
+        (["etl.py", "--image", "python", "--recipient", "x"], "not for images"),
         (["etl.py", "--image", "Not A Name"], "no image reference"),
         (["etl.py", "--image", "python", "-r", "missing.txt"], "no requirements file"),
         (["etl.py", "--key-file", "missing.key"], "does not exist"),

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 
 from prefect.packaging.keys import EncryptionKey
 from prefect.packaging.sealing import open_sealed, seal
@@ -95,3 +97,13 @@ def test_a_file_for_a_recipient_goes_all_the_way(prefect):
             assert "--trusted-signer" in prefect(*arguments, status=2)[1]
     assert "holds a signer" in prefect(*build, "me.pub", "--signing-key", "me", status=2)[1]
     assert "No such file" in prefect(*build, "nobody.pub", "--signing-key", "me", status=2)[1]
+
+
+def test_keys_can_come_through_pipes(sealed):
+    """A key that a secret store writes into a pipe is read once, and never lies on a disk."""
+    for command in ("info", "graph", "verify", "run"):
+        done = subprocess.run(
+            f"cat flow.key | '{sys.executable}' -m prefect {command} etl.flow --key-file /dev/stdin",
+            cwd=sealed.directory, shell=True, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr

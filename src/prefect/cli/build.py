@@ -87,6 +87,8 @@ def build(
         raise click.UsageError("--tag, -r, --network and --dockerfile go with --image BASE")
     if image is not None and output is not None:
         raise click.UsageError("-o makes a sealed flow and --image an image: choose one")
+    if image is not None and (recipients or signing_key):
+        raise click.UsageError("--recipient and --signing-key are for sealed flows, not for images")
     flow = load_flow_file(file)
     own = getattr(flow.environment, "secrets", ())
     try:

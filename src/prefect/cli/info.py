@@ -11,8 +11,8 @@ import click
 from prefect.cli.artifacts import find_image, find_sealed, is_flow_file
 from prefect.cli.keys import (
     KEY_VARIABLE,
-    find_keyring,
     key_file_option,
+    names_a_key,
     read_keyring,
     trusted_signer_option,
 )
@@ -44,7 +44,7 @@ def info(
     the sizes and the ids of its keys and signers are shown, which nobody has vouched for.
     """
     sealed = None if is_flow_file(artifact) else find_sealed(artifact)
-    if sealed is not None and find_keyring(key_file) is None and not trusted_signers:
+    if sealed is not None and not names_a_key(key_file) and not trusted_signers:
         _show_outline(sealed, as_json=as_json)
         return
     manifest = read_manifest(artifact, key_file, trusted_signers)

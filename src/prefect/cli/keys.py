@@ -80,6 +80,11 @@ trusted_signer_option = click.option(
 )  # fmt: skip
 
 
+def names_a_key(key_files: tuple[Path, ...]) -> bool:
+    """Tell whether a key is named anywhere, without reading it: a pipe can be read but once."""
+    return bool(key_files or os.environ.get(KEY_VARIABLE, "").strip())
+
+
 def read_keyring(key_files: tuple[Path, ...], trusted_signers: tuple[str, ...] = ()) -> Keyring:
     """Return what opens sealed flows: from files, else from the environment variable.
 
