@@ -62,6 +62,7 @@ bench: setup
 # Coverage-guided, over the sealed flow's header, JSON, sections and trailer.
 SECONDS ?= 60
 fuzz: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python fuzz/sealed_flow.py -max_total_time=$(SECONDS)
 
 services: setup
@@ -73,6 +74,8 @@ services-down:
 lock: setup
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-annotate pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-emit-index-url --no-annotate requirements/fuzz.in -o requirements/fuzz.txt
 	grep -A 1000 '^uv==' requirements/dev.txt | sed -n '1p;2,$$ { /^[^ ]/q; p }' > requirements/uv.txt
 
 dist: setup
