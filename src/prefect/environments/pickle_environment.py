@@ -276,7 +276,7 @@ class _Beginning:
         self.content = bytearray()
         self.is_all = True
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         self.is_all = self.is_all and len(self.content) + len(data) <= _PICKLED_ONCE_BYTES
         if self.is_all:
             self.content += data

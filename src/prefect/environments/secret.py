@@ -17,6 +17,7 @@ DEFAULT_DIRECTORY = "/run/secrets"
 DIRECTORY_VARIABLE = "PREFECT_SECRETS_DIR"
 # Shorter values occur in any artifact by chance.
 _SHORTEST_SEARCHED = 4
+_SEARCHED_AT_ONCE = 1024 * 1024
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -152,7 +153,7 @@ def refuse_at_rest(secrets: Iterable[Secret], **parts: bytes) -> None:
     Raises:
         SecretError: names the secret and the part, never the value.
     """
-    for name, value in _searched(secrets).items():
+    for name, value in _searched(secrets):
         for part, content in parts.items():
             if value in content:
                 raise SecretError(_at_rest(name, part))
@@ -168,18 +169,23 @@ class PayloadSearch:
     def __init__(self, file: Any, secrets: Iterable[Secret]) -> None:
         self._file = file
         self._values = _searched(secrets)
-        self._overlap = max((len(value) for value in self._values.values()), default=1) - 1
+        self._overlap = max((len(value) for _, value in self._values), default=1) - 1
         self._tail = b""
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Search the next piece, also across its seam with the former, and hand it on."""
-        seam = self._tail + data[: self._overlap]
-        for name, value in self._values.items():
-            if value in data or value in seam:
-                raise SecretError(_at_rest(name, "payload"))
-        if self._overlap:
-            self._tail = (self._tail + data[-self._overlap :])[-self._overlap :]
+        if self._values:
+            view = memoryview(data)
+            for start in range(0, len(view), _SEARCHED_AT_ONCE):
+                self._search(bytes(view[start : start + _SEARCHED_AT_ONCE]))
         return int(self._file.write(data))
+
+    def _search(self, piece: bytes) -> None:
+        text = self._tail + piece
+        for name, value in self._values:
+            if value in text:
+                raise SecretError(_at_rest(name, "payload"))
+        self._tail = text[-self._overlap :]
 
 
 def secrets_of(serialized: Mapping[str, Any]) -> tuple[Secret, ...]:
@@ -188,9 +194,10 @@ def secrets_of(serialized: Mapping[str, Any]) -> tuple[Secret, ...]:
     return parse_secrets(environment.get("secrets"))
 
 
-def _searched(secrets: Iterable[Secret]) -> dict[str, bytes]:
-    values = {secret.name: (secret.find() or "").encode() for secret in secrets}
-    return {name: value for name, value in values.items() if len(value) >= _SHORTEST_SEARCHED}
+def _searched(secrets: Iterable[Secret]) -> list[tuple[str, bytes]]:
+    # Two of one name may have different values: one that was set, one of the environment.
+    values = [(secret.name, (secret.find() or "").encode()) for secret in secrets]
+    return [(name, value) for name, value in values if len(value) >= _SHORTEST_SEARCHED]
 
 
 def _at_rest(name: str, part: str) -> str:
