@@ -107,6 +107,33 @@ def test_a_build_that_fails_leaves_the_former_file(large, tmp_path, monkeypatch)
     assert {p.name for p in tmp_path.iterdir()} == {"f.flow", "fine.flow"}
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("size", [1000, 1_500_000])
+def test_an_array_is_streamed_whatever_its_shape(order, size, tmp_path):
+    """Arrays reach the file as buffers; a secret within one is found nevertheless."""
+    import numpy as np
+
+    array = np.arange(size * 2, dtype=np.float64).reshape(2, size).copy(order=order)
+
+    @task
+    def total():
+        return float(array.sum())
+
+    with Flow("array") as arrays:
+        total()
+    environment = PickleEnvironment(secrets=["TOKEN"])
+    arrays.environment = environment
+    path = tmp_path / "f.flow"
+    environment.secrets[0].value = "canary-of-an-array"
+    environment.build_to(path, arrays)
+    (state,) = environment.run(path).result.values()
+    assert state.result == array.sum()
+    secret = np.frombuffer(b"canary-of-an-array".ljust(24), dtype=np.float64)
+    array.ravel(order="K")[-3:] = secret
+    with pytest.raises(SecretError, match="payload"):
+        environment.build_to(path, arrays)
+
+
 class Changing:
     """Pulls in another module each time it is pickled."""
 

@@ -116,6 +116,8 @@ def require_sealed(argument: str) -> Path:
     """
     path = find_sealed(argument)
     if path is None:
+        if Path(argument).is_dir():
+            raise click.UsageError(f"{argument} is a directory, not a sealed flow")
         raise click.UsageError(f"There is no file {argument}")
     return path
 

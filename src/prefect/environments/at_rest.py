@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Shorter values occur in any artifact by chance.
 _SHORTEST = 4
+_SEARCHED_AT_ONCE = 1024 * 1024
 
 
 def forbidden(secrets: Iterable[Secret], keys: Iterable[bytes] = ()) -> dict[bytes, str]:
@@ -56,15 +57,20 @@ class PayloadSearch:
         self._overlap = max(map(len, values), default=1) - 1
         self._tail = b""
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Search the next piece, also across its seam with the former, and hand it on."""
-        seam = self._tail + data[: self._overlap]
-        for value, name in self._values.items():
-            if value in data or value in seam:
-                raise _at_rest(name, "payload")
-        if self._overlap:
-            self._tail = (self._tail + data[-self._overlap :])[-self._overlap :]
+        if self._values:
+            view = memoryview(data)
+            for start in range(0, len(view), _SEARCHED_AT_ONCE):
+                self._search(bytes(view[start : start + _SEARCHED_AT_ONCE]))
         return int(self._file.write(data))
+
+    def _search(self, piece: bytes) -> None:
+        text = self._tail + piece
+        for value, name in self._values.items():
+            if value in text:
+                raise _at_rest(name, "payload")
+        self._tail = text[-self._overlap :]
 
 
 def _at_rest(name: str, part: str) -> SecretError:

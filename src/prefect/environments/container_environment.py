@@ -18,7 +18,7 @@ from prefect.environments.at_rest import forbidden, refuse_at_rest
 from prefect.environments.base_image import BaseImage, inspect_base
 from prefect.environments.environment import Environment
 from prefect.environments.flow_image import FlowImage
-from prefect.environments.secret import Secret, merge_secrets, secrets_of
+from prefect.environments.secret import Secret, secrets_of
 from prefect.errors import CompatibilityError, EngineUnavailableError, ImageError, OutputError
 from prefect.oci.references import Reference
 from prefect.packaging import dockerfile, plan, requirements
@@ -241,7 +241,7 @@ class ContainerEnvironment(Environment):
     def _pickle(self, flow: Flow) -> PickledFlow:
         pickled = pickle_flow(flow)
         refuse_at_rest(
-            forbidden(merge_secrets(secrets_of(pickled.manifest.flow), self.secrets)),
+            forbidden((*secrets_of(pickled.manifest.flow), *self.secrets)),
             manifest=pickled.manifest.to_json(),
             payload=pickled.payload,
         )

@@ -250,7 +250,8 @@ class PickleEnvironment(Environment):
         rewrap(pickle, file, keys.to_open(), keys.to_seal(), trusted_signers=keys.trusted_signers)
 
     def _forbidden(self, manifest: Manifest) -> dict[bytes, str]:
-        secrets = merge_secrets(secrets_of(manifest.flow), self.secrets)
+        # Two of one name may have different values: one that was set, one of the environment.
+        secrets = (*secrets_of(manifest.flow), *self.secrets)
         return forbidden(secrets, self._required_keys().private_texts())
 
     def _required_keys(self) -> PickleKeys:
@@ -272,7 +273,7 @@ class _Beginning:
         self.content = bytearray()
         self.is_all = True
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         self.is_all = self.is_all and len(self.content) + len(data) <= _PICKLED_ONCE_BYTES
         if self.is_all:
             self.content += data

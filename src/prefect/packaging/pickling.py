@@ -50,7 +50,7 @@ class PickledFlow:
 class Sink(Protocol):
     """Where a payload goes, piece by piece."""
 
-    def write(self, data: bytes, /) -> Any:
+    def write(self, data: bytes | memoryview, /) -> Any:
         """Take the next piece."""
 
 
@@ -125,8 +125,20 @@ class _Seen:
 
 
 class _Nowhere:
-    def write(self, data: bytes, /) -> int:
+    def write(self, data: bytes | memoryview, /) -> int:
         return len(data)
+
+
+class _Flat:
+    """Hands on what a pickler writes; arrays come as buffers, of any shape, and are not copied."""
+
+    def __init__(self, file: Sink) -> None:
+        self._file = file
+
+    def write(self, data: Any, /) -> int:
+        view = data if isinstance(data, bytes) else pickle.PickleBuffer(data).raw()
+        self._file.write(view)
+        return len(view)
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -137,7 +149,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """
 
     def __init__(self, file: Sink, local: dict[str, ModuleType]) -> None:
-        super().__init__(file, protocol=_PROTOCOL)
+        super().__init__(_Flat(file), protocol=_PROTOCOL)
         self.seen = _Seen()
         self._compiled = {name for name, module in local.items() if _is_compiled(module)}
         self._shells = {id(module): _Shell(module) for module in local.values()}
