@@ -259,7 +259,7 @@ def test_type_names_of_scripts(monkeypatch):
         pass
 
     InScript.__module__, InScript.__qualname__ = "__main__", "InScript"
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/work/etl.py", raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/home/me/etl.py", raising=False)
     assert type_name(InScript) == "etl.InScript"
     monkeypatch.delattr(sys.modules["__main__"], "__file__")
     assert type_name(InScript) == "__main__.InScript"
