@@ -51,6 +51,12 @@ def test_a_stream_is_searched_across_its_seams(sizes, position):
 def test_the_key_itself_does_not_lie_in_what_it_opens(tmp_path):
     """A task that holds its environment's key is not packaged, in memory or into a file."""
     environment = PickleEnvironment()
+    raw = PickleEnvironment(b"\x01" * 32)
+    held = b"\x01" * 32
+    with Flow("holds its raw key") as flow:
+        task(lambda: len(held))()
+    with pytest.raises(SecretError, match="A key of the environment occurs"):
+        raw.build(flow)
     key = environment.encryption_key
     with Flow("holds its key") as flow:
         task(lambda: len(key))()

@@ -54,3 +54,15 @@ def test_anything_else_is_a_type_error(bad):
     """The message says how to name a file."""
     with pytest.raises(TypeError, match=r"pathlib\.Path"), opened(bad):
         pass
+
+
+def test_pieces_of_memory_that_others_can_change_are_copies():
+    """What was hashed is what is decrypted, though the caller's buffer changes in between."""
+    data = bytearray(b"a" * 10)
+    with opened(memoryview(data)) as source:
+        (piece,) = source.pieces(0, 10)
+        data[:] = b"b" * 10
+        assert bytes(piece) == b"a" * 10
+    with opened(bytes(data)) as source:
+        (piece,) = source.pieces(0, 10)
+        assert bytes(piece) == b"b" * 10

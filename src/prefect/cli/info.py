@@ -164,7 +164,7 @@ def _environment(environment: dict[str, Any]) -> str:
 def _default(parameter: dict[str, Any]) -> str:
     if parameter["required"]:
         return "(required)"
-    return str(parameter.get("default_repr") or json.dumps(parameter["default"]))
+    return str(parameter.get("default_repr") or json.dumps(parameter.get("default")))
 
 
 def _settings(task: dict[str, Any]) -> list[str]:

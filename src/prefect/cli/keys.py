@@ -155,6 +155,8 @@ def read_signing_key(path: Path | None) -> SigningKey | None:
 def _public(kind: type[_P], argument: str) -> _P:
     if argument.startswith(kind.prefix):
         return kind(argument.strip())
+    if argument.startswith("prefect-"):  # perhaps a private key, which is not to be quoted
+        raise InvalidKeyError(f"This is another kind of key; {_KINDS[kind]} is needed")
     return _expect(kind, parse_key(_read(Path(argument))), argument)
 
 

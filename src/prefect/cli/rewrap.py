@@ -16,6 +16,7 @@ from prefect.cli.keys import (
     recipient_option,
     trusted_signer_option,
 )
+from prefect.cli.output import is_replaceable, refuse_inputs
 from prefect.packaging.replacing import replacing
 from prefect.packaging.resealing import rewrap as rewrap_into
 
@@ -57,6 +58,9 @@ def rewrap(
     to: list[WrappingKey] = [*read_encryption_keys(to_key_files), *read_recipients(recipients)]
     path = require_sealed(file)
     target = output or path
+    refuse_inputs(target, (*key_file, *to_key_files))
+    if not is_replaceable(target):
+        raise click.UsageError(f"{target} is no ordinary file, and cannot be replaced by one")
     with writing(target), replacing(target) as new:
         rewrap_into(path, new, keyring.keys, to, trusted_signers=keyring.trusted_signers)
     click.echo(f"{target} opens for {', '.join(key.id for key in to)}.")

@@ -14,6 +14,7 @@ from prefect.cli.keys import key_file_option, read_keyring, trusted_signer_optio
 from prefect.cli.main import FLOW_FAILED
 from prefect.engine.executors import DaskExecutor, LocalExecutor, ThreadExecutor
 from prefect.environments import PickleEnvironment
+from prefect.environments.running import run_packaged
 from prefect.environments.secret import exported, resolve, secrets_of
 from prefect.worker.__main__ import parse_parameter
 from prefect.worker.masking import masked
@@ -98,14 +99,21 @@ def _run_sealed(
     as_json: bool,
     live: bool,
 ) -> State:
-    flow = environment.info(sealed)
-    values = resolve(secrets_of(flow))
-    reporter = _reporter(flow, as_json=as_json, live=live)
+    # Opened once: what is masked is what this very file's flow gets.
+    manifest, payload = environment.open(sealed)
+    manifest.check_compatible()
+    values = resolve(secrets_of(manifest.flow))
+    reporter = _reporter(manifest.flow, as_json=as_json, live=live)
     with reporter, masked(values.values()):
-        state = environment.run(
-            sealed, parameters=parameters, executor=executor, on_state=_observer(reporter)
+        state = run_packaged(
+            manifest,
+            payload,
+            values,
+            parameters=parameters,
+            executor=executor,
+            on_state=_observer(reporter),
         )
-        reporter.finished(flow["name"], state)
+        reporter.finished(manifest.flow["name"], state)
     return state
 
 

@@ -5,6 +5,7 @@ Imported when an environment is made with keys: where a flow only runs, cryptogr
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -68,6 +69,7 @@ class PickleKeys:
     def private_texts(self) -> list[bytes]:
         """Return the private keys as a program would hold them, to be searched for."""
         texts = [key.encode() for key in self.encryption_keys]
+        texts += [base64.urlsafe_b64decode(text) for text in texts]  # as raw bytes, too
         texts += [key.encode().encode() for key in self.identities]
         return texts + ([self.signing_key.encode().encode()] if self.signing_key else [])
 

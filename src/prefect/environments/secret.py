@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect.errors import SecretError
+from prefect.errors import FormatError, SecretError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -183,7 +183,10 @@ def merge_secrets(*groups: Iterable[Secret]) -> tuple[Secret, ...]:
 def secrets_of(serialized: Mapping[str, Any]) -> tuple[Secret, ...]:
     """Return the secrets that a serialized flow's environment names."""
     environment = serialized.get("environment") or {}
-    return parse_secrets(environment.get("secrets"))
+    try:
+        return parse_secrets(environment.get("secrets"))
+    except (TypeError, ValueError) as error:  # a manifest is anybody's
+        raise FormatError(f"The flow's description names odd secrets: {error}") from error
 
 
 def _missing(names: list[str]) -> str:

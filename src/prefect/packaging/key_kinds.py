@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from prefect.errors import InvalidKeyError
-from prefect.packaging.keys import EncryptionKey
+from prefect.packaging.keys import KEY_BYTES, EncryptionKey
 from prefect.packaging.recipients import Identity, Recipient
 from prefect.packaging.signatures import Signer, SigningKey
 
@@ -30,6 +30,8 @@ def parse_key(text: str | bytes) -> Key:
     """
     if not isinstance(text, str | bytes):
         raise TypeError(f"The text of a key is str or bytes, not {type(text).__name__}")
+    if isinstance(text, bytes) and len(text) == KEY_BYTES:
+        return EncryptionKey(text)
     line = text if isinstance(text, str) else text.decode("ascii", "replace")
     for kind in _PREFIXED:
         if line.startswith(kind.prefix):

@@ -86,6 +86,7 @@ class Manifest:
             or not all(isinstance(values[name], str) for name in texts)
             or not isinstance(values["requirements"], dict)
             or not all(isinstance(line, str) for line in values["requirements"].values())
+            or not all(part.isidentifier() for m in values["requirements"] for part in m.split("."))
         ):
             raise FormatError("The manifest's fields do not have the types they need")
         _check_flow(values["flow"])
@@ -143,6 +144,7 @@ class Manifest:
 _TASK = {"id": str, "name": str, "max_retries": int, "trigger": str}
 _EDGE = {"upstream": str, "downstream": str, "mapped": bool}
 _PARAMETER = {"name": str, "required": bool}
+_LONGEST_SECONDS = 1e12
 _OPTIONAL_NUMBERS = ("retry_delay", "timeout")
 
 
@@ -152,7 +154,8 @@ def _check_flow(flow: dict[str, Any]) -> None:
         for name, shape in (("tasks", _TASK), ("edges", _EDGE), ("parameters", _PARAMETER))
     )
     numbers = complete and all(
-        task.get(name) is None or isinstance(task[name], int | float)
+        task.get(name) is None
+        or (isinstance(task[name], int | float) and abs(task[name]) < _LONGEST_SECONDS)
         for task in flow["tasks"]
         for name in _OPTIONAL_NUMBERS
     )
@@ -174,7 +177,7 @@ def _fits(entry: Any, shape: dict[str, type]) -> bool:
 def _release(version: str) -> tuple[int, ...]:
     digits = []
     for part in version.split("."):
-        if not part.isdigit():
+        if not (part.isascii() and part.isdecimal()):
             break
         digits.append(int(part))
     return tuple(digits)
@@ -184,7 +187,7 @@ def _importable(module: str) -> bool:
     # For a top-level name this asks the finders only; for another, its parents are imported.
     try:
         return module in sys.modules or util.find_spec(module) is not None
-    except ModuleNotFoundError:
+    except ImportError:
         return False
     except ValueError:
         return True

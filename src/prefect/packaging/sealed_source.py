@@ -58,6 +58,8 @@ def opened(source: SealedSource) -> Iterator[Source]:
 class _Memory:
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self._view = memoryview(data).cast("B")
+        # A piece is hashed and then decrypted: nobody may change it in between.
+        self._is_fixed = isinstance(data, bytes)
         self.size = len(self._view)
 
     def read(self, offset: int, length: int) -> bytes:
@@ -65,7 +67,8 @@ class _Memory:
 
     def pieces(self, offset: int, length: int) -> Iterator[memoryview]:
         for start in range(offset, offset + length, PIECE_BYTES):
-            yield self._view[start : min(start + PIECE_BYTES, offset + length)]
+            piece = self._view[start : min(start + PIECE_BYTES, offset + length)]
+            yield piece if self._is_fixed else memoryview(bytes(piece))
 
 
 class _File:
