@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageError
 from prefect.oci.references import Reference
+from prefect.packaging.replacing import replacing
 from prefect.packaging.requirements import platform_name
 
 if TYPE_CHECKING:
@@ -139,9 +139,5 @@ def _remembered(image_id: str) -> tuple[str, dict[str, Any]] | None:
 
 def _remember(image_id: str, interpreter: str, found: dict[str, Any]) -> None:
     # A cache that cannot be written costs time and nothing else.
-    with suppress(OSError, RuntimeError):
-        path = _memory(image_id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as part:
-            json.dump([_PROBE_VERSION, interpreter, found], part)
-        Path(part.name).replace(path)
+    with suppress(OSError, RuntimeError), replacing(_memory(image_id)) as file:
+        file.write(json.dumps([_PROBE_VERSION, interpreter, found]).encode())
