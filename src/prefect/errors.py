@@ -8,6 +8,7 @@
     ├── ArtifactError (ValueError)          bytes or an image that cannot be used
     │   ├── FormatError                     not a sealed flow, or a malformed one
     │   ├── AuthenticationError             the wrong key, or changed bytes: never said which
+    │   ├── ImageContentError               an image whose bytes are not what their digests say
     │   └── CompatibilityError              made for another Python, or packages are missing here
     ├── NotAFlowError (TypeError)           something else where a Flow is needed
     ├── InvalidKeyError (ValueError)        a key of the wrong shape
@@ -20,6 +21,9 @@
     ├── RemoteTaskError                     what went wrong in another process, as text
     ├── OutputError (FileExistsError)       a file of somebody else would be overwritten
     ├── RenderError                         a drawing that cannot be made here
+    ├── RegistryError                       what a registry could not do, or refused
+    │   ├── RegistryLoginError              credentials are missing, or were refused
+    │   └── RegistryNotFoundError           it does not have what was asked for
     └── EngineError                         what a container engine could not do
         ├── EngineUnavailableError          no engine answers
         ├── ImageError                      an image that is absent or unfit as a base
@@ -71,6 +75,10 @@ class CompatibilityError(ArtifactError):
     """The artifact was made for another Python, or needs packages that are not here."""
 
 
+class ImageContentError(ArtifactError):
+    """Bytes of an image are malformed, or are not those that their digest and size promise."""
+
+
 class NotAFlowError(PrefectError, TypeError):
     """Something other than a Flow was given, or found, where a Flow is needed."""
 
@@ -117,6 +125,18 @@ class OutputError(PrefectError, FileExistsError):
 
 class RenderError(PrefectError):
     """A drawing of a flow cannot be made, for example because Graphviz is not installed."""
+
+
+class RegistryError(PrefectError):
+    """A registry could not do what was asked, did not answer, or refused."""
+
+
+class RegistryLoginError(RegistryError):
+    """A registry wants credentials that are not here, or refused those that are."""
+
+
+class RegistryNotFoundError(RegistryError):
+    """A registry does not have the image, or hides it from who asks."""
 
 
 class EngineError(PrefectError):

@@ -1,0 +1,174 @@
+"""Layers: files in a tar archive whose bytes depend on nothing but the files.
+
+Names are sorted, owners are root, times and permissions are fixed. Of the directories, those at and
+below one of our own are emitted, and no other: a base keeps the owner and mode of what it has.
+
+Compressed is in members of one MiB of the archive each, which gzip (RFC 1952, section 2.2) allows
+to follow each other: threads compress them side by side, and their bytes depend on the codec alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import isal
+from isal import isal_zlib
+
+from prefect.oci.images import DOCKER_LAYER, DOCKER_MANIFEST, OCI_LAYER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+# Whatever changes the compressed bytes of the same files stands in here.
+CODEC = f"isal-{isal.__version__}-{isal.ISAL_VERSION}"
+_LEVEL = 1
+_GZIP = 31  # zlib's number of a window of 32 KiB with a gzip header
+_MEMBER = 1 << 20
+_WINDOW = 16  # members in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or a symbolic link of a layer.
+
+    path: where it goes, without a leading slash.
+    content: its bytes, or a file that has them.
+    link: the target of a symbolic link; it then has no content.
+    """
+
+    path: str
+    content: bytes | Path = b""
+    executable: bool = False
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written: digests of the tar archive and of its compressed form, sizes in bytes."""
+
+    diff_id: str
+    digest: str
+    size: int
+    unpacked: int
+
+
+def layer_media_type(manifest_media_type: str) -> str:
+    """Return the media type of a compressed layer in an image of this family."""
+    if manifest_media_type == DOCKER_MANIFEST:
+        return f"{DOCKER_LAYER}.gzip"
+    return f"{OCI_LAYER}+gzip"
+
+
+def write_layer(entries: Iterable[Entry], file: BinaryIO, *, own: str) -> Written:
+    """Write a compressed layer.
+
+    own: the directory, such as "opt/prefect", at and below which directories are ours.
+
+    Raises:
+        ValueError: two entries have one path, or a path leads elsewhere.
+        OSError: a file cannot be read, or changed while it was; or `file` cannot be written.
+    """
+    archive, packed = hashlib.sha256(), hashlib.sha256()
+    size = unpacked = 0
+    pending: deque[Future[bytes]] = deque()
+
+    def take() -> int:
+        member = pending.popleft().result()
+        packed.update(member)
+        file.write(member)
+        return len(member)
+
+    for block in _blocks(_tar(entries, own)):
+        unpacked += len(block)
+        pending.append(_threads().submit(_compress, block))
+        archive.update(block)
+        if len(pending) == _WINDOW:
+            size += take()
+    while pending:
+        size += take()
+    return Written(f"sha256:{archive.hexdigest()}", f"sha256:{packed.hexdigest()}", size, unpacked)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="prefect-compress")
+
+
+def _compress(block: bytes) -> bytes:
+    compressed: bytes = isal_zlib.compress(block, _LEVEL, _GZIP)
+    return compressed
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    buffer = bytearray()
+    for chunk in chunks:
+        buffer += chunk
+        while len(buffer) >= _MEMBER:
+            yield bytes(memoryview(buffer)[:_MEMBER])
+            del buffer[:_MEMBER]
+    if buffer:
+        yield bytes(buffer)
+
+
+def _tar(entries: Iterable[Entry], own: str) -> Iterator[bytes]:
+    known: dict[str, Entry | None] = {}  # None: a directory
+    for entry in entries:
+        if entry.path in known:
+            raise ValueError(f"Two entries of a layer have the path {entry.path!r}")
+        _check(entry.path)
+        known[entry.path] = entry
+        parent = entry.path.rpartition("/")[0]
+        while (parent == own or parent.startswith(f"{own}/")) and parent not in known:
+            known[parent] = None
+            parent = parent.rpartition("/")[0]
+        if known.get(parent) is not None:
+            raise ValueError(f"{parent!r} is a file and a directory in a layer")
+    for path, entry in sorted(known.items()):
+        info = tarfile.TarInfo(path)
+        if entry is None:
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+            yield _header(info)
+        elif entry.link:
+            info.type, info.mode, info.linkname = tarfile.SYMTYPE, 0o777, entry.link
+            yield _header(info)
+        else:
+            info.mode = 0o755 if entry.executable else 0o644
+            yield from _file(info, entry.content)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _file(info: tarfile.TarInfo, content: bytes | Path) -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        info.size = len(content)
+        yield _header(info)
+        yield content
+    else:
+        with content.open("rb", buffering=0) as file:
+            info.size = os.fstat(file.fileno()).st_size
+            yield _header(info)
+            rest = info.size
+            while chunk := file.read(_MEMBER):
+                rest -= len(chunk)
+                yield chunk
+        if rest:
+            raise OSError(f"{content} changed while it was read")
+    yield bytes(-info.size % tarfile.BLOCKSIZE)
+
+
+def _header(info: tarfile.TarInfo) -> bytes:
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _check(path: str) -> None:
+    parts = path.split("/")
+    # `.wh.` is how a layer deletes a file of the layers below it.
+    if not all(parts) or {".", ".."} & set(parts) or any(p.startswith(".wh.") for p in parts):
+        raise ValueError(f"{path!r} cannot be a path in a layer")
