@@ -10,13 +10,16 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from prefect.errors import ImageContentError
 from prefect.oci.platforms import Platform
-from prefect.oci.references import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from prefect.oci.references import Reference
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -99,7 +102,7 @@ class Image:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a container takes from the config: `Env`, `Entrypoint`, `User`, `Labels`…"""
+        """What a container takes from the config: `Env`, `Entrypoint`, `User`, `Labels`, and so on."""
         return dict(json.loads(self.config).get("config") or {})
 
     @property

@@ -16,7 +16,6 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import isal
@@ -26,6 +25,7 @@ from prefect.oci.images import DOCKER_LAYER, DOCKER_MANIFEST, OCI_LAYER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 # Whatever changes the compressed bytes of the same files stands in here.
 CODEC = f"isal-{isal.__version__}-{isal.ISAL_VERSION}"
@@ -131,17 +131,18 @@ def _tar(entries: Iterable[Entry], own: str) -> Iterator[bytes]:
             parent = parent.rpartition("/")[0]
         if known.get(parent) is not None:
             raise ValueError(f"{parent!r} is a file and a directory in a layer")
-    for path, entry in sorted(known.items()):
+    for path in sorted(known):
+        member = known[path]
         info = tarfile.TarInfo(path)
-        if entry is None:
+        if member is None:
             info.type, info.mode = tarfile.DIRTYPE, 0o755
             yield _header(info)
-        elif entry.link:
-            info.type, info.mode, info.linkname = tarfile.SYMTYPE, 0o777, entry.link
+        elif member.link:
+            info.type, info.mode, info.linkname = tarfile.SYMTYPE, 0o777, member.link
             yield _header(info)
         else:
-            info.mode = 0o755 if entry.executable else 0o644
-            yield from _file(info, entry.content)
+            info.mode = 0o755 if member.executable else 0o644
+            yield from _file(info, member.content)
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
