@@ -1,4 +1,4 @@
-"""Bring up what the tests need: a Docker Engine, a registry, a Python base image, Graphviz.
+"""Bring up what the tests need: a Docker Engine, a registry, a Python base image, other programs.
 
     up      start what is not running and write .services/env, to be sourced by a shell
     status  say what runs; the exit status is 0 if all of it does
@@ -185,7 +185,8 @@ def require(*programs: str) -> None:
         "dot": "graphviz",
         "update-ca-certificates": "ca-certificates",
     }
-    packages = [names.get(each, each) for each in programs if not shutil.which(each, path=PATH)]
+    places = f"{PATH}:/usr/lib/podman"  # where podman's helpers are
+    packages = [names.get(each, each) for each in programs if not shutil.which(each, path=places)]
     if not packages:
         return
     if not shutil.which("apt-get", path=PATH) or os.geteuid() != 0:
@@ -195,7 +196,9 @@ def require(*programs: str) -> None:
     # No system service may be started, now or at the next boot: who starts one asks this policy.
     policy, ours = Path("/usr/sbin/policy-rc.d"), "#!/bin/sh\n# of scripts/services.py\nexit 101\n"
     saved, units = policy.with_suffix(".saved"), Path("/lib/systemd/system")
-    services = ("containerd.service", "docker.service", "docker.socket", "docker-registry.service")
+    services = ["containerd.service", "docker.service", "docker.socket", "docker-registry.service"]
+    services += ["podman.service", "podman.socket", "podman-restart.service"]
+    services += ["podman-auto-update.service", "podman-auto-update.timer"]
     machine = os.open("/var/lib/dpkg", os.O_RDONLY)
     fcntl.flock(machine, fcntl.LOCK_EX)  # another checkout may be installing
     absent = [units / name for name in services if not (units / name).exists()]
@@ -388,7 +391,9 @@ def up() -> None:
         raise RuntimeError(f"{STATE} holds other things than this script's: choose another")
     STATE.mkdir(exist_ok=True)
     MARK.touch()
-    require("dot")
+    # All but the first read and run images: they have to understand what we write. What runs containers
+    # for podman is the engine's runc, since crun refuses machines with both kinds of cgroups.
+    require("dot", "skopeo", "podman", "netavark", "umoci")
     names = ("DOCKER_HOST", "PREFECT_TEST_REGISTRY", "PREFECT_TEST_IMAGE")
     engine, registry, image = (os.environ.get(name, "") for name in names)
     if engine in {"", OWN_HOST}:  # the latter from the env file that the caller has sourced

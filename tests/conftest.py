@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+import time
 import uuid
 from pathlib import Path
 
@@ -46,6 +48,45 @@ def engine(base_image):
         if image.id not in before:
             client.images.remove(image.id, force=True)
     client.close()
+
+
+@pytest.fixture(scope="session")
+def podman(registry):
+    """The address of podman's service, which speaks the Docker Engine's language."""
+    with tempfile.TemporaryDirectory(prefix="prefect-podman-") as directory:
+        work = Path(directory)
+        insecure = f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n'
+        (work / "registries.conf").write_text(insecure)
+        command = [
+            "podman", f"--root={work}/storage", f"--runroot={work}/run", f"--tmpdir={work}/tmp",
+            "--runtime=runc", "--cgroup-manager=cgroupfs", "--events-backend=file",
+            "system", "service", "--time=0", f"unix://{work}/podman.sock",
+        ]  # fmt: skip
+        # What it mounts and starts is gone with it, and it with the tests.
+        space = ["setpriv", "--pdeathsig=KILL", "unshare", "-mpf", "--propagation=slave",
+                 "--kill-child", "--mount-proc"]  # fmt: skip
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("DOCKER_")}
+        environment |= {
+            "CONTAINERS_REGISTRIES_CONF": f"{work}/registries.conf",
+            "TMPDIR": directory,
+        }
+        with (work / "log").open("wb") as log:
+            service = subprocess.Popen(
+                [*(() if os.geteuid() else space), *command],
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            deadline = time.monotonic() + 30
+            while not (work / "podman.sock").exists():
+                if service.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail(f"podman does not start ({SERVICES}): {(work / 'log').read_text()}")
+                time.sleep(0.02)
+            yield f"unix://{work}/podman.sock"
+        finally:
+            service.kill()  # unshare ignores less, and takes all that it has started with it
+            service.wait(timeout=30)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@
     ├── ExecutorError (RuntimeError)        the place where tasks should run is not there
     ├── RemoteTaskError                     what went wrong in another process, as text
     ├── OutputError (FileExistsError)       a file of somebody else would be overwritten
+    ├── SettingError (ValueError)           a variable of the environment that means nothing
     ├── RenderError                         a drawing that cannot be made here
     ├── RegistryError                       what a registry could not do, or refused
     │   ├── RegistryLoginError              credentials are missing, or were refused
@@ -121,6 +122,10 @@ class ExecutorError(PrefectError, RuntimeError):
 
 class OutputError(PrefectError, FileExistsError):
     """A file that was not written by this package would be overwritten."""
+
+
+class SettingError(PrefectError, ValueError):
+    """A variable of the environment has a value that means nothing."""
 
 
 class RenderError(PrefectError):

@@ -17,7 +17,7 @@ from prefect.cli.keys import (
     trusted_signer_option,
 )
 from prefect.cli.output import is_replaceable, refuse_inputs
-from prefect.packaging.replacing import replacing
+from prefect.oci.replacing import replacing
 from prefect.packaging.resealing import rewrap as rewrap_into
 
 if TYPE_CHECKING:

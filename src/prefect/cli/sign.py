@@ -8,8 +8,8 @@ import click
 
 from prefect.cli.artifacts import require_sealed, writing
 from prefect.cli.keys import read_signing_key, signing_key_option
+from prefect.oci.replacing import replacing
 from prefect.packaging import sealing
-from prefect.packaging.replacing import replacing
 from prefect.packaging.resealing import add_signature
 from prefect.packaging.sshsig import ssh_sign
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageError
 from prefect.oci.references import Reference
-from prefect.packaging.replacing import replacing
+from prefect.oci.replacing import replacing
 from prefect.packaging.requirements import platform_name
 
 if TYPE_CHECKING:

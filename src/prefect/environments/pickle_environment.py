@@ -123,7 +123,7 @@ class PickleEnvironment(Environment):
             OSError: the file cannot be written.
             As `build`.
         """
-        from prefect.packaging.replacing import replacing  # noqa: PLC0415
+        from prefect.oci.replacing import replacing  # noqa: PLC0415
         from prefect.packaging.sealed_writer import SealedWriter  # noqa: PLC0415
 
         _require_path(path)
@@ -247,7 +247,7 @@ class PickleEnvironment(Environment):
 
     def rewrap_to(self, path: os.PathLike[str], pickle: SealedSource) -> None:
         """Do what `rewrap` does into a file, which may be the same; see `build_to`."""
-        from prefect.packaging.replacing import replacing  # noqa: PLC0415
+        from prefect.oci.replacing import replacing  # noqa: PLC0415
 
         _require_path(path)
         with replacing(path) as file:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from prefect.errors import ImageContentError
@@ -31,6 +31,8 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+
+_AS_OCI = {DOCKER_LAYER: OCI_LAYER, f"{DOCKER_LAYER}.gzip": f"{OCI_LAYER}+gzip"}
 
 _EPOCH = "1970-01-01T00:00:00Z"
 # What a container takes from its image's config. The rest describes how the image was made.
@@ -92,12 +94,12 @@ class Image:
 
     @property
     def id(self) -> str:
-        """The digest of the config: what engines call the image's id."""
+        """The digest of the config: what engines call the image's id, save for containerd's."""
         return digest_of(self.config)
 
     @property
     def digest(self) -> str | None:
-        """The digest of the manifest: what registries call the image's digest."""
+        """The digest of the manifest: the image's name in registries and in containerd's store."""
         return None if self.manifest is None else digest_of(self.manifest)
 
     @property
@@ -134,16 +136,16 @@ def derive(
     """Put layers on a base and change the settings of its containers.
 
     The result depends on the base's layers and settings, not on the clock or on where the base
-    was found: its history says for each layer what it is, and nothing of when.
+    was found: its history says for each layer what it is, and nothing of when, and it is of the
+    OCI's family also where the base is of Docker's, whose layers are the same bytes.
 
-    layers: of the base's media type family: their blobs are taken as they are.
     settings: the members of the config's `config` object that replace the base's.
     comments: for each new layer, what `docker history` says of it.
     annotations: of the manifest.
     """
     old = json.loads(base.config)
     kept = {key: value for key, value in base.settings.items() if key in _SETTINGS and value}
-    every = (*base.layers, *layers)
+    every = (*map(_as_oci, base.layers), *layers)
     # One entry a layer, since the base's own are not told by every source.
     of_base = [{"created": _EPOCH, "created_by": "base image"} for _ in base.layers]
     own = [{"created": _EPOCH, "created_by": text} for text in comments]
@@ -158,19 +160,32 @@ def derive(
     }
     if variant := base.platform.variant:
         config["variant"] = variant
-    image = Image(canonical(config), every, base.media_type)
-    blobs = [layer.blob for layer in every if layer.blob is not None]
-    if len(blobs) < len(every):
+    return with_manifest(canonical(config), every, annotations)
+
+
+def with_manifest(
+    config: bytes, layers: tuple[Layer, ...], annotations: Mapping[str, str] | None = None
+) -> Image:
+    """Put config and layers together, with a manifest of the OCI's family if all have blobs."""
+    image = Image(config, layers)
+    blobs = [layer.blob for layer in layers if layer.blob is not None]
+    if len(blobs) < len(layers):
         return image
     manifest = {
         "schemaVersion": 2,
-        "mediaType": base.media_type,
+        "mediaType": OCI_MANIFEST,
         "config": image.config_blob().descriptor(),
         "layers": [blob.descriptor() for blob in blobs],
     }
-    if annotations and base.media_type == OCI_MANIFEST:  # Docker's manifests have none
+    if annotations:
         manifest["annotations"] = dict(annotations)
-    return Image(image.config, every, base.media_type, canonical(manifest))
+    return replace(image, manifest=canonical(manifest))
+
+
+def _as_oci(layer: Layer) -> Layer:
+    if layer.blob is None or layer.blob.media_type not in _AS_OCI:
+        return layer
+    return Layer(layer.diff_id, replace(layer.blob, media_type=_AS_OCI[layer.blob.media_type]))
 
 
 def from_manifest(

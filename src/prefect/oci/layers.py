@@ -21,14 +21,19 @@ from typing import TYPE_CHECKING, BinaryIO
 import isal
 from isal import isal_zlib
 
-from prefect.oci.images import DOCKER_LAYER, DOCKER_MANIFEST, OCI_LAYER
+from prefect.errors import ImageContentError
+from prefect.oci.images import OCI_LAYER
+from prefect.oci.unpacking import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from prefect.oci.images import Layer
+
 # Whatever changes the compressed bytes of the same files stands in here.
 CODEC = f"isal-{isal.__version__}-{isal.ISAL_VERSION}"
+LAYER = f"{OCI_LAYER}+gzip"  # the media type of what is written here
 _LEVEL = 1
 _GZIP = 31  # zlib's number of a window of 32 KiB with a gzip header
 _MEMBER = 1 << 20
@@ -60,13 +65,6 @@ class Written:
     unpacked: int
 
 
-def layer_media_type(manifest_media_type: str) -> str:
-    """Return the media type of a compressed layer in an image of this family."""
-    if manifest_media_type == DOCKER_MANIFEST:
-        return f"{DOCKER_LAYER}.gzip"
-    return f"{OCI_LAYER}+gzip"
-
-
 def write_layer(entries: Iterable[Entry], file: BinaryIO, *, own: str) -> Written:
     """Write a compressed layer.
 
@@ -76,8 +74,27 @@ def write_layer(entries: Iterable[Entry], file: BinaryIO, *, own: str) -> Writte
         ValueError: two entries have one path, or a path leads elsewhere.
         OSError: a file cannot be read, or changed while it was; or `file` cannot be written.
     """
+    return _compress_into(_tar(entries, own), file)
+
+
+def compress_layer(layer: Layer, file: BinaryIO) -> Written:
+    """Write a layer, however it is stored, as one that is compressed in our way.
+
+    Raises:
+        ImageContentError: it is not what its digest says.
+    """
+    if layer.blob is None:
+        raise ValueError(f"The layer {layer.diff_id} has no bytes here")
+    with unpacked(layer.blob) as stream:
+        written = _compress_into(iter(lambda: stream.read(_MEMBER), b""), file)
+    if written.diff_id != layer.diff_id:
+        raise ImageContentError(f"The layer {layer.diff_id} is {written.diff_id} when it is read")
+    return written
+
+
+def _compress_into(archive_chunks: Iterable[bytes], file: BinaryIO) -> Written:
     archive, packed = hashlib.sha256(), hashlib.sha256()
-    size = unpacked = 0
+    size = whole = 0
     pending: deque[Future[bytes]] = deque()
 
     def take() -> int:
@@ -86,20 +103,24 @@ def write_layer(entries: Iterable[Entry], file: BinaryIO, *, own: str) -> Writte
         file.write(member)
         return len(member)
 
-    for block in _blocks(_tar(entries, own)):
-        unpacked += len(block)
+    for block in _blocks(archive_chunks):
+        whole += len(block)
         pending.append(_threads().submit(_compress, block))
         archive.update(block)
         if len(pending) == _WINDOW:
             size += take()
     while pending:
         size += take()
-    return Written(f"sha256:{archive.hexdigest()}", f"sha256:{packed.hexdigest()}", size, unpacked)
+    return Written(f"sha256:{archive.hexdigest()}", f"sha256:{packed.hexdigest()}", size, whole)
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="prefect-compress")
+
+
+# Threads do not go with a fork, which would wait for them for ever.
+os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def _compress(block: bytes) -> bytes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_TAG = "latest"
+
+_LONGEST_NAME = 64
 
 # The grammar of the OCI distribution specification and of Docker's reference package.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -77,3 +80,11 @@ class Reference:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""
         return f"{self.name}{tag}{digest}"
+
+
+def image_name(name: str) -> str:
+    """Return a repository's name for a text: what cannot stand in one is told apart by a hash."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONGEST_NAME].strip("-")
+    lossless = slug and name.isascii() and len(name) <= _LONGEST_NAME
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+    return slug if lossless else f"{slug or 'flow'}-{digest}"

@@ -1,10 +1,10 @@
-"""`prefect.packaging.replacing`."""
+"""`prefect.oci.replacing`."""
 
 import stat
 
 import pytest
 
-from prefect.packaging.replacing import replacing
+from prefect.oci.replacing import replacing
 
 
 def test_a_file_takes_its_name_when_it_is_complete(tmp_path):

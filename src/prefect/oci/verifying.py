@@ -1,0 +1,95 @@
+"""Reading bytes that are named by their digest, so that no other bytes are taken for them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
+
+from prefect.errors import ImageContentError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+    from prefect.oci.images import Blob
+
+# The one algorithm that every implementation has (OCI image specification, descriptor.md). As the
+# digits name files, nothing else may be taken for a digest.
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+CHUNK = 1 << 20  # bytes that are read and hashed at a time
+
+
+def verified(blob: Blob) -> BinaryIO:
+    """Open a blob so that its last byte is given only when digest and size are right.
+
+    Bytes before the last ones are given as they come: what must not be acted upon before all of
+    it is verified is read to the end first.
+
+    Raises:
+        ImageContentError: on reading: they are not what was promised.
+        OSError: the blob cannot be opened or, on reading, not read.
+    """
+    if not DIGEST.fullmatch(blob.digest):
+        raise ImageContentError(f"The digest {blob.digest!r} is not sha256:<64 hex>")
+    return io.BufferedReader(_Verified(blob), CHUNK)
+
+
+def read_verified(blob: Blob, limit: int) -> bytes:
+    """Return the bytes of a small blob.
+
+    limit: the greatest size that is read, in bytes.
+
+    Raises:
+        ImageContentError: it is larger, or not what its digest and size promise.
+        OSError: it cannot be read.
+    """
+    if blob.size > limit:
+        raise ImageContentError(
+            f"{blob.digest} has {blob.size} bytes; at most {limit} are read of such"
+        )
+    with verified(blob) as file:
+        return file.read()
+
+
+class _Verified(io.RawIOBase):
+    """A blob's bytes; the reader above it makes large reads of them."""
+
+    def __init__(self, blob: Blob) -> None:
+        self._blob = blob
+        self._file = blob.open()
+        self._hash = hashlib.sha256()
+        self._rest = blob.size
+        self._complete = False
+        self._fault = ""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        if self._fault:  # whoever asks again must not get a shorter file
+            raise ImageContentError(self._fault)
+        data = self._file.read(min(len(view), max(self._rest, 1)))
+        self._hash.update(data)
+        self._rest -= len(data)
+        if self._rest < 0 or (not data and self._rest):
+            self._refuse(f"it has {'more' if data else 'fewer'} bytes")
+        if not self._rest and not self._complete:
+            if (digest := f"sha256:{self._hash.hexdigest()}") != self._blob.digest:
+                self._refuse(f"it is {digest}")
+            if self._file.read(1):
+                self._refuse("it has more bytes")
+            self._complete = True
+        view[: len(data)] = data
+        return len(data)
+
+    def _refuse(self, what: str) -> NoReturn:
+        blob = self._blob
+        self._fault = f"{blob.digest} of {blob.size} bytes was promised, but {what}"
+        raise ImageContentError(self._fault)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
