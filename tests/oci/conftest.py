@@ -11,11 +11,11 @@ from types import ModuleType
 
 import bcrypt
 import pytest
-from prefect.oci.registry_retries import Retries
 
 from prefect.oci import images, registry_connections
 from prefect.oci.images import Blob, Image, Layer
 from prefect.oci.references import Reference
+from prefect.oci.registry_retries import Retries
 
 
 def _load(name: str) -> ModuleType:
