@@ -1,0 +1,281 @@
+"""Files of the store: locks on them, what is held open of them, and blobs on their way in."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from prefect.errors import ImageContentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from _typeshed import WriteableBuffer
+
+    from prefect.oci.images import Blob
+
+LOCK = "lock"
+_CHUNK = 1 << 20
+
+
+@contextmanager
+def locked(path: Path, *, create: bool = False, wait: bool = True) -> Iterator[bool]:
+    """Hold a file alone; yield False if it is not there or, unwaited, is locked.
+
+    The lock ends with the process at the latest, however that ends.
+    """
+    try:
+        # For writing, because file systems of networks give no other an exclusive lock.
+        handle = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        mine = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            mine = False
+        # Who had it before may have deleted it, and then a lock on it excludes nobody.
+        yield mine and is_at(handle, path)
+    finally:
+        os.close(handle)
+
+
+def is_at(handle: int, path: Path) -> bool:
+    """Tell whether an open file still has this name."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+class Held:
+    """A blob that is open and locked, shared, so that nobody evicts it.
+
+    Even if somebody deletes it by hand, its bytes stay as long as it is held.
+    """
+
+    def __init__(self, handle: int, path: Path, digest: str) -> None:
+        self.path = path
+        self.digest = digest
+        self.size = os.fstat(handle).st_size
+        self._handle = handle
+        self._verified: int | None = None  # the time of change of what was verified
+
+    @classmethod
+    def of(cls, path: Path, digest: str) -> Held | None:
+        """Open and lock a blob; None if it is not there."""
+        while True:
+            try:
+                handle = os.open(path, os.O_RDONLY)
+            except (FileNotFoundError, PermissionError):  # the latter: made by root
+                return None
+            fcntl.flock(handle, fcntl.LOCK_SH)  # who evicts holds it for a moment only
+            if is_at(handle, path):
+                return cls(handle, path, digest)
+            os.close(handle)
+
+    def trust(self) -> None:
+        """Take its present bytes for verified: they were hashed while they were written."""
+        self._verified = os.fstat(self._handle).st_mtime_ns
+
+    def verify(self) -> bool:
+        """Compare the bytes with the digest, unless that was done and they did not change since."""
+        changed = os.fstat(self._open()).st_mtime_ns
+        if self._verified != changed:
+            with self.open() as file:
+                found = hashlib.sha256()
+                while chunk := file.read(_CHUNK):
+                    found.update(chunk)
+                if f"sha256:{found.hexdigest()}" != self.digest:
+                    return False
+            self._verified = changed
+        return True
+
+    def touch(self) -> None:
+        """Note that it is used now."""
+        trusted = self._verified is not None
+        with suppress(OSError):
+            os.utime(self.path)
+        if trusted:
+            self.trust()
+
+    def open(self) -> BinaryIO:
+        """Open it for reading from its start.
+
+        Raises:
+            ValueError: its store was closed.
+        """
+        return io.BufferedReader(_Reader(os.dup(self._open())), _CHUNK)
+
+    def discard(self) -> None:
+        """Delete it, because its bytes are not what they should be, and let go of it."""
+        if is_at(self._open(), self.path):
+            self.path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def _open(self) -> int:
+        if self._handle < 0:
+            raise ValueError("The store of this blob was closed: read it before that")
+        return self._handle
+
+
+class _Reader(io.RawIOBase):
+    # Readers of one file share its descriptor's offset, so each counts for itself.
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        count = os.preadv(self._handle, [buffer], self._position)
+        self._position += count
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            os.close(self._handle)
+        super().close()
+
+
+def keeping(blob: Blob, directory: Path, keep: Callable[[Path], object]) -> BinaryIO:
+    """Open a blob that comes from elsewhere, to be kept when the last byte of it was right.
+
+    keep: takes the complete file that has the blob's bytes.
+    """
+    return io.BufferedReader(_Keeping(blob, blob.open(), directory, keep), _CHUNK)
+
+
+class _Keeping(io.RawIOBase):
+    def __init__(
+        self, blob: Blob, source: BinaryIO, directory: Path, keep: Callable[[Path], object]
+    ) -> None:
+        self._blob = blob
+        self._source = source
+        self._keep = keep
+        self._hash = hashlib.sha256()
+        self._count = 0
+        self._complete = False
+        self._part: BinaryIO | None = None
+        with suppress(OSError):
+            handle, name = tempfile.mkstemp(dir=directory)
+            self._path = Path(name)
+            self._part = os.fdopen(handle, "wb")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        data = b"" if self._complete else self._source.read(len(view))
+        view[: len(data)] = data
+        self._hash.update(data)
+        self._count += len(data)
+        if self._part is not None:
+            try:
+                self._part.write(data)
+            except OSError:  # a full disk keeps nothing; the reader need not know
+                self._drop()
+        if not self._complete and (not data or self._count >= self._blob.size):
+            self._finish()
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._source.close()
+            self._drop()
+        super().close()
+
+    def _finish(self) -> None:
+        digest = f"sha256:{self._hash.hexdigest()}"
+        if digest != self._blob.digest or self._count != self._blob.size:
+            raise ImageContentError(
+                f"What should be {self._blob.digest} of {self._blob.size} bytes is {digest} of "
+                f"{self._count} bytes: it was altered, or not transferred as a whole"
+            )
+        self._complete = True
+        if self._part is not None:
+            with suppress(OSError):
+                flush(self._part)
+                self._part.close()
+                self._keep(self._path)
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._part is not None:
+            with suppress(OSError):
+                self._part.close()
+            self._path.unlink(missing_ok=True)
+            self._part = None
+
+
+def flush(file: BinaryIO) -> None:
+    """Wait until what was written is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def flush_directory(path: Path) -> None:
+    """Wait until the names in a directory are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def evict(directories: Iterable[Path], limit: int) -> int:
+    """Delete files that nobody has locked, longest unused first, until the rest is within limit.
+
+    Returns: the number of bytes that were given back.
+    """
+    found: list[tuple[float, int, Path]] = []
+    for directory in directories:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    status = entry.stat(follow_symlinks=False)
+                    found.append((status.st_mtime, status.st_size, Path(entry.path)))
+    total = sum(size for _, size, _ in found)
+    freed = 0
+    for _, size, path in sorted(found):
+        if total - freed <= limit:
+            break
+        with suppress(OSError), locked(path, wait=False) as mine:
+            if mine:
+                path.unlink(missing_ok=True)
+                freed += size
+    return freed
+
+
+def sweep(directory: Path) -> None:
+    """Delete the files and directories that are not locked: who made them is not alive any more.
+
+    What locks a directory is its file `LOCK`.
+    """
+    for path in list(directory.iterdir()):
+        below = path.is_dir()
+        with (
+            suppress(OSError),
+            locked(path / LOCK if below else path, create=below, wait=False) as mine,
+        ):
+            if mine and below:
+                shutil.rmtree(path, ignore_errors=True)
+            elif mine:
+                path.unlink(missing_ok=True)
