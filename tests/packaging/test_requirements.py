@@ -1,11 +1,16 @@
 """`prefect.packaging.requirements`, with the real uv and the real index."""
 
+import os
 import re
+import subprocess
+import time
 from importlib import metadata
 
 import pytest
 
 from prefect.errors import RequirementsError
+from prefect.oci.store import Store
+from prefect.packaging import requirements
 from prefect.packaging.requirements import lock, platform_name, requirement_name
 
 GLIBC = {"python": "3.11", "platform": "x86_64-manylinux_2_36"}
@@ -35,6 +40,75 @@ def test_the_lock_is_for_the_images_python_and_platform():
     assert "tomli==" not in other
     assert "colorama==" not in other
     assert "idna==" in other
+
+
+def test_a_lock_is_remembered_while_nothing_changes(tmp_path, monkeypatch):
+    """The same question is answered without uv, another one by it; passwords are not kept."""
+    monkeypatch.setenv("UV_INDEX_OWN_PASSWORD", "hunter2")
+    with Store(tmp_path) as store:
+        text = lock(["idna", "click"], **GLIBC, store=store)
+        run = subprocess.run
+        monkeypatch.setattr(subprocess, "run", None)
+        assert lock([" click", "idna", "idna"], **GLIBC, store=store) == text
+        monkeypatch.setattr(subprocess, "run", run)
+        assert lock(["click"], **GLIBC, store=store) != text
+        questions = [
+            (["click", "idna"], GLIBC | {"python": "3.12"}),
+            (["click", "idna"], GLIBC | {"platform": "aarch64-manylinux_2_28"}),
+        ]
+        before = len(list((tmp_path / "v1" / "facts").iterdir()))
+        for lines, target in questions:
+            lock(lines, **target, store=store)
+        monkeypatch.setenv("UV_INDEX_OWN_PASSWORD", "hunter3")
+        lock(["click", "idna"], **GLIBC, store=store)
+        monkeypatch.setattr(requirements, "_installed", lambda: ["click==8.2.0"])
+        assert "click==8.2.0" in lock(["click", "idna"], **GLIBC, store=store)
+        assert len(list((tmp_path / "v1" / "facts").iterdir())) == before + 4
+        monkeypatch.undo()
+        constraints = tmp_path / "constraints"
+        monkeypatch.setenv("UV_CONSTRAINT", str(constraints))
+        for version in ("8.2.0", "8.2.1"):
+            constraints.write_text(f"click=={version}\n")
+            assert f"click=={version} " in lock(["click"], **GLIBC, store=store)
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"hunter" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("my wheels", "{}"), ("wheels", "nothing,{}"), ("wheels", "own=file://{}")],
+)
+def test_a_lock_is_asked_for_again_when_what_a_variable_names_changes(
+    name, value, tmp_path, monkeypatch
+):
+    """However the variable names it: alone, with a blank in it, in a list, as a URL."""
+    directory = tmp_path / name
+    directory.mkdir()
+    os.utime(directory, (1, 1))
+    monkeypatch.setenv("UV_FIND_LINKS", value.format(directory))
+    before = requirements._lock_key([], [], "3.11", "linux")
+    assert requirements._lock_key([], [], "3.11", "linux") == before
+    (directory / "new.whl").touch()
+    assert requirements._lock_key([], [], "3.11", "linux") != before
+
+
+def test_a_lock_is_asked_for_again_after_a_day(tmp_path, monkeypatch):
+    """New releases are found, if a day late."""
+    with Store(tmp_path) as store:
+        lock(["idna"], **GLIBC, store=store)
+        tomorrow = time.time() + 25 * 3600
+        monkeypatch.setattr("time.time", lambda: tomorrow)
+        monkeypatch.setattr(requirements, "_resolve", lambda *arguments: "asked again")
+        assert lock(["idna"], **GLIBC, store=store) == "asked again"
+
+
+def test_what_is_installed_is_read_from_names():
+    """The quick way finds the distributions that reading all their metadata finds."""
+    slow = {requirement_name(d.metadata["Name"]): d.version for d in metadata.distributions()}
+    quick = dict(line.split("==") for line in requirements._installed())
+    assert len(quick) > 30
+    assert quick.items() <= slow.items()
+    assert {n for n, v in slow.items() if "+" not in v} - quick.keys() <= {"prefect"}
 
 
 @pytest.mark.parametrize(
