@@ -1,10 +1,12 @@
 """Flows as plain JSON values."""
 
+import dataclasses
 import json
 import math
 import os
 import subprocess
 import sys
+from typing import ClassVar
 
 import cloudpickle
 import pytest
@@ -156,6 +158,25 @@ class Broken:
         raise RuntimeError
 
 
+@dataclasses.dataclass
+class Limits:
+    """Has a set, and a repr that shows some."""
+
+    names: set
+    count: int = dataclasses.field(default=1, repr=False)
+    kind: ClassVar[str] = "kind"
+
+
+@dataclasses.dataclass
+class Shown:
+    """Has a repr of its own."""
+
+    names: set
+
+    def __repr__(self):
+        return "all shown"
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -166,6 +187,8 @@ class Broken:
         ([{frozenset({2, 1})}], "[{frozenset({1, 2})}]"),
         ({"k": (1, set())}, "{'k': (1, set())}"),
         (Broken(), "<Broken>"),
+        (Limits({"b", "a"}), "Limits(names={'a', 'b'})"),
+        ([Shown({"b"})], "[all shown]"),
         ([10**5000], "<list>"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from prefect import Flow, task
 from prefect.errors import ArtifactError, CompatibilityError, NotAFlowError, PicklingError
-from prefect.packaging import pickling
+from prefect.packaging import local_modules
 from prefect.packaging.manifest import Manifest
 from prefect.packaging.pickling import load_flow, pickle_flow
 
@@ -235,8 +235,8 @@ def test_a_compiled_module_beside_the_script_is_refused(tmp_path, monkeypatch):
     path.write_bytes(Path(_ctypes_test.__file__).read_bytes())
     monkeypatch.setattr(_ctypes_test, "__file__", str(path))
     monkeypatch.setattr(
-        "prefect.packaging.pickling._is_local",
-        lambda n, m, f=pickling._is_local: n == name or f(n, m),
+        "prefect.packaging.local_modules._is_local",
+        lambda n, m, f=local_modules._is_local: n == name or f(n, m),
     )
 
     @task
@@ -266,9 +266,9 @@ def test_a_shared_namespace_is_resolved_by_file(tmp_path, monkeypatch):
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: goo-{letter}\nVersion: 1.0\n")
         (info / "RECORD").write_text(f"goo/{letter}.py,,\n{info.name}/METADATA,,\n")
         write_module(tmp_path, f"goo.{letter}", "def f():\n    return 1\n", monkeypatch)
-    prefixes = (*pickling._installed_prefixes(), f"{tmp_path}/")
-    monkeypatch.setattr(pickling, "_installed_prefixes", lambda: prefixes)
-    pickling._providers.cache_clear()
+    prefixes = (*local_modules._installed_prefixes(), f"{tmp_path}/")
+    monkeypatch.setattr(local_modules, "_installed_prefixes", lambda: prefixes)
+    local_modules._providers.cache_clear()
     __import__("goo.b")
     function = sys.modules["goo.b"].f
     with Flow("namespace") as flow:
@@ -276,7 +276,7 @@ def test_a_shared_namespace_is_resolved_by_file(tmp_path, monkeypatch):
     try:
         assert pickle_flow(flow).manifest.requirements == {"goo.b": "goo-b==1.0"}
     finally:
-        pickling._providers.cache_clear()
+        local_modules._providers.cache_clear()
 
 
 def test_odd_entries_among_the_modules_are_passed_over(monkeypatch):

@@ -95,7 +95,7 @@ def stable_repr(value: Any) -> str:
     return text if len(text) <= REPR_LENGTH else text[: REPR_LENGTH - 3] + "..."
 
 
-def _repr(value: Any, depth: int) -> str:
+def _repr(value: Any, depth: int) -> str:  # noqa: PLR0911 - one for each kind
     kind = type(value)
     if depth > _DEEPEST:
         return "..."
@@ -110,6 +110,13 @@ def _repr(value: Any, depth: int) -> str:
     if kind in (set, frozenset) and value:
         text = f"{{{_some(sorted(_repr(item, depth + 1) for item in value))}}}"
         return text if kind is set else f"frozenset({text})"
+    if hasattr(vars(kind).get("__repr__"), "__wrapped__") and hasattr(kind, "__dataclass_fields__"):
+        # Not a repr of its own, but the one that `dataclasses` writes.
+        from dataclasses import fields  # noqa: PLC0415  # slow to import
+
+        shown = [field.name for field in fields(value) if field.repr]
+        parts = (f"{name}={_repr(getattr(value, name), depth + 1)}" for name in shown)
+        return f"{kind.__qualname__}({_some(parts)})"
     return repr(value)
 
 

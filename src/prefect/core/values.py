@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prefect.core.serialization import stable_repr
 from prefect.core.task import Task
 from prefect.errors import FlowError
 
@@ -145,7 +146,7 @@ def in_order(values: Any, flow: Flow | None) -> list[Any]:
         key=lambda value: (
             (flow.position(value) if flow else 0, value.name)
             if isinstance(value, Task)
-            else (-1, repr(value))
+            else (-1, stable_repr(value))
         ),
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -10,9 +12,9 @@ from prefect.environments.at_rest import PayloadSearch, forbidden, refuse_at_res
 from prefect.environments.environment import Environment
 from prefect.environments.running import run_packaged
 from prefect.environments.secret import Secret, merge_secrets, resolve, secrets_of
-from prefect.errors import ArtifactError, NotAFlowError, PicklingError
+from prefect.errors import ArtifactError, AuthenticationError, NotAFlowError, PicklingError
 from prefect.packaging.manifest import Manifest
-from prefect.packaging.pickling import pickle_flow, pickle_flow_into
+from prefect.packaging.pickling import pickle_flow_into
 
 # Imported within the functions that need them: a flow that was packaged with this environment is
 # also loaded where cryptography is not installed, such as inside an image.
@@ -104,11 +106,12 @@ class PickleEnvironment(Environment):
 
         keys = self._required_keys()
         holders = keys.to_seal()
-        pickled = pickle_flow(flow)
-        manifest = pickled.manifest.to_json()
-        values = self._forbidden(pickled.manifest)
-        refuse_at_rest(values, manifest=manifest, payload=pickled.payload)
-        self._built = seal(manifest, pickled.payload, holders, signing_key=keys.signing_key)
+        # Not made canonical: what is sealed is random all the same.
+        pickled = io.BytesIO()
+        described = pickle_flow_into(flow, pickled)
+        manifest, payload = described.to_json(), pickled.getvalue()
+        refuse_at_rest(self._forbidden(described), manifest=manifest, payload=payload)
+        self._built = seal(manifest, payload, holders, signing_key=keys.signing_key)
         return self._built
 
     def build_to(self, path: os.PathLike[str], flow: Flow) -> None:
@@ -170,6 +173,24 @@ class PickleEnvironment(Environment):
         sealed = open_manifest(pickle, keys.to_open(), trusted_signers=keys.trusted_signers)
         _require_flow(sealed)
         return Manifest.from_json(sealed.manifest)
+
+    def key_of(self, pickle: SealedSource) -> bytes:
+        """Return that of the encryption keys which opens an encrypted pickle, as text.
+
+        Raises:
+            AuthenticationError: none of them does; identities are not asked.
+            FormatError, OSError: as `info`.
+        """
+        from prefect.packaging.sealing import open_manifest  # noqa: PLC0415
+
+        keys = self._required_keys().encryption_keys
+        for key in keys[:-1]:
+            with suppress(AuthenticationError):
+                open_manifest(pickle, [key])
+                return key.encode()
+        self._required_keys().first()
+        open_manifest(pickle, keys[-1:])
+        return keys[-1].encode()
 
     def open(self, pickle: SealedSource) -> tuple[Manifest, bytes | bytearray]:
         """Authenticate every byte; return the manifest and the pickled flow, not yet unpickled.
@@ -239,8 +260,6 @@ class PickleEnvironment(Environment):
         Raises:
             As `info`; and SignaturePolicyError: there are recipients, and the pickle is unsigned.
         """
-        import io  # noqa: PLC0415 - beside what else is imported for sealing alone
-
         file = io.BytesIO()
         self._rewrap(pickle, file)
         return file.getvalue()

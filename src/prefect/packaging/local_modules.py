@@ -1,0 +1,125 @@
+"""Which modules are installed, and which are local: not installed, such as the script's helpers.
+
+What is local travels with a flow; what is installed is required where the flow runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import site
+import sys
+import sysconfig
+from functools import cache
+from importlib import metadata, util
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+_OWN = __name__.partition(".")[0]
+
+
+def loaded_local_modules() -> dict[str, ModuleType]:
+    """Return the local modules that are imported here, but for the script itself, by name."""
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name != "__main__" and _is_local(name, module)
+    }
+
+
+def _is_local(name: str, module: object) -> bool:
+    if not isinstance(module, ModuleType) or getattr(module, "__name__", None) != name:
+        return False
+    if name.partition(".")[0] in {_OWN, *sys.stdlib_module_names}:
+        return False
+    return _are_local([getattr(module, "__file__", None), *getattr(module, "__path__", ())])
+
+
+def is_local_file(name: str) -> bool:
+    """Whether a module that may not be imported yet would be a local one."""
+    top = name.partition(".")[0]
+    if top in {_OWN, *sys.stdlib_module_names}:
+        return False
+    try:
+        spec = util.find_spec(top)
+    except (ValueError, ImportError):
+        return False
+    return spec is not None and _are_local([spec.origin, *(spec.submodule_search_locations or ())])
+
+
+def _are_local(places: list[str | None]) -> bool:
+    # A namespace package has no file of its own, but directories.
+    paths = [place for place in places if place not in {None, "built-in", "frozen"}]
+    return bool(paths) and not any(str(p).startswith(_installed_prefixes()) for p in paths)
+
+
+def is_compiled(module: ModuleType) -> bool:
+    """Whether a module is machine code, which cannot travel."""
+    return (getattr(module, "__file__", None) or "").endswith(tuple(EXTENSION_SUFFIXES))
+
+
+@cache
+def _installed_prefixes() -> tuple[str, ...]:
+    found = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found += [*site.getsitepackages(), site.getusersitepackages()]
+    found += [path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"}]
+    prefixes = {path.rstrip("/") + "/" for path in found if path}
+    prefixes |= {str(Path(path).resolve()) + "/" for path in prefixes}
+    return tuple(sorted(prefixes))
+
+
+def requirements_of(modules: Iterable[str], local: Collection[str]) -> dict[str, str]:
+    """Map what is imported from elsewhere to the distributions that provide it here."""
+    found = {}
+    for name in sorted(set(modules)):
+        top = name.partition(".")[0]
+        if name in local or not top or top in {_OWN, "__main__", "cloudpickle"}:
+            continue
+        if top in sys.stdlib_module_names or top not in _providers():
+            continue
+        module, distribution = _provider(name, top)
+        found[module] = f"{distribution}=={metadata.version(distribution)}"
+    return found
+
+
+def _provider(name: str, top: str) -> tuple[str, str]:
+    """Return the module to ask for and the distribution that provides it."""
+    candidates = sorted({str(one.metadata["Name"]) for one in _providers()[top]})
+    if len(candidates) > 1:  # a namespace that several share: the module's own file decides
+        file = getattr(sys.modules.get(name), "__file__", None)
+        for candidate in candidates:
+            if file and _provides(candidate, file):
+                return name, candidate
+    return top, candidates[0]
+
+
+@cache
+def _provides(distribution: str, file: str) -> bool:
+    listed = metadata.files(distribution) or ()
+    return any(file.endswith(f"/{path}") and str(path.locate()) == file for path in listed)
+
+
+@cache
+def _providers() -> dict[str, list[metadata.Distribution]]:
+    """Map each importable top-level name to the installed distributions that provide it."""
+    found: dict[str, list[metadata.Distribution]] = {}
+    # As metadata.packages_distributions does, which takes several times as long: it makes an object
+    # of each of their files, and parses the metadata of all of them.
+    for distribution in metadata.distributions():
+        names = (distribution.read_text("top_level.txt") or "").split() or _top_names(distribution)
+        for name in names:
+            found.setdefault(name, []).append(distribution)
+    return found
+
+
+def _top_names(distribution: metadata.Distribution) -> set[str]:
+    record = distribution.read_text("RECORD")
+    if record is None:  # an egg, which has its files listed elsewhere
+        paths = [path.as_posix() for path in distribution.files or ()]
+    else:
+        paths = [row[0] for row in csv.reader(record.splitlines()) if row]
+    return {path.removesuffix(".py").partition("/")[0] for path in paths if path.endswith(".py")}
