@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 KEY=out/prefect.key
 SEALED=out/weather.flow
 PICTURE=out/weather.png
+ARCHIVE=out/weather.tar
 TAG=prefect-demo-weather
 made="$SEALED $PICTURE"
 
@@ -51,7 +52,7 @@ finish() {
 }
 
 mkdir -p out
-rm -f "$SEALED" "$PICTURE"
+rm -f "$SEALED" "$PICTURE" "$ARCHIVE"
 
 step "A key, which opens what it seals"
 if [ -s "$KEY" ]; then
@@ -99,4 +100,8 @@ step "Run the image: two of the years, and the table alone"
 say "A file that is written in a container goes with it, hence no picture. To get one out, mount"
 say "a directory: docker run --rm -v \"\$PWD/out:/out\" $TAG run -p picture=/out/weather.png"
 try prefect run "$TAG" -p first_year=2014 -p picture=null
+
+step "The very same image as a file, for which no engine is needed"
+try prefect build examples/weather.py --image "$base" --tag "$TAG" --export "$ARCHIVE"
+made="$made $ARCHIVE"
 finish

@@ -11,7 +11,17 @@ import pytest
 
 import prefect
 
-HEAVY = ["cloudpickle", "cryptography", "docker", "distributed", "dask", "click", "rich"]
+HEAVY = [
+    "cloudpickle",
+    "cryptography",
+    "docker",
+    "distributed",
+    "dask",
+    "click",
+    "rich",
+    "isal",
+    "uv",
+]
 SLOW = ["inspect", "typing", "logging", "asyncio", "dataclasses", "pathlib", "threading"]
 
 

@@ -179,7 +179,7 @@ def test_an_image_is_built_described_and_run(prefect, engine, base_image, unique
         "--secret", "TOKEN",
     )  # fmt: skip
     assert f"prefect run {unique}" in out
-    assert "Step 1/" in err
+    assert "Building the image" in err
     manifest = json.loads(prefect("info", unique, "--json")[0])
     assert manifest["flow"]["environment"]["secrets"] == ["TOKEN"]
     assert manifest["flow"]["environment"]["python_dependencies"] == ["iniconfig"]

@@ -1,5 +1,7 @@
 """`prefect.packaging.dockerfile`."""
 
+from dataclasses import replace
+
 from prefect.packaging.dockerfile import build_context, render
 from prefect.packaging.plan import ImagePlan
 
@@ -7,6 +9,7 @@ PLAN = ImagePlan(
     base="python@sha256:" + "0" * 64,
     interpreter="python3",
     python="3.11",
+    platform="x86_64-manylinux_2_36",
     user="app",
     lock="numpy==1.0 --hash=sha256:00\n",
     runtime={"prefect/__init__.py": b""},
@@ -28,9 +31,9 @@ def test_the_bases_user_is_restored():
     """Only the installation runs as root."""
     text = render(PLAN)
     assert text.index("USER root") < text.index("pip install") < text.index("USER app")
-    assert "USER" not in render(ImagePlan("b", "python3", "3.11", "", "", {})).replace(
-        "USER root", ""
-    )
+    assert "USER" not in render(
+        ImagePlan("b", "python3", "3.11", "x86_64-manylinux_2_36", "", "", {})
+    ).replace("USER root", "")
 
 
 def test_labels_cannot_escape_their_quotes():
@@ -52,8 +55,17 @@ def test_the_context_holds_what_the_dockerfile_copies():
 
 def test_an_image_of_dependencies_has_no_flow():
     """Without a flow, nothing of one is copied."""
-    plan = ImagePlan("b", "python3", "3.11", "", "", {"prefect/__init__.py": b""})
+    plan = ImagePlan(
+        "b", "python3", "3.11", "x86_64-manylinux_2_36", "", "", {"prefect/__init__.py": b""}
+    )
     assert "flow/" not in render(plan)
     assert set(build_context(plan)) == {
         "Dockerfile", "requirements.lock", "runtime/prefect/__init__.py",
     }  # fmt: skip
+
+
+def test_a_platform_that_was_asked_for_is_that_of_the_base():
+    """An index by digest has several, of which the builder would take its own."""
+    text = render(replace(PLAN, base_platform="linux/arm64"))
+    assert f"FROM --platform=linux/arm64 {PLAN.base}\n" in text
+    assert f"FROM {PLAN.base}\n" in render(PLAN)

@@ -12,14 +12,21 @@ from typing import TYPE_CHECKING
 import click
 
 from prefect.core.flow import Flow
-from prefect.environments.flow_image import FlowImage
-from prefect.errors import ArtifactError, EngineUnavailableError, ImageError, PrefectError
-from prefect.oci.daemon import Engine
-from prefect.oci.references import Reference
+from prefect.environments.flow_image import FlowImage, look_into_layers
+from prefect.errors import (
+    ArtifactError,
+    EngineUnavailableError,
+    ImageError,
+    PrefectError,
+    RegistryError,
+)
+from prefect.oci.references import DEFAULT_REGISTRY, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
+
+    from prefect.environments.engine_flow_image import EngineFlowImage
 
 _LOADERS = {__name__, "importlib._bootstrap", "importlib._bootstrap_external"}
 
@@ -98,8 +105,10 @@ def find_sealed(argument: str) -> Path | None:
     """
     path = Path(argument)
     try:
-        with path.open("rb"):
-            return path
+        with path.open("rb") as file:
+            # Image archives are tar archives, or compressed ones.
+            head = file.read(262)
+            return None if head[257:] == b"ustar" or head[:2] == b"\x1f\x8b" else path
     except (FileNotFoundError, IsADirectoryError):
         if path.suffix == ".flow":
             raise click.UsageError(f"There is no file {argument}") from None
@@ -118,6 +127,8 @@ def require_sealed(argument: str) -> Path:
     if path is None:
         if Path(argument).is_dir():
             raise click.UsageError(f"{argument} is a directory, not a sealed flow")
+        if Path(argument).exists():
+            raise click.UsageError(f"{argument} is an image or packed, not a sealed flow")
         raise click.UsageError(f"There is no file {argument}")
     return path
 
@@ -132,28 +143,89 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def find_image(argument: str) -> FlowImage:
-    """Return the flow image that an argument names.
+    """Return the flow image that an argument names: on disk, in the engine, or in a registry.
+
+    Raises:
+        ArtifactError: it cannot be an image's name, and no such file exists.
+        EngineError: no engine answers, or the engine does not have it.
+        RegistryError: neither has the registry that it names.
+    """
+    path = Path(argument)
+    if _is_image_on_disk(path):
+        from prefect.oci import archives  # noqa: PLC0415 - for images on disk alone
+
+        return look_into_layers(archives.read(path), argument)
+    reference = _reference(argument)
+    try:
+        return find_in_engine(argument)
+    except (EngineUnavailableError, ImageError) as error:
+        # A registry is asked where one is named: a bare name may be a slip of the fingers.
+        if reference.registry == DEFAULT_REGISTRY and not argument.startswith(DEFAULT_REGISTRY):
+            raise
+        from prefect.oci import registry  # noqa: PLC0415 - for images in registries alone
+
+        try:
+            return look_into_layers(registry.fetch(reference), argument)
+        except RegistryError as refused:
+            raise RegistryError(
+                f"{error}\nNor can it be had from its registry: {refused}"
+            ) from None
+
+
+def find_in_engine(argument: str) -> EngineFlowImage:
+    """Return the flow image of the engine that an argument names.
 
     Raises:
         ArtifactError: it cannot be an image's name, and no such file exists.
         EngineError: no engine answers, or the engine does not have it.
     """
     try:
-        Reference.parse(argument)
-    except ValueError as error:
-        raise ArtifactError(f"There is no file {argument}, and as an image: {error}") from None
+        _reference(argument)
+    except ArtifactError:
+        if _is_image_on_disk(Path(argument)):
+            raise _not_loaded(argument) from None
+        raise
+    from prefect.environments.engine_flow_image import EngineFlowImage  # noqa: PLC0415 - loads docker
+    from prefect.oci.daemon import Engine  # noqa: PLC0415 - loads docker
+
     try:
         engine = Engine()
     except EngineUnavailableError as error:
+        if _is_image_on_disk(Path(argument)):
+            raise _not_loaded(argument) from error
         raise EngineUnavailableError(
             f"There is no file {argument}, and no engine to look for an image in: {error}"
         ) from error
     if engine.find(argument) is None:
+        if _is_image_on_disk(Path(argument)):
+            raise _not_loaded(argument)
         raise ImageError(
-            f"{argument} is neither a file here nor an image in the engine. Check its name, or "
-            "build it with `prefect build`"
+            f"{argument} is neither a file here nor an image in the engine. Check its name, build "
+            "it with `prefect build`, or name the registry that has it, such as ghcr.io/team/etl:1"
         )
-    return FlowImage(engine, argument)
+    return EngineFlowImage(engine, argument)
+
+
+def _is_image_on_disk(path: Path) -> bool:
+    # A directory of any other kind may have the name of an image by chance.
+    return path.is_file() or (path / "oci-layout").is_file()
+
+
+def _not_loaded(argument: str) -> click.UsageError:
+    how = f"docker load --input {argument}"
+    if Path(argument).is_dir():
+        how = f"skopeo copy oci:{argument} docker-daemon:NAME:TAG"
+    return click.UsageError(
+        f"{argument} is an image on disk, and runs where an engine has it: load it with `{how}` "
+        f"and run it by its name. `prefect info {argument}` looks into it as it is"
+    )
+
+
+def _reference(argument: str) -> Reference:
+    try:
+        return Reference.parse(argument)
+    except ValueError as error:
+        raise ArtifactError(f"There is no file {argument}, and as an image: {error}") from None
 
 
 def _split(argument: str) -> tuple[Path, str | None]:

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from prefect.cli.artifacts import flow_file, load_flow_file, writing
+from prefect.cli.build_image import Destinations, build_image, requirement_lines
 from prefect.cli.keys import (
     find_keyring,
     key_file_option,
+    read_encryption_keys,
     read_keyring,
     read_recipients,
     read_signing_key,
     recipient_option,
     signing_key_option,
 )
-from prefect.cli.output import is_replaceable, printable, refuse_inputs, write_plainly
+from prefect.cli.output import is_replaceable, printable, refuse_inputs, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.environments.secret import Secret, merge_secrets, parse_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from prefect.core.flow import Flow
+    from prefect.packaging.keys import EncryptionKey
+
+
+_ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 
 
 @click.command(short_help="Package a flow into a sealed file or a container image.")
@@ -41,8 +41,37 @@ if TYPE_CHECKING:
 @key_file_option
 @recipient_option
 @signing_key_option
-@click.option("--image", metavar="BASE", help="Build a container image on this base.")
+@click.option(
+    "--image", metavar="BASE",
+    help="Build a container image on this base: a reference such as python:3.11-slim, or the path "
+    "(with a leading ./ or /) of an OCI layout or of an image archive.",
+)  # fmt: skip
 @click.option("--tag", help="Name of the built image; else it follows from the flow's name.")
+@click.option(
+    "--push", metavar="REF",
+    help="Push the image to a registry, such as ghcr.io/team/etl:1, instead of building it into "
+    "the engine. No engine is needed.",
+)  # fmt: skip
+@click.option(
+    "--export", type=click.Path(path_type=Path), metavar="PATH",
+    help="Write the image to disk: with a suffix, such as etl.tar, an archive for docker, podman "
+    "and skopeo; else the directory of an OCI layout. No engine is needed.",
+)  # fmt: skip
+@click.option(
+    "--check", metavar="DIGEST",
+    help="Build the image, keep it nowhere, and compare its digest or id: the exit status is 0 if "
+    "this very file, base, lock and the like make that very image, whatever its name, else 1.",
+)  # fmt: skip
+@click.option("--platform", help="Platform of the image, such as linux/arm64; needs no emulation.")
+@click.option(
+    "--setup", multiple=True, metavar="COMMAND",
+    help="A shell command to run in the base as root first, such as 'apt-get update && apt-get "
+    "install -y libpq5'. The engine runs it. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--lock", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Locked dependencies with hashes: taken from this file if it is there, else written to it.",
+)  # fmt: skip
 @click.option(
     "-r", "--requirement", "requirements", multiple=True, metavar="REQUIREMENT",
     help="A dependency, such as 'pandas>=2', or a file of them. May be repeated. Without any, "
@@ -55,7 +84,7 @@ if TYPE_CHECKING:
 @click.option("--network", help="The engine's network for the build's steps, such as host.")
 @click.option(
     "--dockerfile", type=click.Path(path_type=Path, file_okay=False), metavar="DIRECTORY",
-    help="With --image: write a Dockerfile and what it copies there instead of building.",
+    help="Write a Dockerfile and what it copies there instead of building.",
 )  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Show every line of an image's build.")
 def build(
@@ -66,6 +95,12 @@ def build(
     signing_key: Path | None,
     image: str | None,
     tag: str | None,
+    push: str | None,
+    export: Path | None,
+    check: str | None,
+    platform: str | None,
+    setup: tuple[str, ...],
+    lock: Path | None,
     requirements: tuple[str, ...],
     secrets: tuple[str, ...],
     network: str | None,
@@ -80,15 +115,21 @@ def build(
 
     With -o the flow becomes a sealed flow ("-" is standard output), encrypted for the holder of
     the key and for recipients, and signed where a signing key is given; with --image, a container
-    image. With neither, a flow that has a ContainerEnvironment becomes its image, and any other is
-    sealed into FILE.flow. The secrets that the flow's own environment names are kept.
+    image, in which --key-file seals it as well. With neither, a flow that has a
+    ContainerEnvironment becomes its image, and any other is sealed into FILE.flow. The secrets that
+    the flow's own environment names are kept.
     """
-    if image is None and (tag or requirements or network or dockerfile):
-        raise click.UsageError("--tag, -r, --network and --dockerfile go with --image BASE")
+    if image is None and (tag or requirements or network or platform or setup or lock):
+        raise click.UsageError(
+            "--tag, -r, --network, --platform, --setup and --lock go with --image BASE"
+        )
+    destinations = Destinations(push, export, check, dockerfile)
+    destinations.require_possible(sealed=bool(key_file))
     if image is not None and output is not None:
         raise click.UsageError("-o makes a sealed flow and --image an image: choose one")
     if image is not None and (recipients or signing_key):
         raise click.UsageError("--recipient and --signing-key are for sealed flows, not for images")
+    encryption_key = _for_image(image, key_file)
     flow = load_flow_file(file)
     own = getattr(flow.environment, "secrets", ())
     try:
@@ -97,22 +138,44 @@ def build(
             flow.environment = ContainerEnvironment(
                 image,
                 tag=tag,
-                python_dependencies=_requirement_lines(requirements),
+                python_dependencies=requirement_lines(requirements),
                 secrets=asked,
                 network=network,
+                platform=platform,
+                setup=setup or None,
+                lock=lock,
+                encryption_key=encryption_key,
             )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if output is None and isinstance(flow.environment, ContainerEnvironment):
+        if image is None and (key_file or recipients or signing_key):
+            raise click.UsageError(
+                "This flow has a ContainerEnvironment, whose image would not be sealed. With -o it "
+                "becomes a sealed flow, with --image BASE and --key-file an image that seals it"
+            )
         flow.environment.secrets = asked
-        _build_image(flow, flow.environment, dockerfile, verbose=verbose)
+        build_image(flow, flow.environment, destinations, verbose=verbose)
         return
+    if destinations.any():
+        raise click.UsageError(
+            "--push, --export, --check and --dockerfile are for images: give --image BASE"
+        )
     source = flow_file(file)
     target = output or Path(f"{source.stem}.flow")
     refuse_inputs(target, (source, *key_file, signing_key))
     environment = _sealing(key_file, recipients, signing_key, asked)
     flow.environment = environment
     _build_sealed(flow, target, environment)
+
+
+def _for_image(image: str | None, key_files: tuple[Path, ...]) -> list[EncryptionKey] | None:
+    """Check a base's name; return the keys that seal the flow in its image."""
+    if image is None:
+        return None
+    if image.endswith(_ARCHIVES) and Path(image).is_file():
+        raise click.UsageError(f"As a path, a base begins with a dot or a slash: ./{image}")
+    return read_encryption_keys(key_files) if key_files else None
 
 
 def _sealing(
@@ -136,91 +199,9 @@ def _build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> N
     with writing(output):
         if is_replaceable(output):
             environment.build_to(output, flow)
-            size = output.stat().st_size
+            count = output.stat().st_size
         else:
-            size = write_plainly(output, environment.build(flow))
+            count = write_plainly(output, environment.build(flow))
     seconds = time.perf_counter() - started
     name = printable(flow.name)
-    click.echo(f"Sealed {name!r} into {output}: {_size(size)} in {seconds:.2f} s.", err=True)
-
-
-def _build_image(
-    flow: Flow, environment: ContainerEnvironment, dockerfile: Path | None, *, verbose: bool
-) -> None:
-    started = time.perf_counter()
-    if dockerfile is not None:
-        environment.create_dockerfile(dockerfile, flow=flow)
-        click.echo(f"Wrote {dockerfile / 'Dockerfile'} and the files that it copies.")
-        return
-    with _build_lines(verbose=verbose):
-        image, _ = environment.build(flow)
-    seconds = time.perf_counter() - started
-    name = image.tags[0] if image.tags else image.short_id
-    click.echo(
-        f"Built {printable(flow.name)!r} into the image {name} ({image.short_id}) in {seconds:.1f} s."
-    )
-    click.echo(f"Run it with: prefect run {name}")
-
-
-def _requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
-    if not requirements:
-        return None
-    lines = []
-    for requirement in requirements:
-        path = Path(requirement)
-        if path.is_file():
-            try:
-                text = path.read_text().replace("\\\n", " ")
-            except (OSError, UnicodeDecodeError) as error:
-                raise click.FileError(requirement, str(error)) from error
-            found = (line.partition(" #")[0].strip() for line in text.splitlines())
-            lines += [line for line in found if line and not line.startswith("#")]
-        elif path.suffix == ".txt" or ("/" in requirement and "@" not in requirement):
-            raise click.UsageError(f"There is no requirements file {requirement}")
-        else:
-            lines.append(requirement)
-    return lines
-
-
-@contextmanager
-def _build_lines(*, verbose: bool) -> Iterator[None]:
-    """Show a build's progress: each line, or on a terminal the newest one in place."""
-    logger = logging.getLogger("prefect.environments")
-    handler = _Lines(verbose=verbose)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        handler.clear()
-        logger.removeHandler(handler)
-        logger.setLevel(logging.NOTSET)
-        logger.propagate = True
-
-
-class _Lines(logging.Handler):
-    def __init__(self, *, verbose: bool) -> None:
-        super().__init__()
-        self._in_place = not verbose and sys.stderr.isatty()
-        self._verbose = verbose
-
-    def emit(self, record: logging.LogRecord) -> None:
-        line = record.getMessage()
-        if self._in_place:
-            width = os.get_terminal_size(2).columns - 1
-            click.echo(f"\r\x1b[K{line[:width]}", nl=False, err=True)
-        elif self._verbose or line.startswith(("Step ", "Pulling ", "Building ")):
-            click.echo(line, err=True)
-
-    def clear(self) -> None:
-        if self._in_place:
-            click.echo("\r\x1b[K", nl=False, err=True)
-
-
-def _size(count: int) -> str:
-    if count < 1024:  # noqa: PLR2004
-        return f"{count} bytes"
-    if count < 1024**2:
-        return f"{count / 1024:.1f} KiB"
-    return f"{count / 1024**2:.1f} MiB"
+    click.echo(f"Sealed {name!r} into {output}: {size(count)} in {seconds:.2f} s.", err=True)

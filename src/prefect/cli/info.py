@@ -10,7 +10,6 @@ import click
 
 from prefect.cli.artifacts import find_image, find_sealed, is_flow_file
 from prefect.cli.keys import (
-    KEY_VARIABLE,
     key_file_option,
     names_a_key,
     read_keyring,
@@ -19,6 +18,7 @@ from prefect.cli.keys import (
 from prefect.cli.output import printable
 from prefect.environments import PickleEnvironment
 from prefect.packaging import sealing
+from prefect.packaging.plan import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,11 @@ _LONGEST_LIST = 8
 def info(
     artifact: str, key_file: tuple[Path, ...], trusted_signers: tuple[str, ...], as_json: bool
 ) -> None:
-    """Show what ARTIFACT holds: a .flow file, or the name of an image in the engine.
+    """Show what ARTIFACT holds: a .flow file, or an image.
+
+    An image is one of the engine; an archive or an OCI layout on disk; or, where the engine does
+    not have it and its name begins with a registry, one of that registry. Of its layers, only the
+    small one with the flow's manifest is read.
 
     Only the manifest is read and authenticated; the flow itself is neither unpickled nor run,
     so looking is safe whatever the artifact does when it runs. Of a sealed flow without its key,
@@ -65,7 +69,9 @@ def read_manifest(
         )
     sealed = find_sealed(artifact)
     if sealed is None:
-        return find_image(artifact).manifest()
+        image = find_image(artifact)
+        keyring = read_keyring(key_files, ()) if image.sealed else None
+        return image.manifest(PickleEnvironment(**keyring.settings()) if keyring else None)
     keyring = read_keyring(key_files, trusted_signers)
     return PickleEnvironment(**keyring.settings()).manifest(sealed)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from prefect.cli.keys import KEY_VARIABLE, write_key_file
+from prefect.cli.keys import write_key_file
 from prefect.packaging.keys import EncryptionKey
+from prefect.packaging.plan import KEY_VARIABLE
 from prefect.packaging.recipients import Identity
 from prefect.packaging.signatures import SigningKey
 

@@ -13,6 +13,7 @@ import click
 from prefect.errors import InvalidKeyError
 from prefect.packaging.key_kinds import parse_key
 from prefect.packaging.keys import KEY_BYTES, EncryptionKey
+from prefect.packaging.plan import KEY_VARIABLE
 from prefect.packaging.recipients import Identity, Recipient
 from prefect.packaging.signatures import Signer, SigningKey
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from prefect.packaging.key_kinds import Key
 
-KEY_VARIABLE = "PREFECT_ENCRYPTION_KEY"
 # The longest text of a key is a recipient's, of 1642 characters; nobody means a larger file.
 _LARGEST_KEY_FILE = 4096
 _K = TypeVar("_K", EncryptionKey, Recipient, Signer, SigningKey)

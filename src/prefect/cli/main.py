@@ -13,7 +13,7 @@ from prefect.version import __version__
 from prefect.worker.stopping import exit_status, provide_streams, unwind_on_signals
 
 FLOW_FAILED, BAD_INPUT = 1, 2
-_COMMANDS = ("build", "info", "run", "graph", "verify", "sign", "rewrap", "keygen")
+_COMMANDS = ("build", "info", "run", "graph", "verify", "sign", "rewrap", "keygen", "cache")
 
 
 class _LazyGroup(click.Group):
@@ -79,9 +79,17 @@ def main() -> None:
       prefect run  etl.flow --key-file them --trusted-signer me.pub
 
     \b
-    A container image, built and run by a Docker Engine.
+    A container image: into an engine, a registry, a file. Only the first needs an engine.
       prefect build etl.py --image python:3.11-slim --tag etl -r pandas
       prefect run etl -p year=2013
+      prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
+      prefect build etl.py --image python:3.11-slim --export etl.tar
+
+    \b
+    The same without an engine, into a registry or a file.
+      prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
+      prefect build etl.py --image python:3.11-slim --export etl.tar
+      prefect info ghcr.io/team/etl:1
 
     Keys come from --key-file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument.
     The exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and

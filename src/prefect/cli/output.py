@@ -41,3 +41,14 @@ def write_plainly(output: Path, data: bytes) -> int:
 def printable(text: str) -> str:
     """Return text in which only newlines control a terminal: an artifact's author is anybody."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    if count < 1024:  # noqa: PLR2004
+        return f"{count} bytes"
+    if count < 1024**2:
+        return f"{count / 1024:.1f} KiB"
+    if count < 1024**3:
+        return f"{count / 1024**2:.1f} MiB"
+    return f"{count / 1024**3:.1f} GiB"

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prefect.cli.artifacts import find_image, find_sealed, is_flow_file, load_flow_file
+from prefect.cli.artifacts import (
+    find_in_engine,
+    find_sealed,
+    is_flow_file,
+    load_flow_file,
+)
 from prefect.cli.keys import key_file_option, read_keyring, trusted_signer_option
 from prefect.cli.main import FLOW_FAILED
 from prefect.engine.executors import DaskExecutor, LocalExecutor, ThreadExecutor
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
-    from prefect.environments.flow_image import FlowImage
+    from prefect.environments.engine_flow_image import EngineFlowImage
 
 _EXECUTORS = {"local": LocalExecutor, "threads": ThreadExecutor, "dask": DaskExecutor}
 
@@ -73,7 +78,7 @@ def run(
     else:
         if executor != "local":
             raise click.UsageError("--executor is not for images: their tasks run within them")
-        sys.exit(_run_image(find_image(artifact), given, network, as_json, live))
+        sys.exit(_run_image(find_in_engine(artifact), given, network, key_file, as_json, live))
     if not state.is_successful():
         sys.exit(FLOW_FAILED)
 
@@ -118,16 +123,24 @@ def _run_sealed(
 
 
 def _run_image(
-    image: FlowImage, parameters: dict[str, Any], network: str | None, as_json: bool, live: bool
+    image: EngineFlowImage,
+    parameters: dict[str, Any],
+    network: str | None,
+    key_files: tuple[Path, ...],
+    as_json: bool,
+    live: bool,
 ) -> int:
     display = None
+    sealing = None
+    if image.sealed:
+        sealing = PickleEnvironment(**read_keyring(key_files, ()).settings())
     if live:
         from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
 
-        display = LiveDisplay(image.manifest().flow)
+        display = LiveDisplay(image.manifest(sealing).flow)
     container = None
     try:
-        request = image.request(parameters=parameters, json_lines=as_json or live)
+        request = image.request(parameters=parameters, sealing=sealing, json_lines=as_json or live)
         container = image.start(request, network=network)
         with display or nullcontext():
             lines = _lines(container.logs(stream=True, follow=True))

@@ -1,143 +1,144 @@
-"""What a base image offers: its pinned name, its Python, its C library, its user."""
+"""What a base image offers: its layers, its pinned name, its Python, its C library."""
 
 from __future__ import annotations
 
-import json
-import os
-from contextlib import suppress
+import hashlib
+import sys
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.environments.base_python import WANTED, declared_python, find_libc, find_python
 from prefect.errors import ImageError
-from prefect.oci.references import Reference
-from prefect.oci.replacing import replacing
+from prefect.oci.images import Image, canonical
+from prefect.oci.layer_files import LayerFiles
+from prefect.packaging.plan import LABEL_VERSION
 from prefect.packaging.requirements import platform_name
 
 if TYPE_CHECKING:
-    from prefect.oci.daemon import Engine, Image
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-_OLDEST_PYTHON = (3, 11)
-_INTERPRETERS = ("python3", "python")
-_PROBE_VERSION = 1  # counts up when the probe below asks for something else
-# Runs in whatever Python the base has, so it is written for all of them.
-_PROBE = """
-import json, platform, sys
-try:
-    import ensurepip, venv
-    has_venv = True
-except ImportError:
-    has_venv = False
-print(json.dumps({
-    "python": list(sys.version_info[:2]),
-    "implementation": platform.python_implementation().lower(),
-    "machine": platform.machine(),
-    "libc": platform.libc_ver(),
-    "venv": has_venv,
-}))
-"""
+    from prefect.environments.base_python import Files
+    from prefect.oci.platforms import Platform
+    from prefect.oci.store import Store
+
+_SEARCH = 1  # counts up when the search finds something else
+# uv's names of the processors for which it knows wheels.
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "riscv64": "riscv64"}
 
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
     """A base image that was looked into.
 
+    image: its layers and its config.
     reference: by digest when a registry gave one, else as it was named.
-    interpreter: name of its Python program.
+    interpreter: absolute path of its Python program.
     python: its series, such as "3.11".
     platform: uv's name of its platform.
-    user: as which its containers run; "" for root.
+    engine_id: the image's id in the engine that has it; "" for one from elsewhere.
     """
 
+    image: Image
     reference: str
     interpreter: str
     python: str
     platform: str
-    user: str
+    engine_id: str = ""
+
+    @property
+    def user(self) -> str:
+        """As which its containers run; "" for root."""
+        return str(self.image.settings.get("User") or "")
 
 
-def inspect_base(engine: Engine, reference: Reference, image: Image) -> BaseImage:
-    """Look into a base image by asking its own Python.
+def look_into(
+    image: Image,
+    reference: str,
+    store: Store,
+    files: Callable[[], AbstractContextManager[Files]] | None = None,
+    *,
+    progress: Callable[[str], None] | None = None,
+) -> BaseImage:
+    """Find the Python and the C library of a base image; nothing of it is executed.
+
+    files: gives access to its files where an engine has them; else its layers are read.
+    progress: gets a line of text where that takes a while: once for a base.
 
     Raises:
-        ImageError: it has no Python, one that is too old, or one that cannot make environments.
+        ImageError: it has no Python, or one that is not fit for flows.
+        ImageContentError: its layers are malformed.
     """
-    interpreter, found = _remembered(str(image.id)) or _probe(engine, reference, image)
-    major, minor = found["python"]
-    python = f"{major}.{minor}"
-    if (major, minor) < _OLDEST_PYTHON or found["implementation"] != "cpython":
+    environment = dict(
+        line.split("=", 1) for line in image.settings.get("Env") or () if "=" in line
+    )
+    platform = image.platform
+    if LABEL_VERSION in image.labels:
         raise ImageError(
-            f"The base image {reference} has {found['implementation']} {python}; flows need "
-            f"CPython {_OLDEST_PYTHON[0]}.{_OLDEST_PYTHON[1]} or newer. Choose another base, such "
-            "as python:3.11-slim"
+            f"The base image {reference} was itself built by prefect: its dependencies would mix "
+            "with those of the new image. Name the image that it was built on"
         )
-    if not found["venv"]:
+    if platform.os != "linux" or platform.architecture not in _MACHINES:
         raise ImageError(
-            f"The Python of the base image {reference} lacks venv and ensurepip. Add them to the "
-            "base (on Debian: apt-get install python3-venv), or choose a base such as "
-            f"python:{python}-slim"
+            f"The base image {reference} is for {platform}; flow images can be built for linux on "
+            f"{', '.join(sorted(_MACHINES))}"
         )
-    libc, version = found["libc"]
-    glibc = None
-    if libc == "glibc":
-        glibc_major, glibc_minor = version.split(".")[:2]
-        glibc = (int(glibc_major), int(glibc_minor))
+    # What is found depends on these alone: true for ever, wherever they came from.
+    identity = [
+        _SEARCH,
+        [layer.diff_id for layer in image.layers],
+        platform.architecture,
+        environment.get("PATH"),
+        declared_python(environment),
+    ]
+    key = f"base-{hashlib.sha256(canonical(identity)).hexdigest()}"
+    found = store.recall(key)
+    if found is None:
+        if progress is not None:
+            progress(f"Looking for Python in the base image {reference}")
+        found = _search(image, environment, reference, files)
+        store.remember(key, found)
+    glibc = found["glibc"]
     return BaseImage(
-        reference=pinned(reference, image),
-        interpreter=interpreter,
-        python=python,
-        platform=platform_name(found["machine"], glibc),
-        user=image.attrs.get("Config", {}).get("User") or "",
+        image=image,
+        reference=reference,
+        interpreter=found["interpreter"],
+        python=found["python"],
+        platform=platform_name(_MACHINES[platform.architecture], tuple(glibc) if glibc else None),
     )
 
 
-def pinned(reference: Reference, image: Image) -> str:
-    """Return the image's name by digest, where a registry of that name gave it one."""
-    if reference.digest:
-        return str(reference)
-    for digest in image.attrs.get("RepoDigests") or ():
-        if Reference.parse(digest).name == reference.name:
-            return str(digest)
-    return str(reference)
+def assumed(reference: str, platform: Platform) -> BaseImage:
+    """Return a base that nobody could look into: Debian's or the official image's like."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    machine = _MACHINES.get(platform.architecture, platform.architecture)
+    return BaseImage(
+        Image(b"{}", ()), reference, "python3", python, platform_name(machine, (2, 28))
+    )
 
 
-def _probe(engine: Engine, reference: Reference, image: Image) -> tuple[str, dict[str, Any]]:
-    for interpreter in _INTERPRETERS:
-        try:
-            status, out, err = engine.run_to_end(str(image.id), [interpreter], ["-c", _PROBE])
-        except FileNotFoundError:
-            continue
-        if status == 0:
+def _search(
+    image: Image,
+    environment: dict[str, str],
+    reference: str,
+    files: Callable[[], AbstractContextManager[Files]] | None,
+) -> dict[str, Any]:
+    architecture = image.platform.architecture
+    if files is None:
+        layers = LayerFiles(image, WANTED)
+        declared = declared_python(environment)
+        for _ in layers.read_layers():
+            if declared is None:
+                continue
+            # Its Python is known: the layer with the C library, mostly the first, is enough.
             try:
-                found = json.loads(out.splitlines()[-1])  # a base may print a greeting first
-            except (ValueError, IndexError) as error:
-                raise ImageError(
-                    f"The Python of the base image {reference} does not tell what it is: {out!r:.200}"
-                ) from error
-            _remember(str(image.id), interpreter, found)
-            return interpreter, found
-        raise ImageError(f"The Python of the base image {reference} does not run:\n{err or out}")
-    raise ImageError(
-        f"The base image {reference} has no Python ({' or '.join(_INTERPRETERS)} on its PATH). "
-        "Choose one that has it, such as python:3.11-slim"
-    )
-
-
-def _memory(image_id: str) -> Path:
-    # An image's id is the digest of its content: what was found once is true for ever.
-    cache = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(cache, "prefect", "base-images", f"{image_id.removeprefix('sha256:')}.json")
-
-
-def _remembered(image_id: str) -> tuple[str, dict[str, Any]] | None:
-    try:
-        version, interpreter, found = json.loads(_memory(image_id).read_text())
-    except (OSError, ValueError, RuntimeError):  # the last where there is no home directory
-        return None
-    return (interpreter, found) if version == _PROBE_VERSION else None
-
-
-def _remember(image_id: str, interpreter: str, found: dict[str, Any]) -> None:
-    # A cache that cannot be written costs time and nothing else.
-    with suppress(OSError, RuntimeError), replacing(_memory(image_id)) as file:
-        file.write(json.dumps([_PROBE_VERSION, interpreter, found]).encode())
+                glibc = find_libc(layers, architecture, declared[0], reference)
+            except ImageError:
+                continue
+            return {"interpreter": declared[0], "python": declared[1], "glibc": glibc}
+        files = lambda: nullcontext(layers)  # noqa: E731
+    with files() as opened:
+        interpreter, python = find_python(opened, environment, reference)
+        glibc = find_libc(opened, architecture, interpreter, reference)
+    return {"interpreter": interpreter, "python": python, "glibc": glibc}

@@ -1,169 +1,114 @@
-"""An image that holds a flow, wherever it was built: looking into it, and running it."""
+"""An image that holds a flow, wherever it is: looking into it executes nothing."""
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from prefect.environments.secret import DEFAULT_DIRECTORY, Secret, resolve, secrets_of
-from prefect.errors import EngineError, ImageError, ParameterError
+from prefect.errors import ImageError
+from prefect.oci.filesystem import read_from_layer
 from prefect.packaging.manifest import Manifest
-from prefect.packaging.plan import LABEL_FLOW, LABEL_MANIFEST, LABEL_VERSION, PREFIX
+from prefect.packaging.plan import (
+    KEY_VARIABLE,
+    LABEL_FLOW,
+    LABEL_MANIFEST,
+    LABEL_SEALED,
+    LABEL_VERSION,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Mapping
 
-    from prefect.oci.daemon import Container, Engine, Image
+    from prefect.environments.pickle_environment import PickleEnvironment
+    from prefect.oci.images import Image
 
-_WORKER = [f"{PREFIX}/bin/python", "-m", "prefect.worker"]
-# Memory only: what is written here is in no layer, no commit and no file of the engine.
-_SECRETS_TMPFS = {DEFAULT_DIRECTORY: "mode=1777,size=4m,noexec,nosuid,nodev"}
+# What a look from outside reads: manifests are far smaller, and nobody's memory is filled.
+_LARGEST_MANIFEST = 1 << 26
+_LARGEST_LAYER = 1 << 26
 
 
 class FlowImage:
-    """An image that `ContainerEnvironment` built, or its dependencies alone.
+    """An image that `ContainerEnvironment` built, or its dependencies alone, wherever it is.
+
+    reference: how it is named in messages.
+    labels: of its config.
+    read: gives the content of one of its files by path, or raises FileNotFoundError.
 
     Raises:
-        ImageError: the engine does not have it, or it was not made by this package.
+        ImageError: it was not made by this package.
     """
 
-    def __init__(self, engine: Engine, reference: str) -> None:
-        image = engine.find(reference)
-        if image is None:
-            raise ImageError(
-                f"There is no image {reference} in the engine. Check its name, build it, or pull it"
-            )
-        if LABEL_VERSION not in image.labels:
+    def __init__(
+        self, reference: str, labels: Mapping[str, str], read: Callable[[str], bytes]
+    ) -> None:
+        if LABEL_VERSION not in labels:
             raise ImageError(
                 f"The image {reference} was not built by prefect: it holds no flow. Make one with "
                 "`prefect build FILE.py --image BASE --tag TAG`"
             )
-        self.engine = engine
         self.reference = reference
-        self.image: Image = image
+        self._labels = labels
+        self._read = read
 
     @property
-    def flow_name(self) -> str | None:
-        """The name of the image's flow; None for an image of dependencies alone."""
-        return self.image.labels.get(LABEL_FLOW)
+    def sealed(self) -> bool:
+        """Whether the flow is encrypted within the image."""
+        return LABEL_SEALED in self._labels
 
-    def manifest(self) -> Manifest:
+    @cached_property
+    def _sealed_flow(self) -> bytes:
+        return self._file(self._labels[LABEL_SEALED])
+
+    @property
+    def holds_flow(self) -> bool:
+        """Whether there is a flow, and not dependencies alone."""
+        return self.sealed or LABEL_FLOW in self._labels
+
+    def manifest(self, opening: PickleEnvironment | None = None) -> Manifest:
         """Read what the image says of its flow; nothing of it is executed.
 
+        opening: has the key of a sealed flow.
+
         Raises:
-            ImageError: it holds no flow.
+            ImageError: it holds no flow, or a sealed one and no key is given.
+            AuthenticationError: the key does not open it.
             FormatError: its manifest is malformed.
         """
-        path = self.image.labels.get(LABEL_MANIFEST)
-        if path is None:
+        if not self.holds_flow:
             raise ImageError(f"The image {self.reference} holds dependencies alone, and no flow")
-        try:
-            return Manifest.from_json(self.engine.read_file(str(self.image.id), path))
-        except FileNotFoundError as error:
-            raise ImageError(f"The image {self.reference} lacks its manifest, {path}") from error
-
-    def request(
-        self,
-        command: str | Sequence[str] | None = None,
-        *,
-        tty: bool = False,
-        parameters: Mapping[str, Any] | None = None,
-        secrets: Iterable[Secret] = (),
-        json_lines: bool = False,
-    ) -> RunRequest:
-        """Check what a container is to do, and resolve its secrets here; nothing is started yet.
-
-        Raises:
-            SecretError: a secret has no value here.
-            ImageError: there is nothing to run in the image.
-            ParameterError: parameters were given for a command, or are no JSON values.
-            ValueError: the command is empty or cannot be split.
-        """
-        if command is None and not tty and self.flow_name is None:
+        if not self.sealed:
+            return Manifest.from_json(self._file(self._labels.get(LABEL_MANIFEST, "")))
+        if opening is None:
             raise ImageError(
-                f"The image {self.reference} holds dependencies alone: give a command to run, or "
-                "build it with a flow"
+                f"The flow in the image {self.reference} is sealed: give its key with --key-file, "
+                f"{KEY_VARIABLE}, or ContainerEnvironment(..., encryption_key=...)"
             )
-        own = secrets_of(self.manifest().flow) if self.flow_name is not None else ()
-        known = {secret.name: secret for secret in (*own, *secrets)}
-        values = resolve(known.values())
-        action, *rest = _what_to_run(command, parameters, self.flow_name, json_lines=json_lines)
-        awaited = [f"--secret={name}" for name in values]
-        hold = ["--hold"] if tty else []
-        return RunRequest([action, *awaited, *hold, *rest], values, tty=tty)
+        return opening.manifest(self._sealed_flow)
 
-    def start(self, request: RunRequest, *, network: str | None = None) -> Container:
-        """Start a container, and hand it its secrets over a stream once it runs.
-
-        Raises:
-            EngineError: the container does not start, or cannot be reached.
-        """
-        container = self.engine.start(
-            str(self.image.id),
-            request.arguments,
-            tty=request.tty,
-            tmpfs=_SECRETS_TMPFS if request.secrets else None,
-            network=network,
-        )
-        if request.secrets:
-            try:
-                self._deliver(container, request.secrets)
-            except BaseException:  # also Ctrl-C: it would wait for its secrets in vain
-                container.remove(force=True, v=True)
-                raise
-        return container
-
-    def _deliver(self, container: Container, values: Mapping[str, str]) -> None:
-        # One line, so that the reader knows the end without the stream being half-closed,
-        # which not every connection to an engine can do.
-        data = json.dumps(dict(values)).encode() + b"\n"
+    def _file(self, path: str) -> bytes:
         try:
-            self.engine.send(container, [*_WORKER, "receive-secrets"], data)
-        except EngineError as error:
-            logs = self.engine.last_lines(container)
-            raise EngineError(
-                f"The secrets could not be handed to the container: {error}\n{logs}"
-            ) from error
+            return self._read(path)
+        except FileNotFoundError as error:
+            raise ImageError(f"The image {self.reference} lacks its flow's {path}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What a container is to do, checked, with the values that it needs."""
+def look_into_layers(image: Image, reference: str) -> FlowImage:
+    """Return an image from a registry or from disk: of its layers, only the flow's is read.
 
-    arguments: list[str]
-    secrets: Mapping[str, str] = field(repr=False)
-    tty: bool = False
+    Raises:
+        ImageError: it was not made by this package.
+    """
+    return FlowImage(reference, image.labels, lambda path: _from_top(image, path))
 
 
-def _what_to_run(
-    command: str | Sequence[str] | None,
-    parameters: Mapping[str, Any] | None,
-    flow_name: str | None,
-    *,
-    json_lines: bool,
-) -> list[str]:
-    if command is not None:
-        if parameters:
-            raise ParameterError("Parameters are the flow's: give either parameters or a command")
-        words = shlex.split(command) if isinstance(command, str) else list(command)
-        if not words:
-            raise ValueError("The command is empty")
-        return ["exec", "--", *words]
-    if flow_name is None:
-        return ["exec"]
-    arguments = ["run"]
-    if json_lines:
-        arguments.append("--json")
-    if parameters:
-        if not isinstance(parameters, Mapping):
-            raise ParameterError(f"Parameters are a dict of names and values, not {parameters!r}")
-        try:
-            arguments.append(f"--parameters={json.dumps(dict(parameters), allow_nan=False)}")
-        except (TypeError, ValueError) as error:
-            raise ParameterError(
-                f"Parameters travel into a container as JSON, and these cannot: {error}"
-            ) from error
-    return arguments
+def _from_top(image: Image, path: str) -> bytes:
+    for layer in reversed(image.layers):
+        if layer.blob is not None and layer.blob.size > _LARGEST_LAYER:
+            raise ImageError(
+                f"{path} is in or below a layer of {layer.blob.size} bytes, of which at most "
+                f"{_LARGEST_LAYER} are read to look into an image. Load the image into an engine"
+            )
+        content = read_from_layer(layer, path.lstrip("/"), _LARGEST_MANIFEST)
+        if content is not None:
+            return content
+    raise FileNotFoundError(path)

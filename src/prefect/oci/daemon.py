@@ -4,30 +4,50 @@ from __future__ import annotations
 
 import io
 import tarfile
-import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from enum import Enum
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import docker
+import docker.constants
 import docker.errors
 import requests
 import urllib3
-from docker.models.containers import Container
 from docker.models.images import Image
 
 from prefect.errors import EngineError, EngineUnavailableError, ImageBuildError, ImageError
+from prefect.oci import images
+from prefect.oci.references import Reference
 
-__all__ = ["Container", "Engine", "Image", "LogEntry"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from prefect.oci.platforms import Platform
+
+__all__ = ["Engine", "Image", "LogEntry", "Storage", "described"]
 
 LogEntry = dict[str, Any]
 Progress = Callable[[str], None]
 
 _LOG_TAIL_LINES = 30
-_EXIT_SECONDS = 10
 # How a connection that breaks in the middle of an answer shows itself.
-_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+class Storage(Enum):
+    """How an engine keeps its images, which decides how an archive may leave layers out.
+
+    CLASSIC: as directories; images are named by the digests of their configs.
+    CONTAINERD: the layers also as they came, packed; images are named by those of their manifests.
+    PODMAN: as CLASSIC does, for this purpose; but what it loads are OCI archives.
+    """
+
+    CLASSIC = "classic"
+    CONTAINERD = "containerd"
+    PODMAN = "podman"
 
 
 class Engine:
@@ -40,13 +60,20 @@ class Engine:
     """
 
     def __init__(self) -> None:
+        self._overlay2 = False  # whether an image that was found is kept by that driver
         try:
-            self._client = docker.from_env()
+            # Without asking for the version, which a ping tells in a hundredth of podman's time.
+            self.client = docker.from_env(version=docker.constants.DEFAULT_DOCKER_API_VERSION)
             # The images and containers that are handed out share the connections: these are
             # closed once the last of them is gone.
-            weakref.finalize(self._client, self._client.api.close)
-            self._client.ping()
-        except (docker.errors.DockerException, *_BROKEN) as error:
+            weakref.finalize(self.client, self.client.api.close)
+            api: Any = self.client.api
+            answer = api.get(f"{api.base_url}/_ping", timeout=api.timeout)
+            answer.raise_for_status()
+            # Its own ping hides the headers; and its "auto" sets just this.
+            api._version = answer.headers.get("Api-Version") or api._retrieve_server_version()  # noqa: SLF001
+            self._podman = "Libpod-API-Version" in answer.headers
+        except (docker.errors.DockerException, *BROKEN) as error:
             raise EngineUnavailableError(
                 f"No container engine answers ({_first_line(error)}). Start Docker, or point "
                 "DOCKER_HOST at an engine, such as unix:///run/user/1000/docker.sock"
@@ -54,32 +81,107 @@ class Engine:
 
     def find(self, reference: str) -> Image | None:
         """Return an image that the engine holds, or None."""
-        with _translated(f"look up the image {reference}"):
+        with translated(f"look up the image {reference}"):
             try:
-                return self._client.images.get(reference)
+                found = self.client.images.get(reference)
             except docker.errors.ImageNotFound:
                 return None
+        driver = found.attrs.get("GraphDriver") or {}
+        self._overlay2 |= driver.get("Name") == "overlay2" and bool(driver.get("Data"))
+        return found
 
-    def pull(self, reference: str, progress: Progress | None = None) -> Image:
+    def pull(
+        self, reference: str, *, platform: Platform | None = None, progress: Progress | None = None
+    ) -> Image:
         """Pull an image from its registry.
+
+        platform: of an image for several; None takes the engine's own.
 
         Raises:
             ImageError: the registry does not have it, refuses it, or cannot be reached.
         """
+        wanted = str(platform) if platform else None
         try:
-            for entry in self._client.api.pull(reference, stream=True, decode=True):
+            for entry in self.client.api.pull(reference, stream=True, decode=True, platform=wanted):
                 if "error" in entry:
                     raise ImageError(_not_pulled(reference, entry["error"]))
                 if progress and "progressDetail" not in entry:
                     progress(str(entry.get("status", "")))
-            return self._client.images.get(reference)
-        except (docker.errors.DockerException, *_BROKEN) as error:
+            return self.client.images.get(reference)
+        except (docker.errors.DockerException, *BROKEN) as error:
             raise ImageError(_not_pulled(reference, _first_line(error))) from error
+
+    @cached_property
+    def storage(self) -> Storage:
+        """How the engine keeps its images."""
+        if self._podman:
+            return Storage.PODMAN
+        if self._overlay2:  # of the classic store alone, and asking has engines start programs
+            return Storage.CLASSIC
+        with translated("tell how it keeps images"):
+            info = self.client.info()
+        status = dict(pair for pair in info.get("DriverStatus") or () if len(pair) == 2)  # noqa: PLR2004
+        snapshotter = str(status.get("driver-type", "")).startswith("io.containerd.snapshotter")
+        return Storage.CONTAINERD if snapshotter else Storage.CLASSIC
+
+    def load(self, archive: Iterable[bytes], progress: Progress | None = None) -> None:
+        """Load images from the chunks of an archive, as `docker load` does.
+
+        Raises:
+            EngineError: the engine refuses it, or says that a part of it failed.
+            Exception: whatever making the archive raises.
+        """
+        chunks = _Chunks(archive)
+        with chunks.own_errors(), translated("load an image"):
+            # Sent as it is made: what is not yet compressed need not wait in memory.
+            api: Any = self.client.api  # its own method wants bytes or a file
+            answer = api._post(  # noqa: SLF001
+                api._url("/images/load"), data=chunks, stream=True,  # noqa: SLF001
+                headers={"Content-Type": "application/x-tar"}, params={"quiet": "1"}, timeout=None,
+            )  # fmt: skip
+            for entry in api._stream_helper(answer, decode=True):  # noqa: SLF001
+                text = str(entry.get("error") or entry.get("stream", "")).strip()
+                if "error" in entry or "failed to unpack" in text.lower():
+                    raise ImageError(f"The engine cannot load an image: {text}")
+                if progress and text:
+                    progress(text)
+
+    def save(self, image: str, path: Path) -> None:
+        """Write an image with all its layers into an archive, as `docker save` does."""
+        with translated(f"save {image}"), path.open("wb") as file:
+            for chunk in self.client.api.get_image(image):
+                file.write(chunk)
+
+    def tag(self, image: str, name: str) -> None:
+        """Give an image a name, which another then loses."""
+        reference = Reference.parse(name)
+        with translated(f"tag {image} as {name}"):
+            self.client.api.tag(image, reference.name, reference.tag, force=True)
+
+    def can_start(self, image: str) -> bool:
+        """Tell whether the files of an image can be had: a container is made and never started."""
+        with translated(f"try {image}"):
+            try:
+                container = self.client.api.create_container(image, ["-"], network_disabled=True)
+            except docker.errors.APIError:
+                return False
+            self.client.api.remove_container(container["Id"], force=True, v=True)
+            return True
+
+    def remove(self, image: str) -> None:
+        """Remove an image with all its names, if it is there."""
+        with translated(f"remove {image}"), suppress(docker.errors.ImageNotFound):
+            self.client.api.remove_image(image, force=True)
+
+    def labelled(self, label: str) -> list[str]:
+        """Return the ids of the images that have a label, newest first."""
+        with translated("list its images"):
+            return [str(i["Id"]) for i in self.client.api.images(filters={"label": label})]
 
     def build(
         self,
         context: Mapping[str, bytes],
-        tag: str,
+        tag: str | None = None,
         *,
         network: str | None = None,
         progress: Progress | None = None,
@@ -93,135 +195,67 @@ class Engine:
         """
         log: list[LogEntry] = []
         image_id = None
-        with _translated(f"build {tag}"):
-            for entry in self._client.api.build(
+        name = tag or "the image"
+        with translated(f"build {name}"):
+            for entry in self.client.api.build(
                 fileobj=_tar(context), custom_context=True, tag=tag, rm=True, forcerm=True,
                 decode=True, network_mode=network,
             ):  # fmt: skip
                 log.append(entry)
                 if "error" in entry:
-                    raise ImageBuildError(_failed_build(tag, log))
+                    raise ImageBuildError(_failed_build(name, log))
                 if "aux" in entry:
                     image_id = entry["aux"].get("ID", image_id)
                 if progress and (line := entry.get("stream", "").strip()):
                     progress(line)
             if image_id is None:
-                raise ImageBuildError(_failed_build(tag, log))
-            return self._client.images.get(image_id), log
+                raise ImageBuildError(_failed_build(name, log))
+            return self.client.images.get(image_id), log
 
-    def run_to_end(
-        self, image: str, entrypoint: Sequence[str], command: Sequence[str]
-    ) -> tuple[int, str, str]:
-        """Run a program in a throw-away container without network; return status, out and err.
 
-        Raises:
-            FileNotFoundError: the image does not have the program.
-        """
-        with _translated(f"run {entrypoint[0]} in {image}"):
-            container = self._client.containers.create(
-                image, list(command), entrypoint=list(entrypoint), network_mode="none"
-            )
-            try:
-                container.start()
-                status = int(container.wait()["StatusCode"])
-                out = container.logs(stdout=True, stderr=False).decode(errors="replace")
-                err = container.logs(stdout=False, stderr=True).decode(errors="replace")
-            except docker.errors.APIError as error:
-                # Engines report a missing program as a failed start, in varying words.
-                if any(words in str(error) for words in ("executable file", "no such file")):
-                    raise FileNotFoundError(entrypoint[0]) from error
-                raise
-            finally:
-                container.remove(force=True, v=True)
-        return status, out, err
+class _Chunks:
+    """The chunks of an archive on their way: what goes wrong in making them is told apart.
 
-    def start(
-        self,
-        image: str,
-        command: Sequence[str],
-        *,
-        tty: bool = False,
-        tmpfs: Mapping[str, str] | None = None,
-        network: str | None = None,
-    ) -> Container:
-        """Start a container in the background and return it."""
-        with _translated(f"start {image}"):
-            container = self._client.containers.create(
-                image, list(command), tty=tty, tmpfs=dict(tmpfs or {}), network=network
-            )
-            try:
-                container.start()
-            except BaseException:
-                container.remove(force=True, v=True)
-                raise
-            return container
+    Whoever sends them takes an OSError of ours, such as one of the disk, for one of the connection.
+    """
 
-    def send(self, container: Container, command: Sequence[str], data: bytes) -> None:
-        """Run a program inside a running container and write to its standard input.
+    def __init__(self, archive: Iterable[bytes]) -> None:
+        self._chunks = iter(archive)
+        self._error: Exception | None = None
 
-        Nothing of the data reaches the engine's disk: it goes through a stream.
-
-        Raises:
-            EngineError: the program did not end well; the message carries its output.
-        """
-        api = self._client.api
-        with _translated(f"reach into {container.short_id}"):
-            exec_id = api.exec_create(container.id, list(command), stdin=True)["Id"]
-            stream: Any = api.exec_start(exec_id, socket=True)
-            connection = getattr(stream, "_sock", stream)  # a bare socket over TLS
-            try:
-                connection.sendall(data)
-                output = b"".join(iter(lambda: connection.recv(65536), b""))
-            finally:
-                connection.close()
-                stream._response.close()  # noqa: SLF001 - docker keeps the connection's owner there
-            # The stream ends a moment before the engine knows how the program did.
-            deadline = time.monotonic() + _EXIT_SECONDS
-            while (status := api.exec_inspect(exec_id)["ExitCode"]) is None:
-                if time.monotonic() > deadline:
-                    break
-                time.sleep(0.01)
-            if status != 0:
-                reason = output[8:].decode(errors="replace").strip()
-                raise EngineError(f"{command[0]} failed in {container.short_id}: {reason}")
-
-    def last_lines(self, container: Container) -> str:
-        """Return the end of a container's logs, or nothing where they cannot be had."""
+    def __iter__(self) -> Iterator[bytes]:
         try:
-            return container.logs(tail=20).decode(errors="replace").strip()
-        except (docker.errors.DockerException, *_BROKEN):
-            return ""
+            yield from self._chunks
+        except Exception as error:
+            self._error = error
+            raise
 
-    def stop(self, container_id: str, *, timeout: int = 10) -> None:
-        """Stop a container if it still exists; `timeout` seconds for it to end by itself."""
-        with _translated(f"stop {container_id[:12]}"):
-            try:
-                self._client.containers.get(container_id).stop(timeout=timeout)
-            except docker.errors.NotFound:
-                return
+    @contextmanager
+    def own_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception:
+            if self._error is not None:
+                raise self._error from None
+            raise
 
-    def read_file(self, image: str, path: str) -> bytes:
-        """Read one file out of an image. Nothing of the image is executed.
 
-        Raises:
-            FileNotFoundError: the image does not have it.
-        """
-        with _translated(f"read {path} from {image}"):
-            # A container that is created and never started gives access to the files.
-            container = self._client.containers.create(image, ["-"], network_mode="none")
-            try:
-                chunks, _ = container.get_archive(path)
-                archive = io.BytesIO(b"".join(chunks))
-            except docker.errors.NotFound as error:
-                raise FileNotFoundError(path) from error
-            finally:
-                container.remove(force=True, v=True)
-        with tarfile.open(fileobj=archive) as tar:
-            member = tar.next()
-            content = tar.extractfile(member) if member else None
-            if content is None:
-                raise FileNotFoundError(path)
-            return content.read()
+def described(image: Image) -> images.Image:
+    """Return an image of the engine with its config and the digests of its layers.
+
+    No layer is read. The config says what a container takes from it, and nothing of its making.
+    """
+    attrs = image.attrs
+    config = {
+        "architecture": attrs["Architecture"],
+        "config": attrs.get("Config") or {},
+        "os": attrs["Os"],
+        "rootfs": {"type": "layers", "diff_ids": attrs["RootFS"].get("Layers") or []},
+    }
+    if attrs.get("Variant"):
+        config["variant"] = attrs["Variant"]
+    layers = tuple(images.Layer(diff_id) for diff_id in config["rootfs"]["diff_ids"])
+    return images.Image(images.canonical(config), layers)
 
 
 def _tar(files: Mapping[str, bytes]) -> io.BytesIO:
@@ -237,7 +271,7 @@ def _tar(files: Mapping[str, bytes]) -> io.BytesIO:
 
 
 @contextmanager
-def _translated(doing: str) -> Iterator[None]:
+def translated(doing: str) -> Iterator[None]:
     try:
         yield
     except docker.errors.ImageNotFound as error:
@@ -246,9 +280,10 @@ def _translated(doing: str) -> Iterator[None]:
         raise EngineError(f"The engine cannot {doing}: {_first_line(error)}") from error
     except FileNotFoundError:
         raise  # ours: a program or a file that an image does not have
-    except (docker.errors.DockerException, *_BROKEN) as error:
+    except (docker.errors.DockerException, *BROKEN) as error:
         raise EngineUnavailableError(
-            f"The connection to the engine broke while it should {doing}: {_first_line(error)}"
+            f"The connection to the engine broke while it should {doing}: {_first_line(error)}. See "
+            "whether it still runs, and try again"
         ) from error
 
 

@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from prefect.packaging.plan import FLOW_DIRECTORY, PREFIX, ImagePlan
+from prefect.errors import OutputError
+from prefect.oci.replacing import replacing
+from prefect.packaging.plan import (
+    COMMAND,
+    ENTRYPOINT,
+    FLOW_DIRECTORY,
+    LOCK_FILE,
+    PREFIX,
+    PYTHON,
+    ImagePlan,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 NAME = "Dockerfile"
 FIRST_LINE = "# Written by prefect. "
@@ -20,40 +35,60 @@ def build_context(plan: ImagePlan) -> dict[str, bytes]:
     return context
 
 
+def write_context(directory: Path, context: Mapping[str, bytes]) -> None:
+    """Write the files of a build's context, each of them whole or not at all.
+
+    Raises:
+        OutputError: there is a Dockerfile that is not prefect's.
+        OSError: they cannot be written.
+    """
+    existing = directory / NAME
+    if existing.exists() and not existing.read_bytes().startswith(FIRST_LINE.encode()):
+        raise OutputError(
+            f"{existing} was not written by prefect and is not overwritten: choose another "
+            "directory"
+        )
+    for path, content in context.items():
+        with replacing(directory / path, mode=0o644) as file:
+            file.write(content)
+
+
 def render(plan: ImagePlan) -> str:
     """Return the text of the Dockerfile: stable layers first, the flow last."""
     major, minor = plan.python.split(".")
-    python = f"{PREFIX}/bin/python"
     check = (
         f"import sys; v = sys.version_info[:2]; v == ({major}, {minor}) or "
         f"sys.exit('needs Python {plan.python}, has %d.%d' % v)"
     )
+    platform = f"--platform={plan.base_platform} " if plan.base_platform else ""
     lines = [
         f"{FIRST_LINE}Build it with: docker build --tag NAME .",
-        f"FROM {plan.base}",
+        f"FROM {platform}{plan.base}",
         "",
         "USER root",
         "",
+        *(f"RUN {command}" for command in plan.setup),
+        *([""] if plan.setup else []),
         f"# The packages below are locked for Python {plan.python}: stop early on any other.",
         f'RUN {plan.interpreter} -c "{check}"',
         "",
         "# Dependencies, hash-checked, in an environment of their own that still sees the base's.",
-        f"COPY {LOCK} {PREFIX}/{LOCK}",
+        f"COPY {LOCK} {LOCK_FILE}",
         f"RUN {plan.interpreter} -m venv --system-site-packages {PREFIX} \\",
-        f" && {python} -m pip install --no-cache-dir --disable-pip-version-check --no-deps \\",
-        f"      --require-hashes --requirement {PREFIX}/{LOCK}",
+        f" && {PYTHON} -m pip install --no-cache-dir --disable-pip-version-check --no-deps \\",
+        f"      --require-hashes --requirement {LOCK_FILE}",
         "",
         "# The runtime, compiled once here and not at every start.",
         f"COPY {_RUNTIME}/ {plan.site_packages}/",
-        f"RUN {python} -m compileall -q {plan.site_packages}/prefect",
+        f"RUN {PYTHON} -m compileall -q {plan.site_packages}/prefect",
         "",
     ]
     if plan.user:
         lines += [f"USER {plan.user}", ""]
     lines += [
         f"ENV PATH={PREFIX}/bin:$PATH PYTHONUNBUFFERED=1",
-        f"ENTRYPOINT {json.dumps([python, '-m', 'prefect.worker'])}",
-        'CMD ["run"]',
+        f"ENTRYPOINT {json.dumps(ENTRYPOINT)}",
+        f"CMD {json.dumps(COMMAND)}",
         "",
     ]
     if plan.labels:

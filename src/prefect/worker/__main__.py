@@ -12,11 +12,24 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.environments.pickle_environment import PickleEnvironment
 from prefect.environments.running import run_packaged
-from prefect.environments.secret import exported, resolve, secrets_of
+from prefect.environments.secret import (
+    Secret,
+    exported,
+    resolve,
+    secrets_directory,
+    secrets_of,
+)
 from prefect.errors import ArtifactError, ParameterError, PrefectError
 from prefect.packaging.manifest import Manifest
-from prefect.packaging.plan import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE
+from prefect.packaging.plan import (
+    FLOW_DIRECTORY,
+    KEY_VARIABLE,
+    MANIFEST_FILE,
+    PAYLOAD_FILE,
+    SEALED_FILE,
+)
 from prefect.worker.container_secrets import await_values, receive
 from prefect.worker.masking import masked
 from prefect.worker.report import JsonReporter, LineReporter, Reporter
@@ -55,16 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     reporter: Reporter = JsonReporter() if options.json else LineReporter()
     try:
-        manifest, payload = _read_flow(Path(options.flow))
+        awaited = await_values(options.secret)
+        manifest, payload, key = _read_flow(Path(options.flow), awaited)
         values = resolve(
-            secret for secret in secrets_of(manifest.flow) if secret.name not in options.secret
+            secret for secret in secrets_of(manifest.flow) if secret.name not in awaited
         )
-        values |= await_values(options.secret)
+        values |= awaited
         parameters = _parameters(options)
     except PrefectError as error:
         reporter.refused(error)
         return BAD_INPUT
-    with reporter, masked(values.values()):
+    with reporter, masked([*values.values(), *key]):
         try:
             state = run_packaged(
                 manifest,
@@ -110,10 +124,23 @@ def _receive(_: argparse.Namespace) -> int:
     return SUCCEEDED
 
 
-def _read_flow(directory: Path) -> tuple[Manifest, bytes]:
+def _read_flow(
+    directory: Path, awaited: dict[str, str]
+) -> tuple[Manifest, bytes | bytearray, tuple[str, ...]]:
+    """Return manifest and payload, and the key that opened them if they were sealed."""
+    sealed = directory / SEALED_FILE
+    if sealed.exists():
+        # The worker's own secret: tasks do not get it, and what they print has it masked.
+        key = awaited.pop(KEY_VARIABLE, None)
+        if key is None:
+            key = Secret(KEY_VARIABLE).value
+        else:  # it was handed over for this run alone: its file is ours, and not somebody's mount
+            (secrets_directory() / KEY_VARIABLE).unlink(missing_ok=True)
+        os.environ.pop(KEY_VARIABLE, None)
+        return *PickleEnvironment(key).open(sealed), (key,)
     try:
         manifest = (directory / MANIFEST_FILE).read_bytes()
-        return Manifest.from_json(manifest), (directory / PAYLOAD_FILE).read_bytes()
+        return Manifest.from_json(manifest), (directory / PAYLOAD_FILE).read_bytes(), ()
     except OSError as error:
         raise ArtifactError(f"There is no flow to run: {error}") from error
 

@@ -96,9 +96,10 @@ def test_abandoned_threads_end():
 
 
 SCRIPT = """
-import time
+import signal, time
 from prefect import Flow, task
 from prefect.engine.executors import ThreadExecutor
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start their jobs without it
 @task
 def wait(x):
     print("started", flush=True)

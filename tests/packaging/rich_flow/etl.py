@@ -19,7 +19,6 @@ import helpers.inner
 import numpy as np
 import pandas as pd
 from helpers import state as helper_state
-
 from prefect import Flow, Parameter, Task, task, unmapped
 
 VOWELS = {"a", "e", "i", "o", "u"}

@@ -1,0 +1,214 @@
+"""`prefect build --image`: a flow into an engine, a registry, a file, or a Dockerfile."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from prefect.cli.artifacts import writing
+from prefect.cli.main import FLOW_FAILED
+from prefect.cli.output import printable
+from prefect.errors import PrefectError
+from prefect.oci.references import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from prefect.core.flow import Flow
+    from prefect.environments import ContainerEnvironment
+
+_T = TypeVar("_T")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SHOWN_WITHOUT_TERMINAL = (
+    "Pulling ",
+    "Building ",
+    "Looking ",
+    "Installing ",
+    "Taking ",
+    "Not looked into",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Where an image goes; nowhere else means the engine."""
+
+    push: str | None
+    export: Path | None
+    check: str | None
+    dockerfile: Path | None
+
+    def any(self) -> bool:
+        """Tell whether one was named."""
+        return any(x is not None for x in (self.push, self.export, self.check, self.dockerfile))
+
+    def require_possible(self, *, sealed: bool) -> None:
+        """Refuse what cannot be, before anything is run or built.
+
+        Raises:
+            click.UsageError: says what.
+        """
+        try:
+            target = None if self.push is None else Reference.parse(self.push)
+        except ValueError as error:
+            raise click.UsageError(f"--push: {error}") from error
+        if target is not None and target.digest:
+            raise click.UsageError(
+                f"--push: {self.push!r} has a digest, which follows from the image: leave it out"
+            )
+        if self.check is None:
+            return
+        if not _DIGEST.fullmatch(self.check.rpartition("@")[2]):
+            raise click.UsageError(
+                f"--check: {self.check!r} is no digest: give sha256:<64 hex>, or a name with it"
+            )
+        if sealed:
+            raise click.UsageError(
+                "--check compares nothing with --key-file: a flow is another one each time that it "
+                "is sealed"
+            )
+
+
+def build_image(
+    flow: Flow, environment: ContainerEnvironment, to: Destinations, *, verbose: bool
+) -> None:
+    """Build a flow's image and say what was made.
+
+    Raises:
+        click.ClickException: a file cannot be read or written, or a variable is nonsense.
+        PrefectError: as `ContainerEnvironment` says.
+    """
+    try:
+        _build_image(flow, environment, to, verbose=verbose)
+    except PrefectError:
+        raise
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _build_image(
+    flow: Flow, environment: ContainerEnvironment, to: Destinations, *, verbose: bool
+) -> None:
+    if to.dockerfile is not None:
+        with _build_lines(verbose=verbose):
+            environment.create_dockerfile(to.dockerfile, flow=flow)
+        click.echo(f"Wrote {to.dockerfile / 'Dockerfile'} and the files that it copies.")
+    if to.check is not None:
+        _check(flow, environment, to.check, verbose=verbose)
+    if to.export is not None:
+        with writing(to.export), _build_lines(verbose=verbose):
+            digest, seconds = _timed(lambda: environment.export(to.export, flow))  # type: ignore[arg-type]
+        _tell(f"Wrote {printable(flow.name)!r} as an image into {to.export}", seconds)
+        click.echo(digest)
+    if to.push is not None:
+        # Packaged once: a sealed flow is another one each time.
+        known = flow if to.export is None else None
+        with _build_lines(verbose=verbose):
+            name, seconds = _timed(lambda: environment.push(to.push or "", known))
+        _tell(f"Pushed {printable(flow.name)!r} to {to.push}", seconds)
+        click.echo(name)
+    if not to.any():
+        with _build_lines(verbose=verbose):
+            (image, _), seconds = _timed(lambda: environment.build(flow))
+        name = environment.built_tag or image.short_id
+        click.echo(
+            f"Built {printable(flow.name)!r} into the image {name} ({image.short_id}) "
+            f"in {seconds:.2f} s."
+        )
+        click.echo(f"Run it with: prefect run {name}")
+
+
+def _check(flow: Flow, environment: ContainerEnvironment, wanted: str, *, verbose: bool) -> None:
+    with _build_lines(verbose=verbose):
+        digest, image_id = environment.digests(flow)
+    given = wanted.rpartition("@")[2]
+    if given in {digest, image_id}:
+        click.echo(f"The same: this makes {given}.")
+        return
+    click.echo(
+        f"Not the same: this makes the image {digest} with the id {image_id}, and not {given}.\n"
+        "An image follows from the flow, the options, the base by its digest, the lock (--lock "
+        "FILE), the releases of prefect and isal, and the Python that compiles: are they the same?",
+        err=True,
+    )
+    sys.exit(FLOW_FAILED)
+
+
+def _timed(call: Callable[[], _T]) -> tuple[_T, float]:
+    started = time.perf_counter()
+    result = call()
+    return result, time.perf_counter() - started
+
+
+def _tell(what: str, seconds: float) -> None:
+    click.echo(f"{what} in {seconds:.2f} s.", err=True)
+
+
+def requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
+    """Return requirement lines, also those of files; None where there are none.
+
+    Raises:
+        click.ClickException: a file cannot be read, or is not there.
+    """
+    if not requirements:
+        return None
+    lines = []
+    for requirement in requirements:
+        path = Path(requirement)
+        if path.is_file():
+            try:
+                text = path.read_text().replace("\\\n", " ")
+            except (OSError, UnicodeDecodeError) as error:
+                raise click.FileError(requirement, str(error)) from error
+            found = (line.partition(" #")[0].strip() for line in text.splitlines())
+            lines += [line for line in found if line and not line.startswith("#")]
+        elif path.suffix == ".txt" or ("/" in requirement and "@" not in requirement):
+            raise click.UsageError(f"There is no requirements file {requirement}")
+        else:
+            lines.append(requirement)
+    return lines
+
+
+@contextmanager
+def _build_lines(*, verbose: bool) -> Iterator[None]:
+    """Show a build's progress: each line, or on a terminal the newest one in place."""
+    logger = logging.getLogger("prefect.environments")
+    handler = _Lines(verbose=verbose)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        handler.clear()
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+
+
+class _Lines(logging.Handler):
+    def __init__(self, *, verbose: bool) -> None:
+        super().__init__()
+        self._in_place = not verbose and sys.stderr.isatty()
+        self._verbose = verbose
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = printable(record.getMessage())  # of engines, registries and packages
+        if self._in_place:
+            width = os.get_terminal_size(2).columns - 1
+            click.echo(f"\r\x1b[K{line[:width]}", nl=False, err=True)
+        elif self._verbose or line.startswith(_SHOWN_WITHOUT_TERMINAL):
+            click.echo(line, err=True)
+
+    def clear(self) -> None:
+        if self._in_place:
+            click.echo("\r\x1b[K", nl=False, err=True)

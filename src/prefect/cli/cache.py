@@ -1,0 +1,45 @@
+"""`prefect cache`: what image builds keep on disk."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from prefect.cli.output import size
+from prefect.packaging.cache import SIZE_VARIABLE, cache_directory, cache_limit, clear_cache
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(short_help="Show or clear what image builds keep on disk.")
+@click.option("--clear", is_flag=True, help="Delete it, but for what running builds use.")
+def cache(clear: bool) -> None:
+    """Show where image builds keep layers and locks, and how much that is.
+
+    Layers are known by their content, so nothing here grows stale: what was not used for longest
+    goes first when there is too much. After clearing, the next build makes its layers again and
+    resolves its dependencies anew.
+    """
+    directory = cache_directory()
+    if directory is None:
+        click.echo("There is no home directory: nothing is kept.")
+        return
+    if clear:
+        click.echo(f"Deleted {size(clear_cache())} from {directory}.")
+        return
+    click.echo(
+        f"{directory}: {size(_used(directory))} of at most {size(cache_limit())} ({SIZE_VARIABLE})."
+    )
+
+
+def _used(directory: Path) -> int:
+    used = 0
+    for base, _, files in os.walk(directory):
+        for name in files:
+            with suppress(FileNotFoundError):  # of a build that goes on meanwhile
+                used += os.lstat(os.path.join(base, name)).st_size  # noqa: PTH118
+    return used

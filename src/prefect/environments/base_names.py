@@ -1,0 +1,38 @@
+"""What the name of a base image means, and what an image on it is called."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from prefect.oci.references import DEFAULT_REGISTRY, Reference, image_name
+
+REGISTRY_VARIABLE = "PREFECT_REGISTRY"
+
+
+def names_a_path(image: str) -> bool:
+    """Tell whether a base is a layout or an archive on disk: it then starts with / or a dot."""
+    return str(image).startswith(("/", "./", "../", "~/"))
+
+
+def base_reference(image: str) -> Reference:
+    """Return a base's reference, `PREFECT_REGISTRY` standing in for Docker Hub where it is set.
+
+    Docker Hub stays where it is named.
+    """
+    reference = Reference.parse(image)
+    registry = os.environ.get(REGISTRY_VARIABLE)
+    named = image.startswith((f"{DEFAULT_REGISTRY}/", f"index.{DEFAULT_REGISTRY}/"))
+    if registry and reference.registry == DEFAULT_REGISTRY and not named:
+        return reference.on(registry)
+    return reference
+
+
+def derived_name(image: str, flow_name: str | None) -> str:
+    """Return the name of an image that nobody has named: of its flow, or else of its base."""
+    if flow_name is not None:
+        return image_name(flow_name)
+    if names_a_path(image):
+        return f"{image_name(Path(image).stem)}-environment"
+    base = Reference.parse(image)
+    return f"{base.repository.rpartition('/')[2]}-environment:{base.tag or 'latest'}"

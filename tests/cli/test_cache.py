@@ -1,0 +1,34 @@
+"""`prefect cache`."""
+
+from prefect.cli.cache import _used
+from prefect.packaging.cache import open_cache
+
+
+def test_the_cache_is_shown_and_cleared(prefect, tmp_path, monkeypatch):
+    """Where it is, how much it holds, how much it may; after clearing, nothing is recalled."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with open_cache() as store:
+        store.remember("a fact", "x" * 5000)
+    environment = {"XDG_CACHE_HOME": str(tmp_path), "PREFECT_CACHE_SIZE": "2GiB"}
+    out, _ = prefect("cache", **environment)
+    assert str(tmp_path / "prefect") in out
+    assert "of at most 2.0 GiB (PREFECT_CACHE_SIZE)" in out
+    out, _ = prefect("cache", "--clear", **environment)
+    assert out.startswith("Deleted ")
+    with open_cache() as store:
+        assert store.recall("a fact") is None
+
+
+def test_what_goes_while_it_is_counted_is_no_error(tmp_path, monkeypatch):
+    """A build beside it deletes its files when it likes."""
+    (tmp_path / "stays").write_bytes(b"12345")
+    walk = [(str(tmp_path), [], ["gone", "stays"])]
+    monkeypatch.setattr("prefect.cli.cache.os.walk", lambda _: walk)
+    assert _used(tmp_path) == 5
+
+
+def test_a_size_that_is_none_is_said(prefect):
+    """The variable is named, with an example."""
+    _, err = prefect("cache", status=2, PREFECT_CACHE_SIZE="much")
+    assert "PREFECT_CACHE_SIZE is 'much'" in err
+    assert "20GiB" in err

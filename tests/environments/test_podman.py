@@ -1,0 +1,128 @@
+"""`ContainerEnvironment` and the command with podman's service in the place of a Docker Engine."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prefect import Flow, Parameter, task
+from prefect.environments import ContainerEnvironment
+from prefect.environments.engine_flow_image import EngineFlowImage
+from prefect.oci.daemon import Engine, Storage
+
+pytestmark = pytest.mark.engine
+
+
+@task
+def report(name, salt):
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    kinds = [line.split()[2] for line in mounts if " /run/secrets " in line]
+    print(f"hello {name}, {salt}, secrets in {kinds}, token {len(os.environ.get('TOKEN', ''))}")
+
+
+def make_flow(salt: str) -> Flow:
+    with Flow("Podman report") as made:
+        report(Parameter("name", default="world"), salt)
+    return made
+
+
+@pytest.fixture(scope="module")
+def built(podman, base_image):
+    """A flow image with a secret on a base that podman pulled from the registry."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", podman)
+        patch.delenv("TOKEN", raising=False)
+        environment = ContainerEnvironment(base_image, secrets=["TOKEN"])
+        image, _ = environment.build(make_flow("first"))
+        yield environment, image
+
+
+@pytest.fixture
+def environment(built, podman, monkeypatch):
+    """The environment of the built image, with a value for its secret."""
+    monkeypatch.setenv("DOCKER_HOST", podman)
+    monkeypatch.setenv("TOKEN", "a-token-of-the-test")
+    return built[0]
+
+
+def ended(container) -> tuple[int, str]:
+    """Wait for a container; return its exit status and its logs."""
+    status = container.wait(timeout=60)["StatusCode"]
+    logs = container.logs().decode()
+    container.remove(force=True, v=True)
+    return status, logs
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess:
+    """Run the command `prefect` as a user does."""
+    command = [str(Path(sys.executable).with_name("prefect")), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_it_is_known_for_podman(environment, built, base_image):
+    """The image is found by its id and by the short name that podman makes a long one of."""
+    engine = Engine()
+    assert engine.storage is Storage.PODMAN
+    assert engine.find(base_image) is not None
+    assert engine.find("podman-report").id == engine.find(built[1].id).id == built[1].id
+    assert built[1].tags == ["docker.io/library/podman-report:latest"]
+
+
+def test_the_flow_runs_with_its_secret(environment):
+    """The secret comes through an exec's stream into memory; parameters arrive as well."""
+    status, logs = ended(environment.run(parameters={"name": "podman"}))
+    assert "hello podman, first, secrets in ['tmpfs'], token 19" in logs
+    assert status == 0
+
+
+def test_a_terminal_is_kept_for_more(environment):
+    """A container with a terminal stays up for exec_run, in which the secret is at hand."""
+    container = environment.run(tty=True, command="true")
+    try:
+        result = container.exec_run(["sh", "-c", "cat /proc/1/comm && ls /run/secrets"])
+        assert result.exit_code == 0
+    finally:
+        container.remove(force=True, v=True)
+
+
+def test_nothing_is_loaded_twice(environment, built, monkeypatch):
+    """An unchanged flow is not loaded again; of a changed one, a few kilobytes are."""
+    sent = []
+    load = Engine.load
+
+    def counting(self, archive, progress=None):
+        chunks = list(archive)
+        sent.append(sum(map(len, chunks)))
+        load(self, chunks, progress)
+
+    monkeypatch.setattr(Engine, "load", counting)
+    assert environment.build(make_flow("first"))[0].id == built[1].id
+    assert sent == []
+    changed, _ = environment.build(make_flow("second"))
+    assert len(sent) == 1
+    assert sent[0] < 100_000
+    assert changed.id != built[1].id
+    assert "hello world, second" in ended(environment.run())[1]
+
+
+def test_the_command_looks_into_it_and_runs_it(environment):
+    """`prefect info` reads the manifest through an archive; `prefect run` ends as the flow does."""
+    shown = run_command("info", "podman-report")
+    assert shown.returncode == 0, shown.stderr
+    assert "Podman report" in shown.stdout
+    assert EngineFlowImage(Engine(), "podman-report").manifest().flow["name"] == "Podman report"
+    ran = run_command("run", "podman-report", "--parameter", "name=you")
+    assert ran.returncode == 0, ran.stderr
+    assert "hello you" in ran.stdout
+
+
+def test_setup_commands_are_run_by_podman(environment, base_image, unique):
+    """What they made is in the image, whose layers come out of podman for an export."""
+    own = ContainerEnvironment(
+        base_image, tag=unique, setup=["echo by-setup > /etc/made"], network="host",
+        python_dependencies=[],
+    )  # fmt: skip
+    own.build()
+    assert ended(own.run(["cat", "/etc/made"])) == (0, "by-setup\n")
