@@ -1,0 +1,258 @@
+"""What people build images with instead, each with the Dockerfile that its manual recommends."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import uuid
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+import docker
+from docker.errors import APIError, ImageNotFound
+from uv import find_uv_bin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COLD, WARM, FLOW, NOTHING = "cold", "cold, download cache warm", "changed flow", "nothing changed"
+SMALL, LARGE = "changed tzdata", "changed pandas"
+# Debian's own programs first: the engine is Debian's, and newer clients need a plugin for BuildKit.
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin:" + os.environ.get("PATH", "")
+FLOW_FILE = """import pandas
+print(pandas.__version__, {nonce!r})
+"""
+HEAD = """FROM {base}
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+"""
+TAIL = """COPY flow.py /app/
+CMD ["/app/venv/bin/python", "/app/flow.py"]
+"""
+VENV_PIP = """RUN python3 -m venv /app/venv
+COPY requirements.txt /app/
+RUN {mount} /app/venv/bin/pip install {options} --require-hashes -r /app/requirements.txt
+"""
+# Its own layer, which neither the lock nor the flow changes. The file itself in the context, as
+# below, would be sent to the classic builder at every build.
+UV_BY_PIP = """RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir uv=={uv}
+"""
+UV_INSTALL = """COPY requirements.txt /app/
+RUN {mount} {program} venv -q /app/venv && {program} pip install {options} \\
+    --python /app/venv/bin/python --compile-bytecode --require-hashes -r /app/requirements.txt
+"""
+UV_MOUNTS = "--mount=type=bind,source=uv,target=/bin/uv --mount=type=cache,target=/root/.cache/uv"
+PIP = HEAD + VENV_PIP.format(mount="", options="--no-cache-dir") + TAIL
+PIP_MOUNT = HEAD + VENV_PIP.format(mount="--mount=type=cache,target=/root/.cache/pip", options="")
+PIP_MOUNT += TAIL
+UV = HEAD + UV_BY_PIP
+UV += UV_INSTALL.format(mount="", program="/opt/uv/bin/uv", options="-q --no-cache") + TAIL
+UV_MOUNT = HEAD
+UV_MOUNT += UV_INSTALL.format(mount=UV_MOUNTS, program="uv", options="-q --link-mode=copy") + TAIL
+
+
+def call(*command: str | Path, **environment: str) -> str:
+    """Run a program of the system and return what it prints."""
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        env=os.environ | {"PATH": PATH} | environment,
+    )  # fmt: skip
+    return done.stdout
+
+
+def reason_of(error: Exception) -> str:
+    """Return the end of what a program said when it failed."""
+    text = (getattr(error, "stderr", "") or str(error)).strip()
+    return " / ".join(text.splitlines()[-3:])
+
+
+class Engine:
+    """The engine, as far as measurements need it; whatever they make is below prefect-bench/."""
+
+    def __init__(self) -> None:
+        self.client: Any = docker.from_env(timeout=600)
+        self.program = shutil.which("docker", path=PATH) or "docker"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+
+    def pull(self, image: str) -> None:
+        """Have the base in the engine."""
+        self.client.images.pull(image)
+
+    def push(self, image: str) -> None:
+        """Push an image."""
+        call(self.program, "push", "-q", image)
+
+    def platform(self, image: str) -> dict[str, str]:
+        """Return the Python and the platform of a base, for its lock."""
+        program = "import os, sys; print(sys.version_info[1], os.confstr('CS_GNU_LIBC_VERSION'))"
+        text = self.client.containers.run(image, ["python3", "-c", program], remove=True)
+        minor, _, glibc = text.decode().split()
+        name = f"{os.uname().machine}-manylinux_{glibc.replace('.', '_')}"
+        return {"python": f"3.{minor}", "platform": name}
+
+    def layers(self, image: str) -> int:
+        """Return how many layers an image has."""
+        return len(self.client.images.get(image).attrs["RootFS"]["Layers"])
+
+    def run(self, image: str) -> str:
+        """Run an image and return what it prints; it fails if that does."""
+        return str(self.client.containers.run(image, remove=True).decode())
+
+    def kept(self) -> int:
+        """Return how many bytes its layers and BuildKit's cache have, shared ones once."""
+        used = self.client.api.df()
+        cache = sum(one["Size"] for one in used["BuildCache"] or () if not one["Shared"])
+        return int(used["LayersSize"] + cache)
+
+    def remove(self, image: str) -> None:
+        """Remove an image and those of its layers that no other has."""
+        with suppress(ImageNotFound):
+            self.client.images.remove(image, force=True)
+
+    def clean(self, cache: str = "") -> None:
+        """Remove what measurements made, and BuildKit's cache."""
+        for image in self.client.images.list():
+            for tag in image.tags:
+                if tag.startswith("prefect-bench/") or "/bench/" in tag:
+                    with suppress(ImageNotFound, APIError):
+                        self.client.images.remove(tag, force=True)
+        self.client.images.prune()
+        if cache != WARM:
+            self.client.api.prune_builds()
+
+
+class Rival:
+    """A program that builds from a Dockerfile in the engine, and pushes what it built."""
+
+    name, needs_engine_to_push, cases = "", True, (COLD, SMALL, LARGE, FLOW, NOTHING)
+    dockerfile, buildkit = "", "0"
+
+    def __init__(self, base: str, work: Path, engine: Engine) -> None:
+        self.engine, self.base, self.case = engine, base, ""
+        self.slug = "-".join(re.findall(r"\w+", self.name.lower()))
+        self.tag, self.context = f"prefect-bench/{self.slug}:1", work / self.slug
+        self.context.mkdir()
+        uv = call(find_uv_bin(), "--version").split()[1]
+        (self.context / "Dockerfile").write_text(self.dockerfile.format(base=base, uv=uv))
+        if self.dockerfile is UV_MOUNT:
+            shutil.copy(find_uv_bin(), self.context / "uv")
+
+    def start(self, case: str) -> None:
+        """Have what a case starts from."""
+        self.case = case
+        if case == COLD:
+            self.forget()
+
+    def build(self, lock_file: Path, nonce: str, case: str) -> None:
+        """Have an image of a lock and a flow."""
+        # A changed dependency is a new change each time: the builder must not remember it.
+        comment = f"# {uuid.uuid4().hex}\n" if case in {SMALL, LARGE} else ""
+        (self.context / "requirements.txt").write_text(comment + lock_file.read_text())
+        (self.context / "flow.py").write_text(FLOW_FILE.format(nonce=nonce))
+        self.make("--no-cache" if case == WARM else "")
+
+    def make(self, option: str) -> None:
+        """Run the builder."""
+        command = [self.engine.program, "build", "-q", "-t", self.tag, str(self.context)]
+        call(*command, *filter(None, [option]), DOCKER_BUILDKIT=self.buildkit)
+
+    def push(self, lock_file: Path, nonce: str, target: str) -> None:  # noqa: ARG002
+        """Push what was built."""
+        call(self.engine.program, "tag", self.tag, target)
+        call(self.engine.program, "push", "-q", target)
+
+    def check(self) -> str:
+        """Run what was built."""
+        return self.engine.run(self.tag)
+
+    def kept(self) -> int:
+        """Return how many bytes the engine has."""
+        return self.engine.kept()
+
+    def forget(self) -> None:
+        """Remove everything that was made."""
+        self.engine.clean()
+
+
+class ClassicPip(Rival):
+    """The builder that engines have by themselves, with pip."""
+
+    name, dockerfile = "docker build, classic: pip", PIP
+
+
+class ClassicUv(Rival):
+    """The same with uv."""
+
+    name, dockerfile = "docker build, classic: uv", UV
+
+
+class BuildkitPip(Rival):
+    """BuildKit with pip and its cache."""
+
+    name, dockerfile, buildkit = "docker build, BuildKit: pip", PIP_MOUNT, "1"
+    cases = (COLD, WARM, SMALL, LARGE, FLOW, NOTHING)
+
+
+class BuildkitUv(Rival):
+    """BuildKit with uv and its cache."""
+
+    name, dockerfile, buildkit = "docker build, BuildKit: uv", UV_MOUNT, "1"
+    cases = (COLD, WARM, SMALL, LARGE, FLOW, NOTHING)
+
+
+class Buildah(Rival):
+    """buildah with uv and its cache, in a storage of its own: the engine has nothing of it."""
+
+    name, dockerfile = "buildah: uv", UV_MOUNT
+    cases = (COLD, WARM, SMALL, LARGE, FLOW, NOTHING)
+
+    def __init__(self, base: str, work: Path, engine: Engine) -> None:
+        super().__init__(base, work, engine)
+        self.root = work / "buildah"
+        self.temporary = work / "buildah-temporary"  # where its cache mounts are, too
+
+    def buildah(self, command: str, *options: str | Path) -> str:
+        """Run one of its commands."""
+        program = shutil.which("buildah", path=PATH) or "buildah"
+        storage = ["--root", self.root / "root", "--runroot", self.root / "run"]
+        storage += ["--storage-driver", "overlay"]
+        return call(program, *storage, command, *options, TMPDIR=str(self.temporary))
+
+    def make(self, option: str) -> None:
+        """Run the builder; chroot and the host's network start fastest."""
+        options = ["--layers", "--isolation=chroot", "--network=host", "--pull-never", "-q"]
+        self.buildah("bud", *options, *filter(None, [option]), "-t", self.tag, self.context)
+
+    def push(self, lock_file: Path, nonce: str, target: str) -> None:  # noqa: ARG002
+        """Push what was built."""
+        self.buildah("push", "-q", "--tls-verify=false", self.tag, f"docker://{target}")
+
+    def check(self) -> str:
+        """Run what was built."""
+        container = self.buildah("from", "--pull-never", self.tag).strip()
+        program = ["/app/venv/bin/python", "/app/flow.py"]
+        return self.buildah("run", "--isolation=chroot", container, *program)
+
+    def kept(self) -> int:
+        """Return how many bytes its storage and its cache mounts have."""
+        text = call("du", "-s", "-c", "--block-size=1", self.root, self.temporary)
+        return int(text.split()[-2])
+
+    def forget(self) -> None:
+        """Empty its storage, but for the base."""
+        if self.root.exists():
+            with suppress(subprocess.CalledProcessError):
+                self.buildah("rm", "--all")
+                self.buildah("rmi", "--all", "--force")
+        call("rm", "-rf", self.root, self.temporary)
+        self.temporary.mkdir(parents=True)
+        self.buildah("pull", "-q", "--tls-verify=false", self.base)
+
+
+RIVALS = (ClassicPip, ClassicUv, BuildkitPip, BuildkitUv, Buildah)
