@@ -185,7 +185,8 @@ class _Work:
             wanted = {o.name: o for o in distributions if o.name not in self._installed}
             if not wanted:
                 return
-            self._say(f"Installing {len(wanted)} distributions for Python {self._python}")
+            count = "1 distribution" if len(wanted) == 1 else f"{len(wanted)} distributions"
+            self._say(f"Installing {count} for Python {self._python}")
             found = install(
                 [wanted[name] for name in sorted(wanted)],
                 self._working(),
