@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import time
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from prefect.cli.main import FLOW_FAILED
 from prefect.cli.output import printable
 from prefect.errors import PrefectError
 from prefect.oci.references import Reference
+from prefect.oci.verifying import DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from prefect.environments import ContainerEnvironment
 
 _T = TypeVar("_T")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHOWN_WITHOUT_TERMINAL = (
     "Pulling ",
     "Building ",
@@ -67,7 +66,7 @@ class Destinations:
             )
         if self.check is None:
             return
-        if not _DIGEST.fullmatch(self.check.rpartition("@")[2]):
+        if not DIGEST.fullmatch(self.check.rpartition("@")[2]):
             raise click.UsageError(
                 f"--check: {self.check!r} is no digest: give sha256:<64 hex>, or a name with it"
             )

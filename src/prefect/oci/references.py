@@ -6,6 +6,8 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 
+from prefect.oci.verifying import DIGEST
+
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_TAG = "latest"
 
@@ -15,7 +17,6 @@ _LONGEST_NAME = 64
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _REGISTRY = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 )
@@ -44,7 +45,7 @@ class Reference:
         if not isinstance(text, str):
             raise TypeError(f"An image reference is a str, not {type(text).__name__}")
         name, at, digest = text.partition("@")
-        if at and not _DIGEST.fullmatch(digest):
+        if at and not DIGEST.fullmatch(digest):
             raise ValueError(f"{text!r} is no image reference: its digest is not sha256:<64 hex>")
         head, slash, rest = name.partition("/")
         explicit = slash and ("." in head or ":" in head or head == "localhost")

@@ -17,7 +17,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 import tempfile
 import threading
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from prefect.errors import ImageContentError
 from prefect.oci.images import Blob, Layer, canonical, digest_of
 from prefect.oci.stored import LOCK, Held, evict, flush, flush_directory, keeping, locked, sweep
+from prefect.oci.verifying import DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT = 10 << 30  # bytes
 _VERSION = "v1"  # of what the files in the directory mean
 _logger = logging.getLogger("prefect.oci")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # Touching a file at every use would be a write to disk for nothing.
 _TOUCH_AFTER = 60.0  # seconds
 
@@ -143,7 +142,7 @@ class Store:
                 return held.open()
             return keeping(blob, self.scratch(), lambda path: self._take(path, blob.digest))
 
-        if not _DIGEST.fullmatch(blob.digest):
+        if not DIGEST.fullmatch(blob.digest):
             return blob  # of another algorithm, or no digest at all: no name for a file
         return Blob(blob.media_type, blob.digest, blob.size, read, blob.origin)
 
@@ -242,7 +241,7 @@ class Store:
 
     def _record(self, key: str) -> tuple[str, str, int] | None:
         match self.recall(_layer_key(key)):
-            case [str(diff_id), str(digest), int(size), int()] if _DIGEST.fullmatch(digest):
+            case [str(diff_id), str(digest), int(size), int()] if DIGEST.fullmatch(digest):
                 return diff_id, digest, size
         return None
 
