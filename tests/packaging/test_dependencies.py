@@ -16,7 +16,7 @@ import sys
 import tarfile
 import time
 import zipfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,14 +32,11 @@ from prefect.packaging.requirements import lock
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 OTHER = "3.12" if HERE != "3.12" else "3.13"
 AMD64, ARM64 = "x86_64-manylinux_2_36", "aarch64-manylinux_2_28"
-TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 SITE = f"opt/prefect/lib/python{HERE}/site-packages"
 
 
 def build(text, store, **options):
-    return dependency_layers(
-        text, **{"python": HERE, "platform": AMD64, "store": store, "media_type": TYPE} | options
-    )
+    return dependency_layers(text, **{"python": HERE, "platform": AMD64, "store": store} | options)
 
 
 @contextmanager
@@ -252,7 +249,7 @@ from prefect.oci.store import Store
 from prefect.packaging.dependencies import dependency_layers
 with Store(Path(sys.argv[1])) as store:
     layers = dependency_layers(Path(sys.argv[2]).read_text(), python=sys.argv[3],
-        platform=sys.argv[5], store=store, media_type="type")
+        platform=sys.argv[5], store=store)
     for layer, comment in layers:
         with layer.blob.open() as file:
             assert len(file.read()) == layer.blob.size
@@ -353,7 +350,7 @@ def test_what_does_not_compile_is_left_without(tmp_path):
     }
     for name, text in sources.items():
         (tmp_path / name).write_bytes(text)
-    with Compiler(Interpreter(sys.executable, ""), tmp_path) as compiler:
+    with closing(Compiler(Interpreter(sys.executable, ""), tmp_path)) as compiler:
         done = compiler.compile([(tmp_path / name, f"/{name}") for name in sources])
     compiled = dict(zip(sources, done, strict=True))
     assert [name for name, path in compiled.items() if path] == ["good.py", "latin.py"]
@@ -367,7 +364,7 @@ def test_bytecode_does_not_depend_on_what_was_compiled_before(tmp_path):
     for number, order in enumerate([names, names[::-1], *[[name] for name in names]]):
         directory = tmp_path / str(number)
         directory.mkdir()
-        with Compiler(Interpreter(sys.executable, ""), directory) as compiler:
+        with closing(Compiler(Interpreter(sys.executable, ""), directory)) as compiler:
             done = compiler.compile([(library / name, f"/{name}") for name in order])
         results += [(name, path.read_bytes()) for name, path in zip(order, done, strict=True)]
     assert len(set(results)) == len(names)

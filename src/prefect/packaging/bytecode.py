@@ -17,11 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from prefect.oci.layers import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
 
     from prefect.oci.store import Store
 
@@ -68,6 +69,21 @@ def find_interpreter(python: str, store: Store) -> Interpreter | None:
     return None
 
 
+def bytecode_entries(
+    compiler: Compiler, sources: Sequence[tuple[Path, str]], python: str
+) -> list[Entry]:
+    """Compile sources, each with its path in the image; return the bytecode of those that compile.
+
+    python: series of the image's Python, such as "3.11".
+    """
+    done = compiler.compile([(file, f"/{path}") for file, path in sources])
+    return [
+        Entry(bytecode_path(path, python), file)
+        for (_, path), file in zip(sources, done, strict=True)
+        if file is not None
+    ]
+
+
 def bytecode_path(source: str, python: str) -> str:
     """Return where a Python of a series such as "3.11" looks for a file's bytecode (PEP 3147)."""
     directory, _, name = source.rpartition("/")
@@ -95,17 +111,6 @@ class Compiler:
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="prefect-compile")
         self._idle: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self._number = iter(range(sys.maxsize))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the processes."""

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.oci.images import canonical, digest_of
-from prefect.oci.layers import CODEC, Entry, Written, write_layer
-from prefect.packaging.bytecode import Compiler, Interpreter, bytecode_path, find_interpreter
+from prefect.oci.layers import CODEC, LAYER, Entry, Written, write_layer
+from prefect.packaging.bytecode import Compiler, Interpreter, bytecode_entries, find_interpreter
 from prefect.packaging.installing import Distribution, install, read_lock
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def dependency_layers(
     python: str,
     platform: str,
     store: Store,
-    media_type: str,
     prefix: str = "/opt/prefect",
     progress: Callable[[str], None] | None = None,
 ) -> list[tuple[Layer, str]]:
@@ -61,7 +60,6 @@ def dependency_layers(
     python: series of the image's Python, such as "3.11".
     platform: uv's name of the image's platform, from `requirements.platform_name`.
     store: where layers are looked for and kept; to be left open while they are read.
-    media_type: of compressed layers, `layers.LAYER`.
     prefix: of the image's environment, which has `bin/python` for console scripts.
     progress: gets a line of text now and then where there is something to wait for.
 
@@ -71,7 +69,7 @@ def dependency_layers(
     """
     work = _Work(python, platform, prefix, store, progress)
     with work.tools():
-        return work.layers(read_lock(lock), media_type)
+        return work.layers(read_lock(lock))
 
 
 class _Work:
@@ -108,9 +106,7 @@ class _Work:
                 if not self._users:
                     self._clean()
 
-    def layers(
-        self, distributions: Sequence[Distribution], media_type: str
-    ) -> list[tuple[Layer, str]]:
+    def layers(self, distributions: Sequence[Distribution]) -> list[tuple[Layer, str]]:
         sizes = {one.name: self._store.recall(self._size_key(one)) for one in distributions}
         if missing := [one for one in distributions if not isinstance(sizes[one.name], int)]:
             # Their sizes decide which layers there are. Of the others, those are installed with
@@ -133,7 +129,7 @@ class _Work:
             def make(file: BinaryIO) -> Written:
                 return self._make(group, file)
 
-            return self._store.layer(self._key(group), make, media_type)
+            return self._store.layer(self._key(group), make, LAYER)
 
         if not absent:
             return [(layer(group), _comment(group)) for group in groups]
@@ -173,12 +169,7 @@ class _Work:
             if self._compiler is None:
                 self._compiler = Compiler(self._interpreter, self._working())
             compiler = self._compiler
-        done = compiler.compile([(file, f"/{path}") for file, path in sources])
-        return [
-            Entry(bytecode_path(path, self._python), file)
-            for (_, path), file in zip(sources, done, strict=True)
-            if file is not None
-        ]
+        return bytecode_entries(compiler, sources, self._python)
 
     def _install(self, distributions: Iterable[Distribution]) -> None:
         with self._lock:

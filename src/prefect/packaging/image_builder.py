@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import posixpath
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from prefect.oci.images import Layer, blob_of, canonical, derive
 from prefect.oci.layers import CODEC, LAYER, Entry, write_layer
-from prefect.packaging.bytecode import Compiler, Interpreter, bytecode_path, find_interpreter
+from prefect.packaging.bytecode import Compiler, Interpreter, bytecode_entries, find_interpreter
 from prefect.packaging.dependencies import dependency_layers
 from prefect.packaging.plan import (
     COMMAND,
@@ -62,7 +63,6 @@ def build_image(
         platform=plan.platform,
         prefix=PREFIX,
         store=store,
-        media_type=LAYER,
         progress=progress,
     )
     layers.append((_runtime_layer(plan, store), "prefect's runtime"))
@@ -132,10 +132,9 @@ def _runtime_entries(
         for number, data in enumerate(sources.values()):
             (file := directory / f"{number}.py").write_bytes(data)
             files.append(file)
-        with Compiler(interpreter, directory) as compiler:
-            named = zip(files, [f"/{path}" for path in sources], strict=True)
-            compiled = zip(sources, compiler.compile(list(named)), strict=True)
-        entries += [Entry(bytecode_path(p, plan.python), code) for p, code in compiled if code]
+        with closing(Compiler(interpreter, directory)) as compiler:
+            named = list(zip(files, sources, strict=True))
+            entries += bytecode_entries(compiler, named, plan.python)
     return entries
 
 
