@@ -46,8 +46,8 @@ class BaseSources:
         progress: Callable[[str], None],
     ) -> None:
         self._image = image
-        self._platform = platform
-        self._setup = setup
+        self.platform = platform
+        self.setup = setup
         self._network = network
         self._progress = progress
 
@@ -62,11 +62,11 @@ class BaseSources:
         if names_a_path(self._image):
             return self.with_layers(store)
         found = self._find(engine)
-        if found is None and self._is_foreign(engine) and not self._setup:
+        if found is None and self._is_foreign(engine) and not self.setup:
             return self._in_registry(store)
         found = found or self._pull(engine)
         name = pinned(base_reference(self._image), found)
-        if self._setup:
+        if self.setup:
             found = self._set_up(engine, store, found, name)
         image = described(found)
         base = look_into(
@@ -85,10 +85,10 @@ class BaseSources:
             ImageError: nobody has it, or it is not fit to be a base.
             RegistryError: its registry cannot be reached or refuses it, and no engine has it.
         """
-        if self._setup:
+        if self.setup:
             return self.out_of_engine(Engine(), store)
         if names_a_path(self._image):
-            image = archives.read(Path(self._image).expanduser(), self._platform)
+            image = archives.read(Path(self._image).expanduser(), self.platform)
             return look_into(_packed(image, store), self._image, store, progress=self._progress)
         try:
             return self._in_registry(store)
@@ -96,7 +96,7 @@ class BaseSources:
             with suppress(EngineUnavailableError):
                 engine = Engine()
                 held = engine.find(str(base_reference(self._image)))
-                if held is not None and self._platform in {None, described(held).platform}:
+                if held is not None and self.platform in {None, described(held).platform}:
                     return self.out_of_engine(engine, store)
             raise
 
@@ -122,17 +122,17 @@ class BaseSources:
             return self._in_registry(store)
         except RegistryError as error:
             self._progress(f"Not looked into: {error}")
-            return assumed(str(base_reference(self._image)), self._platform or Platform.of_host())
+            return assumed(str(base_reference(self._image)), self.platform or Platform.of_host())
 
     def _in_registry(self, store: Store) -> BaseImage:
-        image = registry.fetch(base_reference(self._image), self._platform)
+        image = registry.fetch(base_reference(self._image), self.platform)
         name = str(image.reference or base_reference(self._image))
         return look_into(image, name, store, progress=self._progress)
 
     def _find(self, engine: Engine) -> EngineImage | None:
         """Return the base as the engine has it; it may have it for another platform alone."""
         found = engine.find(str(base_reference(self._image)))
-        platform = self._platform or Platform.of_host()
+        platform = self.platform or Platform.of_host()
         return found if found is not None and described(found).platform == platform else None
 
     def _is_foreign(self, engine: Engine) -> bool:
@@ -140,34 +140,34 @@ class BaseSources:
 
         containerd's store has the images of all platforms by one name, and shows the machine's own.
         """
-        foreign = self._platform not in {None, Platform.of_host()}
+        foreign = self.platform not in {None, Platform.of_host()}
         return foreign and engine.storage is Storage.CONTAINERD
 
     def _pull(self, engine: Engine) -> EngineImage:
         name = str(base_reference(self._image))
         self._progress(f"Pulling the base image {name}")
         try:
-            found = engine.pull(name, platform=self._platform, progress=self._progress)
+            found = engine.pull(name, platform=self.platform, progress=self._progress)
         except ImageError:
             # Made here, and never pushed, for another platform than this machine's.
             held = engine.find(name)
-            if held is None or self._platform is not None:
+            if held is None or self.platform is not None:
                 raise
             return held
         here = described(found).platform
-        if self._platform not in {None, here}:
-            raise ImageError(f"The base image {name} is for {here}, and not for {self._platform}")
+        if self.platform not in {None, here}:
+            raise ImageError(f"The base image {name} is for {here}, and not for {self.platform}")
         return found
 
     def _set_up(self, engine: Engine, store: Store, base: EngineImage, name: str) -> EngineImage:
         """Run the set-up commands in the base, unless the engine still has what they made."""
-        identity = canonical([str(base.id), self._setup])
+        identity = canonical([str(base.id), self.setup])
         key = f"setup-{hashlib.sha256(identity).hexdigest()}"
         known = store.recall(key)
         if known is not None and (found := engine.find(str(known))) is not None:
             return found
         user = base.attrs.get("Config", {}).get("User")
-        lines = [f"FROM {base.id}", "USER root", *(f"RUN {line}" for line in self._setup)]
+        lines = [f"FROM {base.id}", "USER root", *(f"RUN {line}" for line in self.setup)]
         lines += [f"USER {user}"] if user else []
         text = "".join(f"{line}\n" for line in lines)
         self._progress(f"Building the base {name} with its set-up commands")

@@ -310,9 +310,7 @@ class ContainerEnvironment(Environment):
 
         return ImageRecipe(
             BaseSources(self.image, self._platform(), self.setup, self.network, progress),
-            self.platform,
             self.python_dependencies,
-            self.setup,
             None if self.lock is None else Path(self.lock),
             store,
             progress,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from prefect.core.flow import Flow
     from prefect.environments.base_image import BaseImage
     from prefect.environments.pickle_environment import PickleEnvironment
+    from prefect.oci.platforms import Platform
     from prefect.oci.store import Store
     from prefect.packaging.manifest import Manifest
 
@@ -95,7 +96,7 @@ def make_plan(
     setup: tuple[str, ...],
     lock: str | None,
     store: Store | None,
-    platform: str | None = None,
+    platform: Platform | None = None,
 ) -> plan.ImagePlan:
     """Decide what goes into an image.
 
@@ -117,7 +118,7 @@ def make_plan(
     labels = {plan.LABEL_VERSION: __version__, plan.LABEL_PYTHON: base.python}
     return plan.ImagePlan(
         base=base.reference,
-        base_platform=platform or "",
+        base_platform=str(platform or ""),
         setup=setup,
         interpreter=base.interpreter,
         python=base.python,

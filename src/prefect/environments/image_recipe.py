@@ -27,17 +27,13 @@ class ImageRecipe:
     """How images are made: all of an environment but its flow and its destination.
 
     sources: where the base comes from.
-    platform: for which the image was asked for, if it was.
     dependencies: requirement lines; None takes what the flow imports.
-    setup: commands that the base has run, or is yet to run where a Dockerfile is written.
     lock: file of locked dependencies; taken if it is there, else written.
     store: open as long as the images are read.
     """
 
     sources: BaseSources
-    platform: str | None
     dependencies: Sequence[str] | None
-    setup: tuple[str, ...]
     lock: Path | None
     store: Store
     progress: Callable[[str], None]
@@ -54,10 +50,10 @@ class ImageRecipe:
             base,
             packaged,
             dependencies=self.dependencies,
-            setup=self.setup,
+            setup=self.sources.setup,
             lock=locked,
             store=self.store,
-            platform=self.platform,
+            platform=self.sources.platform,
         )
         if locked is None and self.lock is not None:
             try:
