@@ -1,14 +1,16 @@
 """Bases from a registry, from the engine, from disk, and of other platforms."""
 
-import importlib.util
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "oci"))
+import faulty_registry
 from base_making import base, layout
 
 from prefect.environments import ContainerEnvironment
@@ -19,13 +21,7 @@ from prefect.oci.images import digest_of
 from prefect.oci.platforms import Platform
 from prefect.oci.references import Reference
 from prefect.oci.validation import validate
-
-_spec = importlib.util.spec_from_file_location(
-    "faulty_registry", Path(__file__).parents[1] / "oci" / "faulty_registry.py"
-)
-faulty_registry = importlib.util.module_from_spec(_spec)
-sys.modules["faulty_registry"] = faulty_registry
-_spec.loader.exec_module(faulty_registry)
+from prefect.packaging.requirements import uv_program
 
 NOWHERE = "unix:///nowhere.sock"
 BASE_DIGEST = "org.opencontainers.image.base.digest"
@@ -185,6 +181,30 @@ def test_a_push_beside_its_base_sends_no_layer_of_it(
     assert environment.push(f"{counting.host}/{unique}:1") == pushed
     assert not [s for s in counting.seen if s.method in {"PUT", "POST", "PATCH"}]
     validate(_fetched(pushed))
+
+
+@pytest.mark.engine
+def test_the_layers_of_a_base_are_fetched_once(
+    base_image, registry, counting, no_engine, tmp_path, monkeypatch, flow
+):
+    """A second export takes them from the store, and is the same."""
+    monkeypatch.setenv("UV_CACHE_DIR", os.environ.get("UV_CACHE_DIR") or uv_cache())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    environment = ContainerEnvironment(base_image.replace(registry, counting.host))
+    base_layers = {layer.blob.digest for layer in _fetched(environment.image).layers}
+    found = []
+    for number in range(2):
+        counting.seen.clear()
+        image = exported(environment, tmp_path / f"{number}.tar", flow)
+        asked = [s.path.rpartition("/")[2] for s in counting.seen if s.method == "GET"]
+        found.append((image.digest, len(base_layers.intersection(asked))))
+    assert found == [(image.digest, len(base_layers)), (image.digest, 0)]
+
+
+def uv_cache() -> str:
+    """Return where uv keeps its downloads, which another cache directory would have it fetch."""
+    return subprocess.run([uv_program(), "cache", "dir"], capture_output=True, text=True,
+                          check=True).stdout.strip()  # fmt: skip
 
 
 def _fetched(name: str):

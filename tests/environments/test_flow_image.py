@@ -1,6 +1,5 @@
 """`prefect.environments.flow_image`: what is read of an image, from a registry, file or engine."""
 
-import importlib.util
 import json
 import os
 import pickle
@@ -11,6 +10,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "oci"))
+import faulty_registry
 from base_making import layout
 from image_making import image_of, layer_of, tar_of
 
@@ -24,13 +25,6 @@ from prefect.oci.daemon import Engine
 from prefect.oci.images import Layer, derive
 from prefect.oci.references import Reference
 from prefect.oci.validation import validate
-
-_spec = importlib.util.spec_from_file_location(
-    "faulty_registry", Path(__file__).parents[1] / "oci" / "faulty_registry.py"
-)
-faulty_registry = importlib.util.module_from_spec(_spec)
-sys.modules["faulty_registry"] = faulty_registry
-_spec.loader.exec_module(faulty_registry)
 
 MANIFEST = "/opt/prefect/flow/manifest.json"
 

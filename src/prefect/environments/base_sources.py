@@ -127,7 +127,7 @@ class BaseSources:
     def _in_registry(self, store: Store) -> BaseImage:
         image = registry.fetch(base_reference(self._image), self.platform)
         name = str(image.reference or base_reference(self._image))
-        return look_into(image, name, store, progress=self._progress)
+        return look_into(_kept(image, store), name, store, progress=self._progress)
 
     def _find(self, engine: Engine) -> EngineImage | None:
         """Return the base as the engine has it; it may have it for another platform alone."""
@@ -211,6 +211,15 @@ class BaseSources:
             for layer in base.image.layers
         )
         return replace(base, image=replace(base.image, layers=layers))
+
+
+def _kept(image: Image, store: Store) -> Image:
+    """Have the store keep the layers that are read: to look for Python, and at each export."""
+    layers = tuple(
+        layer if layer.blob is None else replace(layer, blob=store.blob(layer.blob))
+        for layer in image.layers
+    )
+    return replace(image, layers=layers)
 
 
 def _packed(image: Image, store: Store) -> Image:
