@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from prefect.errors import ImageError
-from prefect.oci.filesystem import read_from_layer
+from prefect.oci.layer_files import read_from_layer
 from prefect.packaging.manifest import Manifest
 from prefect.packaging.plan import (
     KEY_VARIABLE,

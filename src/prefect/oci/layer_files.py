@@ -1,4 +1,4 @@
-"""Files of an image whose layers can be read: a merged view of those files that are asked for."""
+"""Files of layers: one of one layer, or a merged view of those that are asked for of an image."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import posixpath
 from typing import TYPE_CHECKING, TypeVar
 
 from prefect.errors import ImageContentError
-from prefect.oci.filesystem import OPAQUE, WHITEOUT
 from prefect.oci.unpacking import walk
 
 if TYPE_CHECKING:
@@ -15,12 +14,45 @@ if TYPE_CHECKING:
 
     from prefect.oci.images import Image, Layer
 
+_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"  # layer.md, Whiteouts
 _MOST_LINKS = 40  # as Linux allows on one path
-_LARGEST_FILE = 1 << 27
+_LARGEST_FILE = 1 << 27  # bytes
 # Bytes of files and paths that are kept in memory, of one image: some hundred times what is usual.
 _MOST_KEPT = 1 << 29
 _OVERHEAD = 200  # of what is kept of a path, whatever its length
 _V = TypeVar("_V")
+
+
+def read_from_layer(layer: Layer, path: str, limit: int) -> bytes | None:
+    """Return a file of one layer, once every digest of the layer was compared; None if it has none.
+
+    No other layer is read, and no link followed.
+
+    limit: of what is read of the layer, packed and unpacked, in bytes.
+
+    Raises:
+        ImageContentError: the layer is larger or malformed, is not what its digests promise, has
+            the path twice, or something else than a file there.
+        ImageError: the layer is in an engine only.
+        OSError: it cannot be read.
+    """
+    if layer.blob is not None and layer.blob.size > limit:
+        raise ImageContentError(
+            f"The layer {layer.diff_id} has {layer.blob.size} bytes; at most {limit} are read of it"
+        )
+    wanted = _rooted(path)
+    content = None
+    for member, reader in walk(layer, limit=limit):
+        name = _rooted(member.path)
+        above = wanted.startswith(f"{name}/")
+        if (name != wanted and not above) or (above and member.kind == "directory"):
+            continue
+        if content is not None or member.kind != "file" or above:
+            raise ImageContentError(
+                f"The layer {layer.diff_id} has {name!r} twice, or as something else than a file"
+            )
+        content = b"".join(iter(reader.read, b""))
+    return content
 
 
 class LayerFiles:
@@ -88,12 +120,12 @@ class LayerFiles:
         gone: set[str] = set()  # with all that is below them
         directories = {""}
         for member, reader in walk(layer):
-            path = posixpath.normpath(f"/{member.path}").lstrip("/")
+            path = _rooted(member.path)
             directory, _, name = path.rpartition("/")
             self._keep(len(path) + len(member.link) + _OVERHEAD)
             self._keep(_add_with_parents(directories, directory))
-            if name.startswith(WHITEOUT):
-                hidden = "" if name == OPAQUE else name.removeprefix(WHITEOUT)
+            if name.startswith(_WHITEOUT):
+                hidden = "" if name == _OPAQUE else name.removeprefix(_WHITEOUT)
                 gone.add(posixpath.join(directory, hidden).rstrip("/"))
                 continue
             if member.kind == "directory":
@@ -103,9 +135,9 @@ class LayerFiles:
             if member.kind == "symlink":
                 links[path] = member.link
             elif member.kind == "hardlink":
-                target = posixpath.normpath(f"/{member.link}").lstrip("/")
-                if target in files:
-                    files[path] = files[target]
+                target = _rooted(member.link)
+                if (linked := files.get(target, self._files.get(target))) is not None:
+                    files[path] = linked
             elif member.kind == "file" and self._wanted.search(path):
                 if member.size > _LARGEST_FILE:
                     raise ImageContentError(f"{path} in the layer {layer.diff_id} is too large")
@@ -118,6 +150,11 @@ class LayerFiles:
         self._kept += size
         if self._kept > _MOST_KEPT:
             raise ImageContentError("The layers have far more paths and files than an image has")
+
+
+def _rooted(path: str) -> str:
+    """Return a path from the root on; one that leads above the root stays there, as in a container."""
+    return posixpath.normpath(f"/{path}").lstrip("/")
 
 
 def _add_with_parents(directories: set[str], directory: str) -> int:
