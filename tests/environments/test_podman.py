@@ -10,6 +10,7 @@ import pytest
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment
 from prefect.environments.engine_flow_image import EngineFlowImage
+from prefect.errors import ImageBuildError
 from prefect.oci.daemon import Engine, Storage
 
 pytestmark = pytest.mark.engine
@@ -126,3 +127,12 @@ def test_setup_commands_are_run_by_podman(environment, base_image, unique):
     )  # fmt: skip
     own.build()
     assert ended(own.run(["cat", "/etc/made"])) == (0, "by-setup\n")
+
+
+def test_a_setup_command_that_fails_is_named(environment, base_image):
+    """The error has the step, as podman tells it, and the end of its output alone."""
+    own = ContainerEnvironment(base_image, setup=["echo one", "echo wrong; false"], network="host")
+    with pytest.raises(ImageBuildError, match=r"failed at STEP .*echo wrong; false") as caught:
+        own.build()
+    assert str(caught.value).splitlines()[-1].strip() == "wrong"
+    assert "one" not in str(caught.value)

@@ -88,7 +88,7 @@ def build_image(
     """
     try:
         _build_image(flow, environment, to, verbose=verbose)
-    except PrefectError:
+    except (PrefectError, BrokenPipeError):  # the latter: nobody reads what is told, as click knows
         raise
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

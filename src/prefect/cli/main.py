@@ -79,11 +79,9 @@ def main() -> None:
       prefect run  etl.flow --key-file them --trusted-signer me.pub
 
     \b
-    A container image: into an engine, a registry, a file. Only the first needs an engine.
+    A container image, into an engine.
       prefect build etl.py --image python:3.11-slim --tag etl -r pandas
       prefect run etl -p year=2013
-      prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
-      prefect build etl.py --image python:3.11-slim --export etl.tar
 
     \b
     The same without an engine, into a registry or a file.

@@ -299,7 +299,7 @@ def _failed_build(tag: str, log: Iterable[LogEntry]) -> str:
     lines: list[str] = []
     error, step = "the engine did not say why", ""
     for entry in log:
-        if entry.get("stream", "").startswith("Step "):
+        if entry.get("stream", "").startswith(("Step ", "STEP ")):  # the latter is podman's
             step = entry["stream"].strip()
             lines.clear()
         else:
