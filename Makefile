@@ -4,13 +4,13 @@
 #   make test      set up, start the services, lint, check types, run every test
 #   make bench     measure, side by side with what a user would pick instead
 #
-# ENGINE_TESTS=0 leaves out the tests that need a container engine.
+# SERVICE_TESTS=0 leaves out the tests that need a container engine.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SERVICES := $(if $(wildcard .services/env),. ./.services/env;)
-ENGINE_TESTS ?= 1
+SERVICE_TESTS ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint types format bench fuzz services services-down lock dist clean
@@ -36,14 +36,14 @@ demo: setup
 	@$(SERVICES) PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 
 test: setup
-ifneq ($(ENGINE_TESTS),0)
+ifneq ($(SERVICE_TESTS),0)
 	$(BIN)/python scripts/services.py up
 endif
 	@$(MAKE) --no-print-directory lint types check
 
 # A second make, so that .services/env is read after the services are up.
 check: setup
-	$(SERVICES) $(BIN)/pytest $(if $(filter 0,$(ENGINE_TESTS)),-m "not engine") $(PYTEST_ARGS)
+	$(SERVICES) $(BIN)/pytest $(if $(filter 0,$(SERVICE_TESTS)),-m "not services") $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff format --check .

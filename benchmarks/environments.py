@@ -2,7 +2,7 @@
 
 By hand means what a user would write instead: cloudpickle and Fernet, and a Dockerfile that
 installs pinned requirements before it copies the script. Medians of one run; the ratio is ours to
-theirs. The image's part needs the engine of `make services`.
+theirs. The image's part needs the container engine of `make services`.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def sealing(times: int) -> list[dict[str, Any]]:
 
 def images(times: int, base: str) -> list[dict[str, Any]]:
     """Measure how long a changed flow takes until its container is running."""
-    import docker  # noqa: PLC0415 - only where an engine is measured
+    import docker  # noqa: PLC0415 - only where a container engine is measured
 
     client = docker.from_env()
     started = []

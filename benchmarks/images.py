@@ -1,4 +1,4 @@
-"""From a change to an image that runs, and to one in a registry: ours and what builds with an engine.
+"""From a change to an image that runs, and to one in a registry: ours and others.
 
     python benchmarks/images.py [--rounds 3] [--quick 3] [--only WORD] [--json]
 
@@ -10,10 +10,11 @@ theirs is a process to start, as ours is by the command: compare that with them 
 In each round everybody starts cold, with neither layers nor a builder's cache; then come a changed
 dependency, a changed flow, and no change. Each change is a new one, so that no cache knows it.
 Ours has uv's cache of downloads warm; of the others, those with a cache mount are also measured
-with that warm and without layers. Medians are compared. "kept" is what the engine and the builder's
-own cache grew by, "sent" is counted by a relay in front of the registry that all of them go through.
+with that warm and without layers. Medians are compared. "kept" is what the container engine and the
+builder's own cache grew by, "sent" is counted by a relay in front of the registry that all of them
+go through.
 
-It needs the engine, the registry and the base of `make services`, and buildah.
+It needs the container engine, the registry and the base of `make services`, and buildah.
 """
 
 from __future__ import annotations
@@ -43,16 +44,16 @@ from image_rivals import (
     RIVALS,
     SMALL,
     WARM,
-    Engine,
+    Daemon,
     Rival,
     reason_of,
 )
 from relay import Relay
 
 from prefect import Flow, task
+from prefect.dependencies.lock import lock
 from prefect.environments import ContainerEnvironment
-from prefect.oci.layers import Entry, write_layer
-from prefect.packaging.requirements import lock
+from prefect.oci.layers.writing import Entry, write_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,10 +93,10 @@ def make_flow(nonce: str) -> Flow:
 class Ours:
     """This package, in this process."""
 
-    name, needs_engine_to_push, cases = OURS, False, (COLD, SMALL, LARGE, FLOW, NOTHING)
+    name, needs_daemon_to_push, cases = OURS, False, (COLD, SMALL, LARGE, FLOW, NOTHING)
 
-    def __init__(self, base: str, work: Path, engine: Engine) -> None:
-        self.base, self.engine, self.tag = base, engine, "prefect-bench/ours:1"
+    def __init__(self, base: str, work: Path, daemon: Daemon) -> None:
+        self.base, self.daemon, self.tag = base, daemon, "prefect-bench/ours:1"
         self.store, self.snapshot = work / "cache" / "prefect", work / "snapshot"
         self.changed = ""
 
@@ -106,13 +107,15 @@ class Ours:
     def start(self, case: str) -> None:
         """Have what a case starts from: nothing, or what the last cold start left."""
         if self.changed:
-            self.engine.remove(self.changed)
+            self.daemon.remove(self.changed)
         self.changed = ""
         if case == COLD:
             self.forget()
             # Layers are reproducible: with another image of the same, nothing would be cold.
-            if self.engine.client.images.list(all=True, filters={"label": "prefect.version"}):
-                raise RuntimeError("The engine has images of prefect: remove them before measuring")
+            if self.daemon.client.images.list(all=True, filters={"label": "prefect.version"}):
+                raise RuntimeError(
+                    "The container engine has images of prefect: remove them before measuring"
+                )
         elif case in LOCKS:
             if not self.snapshot.exists():
                 shutil.copytree(self.store, self.snapshot)
@@ -130,16 +133,16 @@ class Ours:
 
     def check(self) -> str:
         """Run what was built."""
-        return self.engine.run(self.tag)
+        return self.daemon.run(self.tag)
 
     def kept(self) -> int:
-        """Return how many bytes the engine and our cache have."""
+        """Return how many bytes the container engine and our cache have."""
         files = (path for path in self.store.rglob("*") if path.is_file())
-        return self.engine.kept() + sum(path.stat().st_size for path in files)
+        return self.daemon.kept() + sum(path.stat().st_size for path in files)
 
     def forget(self) -> None:
         """Remove everything that was made."""
-        self.engine.clean()
+        self.daemon.clean()
         for directory in (self.store, self.snapshot):
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -149,8 +152,8 @@ class OurCommand(Ours):
 
     name, cases = COMMAND, (FLOW, NOTHING)
 
-    def __init__(self, base: str, work: Path, engine: Engine) -> None:
-        super().__init__(base, work, engine)
+    def __init__(self, base: str, work: Path, daemon: Daemon) -> None:
+        super().__init__(base, work, daemon)
         self.file, self.bytecode = work / "measured_flow.py", work / "bytecode"
 
     def build(self, lock_file: Path, nonce: str, case: str) -> None:  # noqa: ARG002
@@ -179,12 +182,12 @@ def measure(builder: Ours | Rival, case: str, lock_file: Path, nonce: str, targe
     builder.build(lock_file, nonce, case)
     runnable = time.perf_counter() - started
     kept = builder.kept() - kept
-    if not builder.needs_engine_to_push:  # and so it starts from the change again
+    if not builder.needs_daemon_to_push:  # and so it starts from the change again
         builder.start(case)
         nonce = nonce if case == NOTHING else uuid.uuid4().hex
     sent, started = relay.sent, time.perf_counter()
     builder.push(lock_file, nonce, target)
-    pushed = time.perf_counter() - started + (runnable if builder.needs_engine_to_push else 0)
+    pushed = time.perf_counter() - started + (runnable if builder.needs_daemon_to_push else 0)
     time.sleep(0.1)  # what the relay counts comes a little later
     return {"runnable": runnable, "pushed": pushed, "kept": kept, "sent": relay.sent - sent}
 
@@ -205,7 +208,7 @@ def measure_all(builder: Ours | Rival, locks: dict[str, Path], quick: int, targe
 
             yield case, measure(builder, case, locked, nonce, target, relay)
             # A builder that is fast because it missed the change must not win.
-            if (case == FLOW or builder.needs_engine_to_push) and nonce not in builder.check():
+            if (case == FLOW or builder.needs_daemon_to_push) and nonce not in builder.check():
                 raise RuntimeError(f"{builder.name}, {case}: what was built is not this change")
     builder.forget()
 
@@ -238,7 +241,7 @@ def unpack(environment: ContainerEnvironment, base_layers: int, place: Path) -> 
 
 def floor(ours: Ours, locks: dict[str, Path], work: Path, rounds: int) -> dict[str, Any]:
     """Measure hashing and compressing alone, and which layers a changed dependency changes."""
-    base_layers = ours.engine.layers(ours.base)
+    base_layers = ours.daemon.layers(ours.base)
     made = {}
     for case, lock_file in locks.items():  # makes uv's cache warm, too
         made[case] = unpack(ours.environment(lock_file), base_layers, work / f"layers {case}")
@@ -321,17 +324,19 @@ def main() -> None:
         return
     work = Path(tempfile.mkdtemp(prefix="prefect-bench-"))
     os.environ |= {"XDG_CACHE_HOME": str(work / "cache"), "UV_CACHE_DIR": str(work / "uv")}
-    with Relay(registry) as relay, Engine() as engine:
+    with Relay(registry) as relay, Daemon() as daemon:
         try:
             # By the relay's name, so that everybody's push can take the base's blobs from there.
             base = base.replace(registry, relay.address, 1)
-            engine.pull(base)
-            engine.push(base)  # sends nothing; but an engine learns from it where the base is
-            report = run(options, base, work, engine, relay)
+            daemon.pull(base)
+            daemon.push(
+                base
+            )  # sends nothing; but a container engine learns from it where the base is
+            report = run(options, base, work, daemon, relay)
         finally:
-            engine.clean()
+            daemon.clean()
             with suppress(subprocess.CalledProcessError):
-                engine.remove(base)
+                daemon.remove(base)
             subprocess.run(["rm", "-rf", work], check=True)  # buildah leaves odd modes
     load = " ".join(f"{one:.2f}" for one in os.getloadavg())
     if options.json:
@@ -341,7 +346,7 @@ def main() -> None:
         show(**report)
 
 
-def run(options: argparse.Namespace, base: str, work: Path, engine: Engine,
+def run(options: argparse.Namespace, base: str, work: Path, daemon: Daemon,
         relay: Relay) -> dict[str, Any]:  # fmt: skip
     """Measure everything."""
     locks = {}
@@ -349,10 +354,10 @@ def run(options: argparse.Namespace, base: str, work: Path, engine: Engine,
         pins = [f"{name}=={version}" for name, version in (START | change).items()]
         locks[case] = work / f"{case}.lock"
         # The platform that `prefect build` finds in the base, with cloudpickle for its worker.
-        locks[case].write_text(lock([*pins, "cloudpickle"], **engine.platform(base)))
-    builders: list[Ours | Rival] = [make(base, work, engine) for make in (Ours, OurCommand)]
-    builders += [rival(base, work, engine) for rival in RIVALS if options.only in rival.name]
-    alone = floor(Ours(base, work, engine), locks, work, options.rounds)
+        locks[case].write_text(lock([*pins, "cloudpickle"], **daemon.platform(base)))
+    builders: list[Ours | Rival] = [make(base, work, daemon) for make in (Ours, OurCommand)]
+    builders += [rival(base, work, daemon) for rival in RIVALS if options.only in rival.name]
+    alone = floor(Ours(base, work, daemon), locks, work, options.rounds)
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     failed: dict[str, str] = {}
     for number in range(options.rounds):

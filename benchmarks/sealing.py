@@ -69,9 +69,10 @@ def ways(way: str, place: Path) -> tuple[Callable[[bytes], Any], Callable[[bytes
         recipients, identities = [identity.to_public()], [identity]
         return lambda p: pyrage.encrypt(p, recipients), lambda c: pyrage.decrypt(c, identities)
 
-    from prefect.packaging.keys import EncryptionKey  # noqa: PLC0415
-    from prefect.packaging.sealing import open_sealed, seal  # noqa: PLC0415
-    from prefect.packaging.signatures import SigningKey  # noqa: PLC0415
+    from prefect.sealed.keys.encryption import EncryptionKey  # noqa: PLC0415
+    from prefect.sealed.keys.signers import SigningKey  # noqa: PLC0415
+    from prefect.sealed.reading import open_sealed  # noqa: PLC0415
+    from prefect.sealed.writing import seal  # noqa: PLC0415
 
     key, signing_key, trusted = EncryptionKey(KEY), None, None
     if way == "ours, signed":
@@ -88,9 +89,9 @@ def ways(way: str, place: Path) -> tuple[Callable[[bytes], Any], Callable[[bytes
 
 def streaming(action: str, path: Path, size: int) -> Callable[[], Any]:
     """Return how to do something with a file that is never held whole."""
-    from prefect.packaging.keys import EncryptionKey  # noqa: PLC0415
-    from prefect.packaging.sealed_writer import SealedWriter  # noqa: PLC0415
-    from prefect.packaging.sealing import open_manifest, open_sealed  # noqa: PLC0415
+    from prefect.sealed.keys.encryption import EncryptionKey  # noqa: PLC0415
+    from prefect.sealed.reading import open_manifest, open_sealed  # noqa: PLC0415
+    from prefect.sealed.writing import SealedWriter  # noqa: PLC0415
 
     key = EncryptionKey(KEY)
     if action == "info":

@@ -31,16 +31,17 @@ import atheris
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TESTS = Path(__file__).parents[1] / "tests" / "packaging"
+TESTS = Path(__file__).parents[1] / "tests" / "sealed"
 sys.path.insert(0, str(TESTS))
 
 with atheris.instrument_imports(include=["prefect"]):
     from prefect.errors import FormatError, PrefectError
-    from prefect.packaging import sealed_header, sealing
-    from prefect.packaging.keys import EncryptionKey
-    from prefect.packaging.recipients import Identity
-    from prefect.packaging.sealed_source import opened
-    from prefect.packaging.signatures import Signer
+    from prefect.sealed import format as sealed_header
+    from prefect.sealed import reading as sealing
+    from prefect.sealed.keys.encryption import EncryptionKey
+    from prefect.sealed.keys.recipients import Identity
+    from prefect.sealed.keys.signers import Signer
+    from prefect.sealed.source import opened
 
 import independent_reader as reader
 import independent_writer as writer

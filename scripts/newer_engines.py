@@ -1,6 +1,6 @@
 """Run a command against newer engines than this Debian's, one after the other.
 
-    python3 scripts/newer_engines.py trixie .venv/bin/pytest tests/oci/test_loading.py -k services
+    python3 scripts/newer_engines.py trixie .venv/bin/pytest tests/oci/daemon/test_loading.py -k services
 
 The engines of a newer Debian (trixie: Docker 26.1 and podman 5.4; forky: 28.5 and 5.8) are put into a
 directory of its own, which takes two minutes and 800 MB. Each is started beside any other, in its

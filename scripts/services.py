@@ -80,7 +80,7 @@ ENVIRON = {name: value for name, value in os.environ.items() if not name.startsw
 ENVIRON |= {"PATH": PATH, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 ADVICE = """Other ways: set DOCKER_HOST to an engine that runs, or unset it; with it, set PREFECT_TEST_REGISTRY
 and PREFECT_TEST_IMAGE to a registry and a Python image in it, to have these used as they are;
-or leave the tests that need an engine out: make test ENGINE_TESTS=0"""
+or leave the tests that need an engine out: make test SERVICE_TESTS=0"""
 
 say = functools.partial(print, file=sys.stderr, flush=True)
 

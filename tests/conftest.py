@@ -21,7 +21,7 @@ def base_image() -> str:
     for variable in ("DOCKER_HOST", "PREFECT_TEST_REGISTRY", "PREFECT_TEST_IMAGE"):
         if not os.environ.get(variable):
             pytest.fail(
-                f"{variable} is not set: {SERVICES}, or leave these out with ENGINE_TESTS=0"
+                f"{variable} is not set: {SERVICES}, or leave these out with SERVICE_TESTS=0"
             )
     return os.environ["PREFECT_TEST_IMAGE"]
 
@@ -33,8 +33,8 @@ def registry(base_image) -> str:
 
 
 @pytest.fixture(scope="session")
-def engine(base_image):
-    """Return the client of a real engine, which afterwards holds nothing of the tests."""
+def daemon(base_image):
+    """Return the client of a real container engine, which afterwards holds nothing of the tests."""
     import docker
 
     client = docker.from_env()

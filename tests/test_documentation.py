@@ -36,14 +36,14 @@ def test_the_readme_opens_with_lines_that_work(tmp_path):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_example_in_python_runs(page, tmp_path):
-    """The examples of a page run one after the other; those that need an engine run below."""
+    """The examples of a page run one after the other; those that need a container engine run below."""
     examples = [b for b in blocks(page, "python") if "build(flow=flow)" not in b]
     if examples:
         run("\n".join(examples), tmp_path)
 
 
-@pytest.mark.engine
-def test_the_example_with_a_container_runs(base_image, engine, tmp_path, monkeypatch):
+@pytest.mark.services
+def test_the_example_with_a_container_runs(base_image, daemon, tmp_path, monkeypatch):
     """The README's image is built and run, on the base image of the tests."""
     monkeypatch.setenv("DB_PASSWORD", "of the test")
     (example,) = [b for b in blocks("README.md", "python") if "build(flow=flow)" in b]
@@ -79,16 +79,16 @@ def test_the_readmes_way_to_one_file_works(tmp_path):
     assert "Hello, world!" in output
 
 
-@pytest.mark.engine
-def test_the_readmes_way_to_an_image_works(base_image, engine, tmp_path):
-    """Build, info and run, as printed; the services are up, and the engine's own client is used."""
+@pytest.mark.services
+def test_the_readmes_way_to_an_image_works(base_image, daemon, tmp_path):
+    """Build, info and run, as printed; the services are up, and the container engine's own client is used."""
     (commands,) = [b for b in blocks("README.md", "sh") if "make services" in b]
     commands = re.sub(r"^make services.*\n", "", commands)
     assert in_shell(commands, tmp_path).count("Hello, you!") == 2
 
 
 def test_every_module_that_is_named_exists():
-    """The table "to change X, open Y" points at files that are there."""
+    """The tables of where what is name folders and files that are there."""
     named = re.findall(
         r"`((?:src|scripts|requirements)/[^`]*)`", (ROOT / "CONTRIBUTING.md").read_text()
     )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 COLD, WARM, FLOW, NOTHING = "cold", "cold, download cache warm", "changed flow", "nothing changed"
 SMALL, LARGE = "changed tzdata", "changed pandas"
-# Debian's own programs first: the engine is Debian's, and newer clients need a plugin for BuildKit.
+# Debian's own programs first: the container engine is Debian's, and newer clients need a plugin for
+# BuildKit.
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin:" + os.environ.get("PATH", "")
 FLOW_FILE = """import pandas
 print(pandas.__version__, {nonce!r})
@@ -67,8 +68,8 @@ def reason_of(error: Exception) -> str:
     return " / ".join(text.splitlines()[-3:])
 
 
-class Engine:
-    """The engine, as far as measurements need it; whatever they make is below prefect-bench/."""
+class Daemon:
+    """The container engine, as far as measurements need it; whatever they make is below prefect-bench/."""
 
     def __init__(self) -> None:
         self.client: Any = docker.from_env(timeout=600)
@@ -128,13 +129,13 @@ class Engine:
 
 
 class Rival:
-    """A program that builds from a Dockerfile in the engine, and pushes what it built."""
+    """A program that builds from a Dockerfile in the container engine, and pushes what it built."""
 
-    name, needs_engine_to_push, cases = "", True, (COLD, SMALL, LARGE, FLOW, NOTHING)
+    name, needs_daemon_to_push, cases = "", True, (COLD, SMALL, LARGE, FLOW, NOTHING)
     dockerfile, buildkit = "", "0"
 
-    def __init__(self, base: str, work: Path, engine: Engine) -> None:
-        self.engine, self.base, self.case = engine, base, ""
+    def __init__(self, base: str, work: Path, daemon: Daemon) -> None:
+        self.daemon, self.base, self.case = daemon, base, ""
         self.slug = "-".join(re.findall(r"\w+", self.name.lower()))
         self.tag, self.context = f"prefect-bench/{self.slug}:1", work / self.slug
         self.context.mkdir()
@@ -159,29 +160,29 @@ class Rival:
 
     def make(self, option: str) -> None:
         """Run the builder."""
-        command = [self.engine.program, "build", "-q", "-t", self.tag, str(self.context)]
+        command = [self.daemon.program, "build", "-q", "-t", self.tag, str(self.context)]
         call(*command, *filter(None, [option]), DOCKER_BUILDKIT=self.buildkit)
 
     def push(self, lock_file: Path, nonce: str, target: str) -> None:  # noqa: ARG002
         """Push what was built."""
-        call(self.engine.program, "tag", self.tag, target)
-        call(self.engine.program, "push", "-q", target)
+        call(self.daemon.program, "tag", self.tag, target)
+        call(self.daemon.program, "push", "-q", target)
 
     def check(self) -> str:
         """Run what was built."""
-        return self.engine.run(self.tag)
+        return self.daemon.run(self.tag)
 
     def kept(self) -> int:
-        """Return how many bytes the engine has."""
-        return self.engine.kept()
+        """Return how many bytes the container engine has."""
+        return self.daemon.kept()
 
     def forget(self) -> None:
         """Remove everything that was made."""
-        self.engine.clean()
+        self.daemon.clean()
 
 
 class ClassicPip(Rival):
-    """The builder that engines have by themselves, with pip."""
+    """The builder that container engines have by themselves, with pip."""
 
     name, dockerfile = "docker build, classic: pip", PIP
 
@@ -207,13 +208,13 @@ class BuildkitUv(Rival):
 
 
 class Buildah(Rival):
-    """buildah with uv and its cache, in a storage of its own: the engine has nothing of it."""
+    """buildah with uv and its cache, in a storage of its own: the container engine has nothing of it."""
 
     name, dockerfile = "buildah: uv", UV_MOUNT
     cases = (COLD, WARM, SMALL, LARGE, FLOW, NOTHING)
 
-    def __init__(self, base: str, work: Path, engine: Engine) -> None:
-        super().__init__(base, work, engine)
+    def __init__(self, base: str, work: Path, daemon: Daemon) -> None:
+        super().__init__(base, work, daemon)
         self.root = work / "buildah"
         self.temporary = work / "buildah-temporary"  # where its cache mounts are, too
 

@@ -17,10 +17,9 @@ from __future__ import annotations
 from prefect import engine, triggers
 from prefect.core.context import context
 from prefect.core.flow import Flow
-from prefect.core.function_task import task
+from prefect.core.inputs import unmapped
 from prefect.core.parameter import Parameter
-from prefect.core.task import Task
-from prefect.core.values import unmapped
+from prefect.core.task import Task, task
 from prefect.version import __version__
 
 TYPE_CHECKING = False

@@ -25,8 +25,8 @@
     ├── RegistryError                       what a registry could not do, or refused
     │   ├── RegistryLoginError              credentials are missing, or were refused
     │   └── RegistryNotFoundError           it does not have what was asked for
-    └── EngineError                         what a container engine could not do
-        ├── EngineUnavailableError          no engine answers
+    └── ContainerEngineError                         what a container engine could not do
+        ├── ContainerEngineUnavailableError          no container engine answers
         ├── ImageError                      an image that is absent or unfit as a base
         └── ImageBuildError                 a step of an image build failed
 
@@ -144,17 +144,17 @@ class RegistryNotFoundError(RegistryError):
     """A registry does not have the image, or hides it from who asks."""
 
 
-class EngineError(PrefectError):
+class ContainerEngineError(PrefectError):
     """A container engine could not do what was asked."""
 
 
-class EngineUnavailableError(EngineError):
+class ContainerEngineUnavailableError(ContainerEngineError):
     """No container engine answers."""
 
 
-class ImageError(EngineError):
+class ImageError(ContainerEngineError):
     """An image does not exist, or is not fit to be a base."""
 
 
-class ImageBuildError(EngineError):
+class ImageBuildError(ContainerEngineError):
     """A step of an image build failed; the message ends with the step's own output."""

@@ -86,7 +86,7 @@ def test_one_of_several_flows_is_chosen(prefect):
 
 
 def test_a_dockerfile_is_written_instead(prefect):
-    """With --dockerfile no engine is needed, and the directory has all that is copied."""
+    """With --dockerfile no container engine is needed, and the directory has all that is copied."""
     out, _ = prefect(
         "build", "etl.py", "--image", "python:3.11-slim", "--dockerfile", "context",
         DOCKER_HOST="unix:///nowhere.sock",
@@ -96,8 +96,8 @@ def test_a_dockerfile_is_written_instead(prefect):
     assert manifest["flow"]["environment"]["image"] == "python:3.11-slim"
 
 
-def test_without_an_engine_an_image_is_not_built(prefect):
-    """The message says where an engine was looked for."""
+def test_without_a_daemon_an_image_is_not_built(prefect):
+    """The message says where a container engine was looked for."""
     _, err = prefect("build", "etl.py", "--image", "python", status=2, DOCKER_HOST="unix:///no")
     assert "DOCKER_HOST" in err
 
@@ -170,8 +170,8 @@ def test_requirement_files_are_read_as_they_are_written(prefect):
     assert "by an address" in prefect(*arguments, status=2, **offline)[1]
 
 
-@pytest.mark.engine
-def test_an_image_is_built_described_and_run(prefect, engine, base_image, unique):
+@pytest.mark.services
+def test_an_image_is_built_described_and_run(prefect, daemon, base_image, unique):
     """The way of the README, with a requirements file, a secret and parameters."""
     (prefect.directory / "needs.txt").write_text("# what it needs\niniconfig  # small\n\n")
     out, err = prefect(
@@ -184,7 +184,7 @@ def test_an_image_is_built_described_and_run(prefect, engine, base_image, unique
     assert manifest["flow"]["environment"]["secrets"] == ["TOKEN"]
     assert manifest["flow"]["environment"]["python_dependencies"] == ["iniconfig"]
 
-    before = {c.id for c in engine.containers.list(all=True)}
+    before = {c.id for c in daemon.containers.list(all=True)}
     out, _ = prefect("run", unique, "-p", "n=2", TOKEN="t")
     assert "loaded [0, 2]" in out
     out, _ = prefect("run", unique, "-p", "fail=true", status=1, TOKEN="t")
@@ -194,4 +194,4 @@ def test_an_image_is_built_described_and_run(prefect, engine, base_image, unique
     environment = {name: value for name, value in os.environ.items() if name != "TOKEN"}
     assert "TOKEN" in prefect("run", unique, status=2, **environment)[1]
     prefect("run", unique, "--executor", "threads", status=2, TOKEN="t")
-    assert {c.id for c in engine.containers.list(all=True)} == before
+    assert {c.id for c in daemon.containers.list(all=True)} == before

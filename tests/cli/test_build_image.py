@@ -1,4 +1,4 @@
-"""`prefect build --image`, without an engine unless it says so, on a base made by hand."""
+"""`prefect build --image`, without a container engine unless it says so, on a base made by hand."""
 
 import json
 import logging
@@ -11,17 +11,16 @@ from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "environments"))
 from base_making import layout
+from validation import validate
 
 from prefect import Flow
 from prefect.cli.build_image import Destinations, build_image
 from prefect.environments import PickleEnvironment
-from prefect.oci import archives, registry
+from prefect.oci.archives import archive as archives
 from prefect.oci.references import Reference
-from prefect.oci.validation import validate
-from prefect.packaging.recipients import Identity
+from prefect.oci.registry import client as registry
+from prefect.sealed.keys.recipients import Identity
 
 NOWHERE = "unix:///nowhere.sock"
 NOTHING = ("-r", "cloudpickle")  # but what every image has
@@ -30,7 +29,7 @@ ONE_WAY = {"PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": ""}
 
 @pytest.fixture
 def offline(prefect, monkeypatch):
-    """The command, no engine, and a base in ./base."""
+    """The command, no container engine, and a base in ./base."""
     monkeypatch.setenv("DOCKER_HOST", NOWHERE)
     layout(prefect.directory / "base")
     return prefect
@@ -109,7 +108,7 @@ def test_what_cannot_be_is_said_and_leaves_nothing(offline, arguments, says):
     (directory / "tampered.lock").write_text(
         "cloudpickle==3.1.1 --hash=sha256:" + "0" * 64 + "\n"
     )  # fmt: skip
-    (directory / "flow.key").write_bytes(PickleEnvironment().encryption_key)
+    (directory / "flow.key").write_text(PickleEnvironment().encryption_key)
     identity = Identity.generate()
     (directory / "me").write_text(identity.encode())
     (directory / "me.pub").write_text(identity.recipient.encode())
@@ -130,7 +129,7 @@ def test_options_of_images_need_an_image(prefect):
         "flow = Flow('own', environment=ContainerEnvironment('./base', python_dependencies=[]))\n"
     )
     layout(prefect.directory / "base")
-    (prefect.directory / "flow.key").write_bytes(PickleEnvironment().encryption_key)
+    (prefect.directory / "flow.key").write_text(PickleEnvironment().encryption_key)
     own = ["build", "own.py", "--export", "own.tar"]
     assert "would not be sealed" in prefect(*own, "--key-file", "flow.key", status=2)[1]
     prefect(*own, DOCKER_HOST=NOWHERE)
@@ -177,7 +176,7 @@ def test_an_image_on_disk_is_not_run_from_there(offline):
     assert "docker load --input etl.tar" in err
     assert "skopeo copy oci:layout" in offline("run", "layout", status=2)[1]
     assert "docker load" in offline("run", "./etl.tar", status=2)[1]
-    (offline.directory / "flow.key").write_bytes(PickleEnvironment().encryption_key)
+    (offline.directory / "flow.key").write_text(PickleEnvironment().encryption_key)
     _, err = offline("verify", "etl.tar", "--key-file", "flow.key", status=2)
     assert "not a sealed flow" in err
     (offline.directory / "other.tar").write_bytes(b"\0" * 600)
@@ -194,7 +193,7 @@ def test_a_directory_of_an_images_name_hides_no_image(offline):
 def test_a_sealed_image_is_looked_into_with_its_key(offline):
     """By a file or the variable; another key opens nothing."""
     for name in ("flow.key", "other.key"):
-        (offline.directory / name).write_bytes(PickleEnvironment().encryption_key)
+        (offline.directory / name).write_text(PickleEnvironment().encryption_key)
     build(offline, "--key-file", "flow.key", "--export", "etl.tar", "--tag", "sealed")
     assert "etl & co" in offline("info", "etl.tar", "--key-file", "flow.key")[0]
     key = (offline.directory / "flow.key").read_text().strip()
@@ -204,7 +203,7 @@ def test_a_sealed_image_is_looked_into_with_its_key(offline):
 
 
 def test_progress_does_not_control_the_terminal(tmp_path, capsys):
-    """What an engine, a registry or a package says is text, as it is in errors."""
+    """What a container engine, a registry or a package says is text, as it is in errors."""
 
     def export(*_):
         logging.getLogger("prefect.environments").info("Pulling \x1b[2J it")
@@ -313,11 +312,12 @@ def test_a_build_is_reproducible_elsewhere(source, tmp_path_factory):
     assert len(found) == 1
 
 
-# ---- with registry and engine -------------------------------------------------------------------
+# ---- with registry and container engine
+# -------------------------------------------------------------------
 
 
-@pytest.mark.engine
-def test_an_image_is_pushed_and_looked_into_without_an_engine(offline, base_image, unique):
+@pytest.mark.services
+def test_an_image_is_pushed_and_looked_into_without_a_daemon(offline, base_image, unique):
     """Standard output is its name by digest, by which everybody finds just this image."""
     name = f"{os.environ['PREFECT_TEST_REGISTRY']}/{unique}:1"
     out, err = build(offline, "--push", name)
@@ -331,11 +331,11 @@ def test_an_image_is_pushed_and_looked_into_without_an_engine(offline, base_imag
     assert "Nor can it be had from its registry" in err
 
 
-@pytest.mark.engine
-def test_a_sealed_image_is_run_with_its_key(prefect, engine, base_image, unique):
+@pytest.mark.services
+def test_a_sealed_image_is_run_with_its_key(prefect, daemon, base_image, unique):
     """By a file, one of several, or the variable; the key is in no output."""
     for name in ("flow.key", "other.key"):
-        (prefect.directory / name).write_bytes(PickleEnvironment().encryption_key)
+        (prefect.directory / name).write_text(PickleEnvironment().encryption_key)
     (prefect.directory / "me").write_text(Identity.generate().encode())
     prefect("build", "etl.py", "--image", base_image, "--tag", unique, "--key-file", "flow.key")
     key = (prefect.directory / "flow.key").read_text().strip()
@@ -347,18 +347,18 @@ def test_a_sealed_image_is_run_with_its_key(prefect, engine, base_image, unique)
         out, err = prefect("run", unique, "-p", "n=2", *arguments, **environment)
         assert "loaded [0, 2]" in out
         assert key not in out + err
-    before = {c.id for c in engine.containers.list(all=True)}
+    before = {c.id for c in daemon.containers.list(all=True)}
     for arguments, says in (
         ([], "--key-file"),
         (["--key-file", "other.key"], "cannot be opened"),
         (["--key-file", "me"], "trusted"),
     ):
         assert says in prefect("run", unique, *arguments, status=2)[1]
-    assert {c.id for c in engine.containers.list(all=True)} == before
+    assert {c.id for c in daemon.containers.list(all=True)} == before
 
 
-@pytest.mark.engine
-def test_an_engine_loads_and_runs_what_was_exported(prefect, engine, base_image, unique):
+@pytest.mark.services
+def test_a_daemon_loads_and_runs_what_was_exported(prefect, daemon, base_image, unique):
     """By `docker load` alone, under the name that it was given."""
     prefect("build", "etl.py", "--image", base_image, "--tag", unique, "--export", "etl.tar",
             DOCKER_HOST=NOWHERE)  # fmt: skip
@@ -368,5 +368,5 @@ def test_an_engine_loads_and_runs_what_was_exported(prefect, engine, base_image,
         capture_output=True, text=True,
     )  # fmt: skip
     assert unique in done.stdout
-    assert engine.images.get(unique).id == image_id
+    assert daemon.images.get(unique).id == image_id
     assert "loaded [0, 2, 4]" in prefect("run", unique)[0]

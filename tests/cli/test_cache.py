@@ -1,7 +1,7 @@
 """`prefect cache`."""
 
 from prefect.cli.cache import _used
-from prefect.packaging.cache import open_cache
+from prefect.oci.cache.of_user import open_cache
 
 
 def test_the_cache_is_shown_and_cleared(prefect, tmp_path, monkeypatch):

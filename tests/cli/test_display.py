@@ -51,8 +51,8 @@ def test_a_failure_shows_its_traceback(prefect):
     assert re.search(r"✗ etl & co: Failed", drawn)
 
 
-@pytest.mark.engine
-def test_an_image_is_shown_alike(prefect, engine, base_image, unique):
+@pytest.mark.services
+def test_an_image_is_shown_alike(prefect, daemon, base_image, unique):
     """A container's run is drawn from its JSON lines."""
     prefect("build", "etl.py", "--image", base_image, "--tag", unique)
     status, drawn = on_terminal(prefect.directory, "run", unique, "-p", "n=2")

@@ -5,8 +5,9 @@ import pickle
 import subprocess
 import sys
 
-from prefect.packaging.keys import EncryptionKey
-from prefect.packaging.sealing import open_sealed, seal
+from prefect.sealed.keys.encryption import EncryptionKey
+from prefect.sealed.reading import open_sealed
+from prefect.sealed.writing import seal
 
 
 def test_a_sealed_flow_is_described(sealed):
@@ -60,8 +61,8 @@ def test_what_cannot_be_opened_is_said(sealed):
         assert says in err
 
 
-def test_a_mistyped_file_is_named_although_no_engine_answers(prefect):
-    """What is neither a file nor, for want of an engine, an image, is said to be neither."""
+def test_a_mistyped_file_is_named_although_no_daemon_answers(prefect):
+    """What is neither a file nor, for want of a container engine, an image, is said to be neither."""
     _, err = prefect("info", "etl.floww", status=2, DOCKER_HOST="unix:///nowhere.sock")
     assert "no file etl.floww" in err
     _, err = prefect("info", "./etl.floww", status=2)

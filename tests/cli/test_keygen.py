@@ -4,9 +4,9 @@ import stat
 
 import pytest
 
-from prefect.packaging.keys import EncryptionKey
-from prefect.packaging.recipients import Identity, Recipient
-from prefect.packaging.signatures import Signer, SigningKey
+from prefect.sealed.keys.encryption import EncryptionKey
+from prefect.sealed.keys.recipients import Identity, Recipient
+from prefect.sealed.keys.signers import Signer, SigningKey
 
 
 def test_a_key_is_written_for_its_owner_alone(prefect):
@@ -15,7 +15,7 @@ def test_a_key_is_written_for_its_owner_alone(prefect):
     path = prefect.directory / "new/dir/flow.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     key = EncryptionKey(path.read_bytes().strip())
-    assert key.encode().decode() not in out + err
+    assert key.encode() not in out + err
     assert key.id in err
 
 

@@ -174,7 +174,7 @@ def dot(tmp_path, monkeypatch):
     return install
 
 
-@pytest.mark.engine
+@pytest.mark.services
 @pytest.mark.parametrize(
     ("suffix", "start"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")]
 )

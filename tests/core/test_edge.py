@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from prefect import Task
-from prefect.core.edge import Edge
+from prefect.core.graph import Edge
 
 A, B = Task("a"), Task("b")
 

@@ -6,8 +6,8 @@ import cloudpickle
 import pytest
 
 from prefect import Flow, Parameter, Task, task
-from prefect.core.edge import Edge
 from prefect.core.flow import bind_runner
+from prefect.core.graph import Edge
 from prefect.errors import CycleError, DuplicateNameError, FlowError, ParameterError
 
 

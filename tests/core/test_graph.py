@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect import Flow, Task
-from prefect.core.edge import Edge
-from prefect.core.graph import Graph
+from prefect.core.graph import Edge, Graph
 from prefect.errors import CycleError, DuplicateNameError, FlowError
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from prefect import Flow, Parameter, Task
-from prefect.core.edge import Edge
+from prefect.core.graph import Edge
 from prefect.errors import FlowError
 
 A, B, C, P = Task("a", tags=["x"]), Task("b", tags=["x", "y"]), Task("a"), Parameter("p")

@@ -18,9 +18,8 @@ from prefect.core.state import (
     Success,
     TimedOut,
     TriggerFailed,
-    describe,
-    format_traceback,
 )
+from prefect.core.tracebacks import describe, format_traceback
 
 KINDS = {
     Pending: {"pending"},

@@ -6,9 +6,9 @@ import cloudpickle
 import pytest
 
 from prefect import Flow, Parameter, Task, task, triggers
-from prefect.core.edge import Edge
+from prefect.core.graph import Edge
+from prefect.core.inputs import GetItem
 from prefect.core.task import type_name
-from prefect.core.values import GetItem
 from prefect.errors import FlowError
 
 

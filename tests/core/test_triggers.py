@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from prefect import Task, triggers
-from prefect.core.edge import Edge
+from prefect.core.graph import Edge
 from prefect.engine import signals
 from prefect.engine.state import Failed, Mapped, Skipped, Success
 

@@ -8,9 +8,9 @@ import pytest
 
 from prefect import Flow, context, task
 from prefect.engine.executors import ThreadExecutor
-from prefect.engine.job import Interruption
+from prefect.engine.interruption import Interruption, interrupt
 from prefect.engine.state import Success, TimedOut
-from prefect.engine.timeouts import interrupt, run_within
+from prefect.engine.timeouts import run_within
 from prefect.errors import TaskTimeoutError
 
 SHORT, LONG = 0.05, 60

@@ -9,11 +9,11 @@ import pytest
 
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment
-from prefect.environments.engine_flow_image import EngineFlowImage
 from prefect.errors import ImageBuildError
-from prefect.oci.daemon import Engine, Storage
+from prefect.images.container import RunnableImage
+from prefect.oci.daemon.client import Daemon, Storage
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.services
 
 
 @task
@@ -64,10 +64,10 @@ def run_command(*arguments: str) -> subprocess.CompletedProcess:
 
 def test_it_is_known_for_podman(environment, built, base_image):
     """The image is found by its id and by the short name that podman makes a long one of."""
-    engine = Engine()
-    assert engine.storage is Storage.PODMAN
-    assert engine.find(base_image) is not None
-    assert engine.find("podman-report").id == engine.find(built[1].id).id == built[1].id
+    daemon = Daemon()
+    assert daemon.storage is Storage.PODMAN
+    assert daemon.find(base_image) is not None
+    assert daemon.find("podman-report").id == daemon.find(built[1].id).id == built[1].id
     assert built[1].tags == ["docker.io/library/podman-report:latest"]
 
 
@@ -91,14 +91,14 @@ def test_a_terminal_is_kept_for_more(environment):
 def test_nothing_is_loaded_twice(environment, built, monkeypatch):
     """An unchanged flow is not loaded again; of a changed one, a few kilobytes are."""
     sent = []
-    load = Engine.load
+    load = Daemon.load
 
     def counting(self, archive, progress=None):
         chunks = list(archive)
         sent.append(sum(map(len, chunks)))
         load(self, chunks, progress)
 
-    monkeypatch.setattr(Engine, "load", counting)
+    monkeypatch.setattr(Daemon, "load", counting)
     assert environment.build(make_flow("first"))[0].id == built[1].id
     assert sent == []
     changed, _ = environment.build(make_flow("second"))
@@ -113,7 +113,7 @@ def test_the_command_looks_into_it_and_runs_it(environment):
     shown = run_command("info", "podman-report")
     assert shown.returncode == 0, shown.stderr
     assert "Podman report" in shown.stdout
-    assert EngineFlowImage(Engine(), "podman-report").manifest().flow["name"] == "Podman report"
+    assert RunnableImage(Daemon(), "podman-report").manifest().flow["name"] == "Podman report"
     ran = run_command("run", "podman-report", "--parameter", "name=you")
     assert ran.returncode == 0, ran.stderr
     assert "hello you" in ran.stdout

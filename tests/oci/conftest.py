@@ -2,32 +2,21 @@
 
 import base64
 import hashlib
-import importlib.util
 import json
 import os
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import bcrypt
+import faulty_registry as faults_module
 import pytest
+import real_registry as real
 
-from prefect.oci import images, registry_connections
+from prefect.oci import images
 from prefect.oci.images import Blob, Image, Layer
 from prefect.oci.references import Reference
-from prefect.oci.registry_retries import Retries
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-real = _load("real_registry")
-faults_module = _load("faulty_registry")
+from prefect.oci.registry import connections as registry_connections
+from prefect.oci.registry.retries import Retries
 
 USER, PASSWORD = "somebody", "pass:word of the test"
 
@@ -205,7 +194,7 @@ def make_image(
         )
         for data in layers
     ]
-    config = images.canonical(
+    config = images.canonical_json(
         {
             "os": os,
             "architecture": architecture,

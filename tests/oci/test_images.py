@@ -1,28 +1,24 @@
 """`prefect.oci.images`."""
 
 import json
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
 from image_making import image_of, images, layer_of, names, simple, tar_of
+from validation import validate
 
 from prefect.errors import ImageContentError
 from prefect.oci.images import (
     DOCKER_MANIFEST,
     OCI_MANIFEST,
     Layer,
-    canonical,
+    canonical_json,
     derive,
     digest_of,
     from_manifest,
 )
-from prefect.oci.validation import validate
 
 UPPER = layer_of(tar_of(("etc/more", "more")))
 
@@ -68,7 +64,7 @@ def test_one_base_of_two_families_makes_one_image():
 
 
 def test_without_a_layers_bytes_there_is_an_id_and_no_digest():
-    """The id is that of the image with all bytes: engines know it by that."""
+    """The id is that of the image with all bytes: container engines know it by that."""
     base = simple()
     bare = replace(base, layers=tuple(Layer(layer.diff_id) for layer in base.layers))
     image = derive(bare, [UPPER], {})
@@ -113,5 +109,5 @@ def test_what_does_not_belong_together_is_refused(manifest, config):
 def test_json_is_canonical(value):
     """The same value in another order has the same bytes, hence the same digest."""
     other = dict(reversed(value.items()))
-    assert digest_of(canonical(value)) == digest_of(canonical(other))
-    assert json.loads(canonical(value)) == value
+    assert digest_of(canonical_json(value)) == digest_of(canonical_json(other))
+    assert json.loads(canonical_json(value)) == value

@@ -9,14 +9,14 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from validation import validate
 
-from prefect.oci.archives import docker_archive, read, write
+from prefect.oci.archives.archive import docker_archive, read, write
 from prefect.oci.images import DOCKER_LAYER, Blob, Image, Layer, derive
-from prefect.oci.layer_files import LayerFiles, read_from_layer
-from prefect.oci.layers import LAYER, Entry, write_layer
-from prefect.oci.validation import validate
+from prefect.oci.layers.files import LayerFiles, read_from_layer
+from prefect.oci.layers.writing import LAYER, Entry, write_layer
 
-pytestmark = pytest.mark.engine
+pytestmark = pytest.mark.services
 
 GREETING = "hello from a layer"
 PROGRAM = f"import sys; print({GREETING!r}, sys.version_info.major)\n".encode()
@@ -52,10 +52,10 @@ def oci_base(base_image, work) -> Path:
 
 
 @pytest.fixture(scope="module")
-def docker_base(base_image, engine, work) -> Path:
+def docker_base(base_image, daemon, work) -> Path:
     """The base image as `docker save` writes it."""
     with (work / "base.tar").open("wb") as file:
-        for chunk in engine.images.get(base_image).save(named=True):
+        for chunk in daemon.images.get(base_image).save(named=True):
             file.write(chunk)
     return work / "base.tar"
 
@@ -168,7 +168,7 @@ def test_podman_loads_and_runs_it(image, archive, podman, work):
 
 
 def test_umoci_unpacks_and_runc_runs_it(image, work, unique):
-    """A bundle made of our layout, run with no engine, prints what it should."""
+    """A bundle made of our layout, run with no container engine, prints what it should."""
     write(image, work / "umoci", name="greeter")
     assert "greeter:latest" in run("umoci", "ls", "--layout", work / "umoci")
     bundle = work / "bundle"
@@ -181,15 +181,15 @@ def test_umoci_unpacks_and_runc_runs_it(image, work, unique):
     shutil.rmtree(bundle)
 
 
-def test_docker_loads_and_runs_it(image, engine, unique, work):
+def test_docker_loads_and_runs_it(image, daemon, unique, work):
     """From chunks, with both indexes and without; what docker saves, we read."""
     for both in (False, True):
         name = f"{unique}:{'both' if both else 'one'}"
-        engine.api.load_image(docker_archive(image, name, both_indexes=both))
-        assert engine.containers.run(name, network_mode="none", remove=True).decode() == EXPECTED
-        assert engine.images.get(name).id == image.id
+        daemon.api.load_image(docker_archive(image, name, both_indexes=both))
+        assert daemon.containers.run(name, network_mode="none", remove=True).decode() == EXPECTED
+        assert daemon.images.get(name).id == image.id
     with (work / "saved.tar").open("wb") as file:
-        for chunk in engine.images.get(name).save(named=name):
+        for chunk in daemon.images.get(name).save(named=name):
             file.write(chunk)
     validate(back := read(file.name, name=name))
     assert back.id == image.id
@@ -197,21 +197,21 @@ def test_docker_loads_and_runs_it(image, engine, unique, work):
     (work / "saved.tar").unlink()
 
 
-def test_docker_loads_what_it_lacks(image, engine, base_image, unique, work):
-    """The base's layer is left out, since the engine has it; the program runs all the same."""
+def test_docker_loads_what_it_lacks(image, daemon, base_image, unique, work):
+    """The base's layer is left out, since the container engine has it; the program runs all the same."""
     base = image.layers[0]
-    assert engine.images.get(base_image).attrs["RootFS"]["Layers"] == [base.diff_id]
+    assert daemon.images.get(base_image).attrs["RootFS"]["Layers"] == [base.diff_id]
     chunks = list(docker_archive(image, unique, leave_out={base.diff_id}))
     assert sum(map(len, chunks)) < 20_000
-    engine.api.load_image(iter(chunks))
-    assert engine.containers.run(unique, network_mode="none", remove=True).decode() == EXPECTED
+    daemon.api.load_image(iter(chunks))
+    assert daemon.containers.run(unique, network_mode="none", remove=True).decode() == EXPECTED
     path = work / "less.tar"
     path.write_bytes(b"".join(chunks))
     with tarfile.open(path) as tar:
         assert f"blobs/sha256/{base.blob.digest[7:]}" not in tar.getnames()
 
 
-def test_an_image_on_what_docker_saved_is_as_good(on_docker, image, engine, unique, work):
+def test_an_image_on_what_docker_saved_is_as_good(on_docker, image, daemon, unique, work):
     """It is valid, has the same id, and skopeo and docker take it."""
     validate(on_docker)
     assert on_docker.id == image.id
@@ -219,8 +219,8 @@ def test_an_image_on_what_docker_saved_is_as_good(on_docker, image, engine, uniq
     run("skopeo", "copy", f"oci-archive:{work}/plain.tar", f"oci:{work}/plain:one")
     validate(back := read(work / "plain"))
     assert [layer.diff_id for layer in back.layers] == [layer.diff_id for layer in image.layers]
-    engine.api.load_image(docker_archive(on_docker, unique, both_indexes=True))
-    assert engine.containers.run(unique, network_mode="none", remove=True).decode() == EXPECTED
+    daemon.api.load_image(docker_archive(on_docker, unique, both_indexes=True))
+    assert daemon.containers.run(unique, network_mode="none", remove=True).decode() == EXPECTED
 
 
 def test_layers_of_docker_are_plain_and_named_by_diff_id(docker_base):

@@ -24,7 +24,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
     ],
 )
 def test_a_reference_is_taken_apart(text, registry, repository, tag, digest):
-    """Registry, repository, tag and digest are found as engines find them."""
+    """Registry, repository, tag and digest are found as container engines find them."""
     assert Reference.parse(text) == Reference(registry, repository, tag, digest)
 
 

@@ -6,15 +6,14 @@ import json
 import sys
 import tarfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-
-sys.path.insert(0, str(Path(__file__).parent))
 from image_making import image_of, images, layer_of, recompressed, sha256, simple, tar_of
+from validation import validate
 
 from prefect.errors import ImageContentError, ImageError
+from prefect.oci.digests import verified
 from prefect.oci.images import (
     DOCKER_LAYER,
     DOCKER_MANIFEST,
@@ -25,10 +24,8 @@ from prefect.oci.images import (
     blob_of,
     derive,
 )
-from prefect.oci.layers import LAYER, Entry, write_layer
-from prefect.oci.unpacking import unpacked
-from prefect.oci.validation import validate
-from prefect.oci.verifying import verified
+from prefect.oci.layers.unpacking import unpacked
+from prefect.oci.layers.writing import LAYER, Entry, write_layer
 
 
 @settings(max_examples=60, deadline=None)
@@ -130,10 +127,10 @@ def test_another_packing_of_the_same_archive_is_another_blob():
         validate(replace(image, layers=(replace(image.layers[0], blob=blob),)))
 
 
-def test_an_image_that_an_engine_has_cannot_be_validated():
+def test_an_image_that_a_daemon_has_cannot_be_validated():
     """It says so, as bytes cannot be compared."""
     image = simple()
-    with pytest.raises(ImageError, match="in an engine"):
+    with pytest.raises(ImageError, match="in a container engine"):
         validate(replace(image, layers=(Layer(image.layers[0].diff_id),), manifest=None))
 
 

@@ -12,8 +12,8 @@ import pytest
 from prefect import Flow, Parameter, task
 from prefect.environments import Environment
 from prefect.errors import ParameterError
-from prefect.packaging.pickling import pickle_flow
-from prefect.worker.__main__ import parse_parameter
+from prefect.payload.packing import pickle_flow
+from prefect.running.parameters import parse_parameter
 
 
 @task

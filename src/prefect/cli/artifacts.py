@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 import click
 
 from prefect.core.flow import Flow
-from prefect.environments.flow_image import FlowImage, look_into_layers
 from prefect.errors import (
     ArtifactError,
-    EngineUnavailableError,
+    ContainerEngineUnavailableError,
     ImageError,
     PrefectError,
     RegistryError,
 )
+from prefect.images.inspection import FlowImage, look_into_layers
 from prefect.oci.references import DEFAULT_REGISTRY, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from prefect.environments.engine_flow_image import EngineFlowImage
+    from prefect.images.container import RunnableImage
 
 _LOADERS = {__name__, "importlib._bootstrap", "importlib._bootstrap_external"}
 
@@ -143,26 +143,26 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def find_image(argument: str) -> FlowImage:
-    """Return the flow image that an argument names: on disk, in the engine, or in a registry.
+    """Return the flow image that an argument names: on disk, in a daemon, or in a registry.
 
     Raises:
         ArtifactError: it cannot be an image's name, and no such file exists.
-        EngineError: no engine answers, or the engine does not have it.
+        ContainerEngineError: no container engine answers, or the container engine does not have it.
         RegistryError: neither has the registry that it names.
     """
     path = Path(argument)
     if _is_image_on_disk(path):
-        from prefect.oci import archives  # noqa: PLC0415 - for images on disk alone
+        from prefect.oci.archives import archive as archives  # noqa: PLC0415 - for images on disk alone
 
         return look_into_layers(archives.read(path), argument)
     reference = _reference(argument)
     try:
-        return find_in_engine(argument)
-    except (EngineUnavailableError, ImageError) as error:
+        return find_in_daemon(argument)
+    except (ContainerEngineUnavailableError, ImageError) as error:
         # A registry is asked where one is named: a bare name may be a slip of the fingers.
         if reference.registry == DEFAULT_REGISTRY and not argument.startswith(DEFAULT_REGISTRY):
             raise
-        from prefect.oci import registry  # noqa: PLC0415 - for images in registries alone
+        from prefect.oci.registry import client as registry  # noqa: PLC0415 - for images in registries alone
 
         try:
             return look_into_layers(registry.fetch(reference), argument)
@@ -172,12 +172,12 @@ def find_image(argument: str) -> FlowImage:
             ) from None
 
 
-def find_in_engine(argument: str) -> EngineFlowImage:
-    """Return the flow image of the engine that an argument names.
+def find_in_daemon(argument: str) -> RunnableImage:
+    """Return the flow image of the container engine that an argument names.
 
     Raises:
         ArtifactError: it cannot be an image's name, and no such file exists.
-        EngineError: no engine answers, or the engine does not have it.
+        ContainerEngineError: no container engine answers, or the container engine does not have it.
     """
     try:
         _reference(argument)
@@ -185,25 +185,25 @@ def find_in_engine(argument: str) -> EngineFlowImage:
         if _is_image_on_disk(Path(argument)):
             raise _not_loaded(argument) from None
         raise
-    from prefect.environments.engine_flow_image import EngineFlowImage  # noqa: PLC0415 - loads docker
-    from prefect.oci.daemon import Engine  # noqa: PLC0415 - loads docker
+    from prefect.images.container import RunnableImage  # noqa: PLC0415 - loads docker
+    from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - loads docker
 
     try:
-        engine = Engine()
-    except EngineUnavailableError as error:
+        daemon = Daemon()
+    except ContainerEngineUnavailableError as error:
         if _is_image_on_disk(Path(argument)):
             raise _not_loaded(argument) from error
-        raise EngineUnavailableError(
-            f"There is no file {argument}, and no engine to look for an image in: {error}"
+        raise ContainerEngineUnavailableError(
+            f"There is no file {argument}, and no container engine to look for an image in: {error}"
         ) from error
-    if engine.find(argument) is None:
+    if daemon.find(argument) is None:
         if _is_image_on_disk(Path(argument)):
             raise _not_loaded(argument)
         raise ImageError(
             f"{argument} is neither a file here nor an image in the engine. Check its name, build "
             "it with `prefect build`, or name the registry that has it, such as ghcr.io/team/etl:1"
         )
-    return EngineFlowImage(engine, argument)
+    return RunnableImage(daemon, argument)
 
 
 def _is_image_on_disk(path: Path) -> bool:
@@ -216,8 +216,8 @@ def _not_loaded(argument: str) -> click.UsageError:
     if Path(argument).is_dir():
         how = f"skopeo copy oci:{argument} docker-daemon:NAME:TAG"
     return click.UsageError(
-        f"{argument} is an image on disk, and runs where an engine has it: load it with `{how}` "
-        f"and run it by its name. `prefect info {argument}` looks into it as it is"
+        f"{argument} is an image on disk, and runs where a container engine has it: load it with "
+        f"`{how}` and run it by its name. `prefect info {argument}` looks into it as it is"
     )
 
 

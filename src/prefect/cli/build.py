@@ -22,11 +22,11 @@ from prefect.cli.keys import (
 )
 from prefect.cli.output import is_replaceable, printable, refuse_inputs, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
-from prefect.environments.secret import Secret, merge_secrets, parse_secrets
+from prefect.secrets.secret import Secret, merge_secrets, parse_secrets
 
 if TYPE_CHECKING:
     from prefect.core.flow import Flow
-    from prefect.packaging.keys import EncryptionKey
+    from prefect.sealed.keys.encryption import EncryptionKey
 
 
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
@@ -50,12 +50,12 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 @click.option(
     "--push", metavar="REF",
     help="Push the image to a registry, such as ghcr.io/team/etl:1, instead of building it into "
-    "the engine. No engine is needed.",
+    "the engine. No container engine is needed.",
 )  # fmt: skip
 @click.option(
     "--export", type=click.Path(path_type=Path), metavar="PATH",
     help="Write the image to disk: with a suffix, such as etl.tar, an archive for docker, podman "
-    "and skopeo; else the directory of an OCI layout. No engine is needed.",
+    "and skopeo; else the directory of an OCI layout. No container engine is needed.",
 )  # fmt: skip
 @click.option(
     "--check", metavar="DIGEST",
@@ -66,7 +66,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 @click.option(
     "--setup", multiple=True, metavar="COMMAND",
     help="A shell command to run in the base as root first, such as 'apt-get update && apt-get "
-    "install -y libpq5'. The engine runs it. May be repeated.",
+    "install -y libpq5'. The container engine runs it. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--lock", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -81,7 +81,9 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
     "--secret", "secrets", multiple=True, metavar="NAME",
     help="Name of a secret that the flow needs when it runs. May be repeated.",
 )  # fmt: skip
-@click.option("--network", help="The engine's network for the build's steps, such as host.")
+@click.option(
+    "--network", help="The container engine's network for the build's steps, such as host."
+)
 @click.option(
     "--dockerfile", type=click.Path(path_type=Path, file_okay=False), metavar="DIRECTORY",
     help="Write a Dockerfile and what it copies there instead of building.",
@@ -187,7 +189,8 @@ def _sealing(
     # For recipients alone no encryption key is needed.
     keyring = find_keyring(key_files) if recipients else read_keyring(key_files)
     return PickleEnvironment(
-        **(keyring.settings() if keyring else {}),
+        (keyring and keyring.encryption_keys) or None,
+        identity=(keyring and keyring.identities) or None,
         recipients=read_recipients(recipients) or None,
         signing_key=read_signing_key(signing_key),
         secrets=secrets,

@@ -1,4 +1,4 @@
-"""`prefect build --image`: a flow into an engine, a registry, a file, or a Dockerfile."""
+"""`prefect build --image`: a flow into a container engine, a registry, a file, or a Dockerfile."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from prefect.cli.artifacts import writing
 from prefect.cli.main import FLOW_FAILED
 from prefect.cli.output import printable
 from prefect.errors import PrefectError
+from prefect.oci.digests import DIGEST
 from prefect.oci.references import Reference
-from prefect.oci.verifying import DIGEST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,7 +201,7 @@ class _Lines(logging.Handler):
         self._verbose = verbose
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = printable(record.getMessage())  # of engines, registries and packages
+        line = printable(record.getMessage())  # of container engines, registries and packages
         if self._in_place:
             width = os.get_terminal_size(2).columns - 1
             click.echo(f"\r\x1b[K{line[:width]}", nl=False, err=True)

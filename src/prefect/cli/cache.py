@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prefect.cli.output import size
-from prefect.packaging.cache import SIZE_VARIABLE, cache_directory, cache_limit, clear_cache
+from prefect.oci.cache.of_user import SIZE_VARIABLE, cache_directory, cache_limit, clear_cache
 
 if TYPE_CHECKING:
     from pathlib import Path

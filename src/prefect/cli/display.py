@@ -16,8 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from prefect.worker.masking import mask, mask_all
-from prefect.worker.report import (
+from prefect.running.report import (
     ENGINE_LOGGER,
     TASK_LOGGERS,
     describe_task,
@@ -25,6 +24,7 @@ from prefect.worker.report import (
     listen,
     tracebacks,
 )
+from prefect.secrets.masking import mask, mask_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

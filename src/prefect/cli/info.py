@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prefect import sealing
 from prefect.cli.artifacts import find_image, find_sealed, is_flow_file
 from prefect.cli.keys import (
     key_file_option,
@@ -16,15 +17,14 @@ from prefect.cli.keys import (
     trusted_signer_option,
 )
 from prefect.cli.output import printable
-from prefect.environments import PickleEnvironment
-from prefect.packaging import sealing
-from prefect.packaging.plan import KEY_VARIABLE
+from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.sealed.reading import Outline, outline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from prefect.packaging.manifest import Manifest
+    from prefect.payload.manifest import Manifest
 
 _LONGEST_LIST = 8
 
@@ -39,9 +39,9 @@ def info(
 ) -> None:
     """Show what ARTIFACT holds: a .flow file, or an image.
 
-    An image is one of the engine; an archive or an OCI layout on disk; or, where the engine does
-    not have it and its name begins with a registry, one of that registry. Of its layers, only the
-    small one with the flow's manifest is read.
+    An image is one of the container engine; an archive or an OCI layout on disk; or, where the
+    container engine does not have it and its name begins with a registry, one of that registry. Of
+    its layers, only the small one with the flow's manifest is read.
 
     Only the manifest is read and authenticated; the flow itself is neither unpickled nor run,
     so looking is safe whatever the artifact does when it runs. Of a sealed flow without its key,
@@ -70,13 +70,11 @@ def read_manifest(
     sealed = find_sealed(artifact)
     if sealed is None:
         image = find_image(artifact)
-        keyring = read_keyring(key_files, ()) if image.sealed else None
-        return image.manifest(PickleEnvironment(**keyring.settings()) if keyring else None)
-    keyring = read_keyring(key_files, trusted_signers)
-    return PickleEnvironment(**keyring.settings()).manifest(sealed)
+        return image.manifest(read_keyring(key_files) if image.sealed else None)
+    return sealing.read_manifest(sealed, read_keyring(key_files, trusted_signers))
 
 
-def show_holders(outline: sealing.Outline, *, trusted: list[str] | None = None) -> None:
+def show_holders(outline: Outline, *, trusted: list[str] | None = None) -> None:
     """Print whose keys open a sealed flow and whose signatures it has.
 
     trusted: ids of the signers whose signatures were checked; None where nothing was.
@@ -94,18 +92,18 @@ def show_holders(outline: sealing.Outline, *, trusted: list[str] | None = None) 
 
 
 def _show_outline(sealed: Path, *, as_json: bool) -> None:
-    outline = sealing.outline(sealed)
+    found = outline(sealed)
     if as_json:
-        click.echo(json.dumps(asdict(outline), indent=2))
+        click.echo(json.dumps(asdict(found), indent=2))
     else:
-        click.secho(f"A sealed flow ({outline.payload_type})", bold=True)
+        click.secho(f"A sealed flow ({found.payload_type})", bold=True)
         _columns(
             [
-                ["manifest", f"{outline.manifest_bytes} bytes"],
-                ["payload", f"{outline.payload_bytes} bytes"],
+                ["manifest", f"{found.manifest_bytes} bytes"],
+                ["payload", f"{found.payload_bytes} bytes"],
             ]
         )
-        show_holders(outline)
+        show_holders(found)
     click.echo(
         f"Nothing of this is authenticated: to see more, give --key-file FILE or set {KEY_VARIABLE}.",
         err=True,

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from prefect.cli.keys import write_key_file
-from prefect.packaging.keys import EncryptionKey
-from prefect.packaging.plan import KEY_VARIABLE
-from prefect.packaging.recipients import Identity
-from prefect.packaging.signatures import SigningKey
+from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.sealed.keys.encryption import EncryptionKey
+from prefect.sealed.keys.recipients import Identity
+from prefect.sealed.keys.signers import SigningKey
 
 
 @click.command(short_help="Make an encryption key, or a pair of keys.")
@@ -43,7 +43,7 @@ def keygen(file: Path | None, recipient: bool, signing: bool) -> None:
         _put(file or Path("prefect-signing-key"), "signing key", key.id, text, public)
     else:
         new = EncryptionKey.generate()
-        _put(file or Path("prefect.key"), "key", new.id, new.encode().decode(), None)
+        _put(file or Path("prefect.key"), "key", new.id, new.encode(), None)
 
 
 def _put(file: Path, kind: str, key_id: str, text: str, public: str | None) -> None:

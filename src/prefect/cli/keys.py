@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from prefect.errors import InvalidKeyError
-from prefect.packaging.key_kinds import parse_key
-from prefect.packaging.keys import KEY_BYTES, EncryptionKey
-from prefect.packaging.plan import KEY_VARIABLE
-from prefect.packaging.recipients import Identity, Recipient
-from prefect.packaging.signatures import Signer, SigningKey
+from prefect.files import create
+from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.sealed.keys.encryption import KEY_BYTES, EncryptionKey
+from prefect.sealed.keys.keyring import Keyring
+from prefect.sealed.keys.parsing import parse_key
+from prefect.sealed.keys.recipients import Identity, Recipient
+from prefect.sealed.keys.signers import Signer, SigningKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from prefect.packaging.key_kinds import Key
+    from prefect.sealed.keys.parsing import Key
 
 # The longest text of a key is a recipient's, of 1642 characters; nobody means a larger file.
 _LARGEST_KEY_FILE = 4096
@@ -34,28 +34,6 @@ _KINDS: dict[type, str] = {
     SigningKey: "a signing key",
     Signer: "a signer",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Keyring:
-    """The keys that files and options name, for reading or for writing."""
-
-    encryption_keys: list[EncryptionKey]
-    identities: list[Identity]
-    trusted_signers: list[Signer] | None = None
-
-    @property
-    def keys(self) -> list[EncryptionKey | Identity]:
-        """All that open a file."""
-        return [*self.encryption_keys, *self.identities]
-
-    def settings(self) -> dict[str, Any]:
-        """Return the keys as the arguments of `PickleEnvironment`."""
-        return {
-            "encryption_key": self.encryption_keys or None,
-            "identity": self.identities or None,
-            "trusted_signers": self.trusted_signers,
-        }
 
 
 def _file_option(name: str, text: str, *, multiple: bool = False) -> Callable[..., Any]:
@@ -115,10 +93,10 @@ def find_keyring(
             raise InvalidKeyError(
                 f"{where} holds {_KINDS[type(key)]}; an encryption key or an identity is needed"
             )
-    return Keyring(
-        [key for _, key in found if isinstance(key, EncryptionKey)],
-        [key for _, key in found if isinstance(key, Identity)],
-        [_public(Signer, text) for text in trusted_signers] or None,
+    return Keyring.of(
+        [key for _, key in found if isinstance(key, EncryptionKey)] or None,
+        identity=[key for _, key in found if isinstance(key, Identity)] or None,
+        trusted_signers=[_public(Signer, text) for text in trusted_signers] or None,
     )
 
 
@@ -187,9 +165,9 @@ def write_key_file(path: Path, key: str, *, public: str | None = None) -> None:
     if public is not None and public_path.exists():
         raise click.ClickException(f"{public_path} exists and is not overwritten")
     try:
-        _write_new(path, key, 0o600)
+        create(path, f"{key}\n".encode())
         if public is not None:
-            _write_new(public_path, public, 0o644)
+            create(public_path, f"{public}\n".encode(), mode=0o644)
     except FileExistsError:
         raise click.ClickException(
             f"{path} exists and is not overwritten: what it opens would be lost. "
@@ -197,13 +175,3 @@ def write_key_file(path: Path, key: str, *, public: str | None = None) -> None:
         ) from None
     except OSError as error:
         raise click.FileError(str(path), error.strerror or str(error)) from error
-
-
-def _write_new(path: Path, text: str, mode: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as part:
-        part.write(text.encode() + b"\n")  # the file's mode is 0600 from the start
-        part.flush()
-        os.fchmod(part.fileno(), mode)
-        os.fsync(part.fileno())
-        os.link(part.name, path)  # unlike a rename, a link refuses a name that is taken

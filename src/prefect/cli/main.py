@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from prefect.errors import PrefectError
+from prefect.running.stopping import exit_status, provide_streams, unwind_on_signals
 from prefect.version import __version__
-from prefect.worker.stopping import exit_status, provide_streams, unwind_on_signals
 
 FLOW_FAILED, BAD_INPUT = 1, 2
 _COMMANDS = ("build", "info", "run", "graph", "verify", "sign", "rewrap", "keygen", "cache")
@@ -84,7 +84,7 @@ def main() -> None:
       prefect run etl -p year=2013
 
     \b
-    The same without an engine, into a registry or a file.
+    The same without a container engine, into a registry or a file.
       prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
       prefect build etl.py --image python:3.11-slim --export etl.tar
       prefect info ghcr.io/team/etl:1

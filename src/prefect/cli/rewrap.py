@@ -17,11 +17,11 @@ from prefect.cli.keys import (
     trusted_signer_option,
 )
 from prefect.cli.output import is_replaceable, refuse_inputs
-from prefect.oci.replacing import replacing
-from prefect.packaging.resealing import rewrap as rewrap_into
+from prefect.files import replacing
+from prefect.sealed.rewrapping import rewrap as rewrap_into
 
 if TYPE_CHECKING:
-    from prefect.packaging.key_kinds import WrappingKey
+    from prefect.sealed.keys.parsing import WrappingKey
 
 
 @click.command(short_help="Change who can open a sealed flow.")
@@ -62,5 +62,5 @@ def rewrap(
     if not is_replaceable(target):
         raise click.UsageError(f"{target} is no ordinary file, and cannot be replaced by one")
     with writing(target), replacing(target) as new:
-        rewrap_into(path, new, keyring.keys, to, trusted_signers=keyring.trusted_signers)
+        rewrap_into(path, new, keyring.to_open(), to, trusted_signers=keyring.trusted_signers)
     click.echo(f"{target} opens for {', '.join(key.id for key in to)}.")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prefect.cli.artifacts import (
-    find_in_engine,
+    find_in_daemon,
     find_sealed,
     is_flow_file,
     load_flow_file,
@@ -18,19 +18,20 @@ from prefect.cli.artifacts import (
 from prefect.cli.keys import key_file_option, read_keyring, trusted_signer_option
 from prefect.cli.main import FLOW_FAILED
 from prefect.engine.executors import DaskExecutor, LocalExecutor, ThreadExecutor
-from prefect.environments import PickleEnvironment
-from prefect.environments.running import run_packaged
-from prefect.environments.secret import exported, resolve, secrets_of
-from prefect.worker.__main__ import parse_parameter
-from prefect.worker.masking import masked
-from prefect.worker.report import JsonReporter, LineReporter, Reporter
+from prefect.running.packaged import run_packaged
+from prefect.running.parameters import parse_parameter
+from prefect.running.report import JsonReporter, LineReporter, Reporter
+from prefect.sealing import open_flow
+from prefect.secrets.masking import masked
+from prefect.secrets.secret import exported, resolve, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
-    from prefect.environments.engine_flow_image import EngineFlowImage
+    from prefect.images.container import RunnableImage
+    from prefect.sealed.keys.keyring import Keyring
 
 _EXECUTORS = {"local": LocalExecutor, "threads": ThreadExecutor, "dask": DaskExecutor}
 
@@ -49,7 +50,7 @@ _EXECUTORS = {"local": LocalExecutor, "threads": ThreadExecutor, "dask": DaskExe
     help="Where tasks run: local (one after the other), threads, dask (a cluster of processes "
     "here), or the address of a Dask scheduler, such as tcp://10.0.0.5:8786. Not for images.",
 )  # fmt: skip
-@click.option("--network", help="For an image: the engine's network for its container.")
+@click.option("--network", help="For an image: the container engine's network for its container.")
 @click.option("--json", "as_json", is_flag=True, help="Report one JSON object a line.")
 def run(
     artifact: str,
@@ -60,7 +61,7 @@ def run(
     network: str | None,
     as_json: bool,
 ) -> None:
-    """Run the flow of ARTIFACT: a .flow file, an image in the engine, or FILE.py itself.
+    """Run the flow of ARTIFACT: a .flow file, an image in the container engine, or FILE.py itself.
 
     Secrets that the flow names are taken from the environment or from the secrets directory, and
     what tasks print has them masked. The exit status is 0 for success, 1 when the flow failed,
@@ -73,12 +74,12 @@ def run(
     if is_flow_file(artifact):
         state = _run_file(load_flow_file(artifact), given, _executor(executor), as_json, live)
     elif (sealed := find_sealed(artifact)) is not None:
-        environment = PickleEnvironment(**read_keyring(key_file, trusted_signers).settings())
-        state = _run_sealed(environment, sealed, given, _executor(executor), as_json, live)
+        keyring = read_keyring(key_file, trusted_signers)
+        state = _run_sealed(keyring, sealed, given, _executor(executor), as_json, live)
     else:
         if executor != "local":
             raise click.UsageError("--executor is not for images: their tasks run within them")
-        sys.exit(_run_image(find_in_engine(artifact), given, network, key_file, as_json, live))
+        sys.exit(_run_image(find_in_daemon(artifact), given, network, key_file, as_json, live))
     if not state.is_successful():
         sys.exit(FLOW_FAILED)
 
@@ -97,7 +98,7 @@ def _run_file(
 
 
 def _run_sealed(
-    environment: PickleEnvironment,
+    keyring: Keyring,
     sealed: Path,
     parameters: dict[str, Any],
     executor: Any,
@@ -105,7 +106,7 @@ def _run_sealed(
     live: bool,
 ) -> State:
     # Opened once: what is masked is what this very file's flow gets.
-    manifest, payload = environment.open(sealed)
+    manifest, payload = open_flow(sealed, keyring)
     manifest.check_compatible()
     values = resolve(secrets_of(manifest.flow))
     reporter = _reporter(manifest.flow, as_json=as_json, live=live)
@@ -123,7 +124,7 @@ def _run_sealed(
 
 
 def _run_image(
-    image: EngineFlowImage,
+    image: RunnableImage,
     parameters: dict[str, Any],
     network: str | None,
     key_files: tuple[Path, ...],
@@ -131,16 +132,14 @@ def _run_image(
     live: bool,
 ) -> int:
     display = None
-    sealing = None
-    if image.sealed:
-        sealing = PickleEnvironment(**read_keyring(key_files, ()).settings())
+    keyring = read_keyring(key_files) if image.sealed else None
     if live:
         from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
 
-        display = LiveDisplay(image.manifest(sealing).flow)
+        display = LiveDisplay(image.manifest(keyring).flow)
     container = None
     try:
-        request = image.request(parameters=parameters, sealing=sealing, json_lines=as_json or live)
+        request = image.request(parameters=parameters, keyring=keyring, json_lines=as_json or live)
         container = image.start(request, network=network)
         with display or nullcontext():
             lines = _lines(container.logs(stream=True, follow=True))

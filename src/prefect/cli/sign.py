@@ -8,10 +8,10 @@ import click
 
 from prefect.cli.artifacts import require_sealed, writing
 from prefect.cli.keys import read_signing_key, signing_key_option
-from prefect.oci.replacing import replacing
-from prefect.packaging import sealing
-from prefect.packaging.resealing import add_signature
-from prefect.packaging.sshsig import ssh_sign
+from prefect.files import replacing
+from prefect.sealed import reading as sealing
+from prefect.sealed.rewrapping import add_signature
+from prefect.sealed.sshsig import ssh_sign
 
 
 @click.command(short_help="Sign a sealed flow.")

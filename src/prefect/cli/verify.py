@@ -9,7 +9,7 @@ import click
 from prefect.cli.artifacts import require_sealed
 from prefect.cli.info import show_holders
 from prefect.cli.keys import key_file_option, read_keyring, trusted_signer_option
-from prefect.packaging import sealing
+from prefect.sealed import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +26,8 @@ def verify(file: str, key_file: tuple[Path, ...], trusted_signers: tuple[str, ..
     are named; else 2.
     """
     keyring = read_keyring(key_file, trusted_signers)
-    outline, signed_by = sealing.verify(
-        require_sealed(file), keyring.keys, trusted_signers=keyring.trusted_signers
+    outline, signed_by = reading.verify(
+        require_sealed(file), keyring.to_open(), trusted_signers=keyring.trusted_signers
     )
     click.echo(f"{file} is authentic, every byte of it.")
     show_holders(outline, trusted=[signer.id for signer in signed_by])

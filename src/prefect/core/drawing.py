@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from os import PathLike
-    from pathlib import Path
     from typing import Any, TypeAlias
 
     Serialized: TypeAlias = dict[str, Any]
@@ -140,6 +139,8 @@ def render(serialized: Serialized, path: str | PathLike[str]) -> None:
     """
     from pathlib import Path  # noqa: PLC0415  # slow to import, needed here alone
 
+    from prefect.files import replacing  # noqa: PLC0415  # likewise
+
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix in _PICTURES:
@@ -149,7 +150,8 @@ def render(serialized: Serialized, path: str | PathLike[str]) -> None:
     else:
         known = ", ".join([*_TEXTS, *_PICTURES])
         raise ValueError(f"no drawing has the suffix {suffix!r}; there are {known}")
-    _write(path, data)
+    with replacing(path, mode=None) as file:
+        file.write(data)
 
 
 def _in_markdown(serialized: Serialized) -> str:
@@ -187,18 +189,6 @@ def _graphviz(source: str, form: str) -> bytes:
     if result.returncode:
         raise RenderError(f"dot failed: {result.stderr.decode(errors='replace').strip()}")
     return result.stdout
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file under another name, then give it its own."""
-    import os  # noqa: PLC0415
-
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _depths(serialized: Serialized) -> dict[str, int]:

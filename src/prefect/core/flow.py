@@ -6,13 +6,12 @@ from itertools import pairwise
 
 from prefect.core import check
 from prefect.core.context import building
-from prefect.core.edge import Edge
-from prefect.core.graph import Graph
+from prefect.core.graph import Edge, Graph
+from prefect.core.inputs import Constant, as_task, in_order, unmapped
 from prefect.core.parameter import Parameter
 from prefect.core.queries import FlowQueries
 from prefect.core.serialization import serialize_flow
 from prefect.core.task import Task
-from prefect.core.values import Constant, as_task, in_order, unmapped
 from prefect.errors import FlowError, ParameterError
 
 TYPE_CHECKING = False

@@ -10,8 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, KeysView
 
-    from prefect.core.edge import Edge
-    from prefect.core.graph import Graph
+    from prefect.core.graph import Edge, Graph
     from prefect.core.task import Task
 
 

@@ -19,10 +19,11 @@ each task's state.
 
 from __future__ import annotations
 
+from prefect.core.tracebacks import format_traceback
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
-    from types import TracebackType
     from typing import Any
 
 
@@ -233,38 +234,6 @@ def now() -> datetime:
     from datetime import UTC, datetime  # noqa: PLC0415  # not needed by most imports of prefect
 
     return datetime.now(UTC)
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception's type and text, whatever its `__str__` does."""
-    kind = type(error).__name__
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # anybody's code
-        return kind
-    return f"{kind}: {text}" if text else kind
-
-
-def user_frames(error: BaseException) -> TracebackType | None:
-    """Return an exception's traceback from the first frame that is not of this package.
-
-    None, if there is none: where this package says no to something is nobody's concern.
-    """
-    frames = error.__traceback__
-    while frames is not None and _is_ours(frames.tb_frame.f_globals.get("__name__")):
-        frames = frames.tb_next
-    return frames
-
-
-def format_traceback(error: BaseException) -> str:
-    """Write an exception with its traceback, without the frames of this package at its top."""
-    import traceback  # noqa: PLC0415  # slow to import, needed by failures only
-
-    return "".join(traceback.format_exception(type(error), error, user_frames(error)))
-
-
-def _is_ours(module: object) -> bool:
-    return isinstance(module, str) and module.startswith(("prefect.core.", "prefect.engine."))
 
 
 def _same(a: Any, b: Any) -> bool:

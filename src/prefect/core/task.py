@@ -1,10 +1,10 @@
-"""`Task`: one step of a flow."""
+"""`Task`: one step of a flow; `@task`: a function as one."""
 
 from __future__ import annotations
 
 from prefect.core import check
+from prefect.core.call_signature import RunSignature, suggest
 from prefect.core.context import building, task_logger
-from prefect.core.signature import RunSignature, suggest
 from prefect.core.triggers import all_successful
 from prefect.errors import FlowError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import timedelta
-    from typing import Any, ClassVar, Self, TypeAlias
+    from typing import Any, ClassVar, Self, TypeAlias, overload
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
@@ -222,7 +222,7 @@ class Task:
 
     def __getitem__(self, key: Any) -> Task:
         """Add a task that takes one item of this one's result."""
-        from prefect.core.values import GetItem  # noqa: PLC0415  # it subclasses Task
+        from prefect.core.inputs import GetItem  # noqa: PLC0415  # it subclasses Task
 
         label = key.name if isinstance(key, Task) else repr(key) if _is_short(key) else "..."
         return GetItem(name=f"{self.name}[{label}]").bind(self, key, flow=self._flow(None))
@@ -283,3 +283,65 @@ def type_name(kind: Any) -> str:
             module = file.replace("\\", "/").rpartition("/")[2].removesuffix(".py")
     name = getattr(kind, "__qualname__", None) or type(kind).__qualname__
     return f"{module}.{name}"
+
+
+class FunctionTask(Task):
+    """A task that runs a function; what `@task` makes.
+
+    It keeps the function's name, signature and docstring; `.run(...)` calls the function.
+
+    Args:
+        function: what to run.
+        name: for people; the function's name by default.
+        **kwargs: the other arguments of `Task`.
+
+    Raises:
+        FlowError: the function cannot be a task: it takes `*args`, for example.
+        TypeError, ValueError: another argument is wrong.
+
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], name: str | None = None, **kwargs: Any
+    ) -> None:
+        check.function("what @task decorates", function)
+        if isinstance(function, Task):
+            raise TypeError(f"{function!r} is a task already")
+        if name is None:
+            name = getattr(function, "__name__", type(function).__name__)
+        super().__init__(name=name, **kwargs)
+        self._signature = RunSignature.of(function, f"task {name!r}")  # type: ignore[misc]
+        self._type_name = type_name(function)  # type: ignore[misc]
+        self.run = function  # type: ignore[method-assign]
+        self.__wrapped__ = function  # where inspect and help find the signature
+        self.__name__ = name
+        self.__doc__ = getattr(function, "__doc__", None)
+        self.__module__ = getattr(function, "__module__", __name__)
+        self.__qualname__ = getattr(function, "__qualname__", name)
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def task(function: Callable[..., Any], /) -> FunctionTask: ...
+    @overload
+    def task(**task_args: Any) -> Callable[[Callable[..., Any]], FunctionTask]: ...
+
+
+def task(
+    function: Callable[..., Any] | None = None, /, **task_args: Any
+) -> FunctionTask | Callable[[Callable[..., Any]], FunctionTask]:
+    """Make a function a task: `@task`, or `@task(max_retries=3, ...)`.
+
+    Args:
+        function: what to run.
+        **task_args: arguments of `Task`.
+
+    Raises:
+        FlowError: the function cannot be a task: it takes `*args`, for example.
+        TypeError, ValueError: another argument is wrong.
+
+    """
+    if function is not None:
+        return FunctionTask(function, **task_args)
+    return lambda decorated: FunctionTask(decorated, **task_args)

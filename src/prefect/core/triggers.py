@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
-    from prefect.core.edge import Edge
+    from prefect.core.graph import Edge
     from prefect.core.state import State
 
     UpstreamStates: TypeAlias = Mapping[Edge, State]

@@ -1,6 +1,7 @@
 """Runs flows: a scheduler loop, and executors that do the tasks' work.
 
-Importing it teaches `Flow.run` how to run; the runner itself is imported by the first run.
+Run passes here last. Importing it teaches `Flow.run` how to run; the runner itself is imported by the
+first run. May import core.
 """
 
 from __future__ import annotations

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from prefect.core.context import values
 from prefect.core.signals import Signal
-from prefect.core.state import Failed, Pending, Retrying, Running, Success, TimedOut, describe, now
-from prefect.engine.handlers import change_state
+from prefect.core.state import Failed, Pending, Retrying, Running, Success, TimedOut, now
+from prefect.core.tracebacks import describe
+from prefect.engine.interruption import Interruption
+from prefect.engine.transitions import change_state
 from prefect.errors import TaskTimeoutError
 
 TYPE_CHECKING = False
@@ -14,10 +16,6 @@ if TYPE_CHECKING:
 
     from prefect.core.state import State
     from prefect.core.task import Task
-
-
-class Interruption(BaseException):
-    """Raised inside a task to end it from outside. Not an Exception: tasks catch those."""
 
 
 class Job:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 
 from prefect.core.signals import Signal
-from prefect.core.state import Failed, TriggerFailed, user_frames
+from prefect.core.state import Failed, TriggerFailed
+from prefect.core.tracebacks import user_frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from prefect.core.state import Failed, Skipped, Success
-from prefect.engine.gate import skipped, triggered
 from prefect.engine.nodes import Node
+from prefect.engine.transitions import skipped, triggered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, TypeAlias
 
-    from prefect.core.edge import Edge
+    from prefect.core.graph import Edge
     from prefect.core.state import State
 
     Column: TypeAlias = Sequence[Node | State]

@@ -8,8 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from prefect.core.edge import Edge
     from prefect.core.flow import Flow
+    from prefect.core.graph import Edge
     from prefect.core.state import Retrying, State
     from prefect.core.task import Task
 

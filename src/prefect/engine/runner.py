@@ -6,9 +6,9 @@ import time
 from heapq import heappop, heappush
 from itertools import count
 
+from prefect.core.call_signature import suggest
 from prefect.core.context import building, values
 from prefect.core.parameter import Parameter
-from prefect.core.signature import suggest
 from prefect.core.state import (
     Failed,
     Finished,
@@ -22,11 +22,10 @@ from prefect.core.state import (
 from prefect.engine import logs
 from prefect.engine.events import TaskEvent
 from prefect.engine.executors.local import LocalExecutor
-from prefect.engine.gate import gate
-from prefect.engine.handlers import change_state
 from prefect.engine.job import Job
 from prefect.engine.mapping import expand
 from prefect.engine.nodes import Node, lay_out
+from prefect.engine.transitions import change_state, gate
 from prefect.errors import ParameterError
 
 TYPE_CHECKING = False

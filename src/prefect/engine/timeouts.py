@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from contextvars import copy_context
 
-from prefect.engine.job import Interruption
+from prefect.engine.interruption import Interruption, interrupt
 from prefect.errors import TaskTimeoutError
 
 TYPE_CHECKING = False
@@ -37,16 +37,6 @@ def run_within(
     if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
         return _Alarm(seconds).call(function, inputs)
     return _call_in_helper(seconds, function, inputs)
-
-
-def interrupt(thread: threading.Thread) -> None:
-    """Raise an Interruption in a thread, at its next step of Python code."""
-    import ctypes  # noqa: PLC0415  # CPython's only way to do this
-
-    if thread.is_alive() and thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident), ctypes.py_object(Interruption)
-        )
 
 
 def _exceeded(seconds: float) -> TaskTimeoutError:

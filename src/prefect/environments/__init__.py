@@ -1,7 +1,8 @@
 """Where a flow is packaged to run: an encrypted pickle or a container image.
 
-Each kind is imported when it is first asked for: inside an image there is neither docker nor
-cryptography, and the worker needs neither.
+Thin: build, info and run of the fixed API pass here on their way to `sealing` and `images`. Each kind
+is imported when it is first asked for: inside an image there need be neither cryptography nor what
+makes images, to which there is one lazy door.
 """
 
 from __future__ import annotations
@@ -9,20 +10,20 @@ from __future__ import annotations
 from importlib import import_module
 
 from prefect.environments.environment import Environment
-from prefect.environments.secret import Secret
+from prefect.secrets.secret import Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from prefect.environments.container_environment import ContainerEnvironment
-    from prefect.environments.pickle_environment import PickleEnvironment
+    from prefect.environments.container import ContainerEnvironment
+    from prefect.environments.pickle import PickleEnvironment
 
 __all__ = ["ContainerEnvironment", "Environment", "PickleEnvironment", "Secret"]
 
 _HOMES = {
-    "ContainerEnvironment": "prefect.environments.container_environment",
-    "PickleEnvironment": "prefect.environments.pickle_environment",
+    "ContainerEnvironment": "prefect.environments.container",
+    "PickleEnvironment": "prefect.environments.pickle",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prefect.environments.secret import Secret, parse_secrets
+from prefect.secrets.secret import Secret, parse_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,7 +1,6 @@
 """Container images and where they are kept. Nothing here knows what a flow is.
 
-`references` parses image names; `images` has images as values, and `layers` writes new layers;
-`registry` fetches and pushes, with no engine; `archives` reads and writes images in files; `store`
-keeps on disk what is dear to make; `filesystem` reads files in images; `validation` checks whole
-images; `daemon` and what begins from it speak to an engine, and `loading` gives it an image.
+Build passes here on its way to a registry, a file or a container engine; info to look into an image;
+run to start one. References, platforms, digests and image manifests are values; layers, registries,
+archives, container engines and the cache have a folder each.
 """

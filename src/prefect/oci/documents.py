@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from prefect.errors import ImageContentError
+from prefect.oci.digests import DIGEST
 from prefect.oci.platforms import Platform
-from prefect.oci.verifying import DIGEST
 
 JSON_LIMIT = 4 << 20  # bytes; registries accept no larger manifests either
 _T = TypeVar("_T")

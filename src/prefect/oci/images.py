@@ -68,7 +68,8 @@ class Layer:
     """A layer of files.
 
     diff_id: digest of the tar archive, not compressed.
-    blob: the archive as it is stored, mostly compressed; None where an engine has it unpacked.
+    blob: the archive as it is stored, mostly compressed; None where a container engine has it
+        unpacked.
     """
 
     diff_id: str
@@ -94,7 +95,7 @@ class Image:
 
     @property
     def id(self) -> str:
-        """The digest of the config: what engines call the image's id, save for containerd's."""
+        """The digest of the config: what container engines call the image's id, save for containerd's."""
         return digest_of(self.config)
 
     @property
@@ -160,7 +161,7 @@ def derive(
     }
     if variant := base.platform.variant:
         config["variant"] = variant
-    return with_manifest(canonical(config), every, annotations)
+    return with_manifest(canonical_json(config), every, annotations)
 
 
 def with_manifest(
@@ -179,7 +180,7 @@ def with_manifest(
     }
     if annotations:
         manifest["annotations"] = dict(annotations)
-    return replace(image, manifest=canonical(manifest))
+    return replace(image, manifest=canonical_json(manifest))
 
 
 def _as_oci(layer: Layer) -> Layer:
@@ -229,6 +230,6 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def canonical(value: Any) -> bytes:
+def canonical_json(value: Any) -> bytes:
     """Return JSON whose bytes depend on the value alone."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -27,7 +27,7 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Take "linux/arm64", "linux/arm/v7" or a machine's own name, such as "linux/x86_64", apart.
+        """Take "linux/arm64", "linux/arm/v7" or a machine's own "linux/x86_64" apart.
 
         Raises:
             TypeError: it is not a str.

@@ -1,4 +1,4 @@
-"""Image references: `[registry/]repository[:tag][@digest]`, as engines and registries write them."""
+"""Image references: `[registry/]repository[:tag][@digest]`, as they are written everywhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 
-from prefect.oci.verifying import DIGEST
+from prefect.oci.digests import DIGEST
 
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_TAG = "latest"
@@ -72,7 +72,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """Registry and repository, without tag and digest, as short as engines show it."""
+        """Registry and repository, without tag and digest, as short as container engines show it."""
         if self.registry == DEFAULT_REGISTRY:
             return self.repository.removeprefix("library/")
         return f"{self.registry}/{self.repository}"

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import subprocess
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from prefect.environments.pickle_environment import PickleEnvironment
-from prefect.environments.running import run_packaged
-from prefect.environments.secret import (
-    Secret,
+from prefect.errors import ArtifactError, PrefectError
+from prefect.running.flow_directory import (
+    FLOW_DIRECTORY,
+    read_flow,
+)
+from prefect.running.packaged import run_packaged
+from prefect.running.parameters import read_parameters
+from prefect.running.report import JsonReporter, LineReporter, Reporter
+from prefect.running.stopping import exit_status, unwind_on_signals
+from prefect.secrets.handover import await_values, receive
+from prefect.secrets.masking import masked
+from prefect.secrets.secret import (
     exported,
     resolve,
-    secrets_directory,
     secrets_of,
 )
-from prefect.errors import ArtifactError, ParameterError, PrefectError
-from prefect.packaging.manifest import Manifest
-from prefect.packaging.plan import (
-    FLOW_DIRECTORY,
-    KEY_VARIABLE,
-    MANIFEST_FILE,
-    PAYLOAD_FILE,
-    SEALED_FILE,
-)
-from prefect.worker.container_secrets import await_values, receive
-from prefect.worker.masking import masked
-from prefect.worker.report import JsonReporter, LineReporter, Reporter
-from prefect.worker.stopping import exit_status, unwind_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,12 +62,12 @@ def _run(options: argparse.Namespace) -> int:
     reporter: Reporter = JsonReporter() if options.json else LineReporter()
     try:
         awaited = await_values(options.secret)
-        manifest, payload, key = _read_flow(Path(options.flow), awaited)
+        manifest, payload, key = read_flow(Path(options.flow), awaited)
         values = resolve(
             secret for secret in secrets_of(manifest.flow) if secret.name not in awaited
         )
         values |= awaited
-        parameters = _parameters(options)
+        parameters = read_parameters(options.parameters, options.parameter)
     except PrefectError as error:
         reporter.refused(error)
         return BAD_INPUT
@@ -122,52 +115,6 @@ def _exec(options: argparse.Namespace) -> int:
 def _receive(_: argparse.Namespace) -> int:
     receive(sys.stdin.buffer)
     return SUCCEEDED
-
-
-def _read_flow(
-    directory: Path, awaited: dict[str, str]
-) -> tuple[Manifest, bytes | bytearray, tuple[str, ...]]:
-    """Return manifest and payload, and the key that opened them if they were sealed."""
-    sealed = directory / SEALED_FILE
-    if sealed.exists():
-        # The worker's own secret: tasks do not get it, and what they print has it masked.
-        key = awaited.pop(KEY_VARIABLE, None)
-        if key is None:
-            key = Secret(KEY_VARIABLE).value
-        else:  # it was handed over for this run alone: its file is ours, and not somebody's mount
-            (secrets_directory() / KEY_VARIABLE).unlink(missing_ok=True)
-        os.environ.pop(KEY_VARIABLE, None)
-        return *PickleEnvironment(key).open(sealed), (key,)
-    try:
-        manifest = (directory / MANIFEST_FILE).read_bytes()
-        return Manifest.from_json(manifest), (directory / PAYLOAD_FILE).read_bytes(), ()
-    except OSError as error:
-        raise ArtifactError(f"There is no flow to run: {error}") from error
-
-
-def _parameters(options: argparse.Namespace) -> dict[str, Any]:
-    try:
-        parameters = json.loads(options.parameters)
-    except ValueError as error:
-        raise ParameterError(f"The parameters are not JSON: {error}") from error
-    if not isinstance(parameters, dict):
-        raise ParameterError("The parameters are not a JSON object of names and values")
-    return parameters | dict(map(parse_parameter, options.parameter))
-
-
-def parse_parameter(text: str) -> tuple[str, Any]:
-    """Take `name=value` apart; a value that is JSON counts as such, any other as a str.
-
-    Raises:
-        ParameterError: there is no name or no `=`.
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ParameterError(f"{text!r} is no parameter: write name=value, such as -p limit=10")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,8 @@ from contextvars import ContextVar
 from itertools import count
 from queue import Empty, SimpleQueue
 
-from prefect.core.state import Failed, describe
+from prefect.core.state import Failed
+from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Executor, Session
 from prefect.engine.job import run_job
 from prefect.errors import ExecutorError, RemoteTaskError

@@ -10,8 +10,8 @@ from queue import Empty, SimpleQueue
 
 from prefect.core.check import count
 from prefect.engine.executors.base import Executor, Session
-from prefect.engine.job import Interruption, run_job
-from prefect.engine.timeouts import interrupt
+from prefect.engine.interruption import Interruption, interrupt
+from prefect.engine.job import run_job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

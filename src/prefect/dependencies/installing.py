@@ -1,0 +1,270 @@
+"""Locked distributions as files for an image's prefix: uv installs, nothing here resolves.
+
+uv installs for another Python and platform into a staging directory, whose files are hard links
+into its cache: they are read and never written. What uv wrote for this machine, the interpreter in
+console scripts and its series in paths, becomes the image's own while the files are listed.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import os
+import posixpath
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.dependencies.requirements import requirement_name
+from prefect.dependencies.uv import uv_environment, uv_program
+from prefect.errors import RequirementsError
+from prefect.oci.layers.writing import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from prefect.dependencies.lock import Distribution
+
+_SERIES = f"python{sys.version_info.major}.{sys.version_info.minor}"
+# Where uv puts packages and headers depends on how this Python was built.
+_PACKAGES = re.compile(rf"(?:local/)?lib(?:64)?/{re.escape(_SERIES)}/(?:site|dist)-packages/")
+_HEADERS = re.compile(rf"include/(site/)?{re.escape(_SERIES)}/")
+# What uv writes where the interpreter's path is too long for a first line, or has a space.
+_LONG = re.compile(rb"#!/bin/sh\n'''exec' [^\n]* \"\$0\" \"\$@\"\n' '''\n")
+_LEFT_BY_UV = frozenset({".lock", ".gitignore", "CACHEDIR.TAG"})
+# Variables for the resolver: they had their say when the lock was made.
+_RESOLVING = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER"})
+_ENVIRONMENT = re.compile(r"pyvenv\.cfg|bin/(python[\d.]*|activate.*)|flow(/.*)?")
+_REPORTED = ("Downloading ", "Downloaded ", "Preparing ", "Prepared ")
+
+
+def install(
+    distributions: Sequence[Distribution],
+    directory: Path,
+    *,
+    python: str,
+    platform: str,
+    prefix: str,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, list[Entry]]:
+    """Install distributions into a new directory; return each one's files for the prefix, by name.
+
+    A file belongs to the distribution whose RECORD lists it. Where two list one path with other
+    contents, or a file is in no RECORD, the distributions are installed again, each by itself, so
+    that what belongs to one never depends on which others there are. Both then have the file, and
+    in the image that counts whose layer, or name in one layer, comes later.
+
+    directory: on the file system of the result; the entries' files stay in it.
+    prefix: where the image has them, such as "/opt/prefect".
+    progress: gets lines of uv's while it downloads.
+
+    Raises:
+        RequirementsError: there is no wheel for this Python and platform, or it is malformed, or
+            cannot be had.
+    """
+    stage = Path(tempfile.mkdtemp(dir=directory, prefix="stage-"))
+    interpreter = os.path.abspath(sys.executable)  # noqa: PTH100 - and no links resolved: it is quoted
+    _run_uv(distributions, stage, interpreter, python, platform, progress)
+    staged = dict(_walk(stage))
+    for name in _LEFT_BY_UV:
+        staged.pop(name, None)
+    names = {one.name for one in distributions}
+    if len(names) == 1:
+        return _entries({names.pop(): sorted(staged)}, staged, interpreter, python, prefix)
+    owners = {name: paths for name, paths in _owners(staged).items() if name in names}
+    listed: dict[str, set[str]] = {}
+    for paths in owners.values():
+        for path, fingerprint in paths.items():
+            listed.setdefault(path, set()).add(fingerprint)
+    strays = staged.keys() - listed.keys()
+    disputed = {path for path, fingerprints in listed.items() if len(fingerprints) > 1}
+    result: dict[str, list[Entry]] = {}
+    for one in distributions:
+        if strays or not disputed.isdisjoint(owners.get(one.name, ())):
+            result |= install(
+                [one], directory, python=python, platform=platform, prefix=prefix,
+                progress=progress,
+            )  # fmt: skip
+    owned = {
+        name: sorted(paths.keys() & staged.keys())
+        for name, paths in owners.items()
+        if name not in result
+    }
+    return result | _entries(owned, staged, interpreter, python, prefix)
+
+
+def _run_uv(
+    distributions: Iterable[Distribution],
+    stage: Path,
+    interpreter: str,
+    python: str,
+    platform: str,
+    progress: Callable[[str], None] | None,
+) -> None:
+    lock = stage.with_name(f"{stage.name}.lock")
+    lock.write_text("".join(one.text for one in distributions))
+    command = [uv_program(), "pip", "install", "--prefix", str(stage), "--python", interpreter]
+    command += ["--python-version", python, "--python-platform", platform, "--no-deps"]
+    command += ["--only-binary", ":all:", "--require-hashes", "--requirements", str(lock)]
+    environment = {k: v for k, v in uv_environment().items() if k not in _RESOLVING}
+    environment |= {"UV_NO_INSTALLER_METADATA": "1", "UV_COMPILE_BYTECODE": "0"}
+    told: list[str] = []
+    with subprocess.Popen(  # noqa: S603 - a fixed program; requirements stand in a file
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+    ) as process:
+        for line in process.stderr or ():
+            told.append(line.replace(f"{stage.parent}/", ""))
+            if progress is not None and line.strip().startswith(_REPORTED):
+                progress(line.strip())
+    if process.returncode:
+        reason = "".join(line for line in told if not line.startswith(("Using ", "hint:"))).strip()
+        fix = ""
+        if "wheel" in reason:
+            fix = (
+                "\nOnly wheels can be installed for another machine. Ask for a version that has "
+                "one, for a base image with another Python, or let a container engine build the image from "
+                "`create_dockerfile`, whose pip can build from source"
+            )
+        raise RequirementsError(
+            f"The dependencies cannot be installed for Python {python} on {platform}:\n{reason}{fix}"
+        )
+
+
+def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
+    for base, directories, files in os.walk(directory):
+        # A wheel's own bytecode is of unknown origin; ours is made from the sources.
+        directories[:] = [name for name in directories if name != "__pycache__"]
+        below = Path(base).relative_to(directory).as_posix()
+        start = "" if below == "." else f"{below}/"
+        for name in files:
+            yield f"{start}{name}", Path(base, name)
+
+
+def _owners(staged: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """Return what each distribution's RECORD lists: paths in the stage, with hash and size."""
+    owners: dict[str, dict[str, str]] = {}
+    for path, file in staged.items():
+        packages, _, name = path.rpartition("/")
+        info = posixpath.basename(packages)
+        if name != "RECORD" or not info.endswith(".dist-info"):
+            continue
+        site = posixpath.dirname(packages)
+        owned = owners.setdefault(_distribution_name(info), {})
+        for row in _rows(file):
+            owned[posixpath.normpath(posixpath.join(site, row[0]))] = ",".join(row[1:])
+        # Signatures of a RECORD are in none.
+        owned |= {other: "" for other in staged if other.startswith(f"{packages}/")}
+    return owners
+
+
+def _distribution_name(info: str) -> str:
+    return requirement_name(info.removesuffix(".dist-info").rpartition("-")[0])
+
+
+def _rows(record: Path) -> list[list[str]]:
+    try:
+        with record.open(encoding="utf-8", newline="") as file:
+            return [row for row in csv.reader(file) if row]
+    except (ValueError, csv.Error) as error:
+        raise RequirementsError(f"{record.parent.name} has a malformed RECORD: {error}") from error
+
+
+def _entries(
+    owned: Mapping[str, Sequence[str]],
+    staged: Mapping[str, Path],
+    interpreter: str,
+    python: str,
+    prefix: str,
+) -> dict[str, list[Entry]]:
+    return {
+        name: _entries_of(name, paths, staged, interpreter, python, prefix)
+        for name, paths in owned.items()
+    }
+
+
+def _entries_of(
+    name: str,
+    paths: Sequence[str],
+    staged: Mapping[str, Path],
+    interpreter: str,
+    python: str,
+    prefix: str,
+) -> list[Entry]:
+    root = prefix.strip("/")
+    entries, rewritten, record = [], {}, None
+    for path in paths:
+        target = _image_path(path, python)
+        if _ENVIRONMENT.fullmatch(target):
+            raise RequirementsError(
+                f"{name} would replace {prefix}/{target}, which is not a package's to replace: "
+                "leave it out"
+            )
+        file = staged[path]
+        if target.endswith(".dist-info/RECORD"):
+            record = path
+            continue
+        content: bytes | Path = file
+        executable = bool(file.stat().st_mode & 0o100)
+        if target.startswith("bin/") and (script := _script(file, interpreter, prefix)):
+            content = rewritten[path] = script
+        entries.append(Entry(f"{root}/{target}", content, executable))
+    if record is not None:
+        target = _image_path(record, python)
+        content = _record(record, staged[record], rewritten, python)
+        entries.append(Entry(f"{root}/{target}", content))
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def _image_path(path: str, python: str) -> str:
+    path = _PACKAGES.sub(f"lib/python{python}/site-packages/", path, count=1)
+    return _HEADERS.sub(rf"include/\1python{python}/", path, count=1)
+
+
+def _script(file: Path, interpreter: str, prefix: str) -> bytes | None:
+    """Return a script for the image's interpreter; None if it is not for this machine's."""
+    with file.open("rb") as opened:
+        if opened.read(2) != b"#!":
+            return None
+    text, here = file.read_bytes(), os.fsencode(interpreter)
+    if long := _LONG.match(text):
+        rest = text[long.end() :]
+    elif re.match(rb"#!" + re.escape(here) + rb"[\s]", text):
+        arguments, _, rest = text[2 + len(here) :].partition(b"\n")
+        if arguments.strip():
+            rest = b" ".join([b"", *arguments.split()]) + b"\n" + rest
+            return f"#!{prefix}/bin/python".encode() + rest
+    else:
+        return None
+    return f"#!{prefix}/bin/python\n".encode() + rest
+
+
+def _record(path: str, file: Path, rewritten: Mapping[str, bytes], python: str) -> bytes:
+    """Return a RECORD for the image: its own paths, and hashes of what was rewritten."""
+    site = posixpath.dirname(posixpath.dirname(path))
+    new_site = posixpath.dirname(posixpath.dirname(_image_path(path, python)))
+    rows = []
+    for row in _rows(file):
+        if "/__pycache__/" in f"/{row[0]}":
+            continue
+        staged = posixpath.normpath(posixpath.join(site, row[0]))
+        rest = row[1:]
+        if staged in rewritten:
+            digest = base64.urlsafe_b64encode(hashlib.sha256(rewritten[staged]).digest())
+            rest = [f"sha256={digest.decode().rstrip('=')}", str(len(rewritten[staged]))]
+        if not staged.startswith(f"{site}/"):
+            row[0] = posixpath.relpath(_image_path(staged, python), new_site)
+        rows.append([row[0], *rest])
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(sorted(rows))
+    return text.getvalue().encode()

@@ -1,0 +1,158 @@
+"""Python dependencies, locked with hashes by uv for the Python and platform they will run on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.dependencies.requirements import (
+    check_requirement,
+    installed_versions,
+    requirement_name,
+)
+from prefect.dependencies.uv import uv_environment, uv_program
+from prefect.errors import RequirementsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prefect.oci.cache.store import Store
+
+_FRESH = 24 * 3600  # seconds
+_SEPARATORS = re.compile(r"[\s,=]+|file://")
+_ENTRY = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;]+)(?P<rest>.*)")
+_HASH = re.compile(r"--hash=(\S+)")
+_FORMAT = 1  # counts up when uv is asked in another way
+
+
+def lock(
+    requirements: Iterable[str], *, python: str, platform: str, store: Store | None = None
+) -> str:
+    """Resolve requirements to a text of "name==version --hash=…" lines without any URL.
+
+    Where the requirements leave a choice, the version that is installed here is taken, so that
+    what runs elsewhere is what was tried here.
+
+    requirements: PEP 508 lines, such as "pandas>=2".
+    python: series of the Python that will install them, such as "3.11".
+    platform: uv's name of the platform, from `platform_name`.
+    store: remembers the answer for a day, as long as the requirements, what is installed here, uv
+        and its variables stay the same. A release is thus taken up the day after, where neither a
+        requirement nor an installed version says which to take; clearing the cache asks anew.
+
+    Raises:
+        RequirementsError: they contradict each other, or something does not exist; the message
+            is the resolver's.
+    """
+    wanted = sorted({line.strip(" \t") for line in requirements if line.strip()})
+    for line in wanted:
+        check_requirement(line)
+    installed = installed_versions()
+    key = "" if store is None else _lock_key(wanted, installed, python, platform)
+    if store is not None and isinstance(text := store.recall(key, max_age=_FRESH), str):
+        return text
+    text = _resolve(wanted, installed, python, platform)
+    if store is not None:
+        store.remember(key, text)
+    return text
+
+
+def _resolve(wanted: list[str], installed: list[str], python: str, platform: str) -> str:
+    with tempfile.TemporaryDirectory(prefix="prefect-lock-") as directory:
+        source, output = Path(directory, "requirements.in"), Path(directory, "requirements.lock")
+        source.write_text("".join(f"{line}\n" for line in wanted))
+        # uv reads an output that is already there as a set of preferences.
+        output.write_text("".join(f"{line}\n" for line in installed))
+        command = [uv_program(), "pip", "compile", str(source), "--output-file", str(output)]
+        command += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
+        command += ["--no-emit-index-url", "--no-emit-find-links"]
+        # Any interpreter will do: named, so that uv does not search the machine for that version.
+        command += ["--python", sys.executable]
+        command += ["--python-version", python, "--python-platform", platform]
+        done = subprocess.run(  # noqa: S603 - a fixed program; lines stand in a file
+            command, capture_output=True, text=True, env=uv_environment(), check=False
+        )
+        if done.returncode:
+            reason = done.stderr.replace(f"{directory}/", "").strip()
+            raise RequirementsError(
+                f"The dependencies {', '.join(wanted)} cannot be resolved for Python {python} on "
+                f"{platform}:\n{reason}"
+            )
+        return output.read_text()
+
+
+def _lock_key(wanted: list[str], installed: list[str], python: str, platform: str) -> str:
+    # Which index answers is a matter of variables, whose values may be passwords.
+    variables = sorted(
+        (name, value, [_stamp(part) for part in _paths(value)])
+        for name, value in os.environ.items()
+        if name.startswith(("UV_", "PIP_"))
+    )
+    program = Path(uv_program()).stat()
+    uv = [program.st_size, program.st_mtime_ns]
+    inputs = [_FORMAT, wanted, installed, python, platform, uv, variables]
+    return f"lock {hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}"
+
+
+def _paths(value: str) -> list[str]:
+    """Return what may be a path in a variable: all of it, an item of a list, a file's URL."""
+    return sorted({value, *_SEPARATORS.split(value)} - {""})
+
+
+def _stamp(value: str) -> int | None:
+    """Return when the file or directory that a variable names was changed, such as constraints."""
+    try:
+        return Path(value).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A distribution of a lock.
+
+    name: normalised.
+    text: its lines in the lock, in a form that says the same for the same thing.
+    """
+
+    name: str
+    version: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+def read_lock(lock: str) -> list[Distribution]:
+    """Take a lock of `requirements.lock` apart, sorted by name.
+
+    Raises:
+        RequirementsError: a line is not "name==version --hash=…".
+    """
+    found: dict[str, Distribution] = {}
+    for line in lock.replace("\\\n", " ").splitlines():
+        text = line.partition(" #")[0].strip()
+        if not text or text.startswith("#"):
+            continue
+        match = _ENTRY.fullmatch(text)
+        hashes = sorted(set(_HASH.findall(text)))
+        if match is None or not hashes:
+            raise RequirementsError(
+                f"{text[:100]!r} in the lock is not a version with hashes: lock the dependencies again"
+            )
+        name, version = requirement_name(match["name"]), match["version"]
+        marker = " ".join(_HASH.sub("", match["rest"]).split())
+        lines = [f"{name}=={version} {marker}".strip(), *(f"--hash={one}" for one in hashes)]
+        own = " \\\n    ".join(lines) + "\n"
+        # A second line is for another platform or Python, by its marker.
+        former = found.get(name)
+        found[name] = Distribution(name, version, former.text + own if former else own)
+    return [found[name] for name in sorted(found)]

@@ -1,0 +1,337 @@
+"""A flow as a container image: its base, its locked dependencies, a small runtime, itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from prefect.environments.environment import Environment
+from prefect.errors import ImageError, InvalidKeyError
+from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.secrets.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from prefect.core.flow import Flow
+    from prefect.images.flow_files import PackagedFlow
+    from prefect.images.recipe import ImageRecipe
+    from prefect.oci.daemon.client import Image, LogEntry
+    from prefect.oci.daemon.containers import Container
+    from prefect.sealed.keys.keyring import Keyring
+
+_logger = logging.getLogger("prefect.environments")
+
+
+class ContainerEnvironment(Environment):
+    """Packages a flow into a container image and runs it there.
+
+    The constructor talks to nobody. Images are put together here, without running anything of
+    them: `push` and `export` need no container engine, `build` and `run` use the one where
+    `DOCKER_HOST` points or at the default socket.
+
+    image: the base image, any that has CPython 3.11 or newer, such as "python:3.11-slim"; or, with
+        a leading "/", "./", "../" or "~/", the path of an OCI layout or of an image archive.
+    tag: name of the built image; None derives one from the flow's name. `env.tag` is then `image`,
+        which a build never overwrites.
+    python_dependencies: requirement lines, such as "pandas>=2"; None takes what the flow imports,
+        in the versions that are installed here.
+    secrets: names of what the flow needs at run time as environment variables.
+    network: the container engine's network for set-up commands and containers, such as "host".
+    platform: such as "linux/arm64"; None takes Linux on this machine's processor.
+    setup: shell commands that run in the base as root before anything is added, such as
+        "apt-get update && apt-get install -y libpq5". They need a container engine, which runs
+        them.
+    lock: file of locked dependencies; taken if it is there, else written.
+    encryption_key: seals the flow within the image, 32 bytes or base64. Whoever runs it needs the
+        key: `run` hands it over as a secret, elsewhere it is the secret PREFECT_ENCRYPTION_KEY.
+
+    The attribute `built_tag` is the name that `build` gave last; equal images may have several.
+
+    Raises:
+        TypeError: an argument has the wrong type.
+        ValueError: `image` or `tag` is no image reference, `platform` no platform.
+        InvalidKeyError: `encryption_key` is no key.
+    """
+
+    def __init__(
+        self,
+        image: str,
+        tag: str | None = None,
+        python_dependencies: Sequence[str] | None = None,
+        secrets: Iterable[str | Secret] | None = None,
+        *,
+        network: str | None = None,
+        platform: str | None = None,
+        setup: Sequence[str] | None = None,
+        lock: str | os.PathLike[str] | None = None,
+        encryption_key: Any = None,
+    ) -> None:
+        super().__init__(secrets)
+        if not isinstance(image, str):
+            raise TypeError(f"An image is named by a str, not by {image!r}")
+        if network is not None and not isinstance(network, str):
+            raise TypeError(f"network is a name such as 'host', not {network!r}")
+        self.image = image
+        self.tag = image if tag is None else tag
+        self.python_dependencies = _lines("python_dependencies", "pandas", python_dependencies)
+        self.network = network
+        self.platform = platform
+        self.setup = tuple(_lines("setup", "apt-get update", setup) or ())
+        self.lock = None if lock is None else os.fspath(lock)
+        self._recipe()  # which checks what it is given
+        self._keyring = None if encryption_key is None else _keyring(encryption_key)
+        self._lost_key = False
+        self._packaged: PackagedFlow | None = None
+        self._built: str | None = None
+        self.built_tag: str | None = None
+        self._last_container: str | None = None
+
+    def pull_image(self) -> None:
+        """Pull the base image: from its own registry, or from Docker Hub where it names none.
+
+        `PREFECT_REGISTRY`, as host[:port][/prefix], stands in for Docker Hub where it is set.
+
+        Raises:
+            ContainerEngineUnavailableError: no container engine answers.
+            ImageError: the registry does not have the image, or cannot be reached.
+        """
+        from prefect.images import making  # noqa: PLC0415 - as in _recipe
+
+        making.pull(self._recipe())
+
+    def create_dockerfile(
+        self, directory: str | os.PathLike[str] | None = None, *, flow: Flow | None = None
+    ) -> None:
+        """Write a Dockerfile, and the files that it copies, for any tool that builds images.
+
+        The base is looked into, in the container engine or in its registry, and stands there by
+        digest.
+
+        directory: where to write, by default the current directory; made if missing.
+        flow: the flow to package; None leaves an image of the dependencies alone.
+
+        Raises:
+            NotAFlowError, PicklingError, SecretError: the flow cannot be packaged.
+            RequirementsError: the dependencies cannot be resolved.
+            ImageError, RegistryError, CompatibilityError: the base is absent, or not fit.
+            OutputError: there is a Dockerfile that is not prefect's (a FileExistsError).
+        """
+        from prefect.images import making  # noqa: PLC0415 - as in _recipe
+
+        making.write_dockerfile(self._recipe(), self._package(flow), directory or ".")
+
+    def build(self, flow: Flow | None = None) -> tuple[Image, list[LogEntry]]:
+        """Build the image into the container engine and return it with the build's log.
+
+        Only the layers that the container engine does not have are made and sent to it.
+
+        flow: the flow to package; None builds an image of the dependencies alone.
+
+        Raises:
+            NotAFlowError: `flow` is not a Flow (a TypeError).
+            PicklingError, SecretError: the flow cannot be packaged.
+            ContainerEngineUnavailableError: no container engine answers.
+            ImageError: the base is absent, has no Python, or one that is not fit.
+            CompatibilityError: the base has another Python than the one that pickles the flow.
+            RequirementsError: the dependencies cannot be resolved or installed.
+            ImageBuildError: a set-up command failed; the message ends with its output.
+        """
+        from prefect.images import making  # noqa: PLC0415 - as in _recipe
+
+        # In the order of their cost: what can fail early is tried before what takes long.
+        packaged = self._package(flow)
+        log: list[LogEntry] = []
+
+        def progress(line: str) -> None:
+            log.append({"stream": f"{line}\n"})
+            _logger.info(line)
+
+        image, self.built_tag = making.build(self._recipe(), packaged, progress)
+        self._packaged, self._built = packaged, str(image.id)
+        return image, log
+
+    def push(self, reference: str, flow: Flow | None = None) -> str:
+        """Push the image to a registry, without a container engine, and return its name by digest.
+
+        Only what the registry does not have is sent.
+
+        reference: such as "ghcr.io/team/etl:1".
+        flow: the flow to package; None takes what `build`, `push` or `export` packaged last, or
+            the dependencies alone if that is nothing.
+
+        Raises:
+            ValueError: it is no image reference, or has a digest.
+            RegistryError: the registry does not take it, or does not have the base.
+            Otherwise as `build`, without those of an engine.
+        """
+        packaged = self._packaged if flow is None else self._package(flow)
+        from prefect.images import making  # noqa: PLC0415 - as in _recipe
+
+        pushed = making.push(self._recipe(), packaged, reference)
+        self._packaged = packaged
+        return pushed
+
+    def export(self, path: str | os.PathLike[str], flow: Flow | None = None) -> str:
+        """Write the image to disk, without a container engine, and return its digest.
+
+        path: with a suffix, such as etl.tar, an archive that `docker load`, `podman load` and
+            `skopeo` read; else the directory of an OCI layout.
+        flow: as for `push`.
+
+        Raises:
+            ValueError: the path asks for a packed archive.
+            OutputError: there is something else of that name (a FileExistsError).
+            OSError: it cannot be written; what was there before stays.
+            Otherwise as `push`.
+        """
+        packaged = self._packaged if flow is None else self._package(flow)
+        from prefect.images import making  # noqa: PLC0415 - as in _recipe
+
+        digest = making.export(self._recipe(), packaged, path)
+        self._packaged = packaged
+        return digest
+
+    def digests(self, flow: Flow | None = None) -> tuple[str, str]:
+        """Put the image together and keep it nowhere: return its digest and its id.
+
+        The digest is the manifest's, by which registries know it; the id the config's, by which
+        container engines do. A sealed flow is another one each time that it is sealed.
+
+        Raises:
+            As `push`.
+        """
+        packaged = self._packaged if flow is None else self._package(flow)
+        from prefect.images import making  # noqa: PLC0415 - as in _recipe
+
+        found = making.digests(self._recipe(), packaged)
+        self._packaged = packaged
+        return found
+
+    def run(
+        self,
+        command: str | Sequence[str] | None = None,
+        tty: bool = False,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Container:
+        """Start a container and return it at once; a container that this left running is stopped.
+
+        Without a command the flow runs: its log lines are the container's logs, and its state
+        decides the exit status, 0 for success, 1 for failure, 2 for bad input.
+
+        command: what to run instead, in the same environment; a str is split as a shell splits.
+        tty: give the container a terminal and keep it up after its work is done, for `exec_run`.
+        parameters: values by the names of the flow's parameters.
+
+        Raises:
+            ImageError: no image was built yet.
+            SecretError: a secret has no value here; nothing is stopped or started then.
+            ParameterError: parameters come with a command, or are no JSON values.
+            ContainerEngineError: the container cannot be started.
+        """
+        from prefect.images.container import RunnableImage  # noqa: PLC0415 - as in _recipe
+
+        image = RunnableImage.named(self._image_to_run())
+        keyring = self._keyring
+        if image.sealed and keyring is None and (key := Secret(KEY_VARIABLE).find()):
+            keyring = _keyring(key)
+        request = image.request(
+            command, tty=tty, parameters=parameters, secrets=self.secrets, keyring=keyring
+        )
+        if self._last_container is not None:
+            image.stop(self._last_container)
+            self._last_container = None
+        container = image.start(request, network=self.network)
+        self._last_container = container.id
+        return container
+
+    def serialize(self) -> dict[str, Any]:
+        """Return what defines this environment, as plain JSON values without any secret."""
+        return super().serialize() | {
+            "image": self.image,
+            "tag": self.tag,
+            "python_dependencies": self.python_dependencies,
+            "network": self.network,
+            "platform": self.platform,
+            "setup": list(self.setup),
+        }
+
+    def _recipe(self) -> ImageRecipe:
+        # Imported here, as all that makes images: a flow that was packaged with this environment is
+        # also loaded where that is not installed, inside its image first of all.
+        from prefect.images.recipe import ImageRecipe  # noqa: PLC0415
+
+        return ImageRecipe(
+            self.image,
+            None if self.tag == self.image else self.tag,
+            self.python_dependencies,
+            self.platform,
+            self.setup,
+            self.network,
+            self.lock,
+        )
+
+    def _package(self, flow: Flow | None) -> PackagedFlow | None:
+        if flow is None:
+            return None
+        if self._lost_key:
+            raise InvalidKeyError(
+                "This environment seals, and has no key: it was copied or unpickled, and keys never "
+                "are. Make one with ContainerEnvironment(..., encryption_key=...)"
+            )
+        environment = getattr(flow, "environment", None)
+        if isinstance(environment, ContainerEnvironment):
+            flow = copy(flow)
+            flow.environment = environment.without_destination()
+        from prefect.images.flow_files import package  # noqa: PLC0415 - as in _recipe
+
+        return package(flow, self.secrets, self._keyring)
+
+    def without_destination(self) -> ContainerEnvironment:
+        """Return this environment without its images' name and network.
+
+        That is what images hold of it: they are the same wherever they go.
+        """
+        made = copy(self)
+        vars(made).update(tag=made.image, network=None)
+        return made
+
+    def _image_to_run(self) -> str:
+        if self._built is not None:
+            return self._built
+        name = self._recipe().own_name()
+        if name is None:
+            raise ImageError(
+                "There is nothing to run yet: call build(flow) first, or name the tag of an image "
+                "that was built before"
+            )
+        return name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {
+            "_built": None,
+            "built_tag": None,
+            "_last_container": None,
+            "_packaged": None,
+            "_keyring": None,
+            "_lost_key": self._lost_key or self._keyring is not None,
+            "lock": None,
+        }
+
+
+def _lines(name: str, example: str, given: Sequence[str] | None) -> list[str] | None:
+    if isinstance(given, str):
+        raise TypeError(f"{name} is a list: write {name}=[{given!r}]")
+    for line in given or ():
+        if not isinstance(line, str):
+            raise TypeError(f"{name} are lines of text such as {example!r}, not {line!r}")
+    return None if given is None else list(given)
+
+
+def _keyring(key: Any) -> Keyring:
+    from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415 - as in _recipe
+
+    return Keyring.of(key)

@@ -1,0 +1,275 @@
+"""A flow as one encrypted file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect.environments.environment import Environment
+from prefect.errors import ArtifactError
+from prefect.running.packaged import run_packaged
+from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
+
+# Imported within the functions that need them: a flow that was packaged with this environment is
+# also loaded where cryptography is not installed, such as inside an image.
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from prefect.core.flow import Flow
+    from prefect.core.state import State
+    from prefect.payload.manifest import Manifest
+    from prefect.sealed.keys.encryption import EncryptionKey
+    from prefect.sealed.keys.keyring import Keyring
+    from prefect.sealed.keys.recipients import Identity, Recipient
+    from prefect.sealed.keys.signers import Signer, SigningKey
+    from prefect.sealed.source import SealedSource
+
+
+class PickleEnvironment(Environment):
+    """Packages a flow as an encrypted pickle and runs it in this process.
+
+    Whoever holds the encryption key can read the flow and make files that it opens: give a key
+    only to those whom you would let run code here, or ask for signatures. The environment itself
+    is pickled, serialized and printed without its keys.
+
+    encryption_key: 32 random bytes, raw or as URL-safe base64. Several in a list are a keyring:
+        the first seals, any opens. None makes a new one, unless recipients or an identity are
+        given.
+    secrets: names of what the flow needs at run time as environment variables.
+    recipients: public keys of those who may open the flow too; this needs a signing key.
+    identity: the private key that opens what was sealed for its recipient, or several of them;
+        reading with it needs trusted signers.
+    signing_key: signs what is built.
+    trusted_signers: public keys, one of which must have signed what is read, whatever the file
+        says. None asks for no signature.
+
+    Keys but the encryption key are the lines of text that `prefect keygen` writes.
+
+    Raises:
+        TypeError: a key is neither bytes nor str.
+        InvalidKeyError: a key has not the shape of one.
+        SignaturePolicyError: there are recipients, and no signing key.
+    """
+
+    def __init__(
+        self,
+        encryption_key: bytes
+        | str
+        | EncryptionKey
+        | Sequence[bytes | str | EncryptionKey]
+        | None = None,
+        *,
+        secrets: Iterable[str | Secret] | None = None,
+        recipients: Sequence[str | bytes | Recipient] | None = None,
+        identity: str | bytes | Identity | Sequence[str | bytes | Identity] | None = None,
+        signing_key: str | bytes | SigningKey | None = None,
+        trusted_signers: Sequence[str | bytes | Signer] | None = None,
+    ) -> None:
+        from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415
+
+        super().__init__(secrets)
+        self._keys: Keyring | None = Keyring.of(
+            encryption_key,
+            recipients=recipients,
+            identity=identity,
+            signing_key=signing_key,
+            trusted_signers=trusted_signers,
+        )
+        self._built: bytes | Path | None = None
+
+    @property
+    def encryption_key(self) -> str:
+        """The key that seals, as URL-safe base64; keep it apart from what it opens.
+
+        Raises:
+            ArtifactError: there is none, or this environment came out of an artifact, where keys
+                never are.
+        """
+        return self.keyring.first().encode()
+
+    def build(self, flow: Flow) -> bytes:  # type: ignore[override]
+        """Return the flow as an encrypted pickle, for `info` and `run` here or elsewhere.
+
+        Raises:
+            NotAFlowError: `flow` is not a Flow (a TypeError).
+            FlowError: the flow is wrong as it is written.
+            PicklingError: something in it cannot be pickled.
+            SecretError: a secret's value, or a key, occurs in it.
+            ArtifactError: there is no key to seal with, or the flow is too large.
+        """
+        from prefect.sealing import seal_flow  # noqa: PLC0415
+
+        _, self._built = seal_flow(flow, self.keyring, self.secrets)
+        return self._built
+
+    def build_to(self, path: str | os.PathLike[str], flow: Flow) -> None:
+        """Write the flow as an encrypted pickle into a file, however large it is.
+
+        The pickle goes through the encryption piece by piece: no plaintext is put on disk, and
+        none of it is held in memory beyond a few MiB. Until it is complete the file has another
+        name; a former file at `path` is lost only to a complete one.
+
+        Raises:
+            NotAFlowError: `flow` is not a Flow (a TypeError).
+            FlowError: the flow is wrong as it is written.
+            PicklingError: something in it cannot be pickled.
+            SecretError: a secret's value, or a key, occurs in it.
+            ArtifactError: there is no key to seal with, or the flow is too large.
+            OSError: the file cannot be written.
+        """
+        from prefect.sealing import seal_flow_to  # noqa: PLC0415
+
+        seal_flow_to(path, flow, self.keyring, self.secrets)
+        self._built = Path(path)
+
+    def info(self, pickle: SealedSource) -> dict[str, Any]:
+        """Return the serialized flow that an encrypted pickle holds, without unpickling it.
+
+        pickle: the bytes, or the path of a file, of which only the manifest is read.
+
+        Raises:
+            TypeError: `pickle` is neither bytes nor a path, or does not hold a Flow
+                (NotAFlowError).
+            FormatError, AuthenticationError: it cannot be opened.
+            SignaturePolicyError: an identity has to open it, and no trusted signers are named.
+            OSError: the file cannot be read.
+        """
+        return self.manifest(pickle).flow
+
+    def manifest(self, pickle: SealedSource) -> Manifest:
+        """Return all that an encrypted pickle says of itself, without unpickling it.
+
+        pickle: the bytes, or the path of a file, of which only the manifest is read.
+
+        Raises:
+            TypeError: `pickle` is neither bytes nor a path, or does not hold a Flow
+                (NotAFlowError).
+            FormatError, AuthenticationError: it cannot be opened.
+            SignaturePolicyError: an identity has to open it, and no trusted signers are named.
+            OSError: the file cannot be read.
+        """
+        from prefect.sealing import read_manifest  # noqa: PLC0415
+
+        return read_manifest(pickle, self.keyring)
+
+    def open(self, pickle: SealedSource) -> tuple[Manifest, bytes | bytearray]:
+        """Authenticate every byte; return the manifest and the pickled flow, not yet unpickled.
+
+        For who wants to look at the manifest before running just what it belongs to.
+
+        pickle: the bytes, or the path of a file.
+
+        Raises:
+            TypeError: `pickle` is neither bytes nor a path, or does not hold a Flow
+                (NotAFlowError).
+            FormatError, AuthenticationError: it cannot be opened.
+            SignaturePolicyError: an identity has to open it, and no trusted signers are named.
+            OSError: the file cannot be read.
+        """
+        from prefect.sealing import open_flow  # noqa: PLC0415
+
+        return open_flow(pickle, self.keyring)
+
+    def run(
+        self,
+        bytes: SealedSource | None = None,  # noqa: A002 - the promised name
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        executor: Any = None,
+        on_state: Callable[[Any], None] | None = None,
+    ) -> State:
+        """Run an encrypted pickle in this process, by default the one that was built last.
+
+        bytes: the encrypted pickle itself, or the path of its file.
+        parameters: values by the names of the flow's parameters.
+        executor: where tasks run; by default here, one after the other.
+        on_state: called with each change of a task's state.
+
+        Returns the flow's final state; a failed flow is a `Failed` state, not an exception.
+
+        Raises:
+            TypeError: `bytes` is neither bytes nor a path, or does not hold a Flow
+                (NotAFlowError).
+            ArtifactError: nothing was built yet, or the pickle cannot be opened or loaded here.
+            SignaturePolicyError: an identity has to open it, and no trusted signers are named.
+            SecretError: a secret has no value.
+            ParameterError: a parameter is missing or unknown.
+            OSError: the file cannot be read.
+        """
+        if bytes is None:
+            bytes = self._built  # noqa: A001
+        if bytes is None:
+            raise ArtifactError("There is nothing to run: build a flow first, or pass the bytes")
+        manifest, payload = self.open(bytes)
+        manifest.check_compatible()
+        # A value set on this environment's own secret counts; names alone come from the flow.
+        secrets = merge_secrets(secrets_of(manifest.flow), self.secrets)
+        return run_packaged(
+            manifest,
+            payload,
+            resolve(secrets),
+            parameters=parameters,
+            executor=executor,
+            on_state=on_state,
+        )
+
+    def rewrap(self, pickle: SealedSource) -> bytes:
+        """Return an encrypted pickle that this environment's keys open, from one that any opens.
+
+        For rotation: `PickleEnvironment([new, old]).rewrap(sealed)` opens with the old key and
+        seals for the new one alone, and for `recipients`. Nothing is decrypted but the file's
+        data key, and signatures stay valid.
+
+        Raises:
+            TypeError: `pickle` is neither bytes nor a path.
+            FormatError, AuthenticationError: it cannot be opened.
+            SignaturePolicyError: there are recipients and the pickle is unsigned, or an identity
+                has to open it and no trusted signers are named.
+            OSError: the file cannot be read.
+        """
+        from prefect.sealing import rewrap_flow  # noqa: PLC0415
+
+        file = io.BytesIO()
+        rewrap_flow(pickle, file, self.keyring)
+        return file.getvalue()
+
+    def rewrap_to(self, path: str | os.PathLike[str], pickle: SealedSource) -> None:
+        """Do what `rewrap` does into a file, which may be the same.
+
+        Until it is complete the file has another name; a former file at `path` is lost only to a
+        complete one.
+
+        path: the file to write.
+        pickle: the bytes, or the path of a file.
+
+        Raises:
+            TypeError: `pickle` is neither bytes nor a path.
+            FormatError, AuthenticationError: it cannot be opened.
+            SignaturePolicyError: there are recipients and the pickle is unsigned, or an identity
+                has to open it and no trusted signers are named.
+            OSError: a file cannot be read or written.
+        """
+        from prefect.files import replacing  # noqa: PLC0415
+        from prefect.sealing import rewrap_flow  # noqa: PLC0415
+
+        with replacing(path) as file:
+            rewrap_flow(pickle, file, self.keyring)
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys that this environment seals with, opens with and trusts.
+
+        Raises:
+            ArtifactError: it came out of an artifact, where keys never are, or was copied.
+        """
+        if self._keys is None:
+            raise ArtifactError(
+                "This environment has no key: it was copied or unpickled, and keys never are. Make "
+                "one with PickleEnvironment(encryption_key=…)"
+            )
+        return self._keys
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_keys": None, "_built": None}

@@ -1,0 +1,174 @@
+"""A flow's image in a container engine: running it, and handing it its secrets."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from prefect.errors import ContainerEngineError, ImageError, ParameterError
+from prefect.images.inspection import FlowImage
+from prefect.images.plan import ENTRYPOINT
+from prefect.oci.daemon import containers
+from prefect.oci.daemon.client import Daemon
+from prefect.oci.daemon.files import daemon_files
+from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.sealing import key_of
+from prefect.secrets.secret import DEFAULT_DIRECTORY, Secret, resolve, secrets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from prefect.oci.daemon.containers import Container
+    from prefect.sealed.keys.keyring import Keyring
+
+# Memory only: what is written here is in no layer, no commit and no file of the engine.
+_SECRETS_TMPFS = {DEFAULT_DIRECTORY: "mode=1777,size=4m,noexec,nosuid,nodev"}
+
+
+class RunnableImage(FlowImage):
+    """A flow's image in a container engine, where it can run.
+
+    Raises:
+        ImageError: the container engine does not have it, or it was not made by this package.
+    """
+
+    def __init__(self, daemon: Daemon, reference: str) -> None:
+        image = daemon.find(reference)
+        if image is None:
+            raise ImageError(
+                f"There is no image {reference} in the engine. Check its name, build it, or pull it"
+            )
+        super().__init__(reference, image.labels, self._read_in_daemon)
+        self.daemon = daemon
+        self.id = str(image.id)
+
+    @classmethod
+    def named(cls, reference: str) -> Self:
+        """Return the image of that name in the container engine of this machine's settings.
+
+        Raises:
+            ContainerEngineUnavailableError: no container engine answers.
+            ImageError: the container engine does not have it, or it was not made by this package.
+        """
+        return cls(Daemon(), reference)
+
+    def stop(self, container: str) -> None:
+        """Stop a container of the image's container engine, if it still exists."""
+        containers.stop(self.daemon, container)
+
+    def _read_in_daemon(self, path: str) -> bytes:
+        with daemon_files(self.daemon, self.id) as files:
+            return files.read(path)
+
+    def request(
+        self,
+        command: str | Sequence[str] | None = None,
+        *,
+        tty: bool = False,
+        parameters: Mapping[str, Any] | None = None,
+        secrets: Iterable[Secret] = (),
+        keyring: Keyring | None = None,
+        json_lines: bool = False,
+    ) -> RunRequest:
+        """Check what a container is to do, and resolve its secrets here; nothing is started yet.
+
+        Raises:
+            SecretError: a secret has no value here.
+            ImageError: there is nothing to run in the image.
+            ParameterError: parameters were given for a command, or are no JSON values.
+            ValueError: the command is empty or cannot be split.
+        """
+        if command is None and not tty and not self.holds_flow:
+            raise ImageError(
+                f"The image {self.reference} holds dependencies alone: give a command to run, or "
+                "build it with a flow"
+            )
+        own = secrets_of(self.manifest(keyring).flow) if self.holds_flow else ()
+        known = {secret.name: secret for secret in (*own, *secrets)}
+        if self.sealed and keyring is not None and command is None:  # commands need no key
+            known[KEY_VARIABLE] = key = Secret(KEY_VARIABLE)
+            key.value = key_of(self._sealed_flow, keyring)
+        values = resolve(known.values())
+        action, *rest = _what_to_run(
+            command, parameters, holds_flow=self.holds_flow, json_lines=json_lines
+        )
+        awaited = [f"--secret={name}" for name in values]
+        hold = ["--hold"] if tty else []
+        return RunRequest([action, *awaited, *hold, *rest], values, tty=tty)
+
+    def start(self, request: RunRequest, *, network: str | None = None) -> Container:
+        """Start a container, and hand it its secrets over a stream once it runs.
+
+        Raises:
+            ContainerEngineError: the container does not start, or cannot be reached.
+        """
+        container = containers.start(
+            self.daemon,
+            self.id,
+            request.arguments,
+            tty=request.tty,
+            tmpfs=_SECRETS_TMPFS if request.secrets else None,
+            network=network,
+        )
+        if request.secrets:
+            try:
+                self._deliver(container, request.secrets)
+            except BaseException:  # also Ctrl-C: it would wait for its secrets in vain
+                container.remove(force=True, v=True)
+                raise
+        return container
+
+    def _deliver(self, container: Container, values: Mapping[str, str]) -> None:
+        # One line, so that the reader knows the end without the stream being half-closed,
+        # which not every connection to a container engine can do.
+        data = json.dumps(dict(values)).encode() + b"\n"
+        try:
+            containers.send(self.daemon, container, [*ENTRYPOINT, "receive-secrets"], data)
+        except ContainerEngineError as error:
+            logs = containers.last_lines(container)
+            raise ContainerEngineError(
+                f"The secrets could not be handed to the container: {error}\n{logs}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What a container is to do, checked, with the values that it needs."""
+
+    arguments: list[str]
+    secrets: Mapping[str, str] = field(repr=False)
+    tty: bool = False
+
+
+def _what_to_run(
+    command: str | Sequence[str] | None,
+    parameters: Mapping[str, Any] | None,
+    *,
+    holds_flow: bool,
+    json_lines: bool,
+) -> list[str]:
+    if command is not None:
+        if parameters:
+            raise ParameterError("Parameters are the flow's: give either parameters or a command")
+        words = shlex.split(command) if isinstance(command, str) else list(command)
+        if not words:
+            raise ValueError("The command is empty")
+        return ["exec", "--", *words]
+    if not holds_flow:
+        return ["exec"]
+    arguments = ["run"]
+    if json_lines:
+        arguments.append("--json")
+    if parameters:
+        if not isinstance(parameters, Mapping):
+            raise ParameterError(f"Parameters are a dict of names and values, not {parameters!r}")
+        try:
+            arguments.append(f"--parameters={json.dumps(dict(parameters), allow_nan=False)}")
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"Parameters travel into a container as JSON, and these cannot: {error}"
+            ) from error
+    return arguments

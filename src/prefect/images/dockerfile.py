@@ -1,0 +1,100 @@
+"""A plan as a Dockerfile and the files that it copies: for people and build tools."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from prefect.errors import OutputError
+from prefect.files import replacing
+from prefect.images.plan import COMMAND, ENTRYPOINT, LOCK_FILE, PYTHON, ImagePlan
+from prefect.running.flow_directory import FLOW_DIRECTORY, PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+NAME = "Dockerfile"
+FIRST_LINE = "# Written by prefect. "
+LOCK = "requirements.lock"
+_RUNTIME, _FLOW = "runtime", "flow"
+
+
+def build_context(plan: ImagePlan) -> dict[str, bytes]:
+    """Return every file of the build's context by its path, the Dockerfile among them."""
+    context = {NAME: render(plan).encode(errors="replace"), LOCK: plan.lock.encode()}
+    context |= {f"{_RUNTIME}/{path}": content for path, content in plan.runtime.items()}
+    context |= {f"{_FLOW}/{path}": content for path, content in plan.flow.items()}
+    return context
+
+
+def write_context(directory: Path, context: Mapping[str, bytes]) -> None:
+    """Write the files of a build's context, each of them whole or not at all.
+
+    Raises:
+        OutputError: there is a Dockerfile that is not prefect's.
+        OSError: they cannot be written.
+    """
+    existing = directory / NAME
+    if existing.exists() and not existing.read_bytes().startswith(FIRST_LINE.encode()):
+        raise OutputError(
+            f"{existing} was not written by prefect and is not overwritten: choose another "
+            "directory"
+        )
+    for path, content in context.items():
+        with replacing(directory / path, mode=0o644) as file:
+            file.write(content)
+
+
+def render(plan: ImagePlan) -> str:
+    """Return the text of the Dockerfile: stable layers first, the flow last."""
+    major, minor = plan.python.split(".")
+    check = (
+        f"import sys; v = sys.version_info[:2]; v == ({major}, {minor}) or "
+        f"sys.exit('needs Python {plan.python}, has %d.%d' % v)"
+    )
+    platform = f"--platform={plan.base_platform} " if plan.base_platform else ""
+    lines = [
+        f"{FIRST_LINE}Build it with: docker build --tag NAME .",
+        f"FROM {platform}{plan.base}",
+        "",
+        "USER root",
+        "",
+        *(f"RUN {command}" for command in plan.setup),
+        *([""] if plan.setup else []),
+        f"# The packages below are locked for Python {plan.python}: stop early on any other.",
+        f'RUN {plan.interpreter} -c "{check}"',
+        "",
+        "# Dependencies, hash-checked, in an environment of their own that still sees the base's.",
+        f"COPY {LOCK} {LOCK_FILE}",
+        f"RUN {plan.interpreter} -m venv --system-site-packages {PREFIX} \\",
+        f" && {PYTHON} -m pip install --no-cache-dir --disable-pip-version-check --no-deps \\",
+        f"      --require-hashes --requirement {LOCK_FILE}",
+        "",
+        "# The runtime, compiled once here and not at every start.",
+        f"COPY {_RUNTIME}/ {plan.site_packages}/",
+        f"RUN {PYTHON} -m compileall -q {plan.site_packages}/prefect",
+        "",
+    ]
+    if plan.user:
+        lines += [f"USER {plan.user}", ""]
+    lines += [
+        f"ENV PATH={PREFIX}/bin:$PATH PYTHONUNBUFFERED=1",
+        f"ENTRYPOINT {json.dumps(ENTRYPOINT)}",
+        f"CMD {json.dumps(COMMAND)}",
+        "",
+    ]
+    if plan.labels:
+        labels = [f"{name}={_quoted(value)}" for name, value in sorted(plan.labels.items())]
+        lines += ["LABEL " + " \\\n      ".join(labels), ""]
+    if plan.flow:
+        # By name: what else lies in that directory is not the flow's.
+        files = " ".join(f"{_FLOW}/{name}" for name in sorted(plan.flow))
+        lines += [f"COPY {files} {FLOW_DIRECTORY}/", ""]
+    return "\n".join(lines)
+
+
+def _quoted(value: str) -> str:
+    # A Dockerfile expands $ and backslashes within double quotes and ends a line at a newline.
+    flat = " ".join(value.split())
+    return '"' + flat.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$") + '"'

@@ -1,0 +1,70 @@
+"""A flow as the files that an image holds of it: in the open, or sealed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from prefect.images import plan
+from prefect.payload.packing import pickle_flow
+from prefect.running.flow_directory import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE, SEALED_FILE
+from prefect.sealing import seal_flow
+from prefect.secrets.search import forbidden, refuse_at_rest
+from prefect.secrets.secret import Secret, secrets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prefect.core.flow import Flow
+    from prefect.payload.manifest import Manifest
+    from prefect.sealed.keys.keyring import Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedFlow:
+    """A flow as the files that an image holds of it.
+
+    needs: what running it needs beside the flow's own requirements.
+    """
+
+    manifest: Manifest
+    files: dict[str, bytes] = field(repr=False)
+    labels: dict[str, str]
+    needs: tuple[str, ...] = ()
+
+
+def package(flow: Flow, secrets: Iterable[Secret], keyring: Keyring | None) -> PackagedFlow:
+    """Package a flow: in the open, or sealed where there is a key for it.
+
+    Raises:
+        NotAFlowError: something other than a flow was given.
+        PicklingError, SecretError: the flow cannot be packaged.
+    """
+    secrets = tuple(secrets)
+    if keyring is not None:
+        manifest, sealed = seal_flow(flow, keyring, secrets)
+        return PackagedFlow(
+            manifest,
+            {SEALED_FILE: sealed},
+            {plan.LABEL_SEALED: f"{FLOW_DIRECTORY}/{SEALED_FILE}"},
+            (f"cryptography=={metadata.version('cryptography')}",),
+        )
+    pickled = pickle_flow(flow)
+    manifest = pickled.manifest
+    refuse_at_rest(
+        forbidden((*secrets_of(manifest.flow), *secrets)),
+        manifest=manifest.to_json(),
+        payload=pickled.payload,
+    )
+    return PackagedFlow(
+        manifest,
+        {
+            MANIFEST_FILE: manifest.to_json(),
+            PAYLOAD_FILE: pickled.payload,
+        },
+        {
+            plan.LABEL_FLOW: manifest.flow["name"],
+            plan.LABEL_MANIFEST: f"{FLOW_DIRECTORY}/{MANIFEST_FILE}",
+        },
+    )

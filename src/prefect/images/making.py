@@ -1,0 +1,216 @@
+"""Images of one recipe: made, and put into a container engine, a registry, a file or a Dockerfile."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.errors import ImageError, RequirementsError
+from prefect.files import replacing
+from prefect.images import dockerfile, plan
+from prefect.images.assembly import assemble
+from prefect.images.base.names import base_reference
+from prefect.images.base.sources import BaseSources
+from prefect.oci.archives import archive
+from prefect.oci.cache.of_user import open_cache
+from prefect.oci.daemon.client import Daemon
+from prefect.oci.daemon.loading import load
+from prefect.oci.references import Reference
+from prefect.oci.registry import client as registry
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from prefect.images.base.image import BaseImage
+    from prefect.images.flow_files import PackagedFlow
+    from prefect.images.recipe import ImageRecipe
+    from prefect.oci.cache.store import Store
+    from prefect.oci.daemon.client import Image as DaemonImage
+    from prefect.oci.images import Image
+
+_logger = logging.getLogger("prefect.environments")
+
+
+def pull(recipe: ImageRecipe) -> None:
+    """Pull the base into the container engine.
+
+    Raises:
+        ContainerEngineUnavailableError: no container engine answers.
+        ImageError: it is on disk, or its registry does not have it or cannot be reached.
+    """
+    if recipe.on_disk:
+        raise ImageError(f"{recipe.base} is on this machine's disk: there is nothing to pull")
+    Daemon().pull(
+        str(base_reference(recipe.base)), platform=recipe.wanted_platform(), progress=_logger.info
+    )
+
+
+def build(
+    recipe: ImageRecipe, packaged: PackagedFlow | None, progress: Callable[[str], None]
+) -> tuple[DaemonImage, str]:
+    """Put the image into the container engine; return what that then has, and its name.
+
+    Only the layers that the container engine does not have are made and sent to it.
+
+    Raises:
+        ContainerEngineUnavailableError: no container engine answers.
+        ImageError: the base is absent, has no Python, or one that is not fit; or the derived
+            name is somebody else's image.
+        CompatibilityError: the base has another Python than the one that pickles the flow.
+        RequirementsError: the dependencies cannot be resolved or installed.
+        ImageBuildError: a set-up command failed; the message ends with its output.
+    """
+    daemon = Daemon()
+    with open_cache() as store:
+        sources = _sources(recipe, progress)
+        base = sources.in_daemon(daemon, store)
+        name = _name_in(recipe, daemon, packaged)
+        progress(f"Building the image {name} on {base.reference}")
+        built = load(
+            daemon,
+            _image(recipe, base, packaged, store, progress),
+            name,
+            label=plan.LABEL_VERSION,
+            whole=lambda: _image(
+                recipe, sources.out_of_daemon(daemon, store), packaged, store, progress
+            ),
+            progress=progress,
+        )
+    return built, name
+
+
+def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> str:
+    """Push the image to a registry, without a container engine; return its name by digest.
+
+    Raises:
+        ValueError: it is no image reference, or has a digest.
+        RegistryError: the registry does not take it, or does not have the base.
+        ImageError, CompatibilityError, RequirementsError: as `build`.
+    """
+    target = Reference.parse(reference)
+    if target.digest:
+        raise ValueError(f"{reference!r} has a digest, which follows from the image: leave it out")
+    with open_cache() as store:
+        pushed = registry.push(_whole(recipe, packaged, store), target, progress=_logger.info)
+    return f"{target.name}@{pushed.digest}"
+
+
+def export(recipe: ImageRecipe, packaged: PackagedFlow | None, path: str | os.PathLike[str]) -> str:
+    """Write the image to disk, without a container engine; return its digest.
+
+    Raises:
+        ValueError: the path asks for a packed archive.
+        OutputError: there is something else of that name (a FileExistsError).
+        OSError: it cannot be written; what was there before stays.
+        ImageError, CompatibilityError, RequirementsError: as `build`.
+    """
+    target = Path(path)
+    archive.require_free(target)
+    with open_cache() as store:
+        image = _whole(recipe, packaged, store)
+        archive.write(image, target, name=recipe.name_for(_flow_name(packaged)))
+    return str(image.digest)
+
+
+def digests(recipe: ImageRecipe, packaged: PackagedFlow | None) -> tuple[str, str]:
+    """Put the image together and keep it nowhere: return its digest and its id."""
+    with open_cache() as store:
+        image = _whole(recipe, packaged, store)
+    return str(image.digest), image.id
+
+
+def write_dockerfile(
+    recipe: ImageRecipe, packaged: PackagedFlow | None, directory: str | os.PathLike[str]
+) -> None:
+    """Write a Dockerfile, and the files that it copies, into a directory.
+
+    Raises:
+        ImageError, RegistryError, CompatibilityError: the base is absent, or not fit.
+        RequirementsError: the dependencies cannot be resolved.
+        OutputError: there is a Dockerfile that is not prefect's (a FileExistsError).
+    """
+    with open_cache() as store:
+        base = _sources(recipe, _logger.info).for_dockerfile(store)
+        context = dockerfile.build_context(_plan(recipe, base, packaged, store))
+    dockerfile.write_context(Path(directory), context)
+
+
+def _sources(recipe: ImageRecipe, progress: Callable[[str], None]) -> BaseSources:
+    return BaseSources(
+        recipe.base, recipe.wanted_platform(), recipe.setup, recipe.network, progress
+    )
+
+
+def _plan(
+    recipe: ImageRecipe, base: BaseImage, packaged: PackagedFlow | None, store: Store
+) -> plan.ImagePlan:
+    path = None if recipe.lock is None else Path(recipe.lock)
+    locked = _read_lock(path)
+    made = plan.make_plan(
+        base,
+        packaged,
+        dependencies=recipe.dependencies,
+        setup=recipe.setup,
+        lock=locked,
+        store=store,
+        platform=recipe.wanted_platform(),
+    )
+    if locked is None and path is not None:
+        try:
+            with replacing(path, mode=0o644) as file:
+                file.write(made.lock.encode())
+        except OSError as error:
+            raise RequirementsError(f"The lock {path} cannot be written: {error}") from error
+    return made
+
+
+def _image(
+    recipe: ImageRecipe,
+    base: BaseImage,
+    packaged: PackagedFlow | None,
+    store: Store,
+    progress: Callable[[str], None],
+) -> Image:
+    digest = base.image.digest
+    return assemble(
+        _plan(recipe, base, packaged, store),
+        base.image,
+        store,
+        annotations={"org.opencontainers.image.base.digest": digest} if digest else {},
+        progress=progress,
+    )
+
+
+def _whole(recipe: ImageRecipe, packaged: PackagedFlow | None, store: Store) -> Image:
+    """Return the image with all its bytes at hand."""
+    base = _sources(recipe, _logger.info).with_layers(store)
+    return _image(recipe, base, packaged, store, _logger.info)
+
+
+def _name_in(recipe: ImageRecipe, daemon: Daemon, packaged: PackagedFlow | None) -> str:
+    if own := recipe.own_name():
+        return own
+    name = recipe.name_for(_flow_name(packaged))
+    # Nobody asked for this name: it must not take the place of an image of somebody else.
+    taken = daemon.find(name)
+    if taken is not None and plan.LABEL_VERSION not in taken.labels:
+        raise ImageError(
+            f"The image {name} in the container engine is not prefect's, and would lose its name to "
+            "this build. Choose a name: ContainerEnvironment(..., tag=...), or --tag"
+        )
+    return name
+
+
+def _flow_name(packaged: PackagedFlow | None) -> str | None:
+    return packaged.manifest.flow["name"] if packaged else None
+
+
+def _read_lock(path: Path | None) -> str | None:
+    if path is None or not path.exists():
+        return None
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequirementsError(f"The lock {path} cannot be read: {error}") from error

@@ -1,0 +1,153 @@
+"""What goes into an image: decided here, as plain data.
+
+A plan has two renderings: `dockerfile` for people, container engines and build tools, and
+`assembly`, which makes the image itself. It knows neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from prefect.dependencies import lock as locking
+from prefect.dependencies.requirements import requirement_name
+from prefect.errors import CompatibilityError, RequirementsError
+from prefect.images.runtime import runtime_files
+from prefect.running.flow_directory import PREFIX
+from prefect.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from prefect.images.base.image import BaseImage
+    from prefect.images.flow_files import PackagedFlow
+    from prefect.oci.cache.store import Store
+    from prefect.oci.platforms import Platform
+
+LOCK_FILE = f"{PREFIX}/requirements.lock"
+PYTHON = f"{PREFIX}/bin/python"
+ENTRYPOINT = (PYTHON, "-m", "prefect.worker")
+COMMAND = ("run",)
+
+LABEL_FLOW = "prefect.flow"
+LABEL_MANIFEST = "prefect.manifest"
+LABEL_PYTHON = "prefect.python"
+LABEL_SEALED = "prefect.sealed"
+LABEL_VERSION = "prefect.version"
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePlan:
+    """The parts of an image in the order of its layers, seldom changing ones first.
+
+    base: reference of the base image, by digest when that is known.
+    base_platform: of a base for several, as registries name it; "" leaves the choice to the engine.
+    setup: shell commands that run in the base as root before anything is added.
+    interpreter: absolute path of the base's Python, such as "/usr/local/bin/python3.11".
+    python: its series, such as "3.11".
+    platform: uv's name of its platform, such as "x86_64-manylinux_2_36".
+    user: the base's own user, as which containers run; "" where it names none.
+    lock: the locked dependencies.
+    runtime: the files of this package, by their paths below site-packages.
+    flow: the files of the packaged flow by name; empty for an image of dependencies alone.
+    labels: what inspection reads without looking into the layers.
+    """
+
+    base: str
+    interpreter: str
+    python: str
+    platform: str
+    user: str
+    lock: str
+    runtime: Mapping[str, bytes]
+    base_platform: str = ""
+    setup: tuple[str, ...] = ()
+    flow: Mapping[str, bytes] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def site_packages(self) -> str:
+        """Where the image's environment keeps its packages."""
+        return f"{PREFIX}/lib/python{self.python}/site-packages"
+
+
+def require_same_python(base: BaseImage, packaged: PackagedFlow) -> None:
+    """Compare the base's Python with the one that packaged the flow.
+
+    Raises:
+        CompatibilityError: they are of different series.
+    """
+    here = packaged.manifest.python_minor
+    if here != base.python:
+        raise CompatibilityError(
+            f"The base image {base.reference} has Python {base.python}, but this flow is pickled "
+            f"by Python {here}, and bytecode does not move between them. Choose a base with "
+            f"Python {here}, such as python:{here}-slim, or build with Python {base.python}"
+        )
+
+
+def make_plan(
+    base: BaseImage,
+    packaged: PackagedFlow | None,
+    *,
+    dependencies: Sequence[str] | None,
+    setup: tuple[str, ...],
+    lock: str | None,
+    store: Store | None,
+    platform: Platform | None = None,
+) -> ImagePlan:
+    """Decide what goes into an image.
+
+    platform: of a base for several, where one was asked for.
+    dependencies: requirement lines; None takes what the flow imports, as installed here.
+    lock: locked dependencies to take as they are; None resolves them.
+
+    Raises:
+        CompatibilityError: the base has another Python than the one that pickled the flow.
+        RequirementsError: the dependencies cannot be resolved, or the lock is none of them.
+    """
+    if packaged is not None:
+        require_same_python(base, packaged)
+    lines = wanted(packaged, dependencies)
+    if lock is not None:
+        _require_locked(lines, lock)
+    else:
+        lock = locking.lock(lines, python=base.python, platform=base.platform, store=store)
+    labels = {LABEL_VERSION: __version__, LABEL_PYTHON: base.python}
+    return ImagePlan(
+        base=base.reference,
+        base_platform=str(platform or ""),
+        setup=setup,
+        interpreter=base.interpreter,
+        python=base.python,
+        platform=base.platform,
+        user=base.user,
+        lock=lock,
+        runtime=runtime_files(),
+        flow=packaged.files if packaged else {},
+        labels=labels | (packaged.labels if packaged else {}),
+    )
+
+
+def _require_locked(lines: list[str], lock: str) -> None:
+    known = {one.name for one in locking.read_lock(lock)}
+    asked = {requirement_name(line) for line in lines if ";" not in line}
+    if missing := sorted(asked - known):
+        raise RequirementsError(
+            f"The lock lacks {', '.join(missing)}, which the image needs: delete it, so that the "
+            "next build locks anew"
+        )
+
+
+def wanted(packaged: PackagedFlow | None, dependencies: Sequence[str] | None) -> list[str]:
+    """Return the requirement lines of an image, what its runtime needs among them."""
+    lines: Iterable[str]
+    if dependencies is not None:
+        lines = dependencies
+    else:
+        found = set(packaged.manifest.requirements.values()) if packaged else set()
+        # A local version such as 2.1+cpu is a build of that version that no index has.
+        lines = sorted(line.partition("+")[0] for line in found)
+    needs = packaged.needs if packaged else ()
+    return [*lines, *needs, f"cloudpickle=={metadata.version('cloudpickle')}"]

@@ -1,0 +1,77 @@
+"""What an environment says of its images: all but the flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prefect.images.base.names import base_reference, derived_name, names_a_path
+from prefect.oci.platforms import Platform
+from prefect.oci.references import Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecipe:
+    """How images are made: all of an environment but its flow and its destination.
+
+    base: the base image, a reference or the path of an OCI layout or of an image archive.
+    name: of the image in a container engine; None derives one from the flow's name.
+    dependencies: requirement lines; None takes what the flow imports.
+    platform: such as "linux/arm64"; None takes Linux on this machine's processor.
+    setup: shell commands that a container engine runs in the base first.
+    network: the container engine's network for them.
+    lock: file of locked dependencies; taken if it is there, else written.
+
+    Raises:
+        ValueError: the base or the name is no image reference, `platform` is no platform, or there
+            are set-up commands for a base on disk.
+    """
+
+    base: str
+    name: str | None = None
+    dependencies: Sequence[str] | None = None
+    platform: str | None = None
+    setup: tuple[str, ...] = ()
+    network: str | None = None
+    lock: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.on_disk:
+            Reference.parse(self.base)
+        if self.name is not None and Reference.parse(self.name).digest:
+            raise ValueError(
+                f"{self.name!r} cannot be a tag: an image's digest follows from its content"
+            )
+        if self.platform is not None:
+            Platform.parse(self.platform)
+        if any("\n" in command for command in self.setup):
+            raise ValueError("A set-up command is one line: join several with && or list them")
+        if self.setup and self.on_disk:
+            raise ValueError(
+                "Set-up commands run in a container engine: load the image there, and name it "
+                "as a reference"
+            )
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the base is a layout or an archive on disk."""
+        return names_a_path(self.base)
+
+    def own_name(self) -> str | None:
+        """Return the name that the image was given, if it was: never that of its base."""
+        if self.name is None:
+            return None
+        name = Reference.parse(self.name)
+        bases = () if self.on_disk else (Reference.parse(self.base), base_reference(self.base))
+        return None if name in bases else str(name)
+
+    def name_for(self, flow_name: str | None) -> str:
+        """Return the image's name: its own, or one derived from the flow's or else the base's."""
+        return self.own_name() or derived_name(self.base, flow_name)
+
+    def wanted_platform(self) -> Platform | None:
+        """Return the platform that was asked for."""
+        return None if self.platform is None else Platform.parse(self.platform)

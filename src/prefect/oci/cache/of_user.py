@@ -1,0 +1,67 @@
+"""Where builds keep what is worth keeping: one store for the user, as large as a variable says."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from prefect.errors import SettingError
+from prefect.oci.cache.store import DEFAULT_LIMIT, Store
+
+SIZE_VARIABLE = "PREFECT_CACHE_SIZE"
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.IGNORECASE)
+
+
+def open_cache() -> Store:
+    """Open the user's cache, or a temporary one where there is none or it cannot be written.
+
+    It is bounded by `PREFECT_CACHE_SIZE`, such as "20GiB" or "500MB", by default 10 GiB.
+
+    Raises:
+        SettingError: the variable is no size.
+    """
+    return Store(cache_directory(), cache_limit())
+
+
+def clear_cache() -> int:
+    """Delete from the user's cache what no running build uses; return the bytes given back."""
+    directory = cache_directory()
+    if directory is None or not directory.exists():
+        return 0
+    with Store(directory) as store:
+        return store.clear()
+
+
+def cache_directory() -> Path | None:
+    """Return where the cache is: `$XDG_CACHE_HOME/prefect` or `~/.cache/prefect`.
+
+    None where there is no home directory. A relative XDG_CACHE_HOME counts as unset, as the XDG
+    Base Directory Specification 0.8 wants it.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    if base.is_absolute():
+        return base / "prefect"
+    try:
+        return Path.home() / ".cache" / "prefect"
+    except RuntimeError:
+        return None
+
+
+def cache_limit() -> int:
+    """Return how many bytes the cache may have.
+
+    Raises:
+        SettingError: the variable is no size.
+    """
+    text = os.environ.get(SIZE_VARIABLE, "").strip()
+    if not text:
+        return DEFAULT_LIMIT
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise SettingError(
+            f"{SIZE_VARIABLE} is {text!r}, which is no size: write one such as 20GiB or 500MB"
+        )
+    number, unit, binary = match.groups()
+    power = " KMGT".index(unit.upper()) if unit else 0
+    return int(float(number) * (1024 if binary else 1000) ** power)

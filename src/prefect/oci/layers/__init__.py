@@ -1,0 +1,4 @@
+"""Layers of images: written reproducibly, and read without trust.
+
+Build writes them, info reads a file out of one.
+"""

@@ -1,0 +1,309 @@
+"""Images in registries, fetched, pushed, resolved (distribution-spec 1.1).
+
+Nothing that comes from a registry is believed: every manifest, config and layer is compared with
+its digest and size. A manifest is put last, when all that it names is there, so that a push that
+fails leaves no tag behind.
+
+`credentials` finds who to be; `registry_transport` speaks HTTP; `registry_download` and
+`registry_upload` move blobs; `image_indexes` reads manifests and chooses among platforms.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from prefect.errors import ImageContentError, ImageError, RegistryNotFoundError
+from prefect.oci.digests import DIGEST
+from prefect.oci.documents import Descriptor, check_config, descriptor
+from prefect.oci.images import INDEXES, digest_of, from_manifest
+from prefect.oci.manifests import (
+    ACCEPTED,
+    choose,
+    parse_document,
+    require_bytes,
+)
+from prefect.oci.platforms import Platform
+from prefect.oci.registry.connections import PARALLEL
+from prefect.oci.registry.download import open_blob
+from prefect.oci.registry.transport import Transport
+from prefect.oci.registry.upload import MOUNTED, PRESENT, SENT, Uploads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Future
+
+    from prefect.oci.images import Blob, Image
+    from prefect.oci.references import Reference
+    from prefect.oci.registry.authentication import Answer
+    from prefect.oci.registry.retries import Retries
+
+    Progress = Callable[[str], None]
+
+__all__ = ["Pushed", "fetch", "push", "resolve"]
+
+_MANIFEST_BYTES = 4 << 20  # what the specification asks registries to take
+_CONFIG_BYTES = 8 << 20
+_INDEX_DEPTH = 3
+_DIGEST_HEADER = "Docker-Content-Digest"
+_OK, _NOT_FOUND = frozenset({200}), 404
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did.
+
+    digest: of the manifest, by which the image is found again.
+    bytes_sent: of blobs and manifest, over the wire, failed attempts included.
+    sent, mounted, present: digests of the blobs that were sent, were mounted from another
+        repository, or were there already. All empty if the whole image was.
+    """
+
+    digest: str
+    bytes_sent: int = 0
+    sent: tuple[str, ...] = ()
+    mounted: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
+
+
+def fetch(
+    reference: Reference,
+    platform: Platform | None = None,
+    *,
+    insecure: bool | None = None,
+    retries: Retries | None = None,
+) -> Image:
+    """Get an image's manifest and config from its registry; its layers are read when opened.
+
+    Layers are streamed, resumed after a drop, and verified: see `registry_download.open_blob`.
+    The image's reference is by digest, and each blob's `origin` is its repository.
+
+    platform: which of several to take. None means Linux on this machine's processor, and, of a tag
+        with a single image, whatever that is for.
+    insecure: whether plain http is allowed; None means on loopback and where
+        PREFECT_INSECURE_REGISTRIES lists the host.
+    retries: how failures that may pass are tried again.
+
+    Raises:
+        RegistryNotFoundError: there is no such image, or none for the platform.
+        RegistryLoginError: credentials are missing or refused.
+        ImageContentError: what the registry has is malformed, or not what digests say.
+        RegistryError: the registry cannot be reached, or fails.
+    """
+    transport = Transport(
+        reference.registry, reference.repository, "pull", insecure=insecure, retries=retries
+    )
+    manifest, media_type, document = _manifest(transport, reference)
+    for _ in range(_INDEX_DEPTH):
+        if media_type not in INDEXES:
+            break
+        chosen = choose(document, platform or Platform.of_host(), str(reference))
+        reference = replace(reference, tag=None, digest=chosen.digest)
+        manifest, media_type, document = _manifest(transport, reference, chosen)
+    if media_type in INDEXES:
+        raise ImageContentError(f"{reference} is an index of indexes of indexes: refused")
+    by_digest = replace(reference, tag=None, digest=digest_of(manifest))
+    config = _config(transport, document)
+
+    def opener(layer: Mapping[str, Any]) -> Callable[[], BinaryIO]:
+        found = descriptor(layer, f"A layer of {reference}")
+        return lambda: open_blob(transport, found.digest, found.size)
+
+    check_config(config, f"The config of {reference}")
+    image = from_manifest(
+        manifest, config, opener, media_type=media_type, reference=by_digest, origin=by_digest
+    )
+    if platform is not None:
+        _check_platform(image, platform)
+    return image
+
+
+def resolve(
+    reference: Reference, *, insecure: bool | None = None, retries: Retries | None = None
+) -> str | None:
+    """Return the digest of what a registry has under a reference, or None if it has nothing.
+
+    The registry's word is taken for it; an image of several platforms has its index's digest.
+
+    Raises what `fetch` does.
+    """
+    transport = Transport(
+        reference.registry, reference.repository, "pull", insecure=insecure, retries=retries
+    )
+    return _resolve(transport, reference)
+
+
+def push(
+    image: Image,
+    reference: Reference,
+    *,
+    progress: Progress | None = None,
+    insecure: bool | None = None,
+    retries: Retries | None = None,
+) -> Pushed:
+    """Put an image into a registry: what is missing there, then the manifest.
+
+    Blobs that another repository of the registry has (`Blob.origin`) are mounted. Of an image that
+    is there already nothing is sent. If anything fails nothing is tagged, and uploads that had
+    begun are cancelled.
+
+    progress: called with a line when a blob is begun, sent, mounted or found, by one thread at a
+        time.
+    insecure, retries: as for `fetch`.
+
+    Raises:
+        ImageError: a layer has no bytes here, such as that of an engine.
+        ImageContentError: local bytes are not what their digest says, the reference has another
+            digest than the image, or the registry says that it took something else.
+        RegistryLoginError: credentials are missing, or may not push.
+        RegistryError: the registry cannot be reached, or fails.
+    """
+    if image.manifest is None or any(layer.blob is None for layer in image.layers):
+        raise ImageError(
+            f"The image cannot be pushed to {reference}: some of its layers are in a container engine "
+            "alone. Fetch its base from a registry, or push it with the container engine"
+        )
+    digest = digest_of(image.manifest)
+    if reference.digest not in {None, digest}:
+        raise ImageContentError(
+            f"The image has the digest {digest}, not {reference.digest} as {reference} says"
+        )
+    transport = Transport(
+        reference.registry, reference.repository, "pull,push", insecure=insecure, retries=retries
+    )
+    tell = _one_at_a_time(progress)
+    if _resolve(transport, reference) == digest:
+        tell(f"The image {digest} is already there")
+        return Pushed(digest)
+    blobs = [layer.blob for layer in image.layers if layer.blob is not None]
+    uploads = Uploads(transport, tell)
+    outcomes = _put_all(uploads, blobs, transport.stopped)
+    outcomes |= _put_all(uploads, [image.config_blob()], transport.stopped)
+    _put_manifest(transport, image, reference, digest)
+    tell(f"The image {digest} is pushed")
+
+    def those(how: str) -> tuple[str, ...]:
+        return tuple(name for name, outcome in outcomes.items() if outcome == how)
+
+    sent = uploads.sent + len(image.manifest)
+    return Pushed(digest, sent, those(SENT), those(MOUNTED), those(PRESENT))
+
+
+def _one_at_a_time(progress: Progress | None) -> Progress:
+    lock = threading.Lock()
+
+    def tell(line: str) -> None:
+        if progress:
+            with lock:
+                progress(line)
+
+    return tell
+
+
+def _put_all(uploads: Uploads, blobs: Sequence[Blob], stopped: threading.Event) -> dict[str, str]:
+    """Put blobs side by side; at the first failure give the others up, and wait until they are."""
+    with ThreadPoolExecutor(PARALLEL, thread_name_prefix="prefect-push") as threads:
+        running: dict[str, Future[str]] = {}
+        try:
+            for blob in blobs:
+                if blob.digest not in running:  # one layer may come twice
+                    running[blob.digest] = threads.submit(uploads.put, blob)
+            first, _ = wait(running.values(), return_when=FIRST_EXCEPTION)
+        finally:  # also of an interrupt
+            if not all(future.done() and not future.exception() for future in running.values()):
+                stopped.set()
+                threads.shutdown(cancel_futures=True)
+    for future in first:  # those that failed later did because of these
+        if failure := future.exception():
+            raise failure
+    return {digest: future.result() for digest, future in running.items()}
+
+
+def _put_manifest(transport: Transport, image: Image, reference: Reference, digest: str) -> None:
+    answer = transport.exchange(
+        "PUT",
+        transport.url(f"manifests/{reference.tag or digest}"),
+        f"take the manifest {digest}",
+        frozenset({201}),
+        headers={"Content-Type": image.media_type},
+        body=image.manifest,  # the very bytes that were hashed
+    )
+    if answer.headers.get(_DIGEST_HEADER, digest) != digest:
+        raise ImageContentError(
+            f"The registry {reference.registry} says that it took another manifest than {digest} "
+            f"as {reference}: do not use that tag, and push again"
+        )
+
+
+def _resolve(transport: Transport, reference: Reference) -> str | None:
+    url = transport.url(f"manifests/{reference.tag or reference.digest}")
+    doing, expect = f"look for {reference}", frozenset({200, _NOT_FOUND})
+    answer = transport.exchange("HEAD", url, doing, expect, headers={"Accept": ACCEPTED})
+    if answer.status == _NOT_FOUND:
+        return None
+    found = answer.headers.get(_DIGEST_HEADER, "")
+    if DIGEST.fullmatch(found):
+        return found
+    # The header is optional.
+    by_tag = replace(reference, digest=None) if reference.tag else reference
+    return digest_of(_manifest(transport, by_tag)[0])
+
+
+def _manifest(
+    transport: Transport, reference: Reference, of: Descriptor | None = None
+) -> tuple[bytes, str, dict[str, Any]]:
+    """Return a manifest or index, verified as far as its digest is known, its type, its JSON."""
+    answer = transport.exchange(
+        "GET",
+        transport.url(f"manifests/{reference.digest or reference.tag}"),
+        f"give the manifest of {reference}",
+        _OK,
+        headers={"Accept": ACCEPTED},
+        limit=_MANIFEST_BYTES,
+    )
+    if of:
+        require_bytes(answer.body, of, f"the manifest of {reference}")
+    _check_digest(answer, reference)
+    media_type, document = parse_document(
+        answer.body, answer.headers.get("Content-Type", ""), str(reference)
+    )
+    return answer.body, media_type, document
+
+
+def _check_digest(answer: Answer, reference: Reference) -> None:
+    found = digest_of(answer.body)
+    for expected, whose in (
+        (reference.digest, "that it was asked for by"),
+        (answer.headers.get(_DIGEST_HEADER), "that it says it has"),
+    ):
+        if expected and expected != found:
+            raise ImageContentError(
+                f"The registry {reference.registry} gave a manifest of {reference} with the digest "
+                f"{found}, and not with the one {whose}"
+            )
+
+
+def _config(transport: Transport, document: Mapping[str, Any]) -> bytes:
+    config = descriptor(document["config"], "The config of a manifest")
+    if config.size > _CONFIG_BYTES:
+        raise ImageContentError(f"A config of {config.size} bytes is refused")
+    answer = transport.exchange(
+        "GET",
+        transport.url(f"blobs/{config.digest}"),
+        f"give the config {config.digest}",
+        _OK,
+        limit=_CONFIG_BYTES,
+    )
+    require_bytes(answer.body, config, "the config")
+    return answer.body
+
+
+def _check_platform(image: Image, platform: Platform) -> None:
+    found = image.platform
+    if (found.os, found.architecture) != (platform.os, platform.architecture):
+        raise RegistryNotFoundError(
+            f"{image.reference} is for {found} alone, not for {platform}. Choose another image or "
+            "platform"
+        )

@@ -1,0 +1,111 @@
+"""From a flow to its payload."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prefect.core.flow import Flow
+from prefect.errors import (
+    NotAFlowError,
+    PicklingError,
+    PrefectError,
+)
+from prefect.payload.canonical.writing import canonical
+from prefect.payload.local_modules import is_local_file, requirements_of
+from prefect.payload.manifest import Manifest
+from prefect.payload.pickler import FlowPickler, Seen, Sink, local_modules_by_value
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+@dataclass(frozen=True, slots=True)
+class PickledFlow:
+    """A flow's payload and the description of it."""
+
+    manifest: Manifest
+    payload: bytes
+
+
+def pickle_flow(flow: Flow) -> PickledFlow:
+    """Pickle a flow with all code of its own, and describe it, reproducibly.
+
+    Modules that are not installed (the script itself, the helper beside it) travel inside the
+    payload; what comes from installed distributions is recorded as a requirement.
+
+    The same sources and values give the same bytes, in any directory and process. Each load has
+    classes of its own: what two loads give is apart, and apart from what was packaged.
+
+    Raises:
+        NotAFlowError: something other than a flow was given.
+        PicklingError: a task holds something that cannot be pickled, or imports a local module
+            within a function, where it cannot be found from outside.
+    """
+    buffer = io.BytesIO()
+    manifest = _pickle(flow, buffer, track_classes=False)
+    return PickledFlow(manifest, canonical(buffer.getvalue()))
+
+
+def pickle_flow_into(flow: Flow, file: Sink) -> Manifest:
+    """Pickle a flow into a file, piece by piece, and describe it; its bytes may vary.
+
+    In the process that packaged it, what is loaded has that process's own classes.
+
+    Raises:
+        As `pickle_flow`; the file then holds a part of the payload.
+    """
+    return _pickle(flow, file, track_classes=True)
+
+
+def _pickle(flow: Flow, file: Sink, *, track_classes: bool) -> Manifest:
+    if not isinstance(flow, Flow):
+        raise NotAFlowError(f"Only a Flow can be packaged, not {type(flow).__name__}: {flow!r:.80}")
+    serialized = flow.serialize()
+    with local_modules_by_value() as local:
+        seen = _dump(flow, FlowPickler(file, local, track_classes=track_classes), local)
+    named = seen.modules | seen.imported_in_functions
+    return Manifest.describe(serialized, requirements_of(named, local))
+
+
+class _Nowhere:
+    def write(self, data: bytes | memoryview, /) -> int:
+        return len(data)
+
+
+def _dump(flow: Flow, pickler: FlowPickler, local: dict[str, ModuleType]) -> Seen:
+    try:
+        pickler.dump_flow(flow)
+    except PrefectError:  # of the pickler, or of the file, which refuse what they are given
+        raise
+    except Exception as error:
+        raise PicklingError(_explain(flow, local, error)) from error
+    tops = {name.partition(".")[0] for name in local}
+    hidden = sorted(
+        name
+        for name in pickler.seen.imported_in_functions
+        if name.startswith(".") or name.partition(".")[0] in tops or is_local_file(name)
+    )
+    if hidden:
+        raise PicklingError(
+            f"A task of the flow {flow.name!r} imports {', '.join(hidden)} within a function. That "
+            "module is not installed, so it would be missing elsewhere: import it at the top of "
+            "the file, and it travels with the flow"
+        )
+    return pickler.seen
+
+
+def _explain(flow: Flow, local: dict[str, ModuleType], error: Exception) -> str:
+    cause = f"{type(error).__name__}: {error}"
+    fix = "create such objects within the task's run, where they are needed"
+    pickler = FlowPickler(_Nowhere(), local)
+    for part in (*flow.tasks, flow.environment):
+        try:
+            pickler.dump(part)
+        except Exception as inner:  # noqa: BLE001 - any failure names the culprit
+            name = getattr(part, "name", type(part).__name__)
+            return f"Task {name!r} of the flow {flow.name!r} cannot be pickled: {inner}; {fix}"
+    if isinstance(error, OSError):  # of the file, such as a full disk: no part fails by itself
+        raise error
+    return f"The flow {flow.name!r} cannot be pickled: {cause}; {fix}"

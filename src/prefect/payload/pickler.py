@@ -1,0 +1,304 @@
+"""The pickler of flows: the one module that knows cloudpickle.
+
+cloudpickle carries the code of what is not installed. This one also keeps local modules whole,
+notes what it leaves to import, and leaves out whatever says where, when and after what a flow was
+packaged. What only the bytes of a pickle show, such as the order of sets, `canonical` removes.
+"""
+
+from __future__ import annotations
+
+import dis
+import pickle
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from types import CodeType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from weakref import WeakSet
+
+import cloudpickle
+
+from prefect.errors import PicklingError
+from prefect.payload.local_modules import is_compiled, loaded_local_modules
+from prefect.payload.source_lines import SourceLines, with_source_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# One protocol on every Python that this package supports, so that payloads do not vary by it.
+_PROTOCOL = 5
+_registering = threading.Lock()
+_CACHED_FUNCTION = type(lru_cache(len))
+# Where cloudpickle's makers of classes take the random id that it gives to each class.
+_TRACKERS = {"_make_skeleton_class": -2, "_make_skeleton_enum": -2, "_make_typevar": -1}
+# In a module: what the import system puts there, and where Python notes warnings that were shown.
+_NOT_OF_THE_SOURCE = {
+    "__builtins__", "__cached__", "__loader__", "__spec__", "__warningregistry__",
+}  # fmt: skip
+
+
+class Sink(Protocol):
+    """Where a payload goes, piece by piece."""
+
+    def write(self, data: bytes | memoryview, /) -> Any:
+        """Take the next piece."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """Modules that a payload refers to by name."""
+
+    modules: set[str] = field(default_factory=set)
+    imported_in_functions: set[str] = field(default_factory=set)
+
+
+class _Flat:
+    """Hands on what a pickler writes; arrays come as buffers, of any shape, and are not copied."""
+
+    def __init__(self, file: Sink) -> None:
+        self._file = file
+
+    def write(self, data: Any, /) -> int:
+        view = data if isinstance(data, bytes) else pickle.PickleBuffer(data).raw()
+        self._file.write(view)
+        return len(view)
+
+
+class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """A cloudpickle pickler of flows.
+
+    cloudpickle by itself rebuilds a module apart from the globals of its functions: a function
+    that changes a global would not be seen to by `module.name`. Here both are one dict.
+
+    track_classes: whether what is loaded in the process that packages it has that process's own
+        classes, as cloudpickle would have it by giving each a random id. Without, every load has
+        classes of its own.
+    """
+
+    def __init__(
+        self, file: Sink, local: dict[str, ModuleType], *, track_classes: bool = True
+    ) -> None:
+        super().__init__(_Flat(file), protocol=_PROTOCOL)
+        self.seen = Seen()
+        self._track_classes = track_classes
+        self._source = SourceLines()
+        self._local = local
+        self._compiled = {name for name, module in local.items() if is_compiled(module)}
+        self._shells = {id(module): _Shell(module, self._source) for module in local.values()}
+        for module in local.values():
+            self.globals_ref[id(vars(module))] = _Globals(self._shells[id(module)])
+
+    def dump_flow(self, flow: Any) -> None:
+        """Pickle a flow together with the source lines of its functions."""
+        self.dump(_WithSource(flow, self._source))
+
+    def reducer_override(self, obj: Any) -> Any:  # noqa: PLR0911 - one for each kind
+        """Return how to pickle an object, for those that need something special."""
+        # Both, for some functions of compiled modules are instances: numpy's, or cached ones.
+        for module in (getattr(obj, "__module__", None), type(obj).__module__):
+            if isinstance(module, str):
+                self._see(module)
+        if isinstance(obj, FunctionType):
+            return self._function(obj)
+        if isinstance(obj, type):
+            return self._class(obj)
+        if isinstance(obj, CodeType):
+            self.seen.imported_in_functions.update(_imports(obj))
+            named = obj.replace(co_filename=self._source.note(obj))
+            return self.dispatch_table[CodeType](named)
+        if isinstance(obj, ModuleType):
+            self._see(obj.__name__)
+            if shell := self._shells.get(id(obj)):
+                return _same, (shell,), _module_state(vars(obj), self._source)
+        elif reducer := _REDUCERS.get(type(obj)):
+            return reducer(self, obj)
+        elif isinstance(obj, (set, frozenset)):
+            return _set_like(obj)
+        return super().reducer_override(obj)
+
+    def _function(self, function: FunctionType) -> Any:
+        around = function.__globals__
+        if id(around) not in self.globals_ref:
+            names = ("__package__", "__name__", "__path__", "__file__")
+            self.globals_ref[id(around)] = _placeless(
+                {name: around[name] for name in names if name in around}, self._source
+            )
+        reduced = super().reducer_override(function)
+        if isinstance(reduced, tuple):
+            _, slots = reduced[2]
+            slots["__globals__"] = _placeless(slots["__globals__"], self._source)
+            # In the order in which they happened to be imported.
+            slots["_cloudpickle_submodules"].sort(key=lambda m: getattr(m, "__name__", ""))
+        return reduced
+
+    def _class(self, kind: type) -> Any:
+        reduced = super().reducer_override(kind)
+        if isinstance(reduced, tuple) and reduced[0].__name__ in _TRACKERS:
+            state, _ = reduced[2]
+            if state.get("__annotations__") == {}:  # made when somebody looks for them
+                del state["__annotations__"]
+            if "_abc_impl" in state:  # in the order of their addresses
+                state["_abc_impl"] = {kind for kind in state["_abc_impl"] if kind is not None}
+            if "__dataclass_fields__" in state:
+                state["__doc__"] = _stable_doc(kind, state.get("__doc__"))
+            return self._untracked(reduced)
+        return reduced
+
+    def _type_variable(self, variable: Any) -> Any:
+        return self._untracked(self.dispatch_table[type(variable)](variable))
+
+    def _untracked(self, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+        maker, args, *rest = reduced
+        if self._track_classes or maker.__name__ not in _TRACKERS:
+            return reduced
+        changed = list(args)
+        changed[_TRACKERS[maker.__name__]] = None
+        return maker, tuple(changed), *rest
+
+    def _cached_function(self, function: Any) -> Any:
+        """Have a cached function of local code travel, too: without what it has cached."""
+        if function.__module__ != "__main__" and function.__module__ not in self._local:
+            found: Any = sys.modules.get(function.__module__)
+            for name in function.__qualname__.split("."):
+                found = getattr(found, name, None)
+            if found is function:
+                return NotImplemented
+        parameters = function.cache_parameters()
+        return (
+            _cached,
+            (function.__wrapped__, parameters["maxsize"], parameters["typed"]),
+        )
+
+    def _see(self, module: str) -> None:
+        self.seen.modules.add(module)
+        if module in self._compiled:
+            raise PicklingError(
+                f"The flow uses {module}: a compiled module that is not installed cannot travel. "
+                "Install it as a package, here and where the flow runs"
+            )
+
+
+def _cached_property(_: FlowPickler, obj: Any) -> Any:
+    # Its lock, which Python 3.11 has, cannot be pickled.
+    state = {key: value for key, value in vars(obj).items() if key not in {"func", "lock"}}
+    return cached_property, (obj.func,), state
+
+
+def _weak_set(_: FlowPickler, obj: WeakSet[Any]) -> Any:
+    return WeakSet, (set(obj),)
+
+
+_REDUCERS: dict[type, Callable[[FlowPickler, Any], Any]] = {
+    _CACHED_FUNCTION: FlowPickler._cached_function,  # noqa: SLF001 - of this module
+    cached_property: _cached_property,
+    TypeVar: FlowPickler._type_variable,  # noqa: SLF001 - of this module
+    WeakSet: _weak_set,
+}
+
+
+def _cached(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
+    return lru_cache(maxsize, typed)(function)
+
+
+def _set_like(obj: Any) -> Any:
+    """Reduce an instance of a subclass of set with a set, where Python would take a list."""
+    kind: Any = type(obj)
+    base: Any = set if isinstance(obj, set) else frozenset
+    if kind.__reduce_ex__ is not object.__reduce_ex__ or kind.__reduce__ is not base.__reduce__:
+        return NotImplemented
+    made, _, *rest = obj.__reduce_ex__(_PROTOCOL)
+    return made, (set(obj),), *rest
+
+
+class _WithSource:
+    """Pickles as a call that hands on the flow and makes the source lines known."""
+
+    def __init__(self, flow: Any, source: SourceLines) -> None:
+        self._parts = (flow, source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return with_source_lines, self._parts
+
+
+class _Shell:
+    """Pickles as a new module without content, which module and globals are then put into."""
+
+    def __init__(self, module: ModuleType, source: SourceLines) -> None:
+        self._module = module
+        self._source = source
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = ("__file__", "__package__", "__path__")
+        state = {n: vars(self._module)[n] for n in names if n in vars(self._module)}
+        return ModuleType, (self._module.__name__,), _placeless(state, self._source)
+
+
+class _Globals:
+    """Pickles as the dict of a module, for the functions of that module."""
+
+    def __init__(self, shell: _Shell) -> None:
+        self._shell = shell
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return vars, (self._shell,)
+
+
+def _stable_doc(kind: type, doc: str | None) -> str | None:
+    """Return a dataclass's doc, but not one that Python made of the reprs of its defaults.
+
+    Those of sets and functions differ from process to process.
+    """
+    made = doc is not None and doc.startswith(f"{kind.__name__}(")
+    return f"{kind.__name__}(...)" if doc and made and ("{" in doc or " at 0x" in doc) else doc
+
+
+def _same(module: ModuleType) -> ModuleType:
+    return module
+
+
+def _module_state(content: dict[str, Any], source: SourceLines) -> dict[str, Any]:
+    """Return a module's content in an order that its history does not show in."""
+    state = {key: content[key] for key in sorted(content) if key not in _NOT_OF_THE_SOURCE}
+    if state.get("__annotations__") == {}:  # made when somebody looks for them
+        del state["__annotations__"]
+    return _placeless(state, source)
+
+
+def _placeless(names: dict[str, Any], source: SourceLines) -> dict[str, Any]:
+    """Return globals that do not tell in which directory a module lies."""
+    if isinstance(names.get("__file__"), str):
+        names["__file__"] = source.name(names["__file__"])
+    if "__path__" in names:  # says that it is a package; there is nothing to be found
+        names["__path__"] = []
+    return names
+
+
+def _imports(code: CodeType) -> Iterator[str]:
+    """Yield what `import` statements within a function name; relative ones with their dots."""
+    level: Any = 0
+    fromlist: Any = None
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "IMPORT_NAME":  # its operands: the two constants before it
+            yield "." * level + instruction.argval
+        elif instruction.opname != "EXTENDED_ARG":
+            level, fromlist = fromlist, instruction.argval
+
+
+@contextmanager
+def local_modules_by_value() -> Iterator[dict[str, ModuleType]]:
+    """Have cloudpickle carry modules that are not installed; yield them by name."""
+    # The registry is cloudpickle's global: one packaging at a time, and nothing left behind.
+    with _registering:
+        local = loaded_local_modules()
+        known = cloudpickle.list_registry_pickle_by_value()
+        registered = [module for name, module in local.items() if name not in known]
+        try:
+            for module in registered:
+                cloudpickle.register_pickle_by_value(module)
+            yield local
+        finally:
+            for module in registered:
+                with suppress(ValueError):  # not reached, or taken out by somebody else
+                    cloudpickle.unregister_pickle_by_value(module)

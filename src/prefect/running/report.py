@@ -1,0 +1,228 @@
+"""How a run tells what happens: log lines for people, or one JSON object a line for programs.
+
+Events of the JSON form, each with `time` in seconds since 1970:
+
+    {"event": "task", "task": slug, "name", "map_index": int or null, "state", "message",
+     "children": of a mapped task}
+    {"event": "log", "level", "logger", "message"}
+    {"event": "output", "text": a line that a task printed}
+    {"event": "flow", "flow", "state", "message", "failed": [{"task", "traceback"}]}
+    {"event": "error", "type", "message"}
+
+Secret values are masked in all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO, cast
+
+from prefect.core.state import TriggerFailed
+from prefect.secrets.masking import mask, mask_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prefect.core.state import State
+    from prefect.engine.events import TaskEvent
+
+ENGINE_LOGGER = "prefect"
+TASK_LOGGERS = "prefect.task."
+
+
+class Reporter(Protocol):
+    """What a run is watched by, from before its flow is loaded until it has ended."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exc: object) -> None: ...
+    def on_state(self, event: TaskEvent) -> None:
+        """Take one `TaskEvent` of the runner."""
+
+    def finished(self, flow: str, state: State) -> None:
+        """Take the flow's final state."""
+
+    def refused(self, error: Exception) -> None:
+        """Take the error that kept the flow from running."""
+
+
+class LineReporter(logging.StreamHandler[TextIO]):
+    """Log lines on standard output."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+        self.setFormatter(_LineFormatter("%(asctime)s  %(levelname)-7s  %(message)s", "%H:%M:%S"))
+
+    def __enter__(self) -> Self:
+        listen(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        forget(self)
+
+    def on_state(self, event: TaskEvent) -> None:
+        """Do nothing: the runner's own log lines tell it."""
+
+    def finished(self, flow: str, state: State) -> None:
+        """Do nothing: the runner's last log line tells it."""
+
+    def refused(self, error: Exception) -> None:
+        """Write the error to standard error."""
+        print(f"Error: {mask(str(error))}", file=sys.stderr)  # noqa: T201
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Go on without a reader if there is none any more, as behind `| head`."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError):
+            abandon_output(error)
+        else:
+            super().handleError(record)
+
+
+class _LineFormatter(logging.Formatter):
+    """Puts a task's name before what it logs."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        if record.name.startswith(TASK_LOGGERS):
+            record.message = f"{record.name.removeprefix(TASK_LOGGERS)}: {record.message}"
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return mask(super().format(record))
+
+
+class JsonReporter(logging.Handler):
+    """One JSON object a line on standard output, what tasks print among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stdout = sys.stdout
+
+    def __enter__(self) -> Self:
+        self._stdout = sys.stdout
+        sys.stdout = cast("TextIO", _OutputEvents(self))
+        listen(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        forget(self)
+        cast("_OutputEvents", sys.stdout).end_lines()
+        sys.stdout = self._stdout
+
+    def write(self, event: str, **values: Any) -> None:
+        """Write one event."""
+        told = {"event": event, "time": round(time.time(), 3), **mask_all(values)}
+        # The lock is logging's: lines of several threads do not mix.
+        with self.lock or threading.RLock():
+            try:
+                self._stdout.write(json.dumps(told, default=str) + "\n")
+                self._stdout.flush()
+            except OSError as error:
+                abandon_output(error)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a log record, its traceback included."""
+        if record.name == ENGINE_LOGGER and record.levelno <= logging.INFO:
+            return  # the states tell it
+        message = logging.Formatter("%(message)s").format(record)
+        self.write("log", level=record.levelname, logger=record.name, message=message)
+
+    def on_state(self, event: TaskEvent) -> None:
+        """Write a change of a task's state."""
+        self.write("task", **describe_task(event))
+
+    def finished(self, flow: str, state: State) -> None:
+        """Write the outcome."""
+        failed = [{"task": task, "traceback": text} for task, text in tracebacks(state)]
+        name = type(state).__name__
+        self.write("flow", flow=flow, state=name, message=state.message, failed=failed)
+
+    def refused(self, error: Exception) -> None:
+        """Write the error."""
+        self.write("error", type=type(error).__name__, message=str(error))
+
+
+class _OutputEvents:
+    """In place of sys.stdout: makes an event of each line that is printed."""
+
+    def __init__(self, reporter: JsonReporter) -> None:
+        self._reporter = reporter
+        self._open: dict[int, str] = {}  # the unfinished line of each thread
+
+    def write(self, text: str) -> int:
+        thread = threading.get_ident()
+        *lines, rest = (self._open.pop(thread, "") + text).split("\n")
+        for line in lines:
+            self._reporter.write("output", text=line)
+        if rest:
+            self._open[thread] = rest
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Do nothing: a line is told when it is complete."""
+
+    def end_lines(self) -> None:
+        while self._open:
+            self._reporter.write("output", text=self._open.popitem()[1])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reporter._stdout, name)  # noqa: SLF001 - of this module
+
+
+def describe_task(event: TaskEvent) -> dict[str, Any]:
+    """Return a change of a task's state as plain JSON values."""
+    return {
+        "task": event.task_slug,
+        "name": event.task_name,
+        "map_index": event.map_index,
+        "state": type(event.state).__name__,
+        "message": event.state.message,
+        "children": event.children,
+    }
+
+
+def tracebacks(flow_state: State) -> Iterator[tuple[str, str]]:
+    """Yield the name and the traceback of each task that raised, mapped children included."""
+    states = flow_state.result if isinstance(flow_state.result, dict) else {}
+    for task, state in states.items():
+        for index, child in enumerate(getattr(state, "map_states", None) or [state]):
+            # What was not run has nothing to tell but what failed before it.
+            if child.is_failed() and not isinstance(child, TriggerFailed) and child.traceback:
+                where = f"{task.name}[{index}]" if state.is_mapped() else task.name
+                yield where, child.traceback
+
+
+def abandon_output(error: OSError) -> None:
+    """Say once that standard output cannot be written, and let the run go on without it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    with suppress(OSError):  # standard error may have gone the same way
+        message = f"Error: nothing more can be written to standard output: {error}"
+        print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def listen(handler: logging.Handler) -> None:
+    """Send what tasks and the engine log to one handler alone."""
+    logger = logging.getLogger(ENGINE_LOGGER)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    # What the root logger would print a second time.
+    logger.propagate = False
+
+
+def forget(handler: logging.Handler) -> None:
+    """Undo `listen`."""
+    logger = logging.getLogger(ENGINE_LOGGER)
+    logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True

@@ -1,0 +1,204 @@
+"""A flow as a sealed flow and back, given a keyring: for environments, images and the worker alike.
+
+Build passes here to `seal_flow`, info to `read_manifest`, run to `open_flow`. Nothing here
+unpickles: who opens a flow gets the bytes of its payload, every one of them authenticated.
+"""
+
+from __future__ import annotations
+
+import io
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.errors import AuthenticationError, NotAFlowError, PicklingError
+from prefect.files import replacing
+from prefect.payload.manifest import Manifest
+from prefect.sealed import reading, rewrapping
+from prefect.sealed.format import FLOW_PAYLOAD
+from prefect.sealed.writing import SealedWriter, seal
+from prefect.secrets.search import PayloadSearch, forbidden, refuse_at_rest
+from prefect.secrets.secret import secrets_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+    from typing import BinaryIO
+
+    from prefect.core.flow import Flow
+    from prefect.sealed.keys.keyring import Keyring
+    from prefect.sealed.source import SealedSource
+    from prefect.secrets.secret import Secret
+
+# Payloads up to this size are pickled once; larger ones twice, so that memory stays bounded.
+_PICKLED_ONCE_BYTES = 4 * 1024 * 1024
+
+
+def seal_flow(
+    flow: Flow, keyring: Keyring, secrets: Iterable[Secret] = ()
+) -> tuple[Manifest, bytes]:
+    """Return a flow's manifest, and the flow sealed for the holders of a keyring.
+
+    Args:
+        flow: the flow to package.
+        keyring: seals with its first encryption key and for its recipients, and signs.
+        secrets: whose values may not occur in the flow, beside those that it names itself.
+
+    Raises:
+        NotAFlowError: `flow` is not a Flow.
+        FlowError: the flow is wrong as it is written.
+        PicklingError: something in it cannot be pickled.
+        SecretError: a secret's value, or a key, occurs in it.
+        ArtifactError: there is no key to seal with, or the flow is too large.
+    """
+    from prefect.payload.packing import pickle_flow_into  # noqa: PLC0415 - to open needs no pickler
+
+    holders = keyring.to_seal()
+    # Not made canonical: what is sealed is random all the same.
+    pickled = io.BytesIO()
+    manifest = pickle_flow_into(flow, pickled)
+    described, payload = manifest.to_json(), pickled.getvalue()
+    refuse_at_rest(_forbidden(manifest, keyring, secrets), manifest=described, payload=payload)
+    return manifest, seal(described, payload, holders, signing_key=keyring.signing_key)
+
+
+def seal_flow_to(
+    path: os.PathLike[str] | str, flow: Flow, keyring: Keyring, secrets: Iterable[Secret] = ()
+) -> Manifest:
+    """Write a flow as a sealed flow into a file, however large it is; return its manifest.
+
+    The pickle goes through the encryption piece by piece: no plaintext is put on disk, and none of
+    it is held in memory beyond a few MiB. A former file at `path` is lost only to a complete one.
+
+    Args:
+        path: the file.
+        flow, keyring, secrets: as for `seal_flow`.
+
+    Raises:
+        NotAFlowError: `flow` is not a Flow.
+        FlowError: the flow is wrong as it is written.
+        PicklingError: something in it cannot be pickled, or changes while it is.
+        SecretError: a secret's value, or a key, occurs in it.
+        ArtifactError: there is no key to seal with, or the flow is too large.
+        OSError: the file cannot be written.
+    """
+    from prefect.payload.packing import pickle_flow_into  # noqa: PLC0415 - as above
+
+    holders = keyring.to_seal()
+    # The manifest stands before the payload, and only pickling finds out what it requires.
+    beginning = _Beginning()
+    manifest = pickle_flow_into(flow, beginning)
+    described = manifest.to_json()
+    values = _forbidden(manifest, keyring, secrets)
+    refuse_at_rest(values, manifest=described)
+    with replacing(Path(path)) as file:
+        writer = SealedWriter(file, described, holders, signing_key=keyring.signing_key)
+        payload = PayloadSearch(writer, values)
+        if beginning.is_all:
+            payload.write(bytes(beginning.content))
+        elif pickle_flow_into(flow, payload) != manifest:
+            raise PicklingError(
+                f"The flow {flow.name!r} is pickled twice, and differed: something changes it "
+                "while it is packaged. Build it when nothing does"
+            )
+        writer.finish()
+    return manifest
+
+
+def read_manifest(source: SealedSource, keyring: Keyring) -> Manifest:
+    """Return what a sealed flow says of itself; the payload is left out, unread.
+
+    Args:
+        source: the bytes, or the path of a file, of which only the manifest is read.
+        keyring: any of its keys opens, and one of its trusted signers must have signed.
+
+    Raises:
+        TypeError: `source` is neither bytes nor a path.
+        NotAFlowError: it does not hold a Flow.
+        FormatError, AuthenticationError: it cannot be opened.
+        SignaturePolicyError: an identity has to open it, and no trusted signers are named.
+        OSError: the file cannot be read.
+    """
+    opened = reading.open_manifest(
+        source, keyring.to_open(), trusted_signers=keyring.trusted_signers
+    )
+    _require_flow(opened)
+    return Manifest.from_json(opened.manifest)
+
+
+def open_flow(source: SealedSource, keyring: Keyring) -> tuple[Manifest, bytes | bytearray]:
+    """Authenticate every byte of a sealed flow; return its manifest and its payload, still pickled.
+
+    Args:
+        source, keyring: as for `read_manifest`.
+
+    Raises:
+        TypeError: `source` is neither bytes nor a path.
+        NotAFlowError: it does not hold a Flow.
+        FormatError, AuthenticationError: it cannot be opened.
+        SignaturePolicyError: an identity has to open it, and no trusted signers are named.
+        OSError: the file cannot be read.
+    """
+    opened = reading.open_sealed(source, keyring.to_open(), trusted_signers=keyring.trusted_signers)
+    _require_flow(opened)
+    return Manifest.from_json(opened.manifest), opened.payload
+
+
+def key_of(source: SealedSource, keyring: Keyring) -> str:
+    """Return that of a keyring's encryption keys which opens a sealed flow, as text.
+
+    Raises:
+        ArtifactError: the keyring has no encryption key.
+        AuthenticationError: none of them opens it; identities are not asked.
+        FormatError: it is no sealed flow.
+        OSError: the file cannot be read.
+    """
+    keyring.first()
+    *others, last = keyring.encryption_keys
+    for key in others:
+        with suppress(AuthenticationError):
+            reading.open_manifest(source, [key])
+            return key.encode()
+    reading.open_manifest(source, [last])
+    return last.encode()
+
+
+def rewrap_flow(source: SealedSource, file: BinaryIO, keyring: Keyring) -> None:
+    """Write a sealed flow that any key of a keyring opens anew, for those that it seals for.
+
+    Raises:
+        FormatError, AuthenticationError: it cannot be opened.
+        ArtifactError: the keyring has no key to open or none to seal with.
+        SignaturePolicyError: there are recipients and the sealed flow is unsigned, or an identity
+            has to open it and no trusted signers are named.
+        OSError: a file cannot be read or written.
+    """
+    rewrapping.rewrap(
+        source, file, keyring.to_open(), keyring.to_seal(), trusted_signers=keyring.trusted_signers
+    )
+
+
+def _forbidden(manifest: Manifest, keyring: Keyring, secrets: Iterable[Secret]) -> dict[bytes, str]:
+    # Two of one name may have different values: one that was set, one of the environment.
+    return forbidden((*secrets_of(manifest.flow), *secrets), keyring.private_texts())
+
+
+def _require_flow(sealed: reading.SealedFlow) -> None:
+    if sealed.payload_type != FLOW_PAYLOAD:
+        raise NotAFlowError(f"This file holds no Flow but {sealed.payload_type!r}")
+
+
+class _Beginning:
+    """Keeps a payload as long as it is small, and forgets it when it becomes large."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.is_all = True
+
+    def write(self, data: bytes | memoryview) -> int:
+        self.is_all = self.is_all and len(self.content) + len(data) <= _PICKLED_ONCE_BYTES
+        if self.is_all:
+            self.content += data
+        else:
+            self.content.clear()
+        return len(data)

@@ -1,0 +1,69 @@
+"""Secrets inside a container: taken off a stream, kept in memory, awaited by the program."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from typing import TYPE_CHECKING, BinaryIO
+
+from prefect.errors import SecretError
+from prefect.secrets.secret import Secret, secrets_directory
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_WAIT_SECONDS = 60.0
+_POLL_SECONDS = 0.005
+_LOCK = ".receiving"
+
+
+def receive(stream: BinaryIO) -> None:
+    """Write the secrets of one line of JSON to the secrets directory, each complete at once.
+
+    Raises:
+        SecretError: the line is incomplete or no JSON object of strings.
+    """
+    line = stream.readline()
+    try:
+        values = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        values = None
+    if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
+        raise SecretError("The secrets arrived incomplete")
+    directory = secrets_directory()
+    # Held until this process has ended, see `await_values`.
+    lock = os.open(directory / _LOCK, os.O_WRONLY | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    for name, value in values.items():
+        part = directory / f".{Secret(name).name}.part"
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(f"{value}\n")
+        part.rename(directory / name)
+
+
+def await_values(names: Sequence[str]) -> dict[str, str]:
+    """Wait until every secret is in its directory, and return the values.
+
+    Raises:
+        SecretError: they do not arrive within a minute.
+    """
+    directory = secrets_directory()
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while absent := [name for name in names if not (directory / name).exists()]:
+        if time.monotonic() > deadline:
+            raise SecretError(
+                f"Nobody handed over the secrets {', '.join(absent)} within "
+                f"{_WAIT_SECONDS:.0f} seconds. A container that was started by run() cannot be "
+                "restarted by hand: its secrets were in memory only. Call run() again"
+            )
+        time.sleep(_POLL_SECONDS)
+    # A container's first process takes all others with it when it ends. Were the one that writes
+    # the secrets among them, its sender would hear of a failure.
+    if (directory / _LOCK).exists():
+        with (directory / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+    # Read here and not through Secret: what was delivered outranks a variable of the image.
+    return {name: (directory / name).read_text().removesuffix("\n") for name in names}

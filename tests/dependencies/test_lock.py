@@ -1,0 +1,166 @@
+"""`prefect.dependencies.lock`, with the real uv and the real index."""
+
+import os
+import re
+import subprocess
+import time
+from importlib import metadata
+
+import pytest
+
+from prefect.dependencies import lock as locking
+from prefect.dependencies.lock import lock
+from prefect.dependencies.requirements import installed_versions, requirement_name
+from prefect.dependencies.uv import platform_name
+from prefect.errors import RequirementsError
+from prefect.oci.cache.store import Store
+
+GLIBC = {"python": "3.11", "platform": "x86_64-manylinux_2_36"}
+
+
+def test_a_lock_names_versions_and_hashes_and_no_url():
+    """Every line is a pinned version with hashes, dependencies included, and no index is named."""
+    text = lock(["requests"], **GLIBC)
+    names = re.findall(r"^([a-z0-9-]+)==", text, flags=re.MULTILINE)
+    assert {"requests", "urllib3", "idna", "certifi"} <= set(names)
+    assert text.count("--hash=sha256:") >= len(names)
+    assert "://" not in text
+
+
+def test_where_there_is_a_choice_the_version_here_is_taken():
+    """What was tried here is what is locked, as long as the requirement allows it."""
+    here = metadata.version("click")
+    assert f"click=={here} " in lock(["click"], **GLIBC)
+    assert f"click=={here} " not in lock([f"click<{here}"], **GLIBC)
+
+
+def test_the_lock_is_for_the_images_python_and_platform():
+    """Markers are evaluated for the image, not for this machine."""
+    lines = ["colorama; sys_platform == 'win32'", "tomli; python_version < '3.12'", "idna"]
+    assert "tomli==" in lock(lines, **GLIBC)
+    other = lock(lines, python="3.13", platform="aarch64-unknown-linux-musl")
+    assert "tomli==" not in other
+    assert "colorama==" not in other
+    assert "idna==" in other
+
+
+def test_a_lock_is_remembered_while_nothing_changes(tmp_path, monkeypatch):
+    """The same question is answered without uv, another one by it; passwords are not kept."""
+    monkeypatch.setenv("UV_INDEX_OWN_PASSWORD", "hunter2")
+    with Store(tmp_path) as store:
+        text = lock(["idna", "click"], **GLIBC, store=store)
+        run = subprocess.run
+        monkeypatch.setattr(subprocess, "run", None)
+        assert lock([" click", "idna", "idna"], **GLIBC, store=store) == text
+        monkeypatch.setattr(subprocess, "run", run)
+        assert lock(["click"], **GLIBC, store=store) != text
+        questions = [
+            (["click", "idna"], GLIBC | {"python": "3.12"}),
+            (["click", "idna"], GLIBC | {"platform": "aarch64-manylinux_2_28"}),
+        ]
+        before = len(list((tmp_path / "v1" / "facts").iterdir()))
+        for lines, target in questions:
+            lock(lines, **target, store=store)
+        monkeypatch.setenv("UV_INDEX_OWN_PASSWORD", "hunter3")
+        lock(["click", "idna"], **GLIBC, store=store)
+        monkeypatch.setattr(locking, "installed_versions", lambda: ["click==8.2.0"])
+        assert "click==8.2.0" in lock(["click", "idna"], **GLIBC, store=store)
+        assert len(list((tmp_path / "v1" / "facts").iterdir())) == before + 4
+        monkeypatch.undo()
+        constraints = tmp_path / "constraints"
+        monkeypatch.setenv("UV_CONSTRAINT", str(constraints))
+        for version in ("8.2.0", "8.2.1"):
+            constraints.write_text(f"click=={version}\n")
+            assert f"click=={version} " in lock(["click"], **GLIBC, store=store)
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"hunter" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("my wheels", "{}"), ("wheels", "nothing,{}"), ("wheels", "own=file://{}")],
+)
+def test_a_lock_is_asked_for_again_when_what_a_variable_names_changes(
+    name, value, tmp_path, monkeypatch
+):
+    """However the variable names it: alone, with a blank in it, in a list, as a URL."""
+    directory = tmp_path / name
+    directory.mkdir()
+    os.utime(directory, (1, 1))
+    monkeypatch.setenv("UV_FIND_LINKS", value.format(directory))
+    before = locking._lock_key([], [], "3.11", "linux")
+    assert locking._lock_key([], [], "3.11", "linux") == before
+    (directory / "new.whl").touch()
+    assert locking._lock_key([], [], "3.11", "linux") != before
+
+
+def test_a_lock_is_asked_for_again_after_a_day(tmp_path, monkeypatch):
+    """New releases are found, if a day late."""
+    with Store(tmp_path) as store:
+        lock(["idna"], **GLIBC, store=store)
+        tomorrow = time.time() + 25 * 3600
+        monkeypatch.setattr("time.time", lambda: tomorrow)
+        monkeypatch.setattr(locking, "_resolve", lambda *arguments: "asked again")
+        assert lock(["idna"], **GLIBC, store=store) == "asked again"
+
+
+def test_what_is_installed_is_read_from_names():
+    """The quick way finds the distributions that reading all their metadata finds."""
+    slow = {requirement_name(d.metadata["Name"]): d.version for d in metadata.distributions()}
+    quick = dict(line.split("==") for line in installed_versions())
+    assert len(quick) > 30
+    assert quick.items() <= slow.items()
+    assert {n for n, v in slow.items() if "+" not in v} - quick.keys() <= {"prefect"}
+
+
+@pytest.mark.parametrize(
+    ("lines", "cause"),
+    [
+        (["no-such-distribution-of-this-name-1"], "not found"),
+        (["click==99999"], "99999"),
+        (["click>=8", "click<8"], "click"),
+        (["click >< 1"], "click"),
+    ],
+)
+def test_what_cannot_be_resolved_is_said_with_the_resolvers_reason(lines, cause):
+    """The error names the requirements, the platform, and the resolver's own cause."""
+    with pytest.raises(RequirementsError, match=r"cannot be resolved for Python 3\.11") as caught:
+        lock(lines, **GLIBC)
+    assert cause in str(caught.value)
+    assert "/tmp" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["-r other.txt", "--index-url x", "./here", "# note", "a\n-e b"])
+def test_what_is_no_requirement_is_refused(line):
+    """Options and paths are not requirements: they would reach past the lock."""
+    with pytest.raises(RequirementsError, match="not a requirement"):
+        lock([line], **GLIBC)
+
+
+@pytest.mark.parametrize("line", ["prefect", "Prefect>=2", "prefect[dask]"])
+def test_prefect_itself_is_no_dependency(line):
+    """The image gets this very package; another one under its name would shadow it."""
+    with pytest.raises(RequirementsError, match="must not be among"):
+        lock([line], **GLIBC)
+
+
+@pytest.mark.parametrize(
+    ("machine", "glibc", "name"),
+    [
+        ("x86_64", (2, 36), "x86_64-manylinux_2_36"),
+        ("x86_64", (2, 99), "x86_64-manylinux_2_40"),
+        ("x86_64", (2, 30), "x86_64-manylinux_2_28"),
+        ("aarch64", (2, 17), "aarch64-manylinux_2_17"),
+        ("aarch64", None, "aarch64-unknown-linux-musl"),
+    ],
+)
+def test_platforms_have_uvs_names(machine, glibc, name):
+    """The newest platform that the C library can run is chosen, and uv knows it."""
+    assert platform_name(machine, glibc) == name
+    assert "idna==" in lock(["idna"], python="3.12", platform=name)
+
+
+def test_names_are_normalised():
+    """Spellings of one distribution's name are equal (PEP 503)."""
+    assert {requirement_name(n) for n in ("My.Pkg>1", "my_pkg[x]", " my-pkg")} == {"my-pkg"}
+    assert requirement_name(">=1") == ""

@@ -1,0 +1,123 @@
+"""`prefect.images.container`: requests, checked before anything starts."""
+
+import json
+
+import pytest
+
+from prefect import Flow, Parameter, task
+from prefect.environments import PickleEnvironment, Secret
+from prefect.errors import ImageError, ParameterError, SecretError
+from prefect.images.container import RunnableImage, RunRequest
+from prefect.images.flow_files import package
+
+
+class HeldImage:
+    """An image as the container engine's client gives it."""
+
+    id = "sha256:abc"
+
+    def __init__(self, labels):
+        self.labels = labels
+
+
+class HeldDaemon:
+    """A container engine that has one image and no way to start anything."""
+
+    def __init__(self, labels):
+        self.image = HeldImage(labels)
+
+    def find(self, name):
+        return self.image if name == "demo:1" else None
+
+
+def held(packaged=None) -> RunnableImage:
+    """Return an image of the container engine with the files of a packaged flow."""
+    labels = {"prefect.version": "1"} | (packaged.labels if packaged else {})
+    image = RunnableImage(HeldDaemon(labels), "demo:1")
+    image._read = lambda path: packaged.files[path.rpartition("/")[2]]
+    return image
+
+
+@pytest.fixture
+def secretive() -> Flow:
+    """A flow whose environment names a secret."""
+    from prefect.environments import ContainerEnvironment
+
+    with Flow("secretive", environment=ContainerEnvironment("python", secrets=["TOKEN"])) as made:
+        task(lambda x: x)(Parameter("x", default=1))
+    return made
+
+
+def test_a_run_awaits_its_secrets_and_has_their_values_elsewhere(secretive, monkeypatch):
+    """Names are arguments, which everybody sees; values are not, nor in the repr."""
+    monkeypatch.setenv("TOKEN", "canary-8872")
+    request = held(package(secretive, (), None)).request(parameters={"x": 2})
+    assert request.arguments == ["run", "--secret=TOKEN", '--parameters={"x": 2}']
+    assert request.secrets == {"TOKEN": "canary-8872"}
+    assert "canary-8872" not in repr(request)
+
+
+def test_what_is_missing_is_said(secretive, monkeypatch):
+    """A secret without a value, a flow without an image, an image without a flow."""
+    monkeypatch.delenv("TOKEN", raising=False)
+    with pytest.raises(SecretError, match="TOKEN"):
+        held(package(secretive, (), None)).request()
+    with pytest.raises(ImageError, match="give a command"):
+        held().request()
+    with pytest.raises(ImageError, match="no image other:1"):
+        RunnableImage(HeldDaemon({}), "other:1")
+    with pytest.raises(ImageError, match="not built by prefect"):
+        RunnableImage(HeldDaemon({}), "demo:1")
+
+
+def test_a_secret_that_was_set_outranks_the_variable(secretive, monkeypatch):
+    """As with every other way to run a flow."""
+    monkeypatch.setenv("TOKEN", "of the environment")
+    secret = Secret("TOKEN")
+    secret.value = "set here"
+    request = held(package(secretive, (), None)).request(secrets=[secret])
+    assert request.secrets == {"TOKEN": "set here"}
+
+
+def test_a_sealed_flow_gets_the_key_that_opens_it(flow):
+    """Of several, and only where the flow is to run."""
+    sealing = PickleEnvironment()
+    image = held(package(flow, (), sealing.keyring))
+    several = PickleEnvironment([PickleEnvironment().encryption_key, sealing.encryption_key])
+    for opening in (sealing, several):
+        request = image.request(keyring=opening.keyring)
+        assert request.arguments == ["run", "--secret=PREFECT_ENCRYPTION_KEY"]
+        assert request.secrets == {"PREFECT_ENCRYPTION_KEY": sealing.encryption_key}
+    command = image.request("id -u", keyring=sealing.keyring)
+    assert command == RunRequest(["exec", "--", "id", "-u"], {})
+    with pytest.raises(ImageError, match="sealed"):
+        image.request()
+
+
+def test_commands_are_split_as_a_shell_would(flow):
+    """A list is taken as it is; with a terminal the container stays up."""
+    image = held(package(flow, (), None))
+    assert image.request("sh -c 'a b'").arguments == ["exec", "--", "sh", "-c", "a b"]
+    assert image.request(["a b"], tty=True).arguments == ["exec", "--hold", "--", "a b"]
+    assert image.request(tty=True).arguments == ["run", "--hold"]
+    assert held().request(tty=True).arguments == ["exec", "--hold"]
+    assert image.request(json_lines=True).arguments == ["run", "--json"]
+    for empty in ("", []):
+        with pytest.raises(ValueError, match="empty"):
+            image.request(empty)
+    with pytest.raises(ValueError, match="quotation"):
+        image.request("sh -c 'a")
+
+
+@pytest.mark.parametrize("bad", [{"a": object()}, {"a": float("inf")}, {1, 2}, "a=1", [("a", 1)]])
+def test_parameters_that_are_no_json_are_refused(flow, bad):
+    """Before anything starts."""
+    with pytest.raises(ParameterError):
+        held(package(flow, (), None)).request(parameters=bad)
+
+
+def test_parameters_are_json_whatever_they_hold(flow):
+    """Quotes, lines and other scripts arrive as they are."""
+    given = {"n": ["ä\n'\"", None, {"b": 1.5}]}
+    request = held(package(flow, (), None)).request(parameters=given)
+    assert json.loads(request.arguments[1].partition("=")[2]) == given

@@ -1,0 +1,114 @@
+"""`prefect.images.plan` and `flow_files`: what goes into an image, decided before one is made."""
+
+from importlib import metadata
+
+import pytest
+from base_making import HERE, base
+
+from prefect import Flow, task
+from prefect.errors import CompatibilityError, NotAFlowError, RequirementsError
+from prefect.images.base.image import look_into
+from prefect.images.flow_files import package
+from prefect.images.plan import make_plan, wanted
+from prefect.images.runtime import runtime_files
+from prefect.oci.cache.store import Store
+from prefect.sealed.keys.keyring import Keyring
+
+LOCK = f"cloudpickle=={metadata.version('cloudpickle')} --hash=sha256:{'0' * 64}\n"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One store for all."""
+    with Store(tmp_path_factory.mktemp("store")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def here(store):
+    """A base with this Python."""
+    return look_into(base(User="app"), "demo:1", store)
+
+
+def plan(found, packaged=None, lock=LOCK, **options):
+    given = {"dependencies": None, "setup": (), "store": None} | options
+    return make_plan(found, packaged, lock=lock, **given)
+
+
+def test_a_plan_takes_from_the_base_what_it_needs(here):
+    """Its interpreter, platform, user and name."""
+    made = plan(here, setup=("true",))
+    assert (made.base, made.user, made.setup) == ("demo:1", "app", ("true",))
+    assert (made.interpreter, made.python) == (f"/usr/bin/python{HERE}", HERE)
+    assert made.platform == "x86_64-manylinux_2_36"
+    assert made.site_packages == f"/opt/prefect/lib/python{HERE}/site-packages"
+    assert (made.flow, made.labels.get("prefect.flow")) == ({}, None)
+
+
+def test_a_flow_is_in_files_and_its_name_in_a_label(here, flow):
+    """In the open, as manifest and payload; sealed, as one file and without its name."""
+    opened = plan(here, package(flow, (), None))
+    assert sorted(opened.flow) == ["manifest.json", "payload.pickle"]
+    assert opened.labels["prefect.flow"] == flow.name
+    lock = LOCK + LOCK.replace("cloudpickle", "cryptography")
+    sealed = plan(here, package(flow, (), Keyring.of()), lock)
+    assert list(sealed.flow) == ["sealed.flow"]
+    assert flow.name not in str(sealed.labels)
+    assert sealed.labels["prefect.sealed"] == "/opt/prefect/flow/sealed.flow"
+
+
+def test_another_python_is_refused_for_a_flow_alone(store, flow):
+    """Bytecode does not move between series; dependencies alone are those of any."""
+    other = look_into(base(python="3.31"), "demo:1", store)
+    with pytest.raises(CompatibilityError, match=rf"has Python 3\.31.*by Python {HERE}"):
+        plan(other, package(flow, (), None))
+    assert plan(other).python == "3.31"
+
+
+def test_without_a_list_the_flow_says_what_it_needs(monkeypatch):
+    """In the versions installed here, without their local parts; with a list, that counts."""
+
+    @task
+    def uses():
+        import iniconfig
+
+        return iniconfig
+
+    with Flow("uses") as made:
+        uses()
+    packaged = package(made, (), None)
+    pickler = f"cloudpickle=={metadata.version('cloudpickle')}"
+    assert wanted(packaged, None) == [f"iniconfig=={metadata.version('iniconfig')}", pickler]
+    assert wanted(packaged, []) == [pickler]
+    assert wanted(packaged, ["idna>=3"]) == ["idna>=3", pickler]
+    assert wanted(None, None) == [pickler]
+    packaged.manifest.requirements["torch"] = "torch==2.1+cpu"
+    assert "torch==2.1" in wanted(packaged, None)
+    sealed = package(made, (), Keyring.of())
+    assert f"cryptography=={metadata.version('cryptography')}" in wanted(sealed, [])
+
+
+def test_a_lock_that_was_made_for_less_is_refused(here, flow):
+    """What the image needs must be in it, but for what a marker may leave out."""
+    assert plan(here, dependencies=["Cloud_Pickle2; python_version < '3'"]).lock == LOCK
+    with pytest.raises(RequirementsError, match="lacks iniconfig, which"):
+        plan(here, dependencies=["Iniconfig>=2"])
+    with pytest.raises(RequirementsError, match="lacks cryptography"):
+        plan(here, package(flow, (), Keyring.of()))
+    with pytest.raises(RequirementsError, match="not a version with hashes"):
+        plan(here, lock="--index-url https://user:token@example.org\n" + LOCK)
+
+
+def test_only_flows_are_packaged():
+    """Sealed or not, anything else is a TypeError."""
+    for sealing in (None, Keyring.of()):
+        with pytest.raises(NotAFlowError):
+            package("flow", (), sealing)
+
+
+def test_the_runtime_is_this_package_without_its_command():
+    """Sources alone: bytecode is made for the image's Python."""
+    files = runtime_files()
+    assert "prefect/worker/__main__.py" in files
+    assert not [name for name in files if "/cli/" in name or not name.endswith(".py")]
+    assert list(files) == sorted(files)

@@ -1,0 +1,107 @@
+"""`prefect.payload.manifest`."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prefect import Flow
+from prefect.errors import CompatibilityError, FormatError
+from prefect.payload.manifest import Manifest
+
+FLOW = Flow("f").serialize()
+GOOD = Manifest.describe(FLOW, {"numpy": "numpy==1.0"})
+
+
+def changed(**values):
+    return json.dumps(GOOD.to_dict() | values).encode()
+
+
+@given(
+    st.text(),
+    st.dictionaries(st.from_regex(r"[a-z]{1,5}(\.[a-z_]{1,5})?", fullmatch=True), st.text()),
+)
+def test_what_is_written_is_read_again(name, requirements):
+    """Any description survives, and equal ones are equal bytes."""
+    manifest = Manifest.describe(FLOW | {"name": name}, requirements)
+    assert Manifest.from_json(manifest.to_json()) == manifest
+    assert Manifest.from_json(manifest.to_json()).to_json() == manifest.to_json()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"null",
+        b"[" * 100_000,
+        changed(format=2),
+        changed(format="1"),
+        changed(more=1),
+        changed(flow=[]),
+        changed(python=3.11),
+        changed(requirements=["numpy"]),
+        changed(requirements={"numpy": 1}),
+        changed(requirements={".x": "x==1"}),
+        changed(flow={}),
+        changed(flow=FLOW | {"name": 5}),
+        changed(flow=FLOW | {"tasks": [5]}),
+        changed(flow=FLOW | {"tasks": [{"id": "a"}]}),
+        changed(flow=FLOW | {"edges": [{"upstream": "a"}]}),
+        changed(flow=FLOW | {"parameters": {"a": 1}}),
+        changed(flow=FLOW | {"environment": {"type": "x", "secrets": [1]}}),
+    ],
+    ids=lambda data: repr(data[:20]),
+)
+def test_what_is_no_manifest_is_refused(data):
+    """Malformed, unknown and newer ones are errors of format."""
+    with pytest.raises(FormatError):
+        Manifest.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"python": "3.10.2"}, "Run it with Python 3.10"),
+        ({"implementation": "pypy"}, "packaged by pypy"),
+        ({"cloudpickle": "99.1.0"}, "Install cloudpickle==99.1.0"),
+        ({"requirements": {"no_such": "no-such==1", "also_not": "also-not==2"}},
+         "pip install also-not==2 no-such==1"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_here_is_said_with_the_fix(values, says):
+    """The error tells what the payload needs, what is here, and what to do."""
+    with pytest.raises(CompatibilityError, match=says):
+        Manifest.from_json(changed(**values)).check_compatible()
+
+
+def test_an_older_patch_of_cloudpickle_is_no_obstacle():
+    """Only major and minor versions of cloudpickle count."""
+    major, minor = GOOD.cloudpickle.split(".")[:2]
+    Manifest.from_json(changed(cloudpickle=f"{major}.{minor}.999")).check_compatible()
+
+
+def test_other_versions_than_packaged_are_told():
+    """A module that is here in another version is no error, but can be named."""
+    import numpy as np
+
+    assert GOOD.differing_requirements() == [("numpy==1.0", np.__version__)]
+
+
+def test_reading_a_manifest_cannot_unpickle():
+    """The modules that read manifests do not load cloudpickle, nor what loads payloads."""
+    code = (
+        "import sys, prefect.payload.manifest, prefect.sealed.reading;"
+        "print([m for m in ('cloudpickle', 'prefect.payload.packing') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_odd_versions_are_no_crash():
+    """Digits of other scripts are no version numbers, and a manifest may hold anything."""
+    Manifest.from_json(changed(cloudpickle="\u00b2.1")).check_compatible()

@@ -1,0 +1,155 @@
+"""`prefect.sealed.keys.keyring`: the keys that a `PickleEnvironment` is made with."""
+
+import pickle
+
+import cloudpickle
+import pytest
+
+from prefect.environments import PickleEnvironment
+from prefect.errors import (
+    ArtifactError,
+    AuthenticationError,
+    InvalidKeyError,
+    SignaturePolicyError,
+)
+from prefect.sealed.keys.encryption import EncryptionKey
+from prefect.sealed.keys.recipients import Identity
+from prefect.sealed.keys.signers import SigningKey
+from prefect.sealed.reading import outline
+
+IDENTITY, SIGNING_KEY = Identity.generate(), SigningKey.generate()
+RECIPIENT, SIGNER = IDENTITY.recipient.encode(), SIGNING_KEY.signer.encode()
+SENDING = {"recipients": [RECIPIENT], "signing_key": SIGNING_KEY.encode()}
+READING = {"identity": IDENTITY.encode(), "trusted_signers": [SIGNER]}
+
+
+def test_a_keyring_seals_with_the_first_and_opens_with_any(flow):
+    """Old files open with a keyring that new ones do not need."""
+    old, new = PickleEnvironment(), PickleEnvironment()
+    keyring = PickleEnvironment([new.encryption_key, old.encryption_key])
+    assert keyring.encryption_key == new.encryption_key
+    assert keyring.info(old.build(flow))["name"] == flow.name
+    sealed = keyring.build(flow)
+    assert new.info(sealed)["name"] == flow.name
+    with pytest.raises(AuthenticationError):
+        old.info(sealed)
+
+
+def test_a_recipient_opens_what_was_sealed_by_a_public_key(flow):
+    """No key is shared, none is generated, and only the identity opens."""
+    sender, receiver = PickleEnvironment(**SENDING), PickleEnvironment(**READING)
+    sealed = sender.build(flow)
+    assert [alg for alg, _ in outline(sealed).key_ids] == ["HPKE-MLKEM768-X25519"]
+    assert receiver.info(sealed)["name"] == flow.name
+    assert receiver.run(sealed).is_successful()
+    with pytest.raises(ArtifactError, match="no encryption key"):
+        _ = sender.encryption_key
+    with pytest.raises(ArtifactError, match="no key to open"):
+        sender.run()
+    with pytest.raises(ArtifactError, match="no key to seal"):
+        receiver.build(flow)
+
+
+def test_a_key_and_recipients_open_the_same_file(flow):
+    """With both, the key opens it, and so does each identity."""
+    environment = PickleEnvironment(EncryptionKey.generate().encode(), **SENDING)
+    sealed = environment.build(flow)
+    assert environment.info(sealed) == PickleEnvironment(**READING).info(sealed)
+
+
+def test_recipients_need_a_signing_key():
+    """The constructor says so."""
+    with pytest.raises(SignaturePolicyError, match="signing key"):
+        PickleEnvironment(recipients=[RECIPIENT])
+
+
+def test_an_identity_needs_somebody_to_trust(flow):
+    """Reading by it says so, for files and for nonsense that has the shape of one."""
+    sealed = PickleEnvironment(**SENDING).build(flow)
+    environment = PickleEnvironment(identity=IDENTITY.encode())
+    for method in (environment.info, environment.run, environment.rewrap):
+        with pytest.raises((SignaturePolicyError, ArtifactError)):
+            method(sealed)
+    with pytest.raises(SignaturePolicyError):
+        environment.info(sealed)
+
+
+def test_the_readers_policy_is_the_readers(flow):
+    """Unsigned and otherwise signed files are refused, with the message of a wrong key."""
+    key = EncryptionKey.generate().encode()
+    demanding = PickleEnvironment(key, trusted_signers=[SIGNER])
+    stranger = SigningKey.generate().encode()
+    messages = set()
+    for sealed in (
+        PickleEnvironment(key).build(flow),
+        PickleEnvironment(key, signing_key=stranger).build(flow),
+        PickleEnvironment(signing_key=SIGNING_KEY.encode()).build(flow),
+    ):
+        for method in (demanding.info, demanding.run):
+            with pytest.raises(AuthenticationError) as caught:
+                method(sealed)
+            messages.add(str(caught.value))
+    assert len(messages) == 1
+    signed = PickleEnvironment(key, signing_key=SIGNING_KEY.encode()).build(flow)
+    assert demanding.run(signed).is_successful()
+
+
+def test_a_key_is_exchanged_without_building_again(flow):
+    """A keyring opens with the old key and seals for the new one; the old no longer opens it."""
+    old, new = PickleEnvironment(), PickleEnvironment()
+    keyring = PickleEnvironment([new.encryption_key, old.encryption_key])
+    sealed = keyring.rewrap(old.build(flow))
+    assert new.run(sealed).is_successful()
+    with pytest.raises(AuthenticationError):
+        old.info(sealed)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"encryption_key": []}, InvalidKeyError),
+        ({"encryption_key": [b"x" * 32, b"short"]}, InvalidKeyError),
+        ({"encryption_key": RECIPIENT}, InvalidKeyError),
+        ({"encryption_key": 5}, TypeError),
+        ({"recipients": [], "signing_key": SIGNING_KEY}, InvalidKeyError),
+        ({"recipients": [IDENTITY.encode()], "signing_key": SIGNING_KEY}, InvalidKeyError),
+        ({"recipients": [b"x" * 32], "signing_key": SIGNING_KEY}, InvalidKeyError),
+        ({"recipients": [None], "signing_key": SIGNING_KEY}, TypeError),
+        ({"identity": RECIPIENT}, InvalidKeyError),
+        ({"identity": 5}, TypeError),
+        ({"signing_key": SIGNER}, InvalidKeyError),
+        ({"signing_key": 5}, TypeError),
+        ({"trusted_signers": []}, InvalidKeyError),
+        ({"trusted_signers": [SIGNING_KEY.encode()]}, InvalidKeyError),
+        ({"trusted_signers": [5]}, TypeError),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else value.__name__,
+)
+def test_keys_of_the_wrong_kind_are_refused(settings, error):
+    """The constructor says so; an empty list is nobody, not everybody."""
+    with pytest.raises(error):
+        PickleEnvironment(**settings)
+
+
+def test_no_private_key_is_shown_or_pickled(flow):
+    """Neither repr, serialization nor pickles hold one, and an unpickled environment has none."""
+    environment = PickleEnvironment(
+        [b"k" * 32, b"l" * 32], **SENDING, **READING
+    )  # fmt: skip
+    flow.environment = environment
+    private = [
+        IDENTITY.encode().partition(":")[2][:40],
+        SIGNING_KEY.encode().partition(":")[2],
+        environment.encryption_key,
+        "k" * 32,
+        "l" * 32,
+    ]
+    shown = f"{environment!r} {vars(environment)} {environment.serialize()} {flow.serialize()}"
+    for dump in (pickle.dumps, cloudpickle.dumps):
+        data = dump(environment)
+        shown += data.decode("latin1")
+        with pytest.raises(ArtifactError, match="has no key"):
+            pickle.loads(data).build(flow)
+    assert not [key for key in private if key in shown]
+    assert RECIPIENT[:60] not in shown
+    assert environment.run(environment.build(flow)).is_successful()

@@ -1,0 +1,68 @@
+"""`prefect.sealed.source`."""
+
+import os
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prefect.errors import FormatError
+from prefect.sealed import source as sealed_source
+from prefect.sealed.source import opened
+
+
+@given(st.integers(0, 3_000_000), st.integers(0, 3_000_000))
+@settings(max_examples=30, deadline=None)
+def test_bytes_and_a_file_are_read_alike(tmp_path_factory, one, two):
+    """Any range gives the same bytes, at once and in pieces, from memory and from a file."""
+    data = os.urandom(1000) * 3000
+    path = tmp_path_factory.getbasetemp() / "same"
+    path.write_bytes(data)
+    start, length = min(one, two), abs(one - two)
+    for source in (data, bytearray(data), memoryview(data), path):
+        with opened(source) as file:
+            assert file.size == len(data)
+            assert file.read(start, length) == data[start : start + length]
+            pieces = [bytes(piece) for piece in file.pieces(start, length)]
+        assert b"".join(pieces) == data[start : start + length]
+        assert all(len(piece) <= sealed_source.PIECE_BYTES for piece in pieces)
+
+
+def test_reading_beyond_the_end_gives_what_there_is(tmp_path):
+    """At random access less comes back; a piece that should be there and is not is an error."""
+    (tmp_path / "f").write_bytes(b"abc")
+    with opened(tmp_path / "f") as file:
+        assert file.read(1, 10) == b"bc"
+        with pytest.raises(FormatError, match="became shorter"):
+            list(file.pieces(0, 10))
+
+
+def test_a_pipe_is_read_too(tmp_path):
+    """What cannot be read at random is taken into memory."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    thread = threading.Thread(target=path.write_bytes, args=(b"abc",))
+    thread.start()
+    with opened(path) as file:
+        assert (file.size, file.read(1, 2)) == (3, b"bc")
+    thread.join()
+
+
+@pytest.mark.parametrize("bad", [None, 5, "file.flow", object(), [b""]])
+def test_anything_else_is_a_type_error(bad):
+    """The message says how to name a file."""
+    with pytest.raises(TypeError, match=r"pathlib\.Path"), opened(bad):
+        pass
+
+
+def test_pieces_of_memory_that_others_can_change_are_copies():
+    """What was hashed is what is decrypted, though the caller's buffer changes in between."""
+    data = bytearray(b"a" * 10)
+    with opened(memoryview(data)) as source:
+        (piece,) = source.pieces(0, 10)
+        data[:] = b"b" * 10
+        assert bytes(piece) == b"a" * 10
+    with opened(bytes(data)) as source:
+        (piece,) = source.pieces(0, 10)
+        assert bytes(piece) == b"b" * 10
