@@ -1,5 +1,6 @@
 """What README and documentation print works as printed."""
 
+import ast
 import os
 import re
 import shutil
@@ -9,13 +10,39 @@ from pathlib import Path
 
 import pytest
 
+import prefect
+
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
+FENCED = r"^```{}\n(.*?)^```"
+
+
+def fenced(text: str, language: str) -> list[str]:
+    return re.findall(FENCED.format(language), text, re.MULTILINE | re.DOTALL)
+
+
 def blocks(page: str, language: str) -> list[str]:
-    text = (ROOT / page).read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return fenced((ROOT / page).read_text(), language)
+
+
+def docstrings() -> dict[str, str]:
+    """Return every docstring of the package, by where it stands."""
+    described = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return {
+        f"{path.relative_to(ROOT)}:{getattr(node, 'name', '')}": text
+        for path in sorted((ROOT / "src").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, described) and (text := ast.get_docstring(node))
+    }
+
+
+EXAMPLES = {
+    f"{where} {number}": example
+    for where, text in docstrings().items()
+    for number, example in enumerate(fenced(text, "python"))
+}
 
 
 def run(source: str, directory: Path) -> str:
@@ -32,6 +59,34 @@ def run(source: str, directory: Path) -> str:
 def test_the_readme_opens_with_lines_that_work(tmp_path):
     """The first example, pasted into a file, seals and runs its flow."""
     assert run(blocks("README.md", "python")[0], tmp_path) == "hello\nHello, you!\n"
+
+
+@pytest.mark.parametrize("where", EXAMPLES)
+def test_every_example_in_a_docstring_runs(where, tmp_path):
+    """An example, fenced as in Markdown, runs as it is printed."""
+    run(EXAMPLES[where], tmp_path)
+
+
+def test_the_packages_example_runs_when_it_is_pasted():
+    """What `prefect.__doc__` shows is taken by `python -` as it stands."""
+    (example,) = fenced(prefect.__doc__, "python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-"],
+        input=example, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "src/prefect/__init__.py: 0" in EXAMPLES
+
+
+def test_every_example_in_a_docstring_is_fenced():
+    """An example has one form, so that none is left out of those that are run."""
+    code = re.compile(r">>> |::$|^```(?!python$|$)|^    (from \S+ )?import |^    @", re.MULTILINE)
+    unfenced = [
+        where
+        for where, text in docstrings().items()
+        if code.search(re.sub(FENCED.format("python"), "", text, flags=re.MULTILINE | re.DOTALL))
+    ]
+    assert unfenced == []
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -44,10 +44,10 @@ def test_all_is_the_public_namespace():
         name
         for name, value in vars(prefect).items()
         if not name.startswith("_")
-        and name not in {"annotations", "TYPE_CHECKING"}
+        and name not in {"annotations", "lazy", "TYPE_CHECKING"}
         and not (isinstance(value, ModuleType) and name not in prefect.__all__)
     }
-    assert public | {"__version__", "environments"} == set(prefect.__all__)
+    assert public | {"__version__"} == set(prefect.__all__)
     assert set(prefect.__all__) <= set(dir(prefect))
 
 
@@ -55,7 +55,8 @@ def test_modules_are_reached_by_attribute():
     """The public submodules need no import of their own."""
     code = (
         "import prefect; prefect.engine.signals.SKIP, prefect.engine.state.Success,"
-        "prefect.engine.executors.DaskExecutor, prefect.engine.TaskEvent, prefect.triggers.any_failed"
+        "prefect.engine.executors.DaskExecutor, prefect.engine.TaskEvent, prefect.triggers.any_failed,"
+        "prefect.environments.Secret, prefect.Secret, prefect.errors.FlowError, prefect.PrefectError"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -1,7 +1,15 @@
 """Exceptions that a task raises to end in a state of its choice.
 
-    raise signals.SKIP("nothing new today")
-    raise signals.RETRY("not ready", start_time=in_ten_minutes)
+```python
+from prefect import task
+from prefect.engine import signals
+
+@task
+def fetch(news):
+    if not news:
+        raise signals.SKIP("nothing new today")
+    return news
+```
 
 Each carries that state as `.state`, with the signal's message and result.
 """

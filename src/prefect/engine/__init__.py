@@ -7,6 +7,7 @@ first run. May import core.
 from __future__ import annotations
 
 from prefect.core.flow import bind_runner
+from prefect.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,14 +26,13 @@ def _run(*args: Any) -> State:
     return run_flow(*args)
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from importlib import import_module  # noqa: PLC0415
-
-        if name == "TaskEvent":
-            return import_module("prefect.engine.events").TaskEvent
-        return import_module(f"prefect.engine.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "TaskEvent": "prefect.engine.events",
+        "executors": "prefect.engine.executors",
+        "signals": "prefect.engine.signals",
+        "state": "prefect.engine.state",
+    },
+)
 bind_runner(_run)

@@ -7,31 +7,23 @@ makes images, to which there is one lazy door.
 
 from __future__ import annotations
 
-from importlib import import_module
-
-from prefect.environments.environment import Environment
-from prefect.secrets.secret import Secret
+from prefect.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from prefect.environments.container import ContainerEnvironment
+    from prefect.environments.environment import Environment
     from prefect.environments.pickle import PickleEnvironment
+    from prefect.secrets.secret import Secret
 
 __all__ = ["ContainerEnvironment", "Environment", "PickleEnvironment", "Secret"]
 
-_HOMES = {
-    "ContainerEnvironment": "prefect.environments.container",
-    "PickleEnvironment": "prefect.environments.pickle",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "ContainerEnvironment": "prefect.environments.container",
+        "Environment": "prefect.environments.environment",
+        "PickleEnvironment": "prefect.environments.pickle",
+        "Secret": "prefect.secrets.secret",
+    },
+)

@@ -17,6 +17,7 @@ INSIDE = (
     "environments",
     "errors",
     "files",
+    "lazy",
     "payload",
     "running",
     "sealed",
