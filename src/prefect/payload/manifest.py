@@ -7,9 +7,10 @@ import platform
 import sys
 from dataclasses import dataclass, fields
 from importlib import metadata, util
-from typing import Any
+from typing import Any, NoReturn
 
 from prefect.errors import CompatibilityError, FormatError
+from prefect.payload.description import check_description
 from prefect.version import __version__
 
 FORMAT = 1
@@ -66,30 +67,29 @@ class Manifest:
             FormatError: the bytes are no manifest, or one of a newer format.
         """
         try:
-            values = json.loads(data)
+            values = json.loads(data, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise FormatError("The manifest is not JSON") from error
         if not isinstance(values, dict):
             raise FormatError("The manifest is not a JSON object")
         if values.get("format") != FORMAT:
             raise FormatError(
-                f"The manifest has format {values.get('format')!r}; this release of prefect reads "
+                f"The manifest has format {values.get('format')!r:.40}; this release of prefect reads "
                 f"format {FORMAT}. Upgrade prefect here, or package the flow again"
             )
         expected = {field.name for field in fields(cls)}
         if values.keys() != expected:
-            odd = sorted(expected ^ values.keys())
+            odd = sorted(map(repr, expected ^ values.keys()))[:10]
             raise FormatError(f"The manifest lacks fields or has unknown ones: {', '.join(odd)}")
         texts = ("python", "implementation", "cloudpickle", "prefect")
         if (
-            not isinstance(values["flow"], dict)
-            or not all(isinstance(values[name], str) for name in texts)
+            not all(isinstance(values[name], str) for name in texts)
             or not isinstance(values["requirements"], dict)
             or not all(isinstance(line, str) for line in values["requirements"].values())
             or not all(part.isidentifier() for m in values["requirements"] for part in m.split("."))
         ):
             raise FormatError("The manifest's fields do not have the types they need")
-        _check_flow(values["flow"])
+        check_description(values["flow"])
         return cls(**values)
 
     @property
@@ -140,38 +140,8 @@ class Manifest:
         return differing
 
 
-# What is shown of a serialized flow, and so must be there with its type, whoever made it.
-_TASK = {"id": str, "name": str, "max_retries": int, "trigger": str}
-_EDGE = {"upstream": str, "downstream": str, "mapped": bool}
-_PARAMETER = {"name": str, "required": bool}
-_LONGEST_SECONDS = 1e12
-_OPTIONAL_NUMBERS = ("retry_delay", "timeout")
-
-
-def _check_flow(flow: dict[str, Any]) -> None:
-    complete = isinstance(flow.get("name"), str) and all(
-        isinstance(flow.get(name), list) and all(_fits(entry, shape) for entry in flow[name])
-        for name, shape in (("tasks", _TASK), ("edges", _EDGE), ("parameters", _PARAMETER))
-    )
-    numbers = complete and all(
-        task.get(name) is None
-        or (isinstance(task[name], int | float) and abs(task[name]) < _LONGEST_SECONDS)
-        for task in flow["tasks"]
-        for name in _OPTIONAL_NUMBERS
-    )
-    environment = flow.get("environment")
-    described = environment is None or (
-        _fits(environment, {"type": str, "secrets": list})
-        and all(isinstance(name, str) for name in environment["secrets"])
-    )
-    if not (complete and numbers and described):
-        raise FormatError("The manifest's description of the flow is incomplete or malformed")
-
-
-def _fits(entry: Any, shape: dict[str, type]) -> bool:
-    return isinstance(entry, dict) and all(
-        isinstance(entry.get(name), kind) for name, kind in shape.items()
-    )
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _release(version: str) -> tuple[int, ...]:
