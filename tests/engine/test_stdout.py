@@ -1,6 +1,7 @@
 """Printed lines in the log."""
 
 import logging
+import subprocess
 import sys
 import threading
 
@@ -83,3 +84,38 @@ def test_with_a_timeout(executor, caplog):
         chatty.copy(timeout=60).bind(1, flow=flow)
     flow.run(executor=executor)
     assert len(messages(caplog)) == 3
+
+
+def test_tasks_that_print_while_others_stop_being_logged():
+    """The interpreter survives prints of one thread while the last logged task of another ends."""
+    script = """
+import contextlib, io, time
+from prefect import Flow, task
+from prefect.engine.executors import ThreadExecutor
+
+class Slow(io.StringIO):
+    def write(self, text):
+        time.sleep(0.0005)  # so that other threads run between the words of one print
+        return super().write(text)
+
+@task(log_stdout=True)
+def logged(x):
+    print("logged", x)
+    time.sleep(0.001)
+
+@task
+def plain(x):
+    print("plain", x, "and", x, "and", x)
+
+with Flow("test") as flow:
+    for x in range(300):
+        logged(x), plain(x)
+with contextlib.redirect_stdout(Slow()) as printed:
+    assert flow.run(executor=ThreadExecutor(3)).is_successful()
+assert printed.getvalue().count("plain") == 300
+assert "logged" not in printed.getvalue()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -85,3 +85,17 @@ def test_runs_beside_each_other_mask_their_own(capsys):
             print("first one, second one")
         print("first one, second one")
     assert capsys.readouterr().out == "***, ***\n***, second one\n"
+
+
+def test_a_run_that_outlasts_another_stays_masked(capsys):
+    """Runs in threads end in any order: none takes away the masks of the others."""
+    first, second = masked(["first one"]), masked(["second one"])
+    before = sys.stdout, sys.stderr
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    print("second one")
+    print("second one", file=sys.stderr)
+    second.__exit__(None, None, None)
+    assert (sys.stdout, sys.stderr) == before
+    assert capsys.readouterr() == ("***\n", "***\n")

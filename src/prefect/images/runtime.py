@@ -23,6 +23,7 @@ INSIDE = (
     "sealed",
     "sealing",
     "secrets",
+    "streams",
     "triggers",
     "version",
     "worker",

@@ -20,11 +20,12 @@ import os
 import sys
 import threading
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO, cast
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from prefect.core.state import TriggerFailed
 from prefect.secrets.masking import mask, mask_all
+from prefect.streams import stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,17 +103,21 @@ class JsonReporter(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self._stdout = sys.stdout
+        self._entered = ExitStack()
 
     def __enter__(self) -> Self:
-        self._stdout = sys.stdout
-        sys.stdout = cast("TextIO", _OutputEvents(self))
+        standing_in = self._entered.enter_context(stand_in("stdout"))
+        self._stdout = standing_in.stream
+        lines = _OutputLines(self)
+        standing_in.take = lines.write
+        self._entered.callback(lines.end)
+        self._entered.callback(setattr, standing_in, "take", None)
         listen(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         forget(self)
-        cast("_OutputEvents", sys.stdout).end_lines()
-        sys.stdout = self._stdout
+        self._entered.close()
 
     def write(self, event: str, **values: Any) -> None:
         """Write one event."""
@@ -147,35 +152,24 @@ class JsonReporter(logging.Handler):
         self.write("error", type=type(error).__name__, message=str(error))
 
 
-class _OutputEvents:
-    """In place of sys.stdout: makes an event of each line that is printed."""
+class _OutputLines:
+    """Makes an event of each line that is printed."""
 
     def __init__(self, reporter: JsonReporter) -> None:
         self._reporter = reporter
         self._open: dict[int, str] = {}  # the unfinished line of each thread
 
-    def write(self, text: str) -> int:
+    def write(self, text: str) -> None:
         thread = threading.get_ident()
         *lines, rest = (self._open.pop(thread, "") + text).split("\n")
         for line in lines:
             self._reporter.write("output", text=line)
         if rest:
             self._open[thread] = rest
-        return len(text)
 
-    def writelines(self, lines: list[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        """Do nothing: a line is told when it is complete."""
-
-    def end_lines(self) -> None:
+    def end(self) -> None:
         while self._open:
             self._reporter.write("output", text=self._open.popitem()[1])
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reporter._stdout, name)  # noqa: SLF001 - of this module
 
 
 def describe_task(event: TaskEvent) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any
+
+from prefect.streams import stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,24 +35,6 @@ def mask_all(value: Any) -> Any:
     return value
 
 
-class _MaskedStream:
-    """A text stream that masks each write."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        self._stream.write(mask(text))
-        return len(text)
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            self.write(line)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
 @contextmanager
 def masked(values: Iterable[str]) -> Iterator[None]:
     """Have `mask` know the values, and mask what is written to standard output and error.
@@ -63,14 +46,12 @@ def masked(values: Iterable[str]) -> Iterator[None]:
     if not searched:
         yield
         return
-    out, err = sys.stdout, sys.stderr
     _active.extend(searched)
-    sys.stdout = cast("TextIO", _MaskedStream(out))
-    sys.stderr = cast("TextIO", _MaskedStream(err))
     try:
-        yield
+        with stand_in("stdout") as out, stand_in("stderr") as err:
+            out.change = err.change = mask
+            yield
     finally:
-        sys.stdout, sys.stderr = out, err
         for value in searched:
             _active.remove(value)
 

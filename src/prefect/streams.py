@@ -1,0 +1,104 @@
+"""Standard output and error while a run does something with what is written to them.
+
+`print` uses `sys.stdout` without holding on to it: an object in its place that goes away while
+another thread prints takes the interpreter with it (https://github.com/python/cpython/issues/130163).
+So there is one stand-in for each stream, shared by all who need one, and it lives as long as what
+it stands for. Whether it is in place or not, printing to it is safe.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, Literal, TextIO, TypeAlias
+
+    Take: TypeAlias = Callable[[str], object]
+
+printed: ContextVar[Take | None] = ContextVar("prefect.streams.printed", default=None)
+"""What takes the text that this context, a task for example, writes to standard output."""
+
+_lock = threading.Lock()
+_kept: list[StandIn] = []  # those that the stream itself cannot keep
+
+
+class StandIn:
+    """In place of `sys.stdout` or `sys.stderr`: passes on what is written, if nobody takes it.
+
+    Attributes:
+        stream: what it stands for.
+        take: takes all text, in the place of the stream; None for nobody.
+        change: what text goes through on its way to the stream; None for nothing.
+    """
+
+    def __init__(self, name: Literal["stdout", "stderr"], stream: TextIO) -> None:
+        self.stream = stream
+        self.take: Take | None = None
+        self.change: Callable[[str], str] | None = None
+        self._users = 0
+        self._name = name
+
+    def write(self, text: str) -> int:
+        """Write text to where it belongs; return its length."""
+        take = (printed.get() if self._name == "stdout" else None) or self.take
+        if take is not None:
+            take(text)
+        else:
+            change = self.change
+            self.stream.write(text if change is None else change(text))
+        return len(text)
+
+    def writelines(self, texts: Iterable[str]) -> None:
+        """Write one text after the other."""
+        for text in texts:
+            self.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # As cloudpickle does with the stream itself: wherever it is loaded, it is that place's.
+        return _stream, (self._name,)
+
+
+@contextmanager
+def stand_in(name: Literal["stdout", "stderr"]) -> Iterator[StandIn]:
+    """Have the stand-in of a standard stream in place, for as long as the context lasts.
+
+    Several may, in threads or within each other. The last one puts back the stream, unless
+    somebody else has put something in its place meanwhile.
+    """
+    with _lock:
+        stream = getattr(sys, name)
+        used = stream if isinstance(stream, StandIn) else _stand_in_of(name, stream)
+        used._users += 1  # noqa: SLF001  # of this module
+        setattr(sys, name, used)
+    try:
+        yield used
+    finally:
+        with _lock:
+            used._users -= 1  # noqa: SLF001
+            if not used._users and getattr(sys, name) is used:  # noqa: SLF001
+                setattr(sys, name, used.stream)
+
+
+def _stream(name: str) -> Any:
+    return getattr(sys, name)
+
+
+def _stand_in_of(name: Literal["stdout", "stderr"], stream: TextIO) -> StandIn:
+    found = getattr(stream, "_prefect_stand_in", None)
+    # Wrappers pass on the attributes of what they wrap.
+    if isinstance(found, StandIn) and found.stream is stream:
+        return found
+    made = StandIn(name, stream)
+    try:
+        stream._prefect_stand_in = made  # type: ignore[attr-defined]  # noqa: SLF001
+    except AttributeError:
+        _kept.append(made)
+    return made
