@@ -1,6 +1,7 @@
 """`prefect run`, of files and sealed flows."""
 
 import json
+import os
 
 import pytest
 
@@ -10,6 +11,18 @@ def test_a_file_is_run_as_it_is(prefect):
     out, _ = prefect("run", "etl.py", "-p", "n=2")
     assert "loaded [0, 2]" in out
     assert "flow 'etl & co': Success" in out
+
+
+def test_a_changed_file_is_never_run_from_bytecode_of_before(prefect, monkeypatch):
+    """The change counts also where the file keeps its size and its time."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")
+    file = prefect.directory / "etl.py"
+    text, status = file.read_text(), file.stat()
+    assert "loaded [0, 2]" in prefect("run", "etl.py", "-p", "n=2")[0]
+    file.write_text(text.replace("loaded", "LOADED"))
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert "LOADED [0, 2]" in prefect("run", "etl.py", "-p", "n=2")[0]
+    assert not list(prefect.directory.glob("__pycache__/etl.*"))
 
 
 def test_a_sealed_flow_runs_where_its_source_is_not(sealed):

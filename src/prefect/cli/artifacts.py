@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import traceback
 from contextlib import contextmanager
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,23 @@ from prefect.oci.references import DEFAULT_REGISTRY, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
+    from types import CodeType, TracebackType
 
     from prefect.images.container import RunnableImage
 
 _LOADERS = {__name__, "importlib._bootstrap", "importlib._bootstrap_external"}
+
+
+class _Script(SourceFileLoader):
+    """Compiles a file each time, as Python does with scripts.
+
+    Bytecode that was kept of it counts as its own when it was written in the same second and has
+    the same size: the flow before the last change would be built.
+    """
+
+    def get_code(self, fullname: str) -> CodeType | None:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def is_flow_file(argument: str) -> bool:
@@ -54,15 +67,16 @@ def load_flow_file(argument: str) -> Flow:
         raise click.UsageError(f"There is no file {path}")
     # Never in the place of a module that is there, such as the standard library's.
     module_name = path.stem if path.stem not in sys.modules else f"flow_file_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
+    loader = _Script(module_name, str(path))
+    spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
+    if spec is None:
         raise click.UsageError(f"{path} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
     # As for a script: modules beside it can be imported, and pickling finds its names.
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except PrefectError:
         raise
     except (Exception, SystemExit) as error:
