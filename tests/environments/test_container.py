@@ -17,6 +17,7 @@ import pytest
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment, Secret
 from prefect.errors import (
+    ArtifactError,
     CompatibilityError,
     ContainerEngineError,
     ContainerEngineUnavailableError,
@@ -421,6 +422,42 @@ def test_an_image_is_described_without_being_run(daemon, built):
     before = {c.id for c in daemon.containers.list(all=True)}
     assert RunnableImage(Daemon(), built[1].id).manifest().flow["name"] == "Report: daily"
     assert {c.id for c in daemon.containers.list(all=True)} == before
+
+
+def test_an_environment_describes_what_it_built(daemon, built):
+    """`info` gives the serialized flow of the last image, and no container is left."""
+    before = {c.id for c in daemon.containers.list(all=True)}
+    environment = built[0]
+    described = environment.info()
+    assert described["name"] == "Report: daily"
+    assert described["environment"]["secrets"] == ["TOKEN"]
+    assert {c.id for c in daemon.containers.list(all=True)} == before
+
+
+def test_an_image_is_described_wherever_it_is(base_image, registry, unique, flow, tmp_path):
+    """`info` finds it in the container engine, in a registry and on disk, by default the last."""
+    environment = ContainerEnvironment(base_image, tag=unique, python_dependencies=[])
+    with pytest.raises(ImageError, match="neither a file here nor an image"):
+        environment.info()
+    described = flow.serialize()
+    environment.build(flow)
+    other = Flow("another")
+    pushed = environment.push(f"{registry}/{unique}:1", other)
+    assert environment.info() == other.serialize()
+    environment.export(tmp_path / "image.tar", Flow("a third"))
+    assert environment.info()["name"] == "a third"
+    assert environment.info(reference=unique) == described
+    assert environment.info(reference=pushed)["name"] == "another"
+    for path in (tmp_path / "image.tar", str(tmp_path / "image.tar")):
+        assert environment.info(reference=path)["name"] == "a third"
+    with pytest.raises(ImageError, match="call build"):
+        ContainerEnvironment(base_image).info()
+    with pytest.raises(ImageError, match="There is no image at"):
+        environment.info(reference=tmp_path / "nothing.tar")
+    with pytest.raises(ArtifactError, match="There is no file"):
+        environment.info(reference="No Image")
+    with pytest.raises(TypeError):
+        environment.info(reference=1)
 
 
 def test_an_image_of_somebody_else_is_named_as_such(daemon, base_image):

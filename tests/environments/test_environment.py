@@ -14,6 +14,8 @@ def test_the_base_class_builds_nothing():
     """`build` is a subclass's business, and says so."""
     with pytest.raises(NotImplementedError, match="PickleEnvironment or ContainerEnvironment"):
         Environment().build()
+    with pytest.raises(NotImplementedError):
+        Environment().build(flow=Flow("f"))
 
 
 def test_secrets_are_names_or_objects():

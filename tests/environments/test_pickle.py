@@ -47,6 +47,13 @@ def test_a_flow_is_built_described_and_run(flow):
     assert terminal_result(state) == 6
 
 
+def test_without_a_flow_there_is_nothing_to_build():
+    """The flow that other environments can do without is asked for, by a TypeError of our own."""
+    with pytest.raises(NotAFlowError, match=r"call build\(flow\)") as caught:
+        PickleEnvironment().build()
+    assert isinstance(caught.value, TypeError)
+
+
 def test_without_bytes_the_last_build_runs(flow):
     """`run()` runs what this environment built last."""
     environment = PickleEnvironment()

@@ -89,6 +89,24 @@ def test_neither_key_nor_flow_is_at_rest(no_daemon, tmp_path, monkeypatch, key):
     assert canary_search.occurs("canary-of-the-name", (tmp_path / "open.tar").read_bytes())
 
 
+def test_who_has_the_key_sees_the_flow(no_daemon, tmp_path, monkeypatch, key):
+    """`info` opens with the environment's key, or the secret of that name; without, it says so."""
+    base, image = layout(tmp_path / "base"), tmp_path / "image.tar"
+    monkeypatch.delenv(VARIABLE, raising=False)
+    environment = ContainerEnvironment(base, python_dependencies=[], encryption_key=key)
+    environment.export(image, make_flow())
+    described = environment.info()
+    assert described == make_flow().serialize()
+    with pytest.raises(ImageError, match="is sealed: give its key"):
+        ContainerEnvironment(base).info(reference=image)
+    with pytest.raises(AuthenticationError):
+        ContainerEnvironment(base, encryption_key=PickleEnvironment().encryption_key).info(
+            reference=image
+        )
+    monkeypatch.setenv(VARIABLE, key)
+    assert ContainerEnvironment(base).info(reference=str(image)) == described
+
+
 @pytest.mark.parametrize("sealing", [True, False])
 def test_a_secrets_value_is_refused_sealed_or_not(no_daemon, tmp_path, monkeypatch, key, sealing):
     """A token that a task closed over does not come to rest in an image, also not encrypted."""

@@ -18,10 +18,8 @@ from prefect.errors import (
     ContainerEngineUnavailableError,
     ImageError,
     PrefectError,
-    RegistryError,
 )
-from prefect.images.inspection import FlowImage, look_into_layers
-from prefect.oci.references import DEFAULT_REGISTRY, Reference
+from prefect.images import finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,73 +154,20 @@ def writing(path: Path) -> Iterator[None]:
         raise click.FileError(str(path), error.strerror or str(error)) from error
 
 
-def find_image(argument: str) -> FlowImage:
-    """Return the flow image that an argument names: on disk, in a daemon, or in a registry.
-
-    Raises:
-        ArtifactError: it cannot be an image's name, and no such file exists.
-        ContainerEngineError: no container engine answers, or the container engine does not have it.
-        RegistryError: neither has the registry that it names.
-    """
-    path = Path(argument)
-    if _is_image_on_disk(path):
-        from prefect.oci.archives import archive as archives  # noqa: PLC0415 - for images on disk alone
-
-        return look_into_layers(archives.read(path), argument)
-    reference = _reference(argument)
-    try:
-        return find_in_daemon(argument)
-    except (ContainerEngineUnavailableError, ImageError) as error:
-        # A registry is asked where one is named: a bare name may be a slip of the fingers.
-        if reference.registry == DEFAULT_REGISTRY and not argument.startswith(DEFAULT_REGISTRY):
-            raise
-        from prefect.oci.registry import client as registry  # noqa: PLC0415 - for images in registries alone
-
-        try:
-            return look_into_layers(registry.fetch(reference), argument)
-        except RegistryError as refused:
-            raise RegistryError(
-                f"{error}\nNor can it be had from its registry: {refused}"
-            ) from None
-
-
 def find_in_daemon(argument: str) -> RunnableImage:
     """Return the flow image of the container engine that an argument names.
 
     Raises:
         ArtifactError: it cannot be an image's name, and no such file exists.
         ContainerEngineError: no container engine answers, or the container engine does not have it.
+        click.ClickException: it is an image on disk.
     """
     try:
-        _reference(argument)
-    except ArtifactError:
-        if _is_image_on_disk(Path(argument)):
-            raise _not_loaded(argument) from None
-        raise
-    from prefect.images.container import RunnableImage  # noqa: PLC0415 - loads docker
-    from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - loads docker
-
-    try:
-        daemon = Daemon()
-    except ContainerEngineUnavailableError as error:
-        if _is_image_on_disk(Path(argument)):
+        return finding.find_in_daemon(argument)
+    except (ArtifactError, ContainerEngineUnavailableError, ImageError) as error:
+        if finding.is_on_disk(Path(argument)):
             raise _not_loaded(argument) from error
-        raise ContainerEngineUnavailableError(
-            f"There is no file {argument}, and no container engine to look for an image in: {error}"
-        ) from error
-    if daemon.find(argument) is None:
-        if _is_image_on_disk(Path(argument)):
-            raise _not_loaded(argument)
-        raise ImageError(
-            f"{argument} is neither a file here nor an image in the engine. Check its name, build "
-            "it with `prefect build`, or name the registry that has it, such as ghcr.io/team/etl:1"
-        )
-    return RunnableImage(daemon, argument)
-
-
-def _is_image_on_disk(path: Path) -> bool:
-    # A directory of any other kind may have the name of an image by chance.
-    return path.is_file() or (path / "oci-layout").is_file()
+        raise
 
 
 def _not_loaded(argument: str) -> click.UsageError:
@@ -233,13 +178,6 @@ def _not_loaded(argument: str) -> click.UsageError:
         f"{argument} is an image on disk, and runs where a container engine has it: load it with "
         f"`{how}` and run it by its name. `prefect info {argument}` looks into it as it is"
     )
-
-
-def _reference(argument: str) -> Reference:
-    try:
-        return Reference.parse(argument)
-    except ValueError as error:
-        raise ArtifactError(f"There is no file {argument}, and as an image: {error}") from None
 
 
 def _split(argument: str) -> tuple[Path, str | None]:

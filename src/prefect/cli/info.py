@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prefect import sealing
-from prefect.cli.artifacts import find_image, find_sealed, is_flow_file
+from prefect.cli.artifacts import find_sealed, is_flow_file
 from prefect.cli.keys import (
     key_file_option,
     names_a_key,
@@ -17,6 +17,7 @@ from prefect.cli.keys import (
     trusted_signer_option,
 )
 from prefect.cli.output import printable
+from prefect.images import finding
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.sealed.reading import Outline, outline
 
@@ -69,7 +70,7 @@ def read_manifest(
         )
     sealed = find_sealed(artifact)
     if sealed is None:
-        image = find_image(artifact)
+        image = finding.find(artifact)
         return image.manifest(read_keyring(key_files) if image.sealed else None)
     return sealing.read_manifest(sealed, read_keyring(key_files, trusted_signers))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from copy import copy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.environments.environment import Environment
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 
     from prefect.core.flow import Flow
     from prefect.images.flow_files import PackagedFlow
+    from prefect.images.inspection import FlowImage
     from prefect.images.recipe import ImageRecipe
     from prefect.oci.daemon.client import Image, LogEntry
     from prefect.oci.daemon.containers import Container
+    from prefect.sealed.keys.encryption import EncryptionKey
     from prefect.sealed.keys.keyring import Keyring
 
 _logger = logging.getLogger("prefect.environments")
@@ -45,8 +48,8 @@ class ContainerEnvironment(Environment):
         "apt-get update && apt-get install -y libpq5". They need a container engine, which runs
         them.
     lock: file of locked dependencies; taken if it is there, else written.
-    encryption_key: seals the flow within the image, 32 bytes or base64. Whoever runs it needs the
-        key: `run` hands it over as a secret, elsewhere it is the secret PREFECT_ENCRYPTION_KEY.
+    encryption_key: seals the flow within the image, bytes, text or the key object; of several in a
+        list, the first seals and any opens. Whoever runs it needs the key: `run` hands it over as a secret, elsewhere it is the secret PREFECT_ENCRYPTION_KEY.
 
     The attribute `built_tag` is the name that `build` gave last; equal images may have several.
 
@@ -67,7 +70,11 @@ class ContainerEnvironment(Environment):
         platform: str | None = None,
         setup: Sequence[str] | None = None,
         lock: str | os.PathLike[str] | None = None,
-        encryption_key: Any = None,
+        encryption_key: bytes
+        | str
+        | EncryptionKey
+        | Sequence[bytes | str | EncryptionKey]
+        | None = None,
     ) -> None:
         super().__init__(secrets)
         if not isinstance(image, str):
@@ -86,6 +93,7 @@ class ContainerEnvironment(Environment):
         self._lost_key = False
         self._packaged: PackagedFlow | None = None
         self._built: str | None = None
+        self._made: str | Path | None = None  # where the last image went, wherever that is
         self.built_tag: str | None = None
         self._last_container: str | None = None
 
@@ -151,6 +159,7 @@ class ContainerEnvironment(Environment):
 
         image, self.built_tag = making.build(self._recipe(), packaged, progress)
         self._packaged, self._built = packaged, str(image.id)
+        self._made = self._built
         return image, log
 
     def push(self, reference: str, flow: Flow | None = None) -> str:
@@ -171,7 +180,7 @@ class ContainerEnvironment(Environment):
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
 
         pushed = making.push(self._recipe(), packaged, reference)
-        self._packaged = packaged
+        self._packaged, self._made = packaged, pushed
         return pushed
 
     def export(self, path: str | os.PathLike[str], flow: Flow | None = None) -> str:
@@ -191,7 +200,7 @@ class ContainerEnvironment(Environment):
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
 
         digest = making.export(self._recipe(), packaged, path)
-        self._packaged = packaged
+        self._packaged, self._made = packaged, Path(path)
         return digest
 
     def digests(self, flow: Flow | None = None) -> tuple[str, str]:
@@ -209,6 +218,37 @@ class ContainerEnvironment(Environment):
         found = making.digests(self._recipe(), packaged)
         self._packaged = packaged
         return found
+
+    def info(self, *, reference: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+        """Return the serialized flow that an image holds; nothing of the image is executed.
+
+        Only the one small layer with the flow is read of an image in a registry or on disk.
+
+        Args:
+            reference: the path of an archive or of an OCI layout; or an image reference, which the
+                container engine is asked for first, and then the registry that it names. None
+                means the image that `build`, `push` or `export` made last, or, if there was
+                none, the container engine's image of the name that `tag` gives.
+
+        Returns:
+            What `Flow.serialize` returned where the image was made. A sealed flow is opened with
+            this environment's `encryption_key`, or with the secret PREFECT_ENCRYPTION_KEY.
+
+        Raises:
+            TypeError: `reference` is neither a str nor a path.
+            ArtifactError: it cannot be an image's name, and no such file exists.
+            ImageError: there is no such image; it was not made by this package, or without a flow;
+                it is sealed and there is no key; or nothing was built and no tag is given.
+            AuthenticationError: the key does not open the flow.
+            FormatError, ImageContentError: its bytes are malformed, or are not those promised.
+            ContainerEngineUnavailableError: no container engine answers, and no registry is named.
+            RegistryError: the registry does not have it, refuses, or cannot be reached.
+        """
+        from prefect.images import finding  # noqa: PLC0415 - as in _recipe
+
+        name = reference if reference is not None else self._made or self._image_to_run()
+        image = finding.find(name, self._recipe().wanted_platform())
+        return image.manifest(self._keyring_for(image)).flow
 
     def run(
         self,
@@ -235,9 +275,7 @@ class ContainerEnvironment(Environment):
         from prefect.images.container import RunnableImage  # noqa: PLC0415 - as in _recipe
 
         image = RunnableImage.named(self._image_to_run())
-        keyring = self._keyring
-        if image.sealed and keyring is None and (key := Secret(KEY_VARIABLE).find()):
-            keyring = _keyring(key)
+        keyring = self._keyring_for(image)
         request = image.request(
             command, tty=tty, parameters=parameters, secrets=self.secrets, keyring=keyring
         )
@@ -299,6 +337,11 @@ class ContainerEnvironment(Environment):
         vars(made).update(tag=made.image, network=None)
         return made
 
+    def _keyring_for(self, image: FlowImage) -> Keyring | None:
+        if image.sealed and self._keyring is None and (key := Secret(KEY_VARIABLE).find()):
+            return _keyring(key)
+        return self._keyring
+
     def _image_to_run(self) -> str:
         if self._built is not None:
             return self._built
@@ -313,6 +356,7 @@ class ContainerEnvironment(Environment):
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {
             "_built": None,
+            "_made": None,
             "built_tag": None,
             "_last_container": None,
             "_packaged": None,

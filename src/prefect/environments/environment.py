@@ -9,6 +9,8 @@ from prefect.secrets.secret import Secret, parse_secrets
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from prefect.core.flow import Flow
+
 
 class Environment:
     """Base class of what a flow can be packaged into.
@@ -20,8 +22,11 @@ class Environment:
     def __init__(self, secrets: Iterable[str | Secret] | None = None) -> None:
         self.secrets = parse_secrets(secrets)
 
-    def build(self) -> Any:
+    def build(self, flow: Flow | None = None) -> Any:
         """Package a flow; every kind of environment does it in its own way.
+
+        Args:
+            flow: the flow to package.
 
         Raises:
             NotImplementedError: in this base class.

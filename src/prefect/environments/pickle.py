@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.environments.environment import Environment
-from prefect.errors import ArtifactError
+from prefect.errors import ArtifactError, NotAFlowError
 from prefect.running.packaged import run_packaged
 from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
 
@@ -45,10 +45,11 @@ class PickleEnvironment(Environment):
     trusted_signers: public keys, one of which must have signed what is read, whatever the file
         says. None asks for no signature.
 
-    Keys but the encryption key are the lines of text that `prefect keygen` writes.
+    A key is given as the line of text that `prefect keygen` writes, a str or bytes, or as the object
+    of `prefect.sealed.keys` that it spells.
 
     Raises:
-        TypeError: a key is neither bytes nor str.
+        TypeError: a key is neither bytes nor str, nor a key of its kind.
         InvalidKeyError: a key has not the shape of one.
         SignaturePolicyError: there are recipients, and no signing key.
     """
@@ -62,10 +63,10 @@ class PickleEnvironment(Environment):
         | None = None,
         *,
         secrets: Iterable[str | Secret] | None = None,
-        recipients: Sequence[str | bytes | Recipient] | None = None,
-        identity: str | bytes | Identity | Sequence[str | bytes | Identity] | None = None,
-        signing_key: str | bytes | SigningKey | None = None,
-        trusted_signers: Sequence[str | bytes | Signer] | None = None,
+        recipients: bytes | str | Recipient | Sequence[bytes | str | Recipient] | None = None,
+        identity: bytes | str | Identity | Sequence[bytes | str | Identity] | None = None,
+        signing_key: bytes | str | SigningKey | None = None,
+        trusted_signers: bytes | str | Signer | Sequence[bytes | str | Signer] | None = None,
     ) -> None:
         from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415
 
@@ -89,11 +90,14 @@ class PickleEnvironment(Environment):
         """
         return self.keyring.first().encode()
 
-    def build(self, flow: Flow) -> bytes:  # type: ignore[override]
+    def build(self, flow: Flow | None = None) -> bytes:
         """Return the flow as an encrypted pickle, for `info` and `run` here or elsewhere.
 
+        Args:
+            flow: the flow to package; there is no encrypted pickle without one.
+
         Raises:
-            NotAFlowError: `flow` is not a Flow (a TypeError).
+            NotAFlowError: `flow` is not a Flow, or is left out (a TypeError).
             FlowError: the flow is wrong as it is written.
             PicklingError: something in it cannot be pickled.
             SecretError: a secret's value, or a key, occurs in it.
@@ -101,6 +105,8 @@ class PickleEnvironment(Environment):
         """
         from prefect.sealing import seal_flow  # noqa: PLC0415
 
+        if flow is None:
+            raise NotAFlowError("Only a Flow can be packaged, and none was given: call build(flow)")
         _, self._built = seal_flow(flow, self.keyring, self.secrets)
         return self._built
 

@@ -57,6 +57,26 @@ def test_a_key_and_recipients_open_the_same_file(flow):
     assert environment.info(sealed) == PickleEnvironment(**READING).info(sealed)
 
 
+@pytest.mark.parametrize(
+    "spell", [str, lambda key: key.encode(), lambda key: key], ids=["text", "bytes", "object"]
+)
+def test_every_key_is_taken_as_text_as_bytes_and_as_itself(flow, spell):
+    """All keys of an environment have the same three spellings, alone and in a list."""
+
+    def spelled(key):
+        return spell(key) if spell(key) is key else spell(key.encode())
+
+    own = EncryptionKey.generate()
+    sender = PickleEnvironment(
+        spelled(own), recipients=spelled(IDENTITY.recipient), signing_key=spelled(SIGNING_KEY)
+    )
+    receiver = PickleEnvironment(
+        identity=[spelled(IDENTITY)], trusted_signers=spelled(SIGNING_KEY.signer)
+    )
+    assert sender.encryption_key == own.encode()
+    assert receiver.info(sender.build(flow))["name"] == flow.name
+
+
 def test_recipients_need_a_signing_key():
     """The constructor says so."""
     with pytest.raises(SignaturePolicyError, match="signing key"):

@@ -16,9 +16,10 @@ KEYS = [
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: type(key).__name__)
 def test_each_kind_is_recognised_by_its_text(key):
-    """From str and from bytes, the same key of the same kind comes back."""
+    """From str, from any kind of bytes and from itself, the same key of the same kind comes back."""
     text = key.encode()
-    for spelled in (text, text.encode()):
+    data = text.encode()
+    for spelled in (text, data, bytearray(data), memoryview(data), key):
         parsed = parse_key(spelled)
         assert (type(parsed), parsed) == (type(key), key)
 

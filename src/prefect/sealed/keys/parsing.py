@@ -21,23 +21,30 @@ _PREFIXED: tuple[type[Identity | Recipient | SigningKey | Signer], ...] = (
 )
 
 
-def parse_key(text: str | bytes) -> Key:
+def parse_key(text: bytes | bytearray | memoryview | str | Key) -> Key:
     """Return the key that a line of text spells, whichever kind it is.
+
+    Args:
+        text: what a key's `encode()` returned, or the 32 raw bytes of an encryption key. A key
+            is returned as it is.
 
     Raises:
         TypeError: the text is neither str nor bytes.
         InvalidKeyError: it spells no key. The message never quotes it.
     """
-    if not isinstance(text, str | bytes):
+    if isinstance(text, Key):
+        return text
+    if isinstance(text, bytes | bytearray | memoryview):
+        if len(bytes(text)) == KEY_BYTES:
+            return EncryptionKey(text)
+        text = bytes(text).decode("ascii", "replace")
+    if not isinstance(text, str):
         raise TypeError(f"The text of a key is str or bytes, not {type(text).__name__}")
-    if isinstance(text, bytes) and len(text) == KEY_BYTES:
-        return EncryptionKey(text)
-    line = text if isinstance(text, str) else text.decode("ascii", "replace")
     for kind in _PREFIXED:
-        if line.startswith(kind.prefix):
-            return kind(line)
-    if line.startswith("prefect-"):
+        if text.startswith(kind.prefix):
+            return kind(text)
+    if text.startswith("prefect-"):
         raise InvalidKeyError(
             "This key is of a kind that this release does not know. Upgrade prefect"
         )
-    return EncryptionKey(line)
+    return EncryptionKey(text)

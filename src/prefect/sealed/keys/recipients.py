@@ -43,7 +43,7 @@ class Recipient:
     algorithm: ClassVar = "HPKE-MLKEM768-X25519"
     prefix: ClassVar = "prefect-recipient-1:"
 
-    def __init__(self, text: str | bytes) -> None:
+    def __init__(self, text: bytes | bytearray | memoryview | str) -> None:
         self._raw = unspell(
             text, self.prefix, _MLKEM_PUBLIC_BYTES + _X25519_BYTES, "A recipient", _FIX
         )
@@ -101,7 +101,7 @@ class Identity:
     algorithm: ClassVar = Recipient.algorithm
     prefix: ClassVar = "prefect-identity-1:"
 
-    def __init__(self, text: str | bytes) -> None:
+    def __init__(self, text: bytes | bytearray | memoryview | str) -> None:
         self._raw = unspell(text, self.prefix, _SEED_BYTES + _X25519_BYTES, "An identity", _FIX)
         mlkem = MLKEM768PrivateKey.from_seed_bytes(self._raw[:_SEED_BYTES])
         x25519 = X25519PrivateKey.from_private_bytes(self._raw[_SEED_BYTES:])

@@ -30,7 +30,7 @@ class Signer:
     __slots__ = ("_key", "_raw")
     prefix: ClassVar = "prefect-signer-1:"
 
-    def __init__(self, text: str | bytes) -> None:
+    def __init__(self, text: bytes | bytearray | memoryview | str) -> None:
         self._raw = unspell(text, self.prefix, _KEY_BYTES, "A signer", _FIX)
         try:
             self._key = Ed25519PublicKey.from_public_bytes(self._raw)
@@ -77,7 +77,7 @@ class SigningKey:
     __slots__ = ("_key", "_raw", "signer")
     prefix: ClassVar = "prefect-signing-key-1:"
 
-    def __init__(self, text: str | bytes) -> None:
+    def __init__(self, text: bytes | bytearray | memoryview | str) -> None:
         self._raw = unspell(text, self.prefix, _KEY_BYTES, "A signing key", _FIX)
         self._key = Ed25519PrivateKey.from_private_bytes(self._raw)
         self.signer: Final = Signer(spell(Signer.prefix, self._key.public_key().public_bytes_raw()))

@@ -13,7 +13,9 @@ def spell(prefix: str, raw: bytes) -> str:
     return prefix + base64.b64encode(raw).decode()
 
 
-def unspell(text: bytes | str, prefix: str, length: int, what: str, fix: str) -> bytes:
+def unspell(
+    text: bytes | bytearray | memoryview | str, prefix: str, length: int, what: str, fix: str
+) -> bytes:
     """Return the bytes that a key's text spells.
 
     what, fix: the kind of key and where one comes from, for the error's message. The key itself
@@ -23,9 +25,9 @@ def unspell(text: bytes | str, prefix: str, length: int, what: str, fix: str) ->
         TypeError: the text is neither str nor bytes.
         InvalidKeyError: it is not the canonical text of such a key.
     """
-    if not isinstance(text, str | bytes):
+    if not isinstance(text, str | bytes | bytearray | memoryview):
         raise TypeError(f"{what} is str or bytes, not {type(text).__name__}")
-    line = text.encode("ascii", "replace") if isinstance(text, str) else text
+    line = text.encode("ascii", "replace") if isinstance(text, str) else bytes(text)
     body = line.removeprefix(prefix.encode())
     raw = decode_base64(body) if len(body) < len(line) else None
     if raw is None or len(raw) != length:

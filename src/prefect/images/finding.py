@@ -1,0 +1,101 @@
+"""An image that holds a flow, by its name: on disk, in a container engine, or in a registry."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.errors import (
+    ArtifactError,
+    ContainerEngineUnavailableError,
+    ImageError,
+    RegistryError,
+)
+from prefect.images.inspection import FlowImage, look_into_layers
+from prefect.oci.references import DEFAULT_REGISTRY, Reference
+
+if TYPE_CHECKING:
+    from prefect.images.container import RunnableImage
+    from prefect.oci.platforms import Platform
+
+
+def find(name: str | os.PathLike[str], platform: Platform | None = None) -> FlowImage:
+    """Return the flow image of a name; nothing of it is executed.
+
+    Args:
+        name: the path of an archive or of an OCI layout; or an image reference, which the
+            container engine is asked for first, and then the registry that it names.
+        platform: which image of several; None means the only one, else that for this machine.
+
+    Raises:
+        TypeError: it is neither a str nor a path.
+        ArtifactError: it cannot be an image's name, and no such file exists.
+        ImageError: neither the container engine nor a file has it, or it is not of this package.
+        ImageContentError: its bytes are not what their digests say.
+        ContainerEngineUnavailableError: no container engine answers, and no registry is named.
+        RegistryError: the registry that it names does not have it either.
+    """
+    text = os.fspath(name)
+    if isinstance(name, os.PathLike) or is_on_disk(Path(text)):
+        from prefect.oci.archives import archive  # noqa: PLC0415 - for images on disk alone
+
+        return look_into_layers(archive.read(text, platform), text)
+    reference = _parsed(text)
+    try:
+        return find_in_daemon(text)
+    except (ContainerEngineUnavailableError, ImageError) as error:
+        # A registry is asked where one is named: a bare name may be a slip of the fingers.
+        named = reference.digest or text.startswith(DEFAULT_REGISTRY)
+        if reference.registry == DEFAULT_REGISTRY and not named:
+            raise
+        from prefect.oci.registry import client as registry  # noqa: PLC0415 - for these alone
+
+        try:
+            return look_into_layers(registry.fetch(reference, platform), text)
+        except RegistryError as refused:
+            raise RegistryError(
+                f"{error}\nNor can it be had from its registry: {refused}"
+            ) from None
+
+
+def find_in_daemon(name: str) -> RunnableImage:
+    """Return the flow image of a name in the container engine.
+
+    Raises:
+        ArtifactError: it cannot be an image's name, and no such file exists.
+        ContainerEngineUnavailableError: no container engine answers.
+        ImageError: the container engine does not have it, or it is not of this package.
+    """
+    _parsed(name)
+    from prefect.images.container import RunnableImage  # noqa: PLC0415 - for these alone
+    from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - as above
+
+    try:
+        daemon = Daemon()
+    except ContainerEngineUnavailableError as error:
+        raise ContainerEngineUnavailableError(
+            f"There is no file {name}, and no container engine to look for an image in: {error}"
+        ) from error
+    if daemon.find(name) is None:
+        raise ImageError(
+            f"{name} is neither a file here nor an image in the container engine. Check its name, "
+            "build it with `prefect build`, or name the registry that has it, such as "
+            "ghcr.io/team/etl:1"
+        )
+    return RunnableImage(daemon, name)
+
+
+def is_on_disk(path: Path) -> bool:
+    """Tell whether a path is a file, or the directory of an OCI layout.
+
+    A directory of any other kind may have the name of an image by chance.
+    """
+    return path.is_file() or (path / "oci-layout").is_file()
+
+
+def _parsed(name: str) -> Reference:
+    try:
+        return Reference.parse(name)
+    except ValueError as error:
+        raise ArtifactError(f"There is no file {name}, and as an image: {error}") from None
