@@ -17,18 +17,21 @@ assert state.result[doubled].result == 42
 
 from __future__ import annotations
 
-from prefect import engine, triggers
-from prefect.core.context import context
-from prefect.core.flow import Flow
-from prefect.core.inputs import unmapped
-from prefect.core.parameter import Parameter
-from prefect.core.task import Task, task
+from prefect import core
 from prefect.lazy import lazy
 from prefect.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from prefect import environments, errors
+    from typing import Any
+
+    from prefect import engine, environments, errors, triggers
+    from prefect.core.context import context
+    from prefect.core.flow import Flow
+    from prefect.core.inputs import unmapped
+    from prefect.core.parameter import Parameter
+    from prefect.core.state import State
+    from prefect.core.task import Task, task
     from prefect.errors import PrefectError
     from prefect.secrets.secret import Secret
 
@@ -48,13 +51,29 @@ __all__ = [
     "unmapped",
 ]
 
-# Not imported above: most programs that run flows need none of them.
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "Flow": "prefect.core.flow",
+        "Parameter": "prefect.core.parameter",
         "PrefectError": "prefect.errors",
         "Secret": "prefect.secrets.secret",
+        "Task": "prefect.core.task",
+        "context": "prefect.core.context",
+        "engine": "prefect.engine",
         "environments": "prefect.environments",
         "errors": "prefect.errors",
+        "task": "prefect.core.task",
+        "triggers": "prefect.triggers",
+        "unmapped": "prefect.core.inputs",
     },
 )
+
+
+def _run(*args: Any) -> State:
+    from prefect.engine.runner import run_flow  # noqa: PLC0415  # for flows that run
+
+    return run_flow(*args)
+
+
+core.runner = _run

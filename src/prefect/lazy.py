@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +24,8 @@ def lazy(
     def find(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        home = import_module(homes[name])
+        __import__(homes[name])  # by itself: importlib's own front would cost a millisecond
+        home = sys.modules[homes[name]]
         value = home if homes[name] == f"{package}.{name}" else getattr(home, name)
         vars(sys.modules[package])[name] = value  # so that this is not called for it again
         return value

@@ -5,8 +5,7 @@ import json
 import cloudpickle
 import pytest
 
-from prefect import Flow, Parameter, Task, task
-from prefect.core.flow import bind_runner
+from prefect import Flow, Parameter, Task, core, task
 from prefect.core.graph import Edge
 from prefect.errors import CycleError, DuplicateNameError, FlowError, ParameterError
 
@@ -223,12 +222,12 @@ def test_parameters_by_keyword_or_dict():
         flow.run(parameters={"x": 1, "y": 2}, x=1)
 
 
-def test_the_runner_is_bound_by_the_engine(monkeypatch):
+def test_the_runner_is_bound_by_the_package(monkeypatch):
     """Core alone cannot run flows, and says so; whatever is bound is what run calls."""
-    monkeypatch.setattr(Flow, "_runner", None)
+    monkeypatch.setattr(core, "runner", None)
     with pytest.raises(RuntimeError, match="import prefect"):
         Flow("test").run()
-    bind_runner(lambda flow, parameters, *_: (flow.name, parameters))
+    monkeypatch.setattr(core, "runner", lambda flow, parameters, *_: (flow.name, parameters))
     assert Flow("test").run(a=1) == ("test", {"a": 1})
 
 

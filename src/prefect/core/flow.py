@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from prefect import core
 from prefect.core import check
 from prefect.core.context import building
 from prefect.core.graph import Edge, Graph
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from contextvars import Token
     from os import PathLike
-    from typing import Any, ClassVar, Protocol, Self, TypeAlias
+    from typing import Any, Protocol, Self, TypeAlias
 
     from prefect.core.state import State
 
@@ -52,8 +53,6 @@ class Flow(FlowQueries):
         TypeError, ValueError: an argument is of the wrong type, or makes no sense.
 
     """
-
-    _runner: ClassVar[Callable[..., State] | None] = None
 
     def __init__(
         self,
@@ -336,16 +335,11 @@ class Flow(FlowQueries):
             TypeError: the executor is not one.
 
         """
-        if Flow._runner is None:
+        if core.runner is None:
             raise RuntimeError("flows can run after `import prefect`")
         if not isinstance(parameters, (dict, type(None))) and not hasattr(parameters, "keys"):
             raise ParameterError(f"parameters are a dict of names and values, not {parameters!r}")
         given = dict(parameters or {})
         if twice := kwargs.keys() & given.keys():
             raise TypeError(f"parameters are given twice: {', '.join(sorted(twice))}")
-        return Flow._runner(self, {**given, **kwargs}, executor, on_state, context or {})
-
-
-def bind_runner(runner: Callable[..., State]) -> None:
-    """Say what `Flow.run` calls. The engine does this: core must not know it."""
-    Flow._runner = staticmethod(runner)  # noqa: SLF001  # set here alone
+        return core.runner(self, {**given, **kwargs}, executor, on_state, context or {})
