@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import pickle
+import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cloudpickle
@@ -12,7 +14,8 @@ import pytest
 from cryptography.fernet import Fernet
 
 from prefect import Flow, Parameter, task
-from prefect.environments import PickleEnvironment
+from prefect.engine.state import Running
+from prefect.environments import PickleEnvironment, Secret
 from prefect.errors import (
     ArtifactError,
     AuthenticationError,
@@ -300,10 +303,43 @@ def test_a_secrets_value_in_the_payload_is_refused(monkeypatch):
         PickleEnvironment(secrets=["TOKEN"]).build(leaks)
 
 
+def test_sealed_flows_in_threads_do_not_see_secrets_of_each_other():
+    """While one runs, another with other secrets is refused before any of it is loaded."""
+    running, ended = threading.Event(), threading.Event()
+
+    @task
+    def held():
+        return dict(os.environ)
+
+    def with_secret(name):
+        with Flow(name) as flow:
+            held()
+        secret = Secret(name)
+        secret.value = f"value-of-{name}"
+        environment = PickleEnvironment(secrets=[secret])
+        environment.build(flow)
+        return environment
+
+    def observe(event):
+        if isinstance(event.state, Running):
+            running.set()
+            assert ended.wait(60)
+
+    first, second = with_secret("FIRST_TOKEN"), with_secret("SECOND_TOKEN")
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(first.run, on_state=observe)
+        assert running.wait(60)
+        with pytest.raises(SecretError, match="other secrets: FIRST_TOKEN, SECOND_TOKEN"):
+            second.run()
+        ended.set()
+        seen = terminal_result(run.result())
+    assert seen["FIRST_TOKEN"] == "value-of-FIRST_TOKEN"
+    assert "SECOND_TOKEN" not in seen
+    assert "FIRST_TOKEN" not in terminal_result(second.run())
+
+
 def test_what_cannot_be_pickled_names_its_task():
     """The error says which task holds the lock, and what to do."""
-    import threading
-
     lock = threading.Lock()
 
     @task

@@ -2,7 +2,9 @@
 
 import copy
 import json
+import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import cloudpickle
 import pytest
@@ -117,8 +119,6 @@ def test_exported_values_are_gone_afterwards(monkeypatch):
     """The environment is as before, whatever happened meanwhile."""
     monkeypatch.setenv("KEPT", "before")
     monkeypatch.delenv("NEW", raising=False)
-    import os
-
     with pytest.raises(ZeroDivisionError), exported({"KEPT": "now", "NEW": "now"}):
         assert (os.environ["KEPT"], os.environ["NEW"]) == ("now", "now")
         raise ZeroDivisionError
@@ -130,3 +130,69 @@ def test_the_secrets_of_a_serialized_flow_are_found():
     """Names come from the manifest's environment, if it has one."""
     assert secrets_of({"environment": None}) == ()
     assert secrets_of({"environment": {"secrets": ["A"]}}) == (Secret("A"),)
+
+
+def _run_in_thread(function):
+    """Call a function in a thread of its own; return what it raised, if anything."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).exception()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "named"),
+    [
+        ({"A_TOKEN": "a"}, {"B_TOKEN": "b"}, "A_TOKEN, B_TOKEN"),
+        ({"A_TOKEN": "a"}, {"A_TOKEN": "other"}, "A_TOKEN"),
+        ({"A_TOKEN": "a"}, {}, "A_TOKEN"),
+        ({}, {"B_TOKEN": "b"}, "B_TOKEN"),
+    ],
+)
+def test_runs_in_threads_do_not_see_secrets_of_each_other(first, second, named):
+    """A run that would see the values of another, or show it its own, is refused."""
+
+    def overlapping():
+        with exported(second):
+            raise AssertionError
+
+    with exported(first):
+        before = dict(os.environ)
+        error = _run_in_thread(overlapping)
+        assert dict(os.environ) == before
+    assert isinstance(error, SecretError)
+    assert f"other secrets: {named}." in str(error)
+    with exported(second):  # one after the other
+        assert second.items() <= os.environ.items()
+
+
+def test_runs_with_the_same_secrets_overlap():
+    """They see nothing that is not theirs, and the first to end takes nothing away."""
+    values = {"A_TOKEN": "a"}
+    first, second = exported(values), exported(values)
+    with ThreadPoolExecutor(1) as thread:
+        first.__enter__()
+        thread.submit(second.__enter__).result()
+        first.__exit__(None, None, None)
+        assert os.environ["A_TOKEN"] == "a"
+        thread.submit(second.__exit__, None, None, None).result()
+    assert "A_TOKEN" not in os.environ
+
+
+def test_a_run_within_a_run_may_have_more_secrets():
+    """A task that runs another flow hands it what it sees itself; but never another value."""
+    with exported({"A_TOKEN": "a"}):
+        with exported({"B_TOKEN": "b"}):
+            assert (os.environ["A_TOKEN"], os.environ["B_TOKEN"]) == ("a", "b")
+            with pytest.raises(SecretError, match="another value for the secret A_TOKEN"):
+                exported({"A_TOKEN": "other"}).__enter__()
+        assert "B_TOKEN" not in os.environ
+
+
+def test_a_run_does_not_take_a_value_that_another_has_put_into_the_environment(monkeypatch):
+    """A value that was set on one environment's own secret is nobody else's."""
+    monkeypatch.setenv("A_TOKEN", "of the shell")
+    with exported({"A_TOKEN": "of a run", "B_TOKEN": "of a run"}):
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(resolve, [Secret("A_TOKEN")]).result() == {"A_TOKEN": "of the shell"}
+        assert isinstance(_run_in_thread(lambda: resolve([Secret("B_TOKEN")])), SecretError)
+        # A run within it is handed what it sees.
+        assert resolve([Secret("A_TOKEN")]) == {"A_TOKEN": "of a run"}

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,10 +69,13 @@ class Secret:
 
     def find(self) -> str | None:
         """Return the value, or None where there is none."""
+        return self._find(os.environ.get(self.name))
+
+    def _find(self, variable: str | None) -> str | None:
         if self._value is not None:
             return self._value
-        if (value := os.environ.get(self.name)) is not None:
-            return value
+        if variable is not None:
+            return variable
         try:
             # One final newline is the editor's, not the secret's.
             return (secrets_directory() / self.name).read_text().removesuffix("\n")
@@ -117,41 +121,57 @@ def parse_secrets(secrets: Iterable[str | Secret] | None) -> tuple[Secret, ...]:
 
 
 def resolve(secrets: Iterable[Secret]) -> dict[str, str]:
-    """Return every secret's value by its name.
+    """Return every secret's value by its name, for a run that is about to begin.
+
+    What another run has put into the environment does not count.
 
     Raises:
         SecretError: some have none; the message names all of them.
     """
-    found = {secret.name: secret.find() for secret in secrets}
+    found = {
+        secret.name: secret._find(_variable(secret.name))  # noqa: SLF001 - of this module
+        for secret in secrets
+    }
     if missing := [name for name, value in found.items() if value is None]:
         raise SecretError(_missing(missing))
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _variable(name: str) -> str | None:
+    with _exports_lock:
+        outer, export = _innermost.get(), _exports.get(name)
+        if export is None or (outer is not None and name in outer.values):
+            return os.environ.get(name)
+        return export.before
 
 
 @contextmanager
 def exported(values: Mapping[str, str]) -> Iterator[None]:
     """Have the values in this process's environment for as long as the context lasts.
 
-    Runs may overlap, in threads or within each other, as long as they agree on the values.
+    The environment is the whole process's. So runs that overlap in threads have the same secrets
+    with the same values, or none: of others, one would see what was meant for the other. A run
+    within a run, which its task starts, may have more.
 
     Raises:
-        SecretError: a run that is going on in this process has another value for a secret.
+        SecretError: a run that is going on in this process has other secrets, or other values.
     """
+    outer = _innermost.get()
+    run = _Run({**(outer.values if outer else {}), **values}, outer)
     with _exports_lock:
+        run.check_against(_runs)
+        _runs.append(run)
         for name, value in values.items():
-            if name in _exports and _exports[name].value != value:
-                raise SecretError(
-                    f"Another run in this process has another value for the secret {name}: run "
-                    "them one after the other, or in processes of their own"
-                )
-        for name, value in values.items():
-            export = _exports.setdefault(name, _Export(value, os.environ.get(name)))
+            export = _exports.setdefault(name, _Export(os.environ.get(name)))
             export.users += 1
             os.environ[name] = value
+    token = _innermost.set(run)
     try:
         yield
     finally:
+        _innermost.reset(token)
         with _exports_lock:
+            _runs.remove(run)
             for name in values:
                 _exports[name].users -= 1
                 if not _exports[name].users:
@@ -162,15 +182,49 @@ def exported(values: Mapping[str, str]) -> Iterator[None]:
                         os.environ[name] = before
 
 
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A run that is going on in this process, and all secrets that its tasks can see."""
+
+    values: dict[str, str]
+    outer: _Run | None
+
+    def check_against(self, others: Iterable[_Run]) -> None:
+        """Raise SecretError for a run that would see, or show, other secrets."""
+        around = self.outer
+        while around is not None:
+            for name, value in around.values.items():
+                if self.values[name] != value:
+                    raise SecretError(
+                        f"The run that this run is part of has another value for the secret {name}"
+                        ": run it in a process of its own"
+                    )
+            others = [other for other in others if other is not around]
+            around = around.outer
+        for other in others:
+            if other.values == self.values:
+                continue
+            names = self.values.keys() | other.values.keys()
+            differing = sorted(
+                name for name in names if self.values.get(name) != other.values.get(name)
+            )
+            raise SecretError(
+                f"Another run in this process has other secrets: {', '.join(differing)}. Their "
+                "values are in the environment, which all threads share: run them one after the "
+                "other, or in processes of their own"
+            )
+
+
 @dataclass(slots=True)
 class _Export:
     """A secret that is in this process's environment for some runs."""
 
-    value: str
     before: str | None
     users: int = 0
 
 
+_innermost: ContextVar[_Run | None] = ContextVar("prefect.secrets.run", default=None)
+_runs: list[_Run] = []
 _exports: dict[str, _Export] = {}
 _exports_lock = threading.Lock()
 
