@@ -32,3 +32,19 @@ def test_no_single_edit_of_a_manifest_is_a_traceback(tmp_path, monkeypatch, comm
         done = run.invoke(main, [command, str(path)])
         assert done.exit_code in {0, 2}, (where, done.output, done.exception)
         assert "".join(done.output.split("\n")).isprintable(), where
+
+
+def test_a_name_forges_no_line(tmp_path, monkeypatch):
+    """A newline in a flow's, a task's or a secret's name is shown as one, in the line of that name."""
+    key = EncryptionKey.generate()
+    monkeypatch.setenv("PREFECT_ENCRYPTION_KEY", key.encode())
+    forged = "x\nsigned by me (trusted)"
+    with Flow(forged) as flow:
+        task(lambda n: n, name=forged)(Parameter(forged, default=forged))
+    description = flow.serialize() | {"environment": {"type": forged, "secrets": [forged]}}
+    path = tmp_path / "f.flow"
+    path.write_bytes(seal(Manifest.describe(description, {}).to_json(), b"never read", key))
+    for command in ("info", "graph"):
+        done = CliRunner().invoke(main, [command, str(path)])
+        assert done.exit_code == 0
+        assert not [line for line in done.output.splitlines() if line.strip().startswith("signed")]

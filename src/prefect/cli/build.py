@@ -20,8 +20,9 @@ from prefect.cli.keys import (
     recipient_option,
     signing_key_option,
 )
-from prefect.cli.output import is_replaceable, printable, refuse_inputs, size, write_plainly
+from prefect.cli.output import is_replaceable, refuse_inputs, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
+from prefect.printable import printable
 from prefect.secrets.secret import Secret, merge_secrets, parse_secrets
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import click
 
 from prefect.cli.artifacts import writing
 from prefect.cli.main import FLOW_FAILED
-from prefect.cli.output import printable
 from prefect.errors import PrefectError
 from prefect.oci.digests import DIGEST
 from prefect.oci.references import Reference
+from prefect.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

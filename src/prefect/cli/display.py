@@ -16,6 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from prefect.printable import error_text
 from prefect.running.report import (
     ENGINE_LOGGER,
     TASK_LOGGERS,
@@ -107,7 +108,7 @@ class LiveDisplay(logging.Handler):
 
     def refused(self, error: Exception) -> None:
         """Show the error that kept the flow from running."""
-        self._console.print(Text(f"Error: {mask(str(error))}", "red"))
+        self._console.print(Text(error_text(mask(str(error))), "red"))
 
     def replay(self, lines: Iterable[str]) -> None:
         """Show a run that tells of itself in JSON lines; other lines are its tasks' output."""
@@ -128,7 +129,7 @@ class LiveDisplay(logging.Handler):
         elif kind == "flow":
             self._outcome(event["flow"], event["state"], event["message"], event["failed"])
         elif kind == "error":
-            self._console.print(Text(f"Error: {event['message']}", "red"))
+            self._console.print(Text(error_text(str(event["message"])), "red"))
         else:
             raise KeyError(kind)
 

@@ -9,8 +9,9 @@ import click
 from prefect.cli.artifacts import flow_file, is_flow_file, load_flow_file
 from prefect.cli.info import read_manifest
 from prefect.cli.keys import key_file_option, trusted_signer_option
-from prefect.cli.output import printable, refuse_inputs
+from prefect.cli.output import refuse_inputs
 from prefect.core import drawing
+from prefect.printable import printable
 
 _FORMATS = {"text": drawing.to_text, "mermaid": drawing.to_mermaid, "dot": drawing.to_dot}
 
@@ -44,7 +45,7 @@ def graph(
     else:
         flow = read_manifest(artifact, key_file, trusted_signers).flow
     if output is None:
-        click.echo(printable(_FORMATS[form](flow)))
+        click.echo(_FORMATS[form](flow))
         return
     refuse_inputs(output, [flow_file(artifact), *key_file])
     try:

@@ -16,8 +16,8 @@ from prefect.cli.keys import (
     read_keyring,
     trusted_signer_option,
 )
-from prefect.cli.output import printable
 from prefect.images import finding
+from prefect.printable import printable
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.sealed.reading import Outline, outline
 

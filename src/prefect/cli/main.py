@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any
 
 import click
 
 from prefect.errors import PrefectError
+from prefect.printable import error_text, printable_lines
 from prefect.running.stopping import exit_status, provide_streams, unwind_on_signals
 from prefect.version import __version__
 
@@ -46,10 +48,12 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.show()
+            shown = io.StringIO()
+            error.show(shown)
+            click.echo(printable_lines(shown.getvalue()), err=True, nl=False)
             ctx.exit(BAD_INPUT)  # click's own would often be 1, which is a failed flow's
         except PrefectError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(error_text(error), err=True)
             ctx.exit(BAD_INPUT)
         except KeyboardInterrupt as stop:
             click.echo("Stopped.", err=True)

@@ -1,4 +1,4 @@
-"""What the command writes: files that replace nothing by accident, and text that is only text."""
+"""What the command writes: files that replace nothing by accident."""
 
 from __future__ import annotations
 
@@ -36,11 +36,6 @@ def write_plainly(output: Path, data: bytes) -> int:
     else:
         output.write_bytes(data)
     return len(data)
-
-
-def printable(text: str) -> str:
-    """Return text in which only newlines control a terminal: an artifact's author is anybody."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def size(count: int) -> str:

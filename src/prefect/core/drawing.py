@@ -9,6 +9,8 @@ unescaped.
 
 from __future__ import annotations
 
+from prefect.printable import printable
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,14 +33,14 @@ def to_text(serialized: Serialized) -> str:
     reference = set(serialized["reference_tasks"])
     inputs: dict[str, list[str]] = {}
     for edge in serialized["edges"]:
-        source = _printable(edge["upstream"])
-        text = source if edge["key"] is None else f"{_printable(edge['key'])}={source}"
+        source = printable(edge["upstream"])
+        text = source if edge["key"] is None else f"{printable(edge['key'])}={source}"
         inputs.setdefault(edge["downstream"], []).append(f"{text}[*]" if edge["mapped"] else text)
 
     rows: list[tuple[int, str, str]] = []
     for task in sorted(serialized["tasks"], key=lambda task: depths[task["id"]]):
         slug = task["id"]
-        label = _printable(slug) + ("[*]" if slug in mapped else "")
+        label = printable(slug) + ("[*]" if slug in mapped else "")
         notes = []
         if slug in parameters:
             notes.append(f"parameter, {_default(parameters[slug])}")
@@ -50,7 +52,7 @@ def to_text(serialized: Serialized) -> str:
 
     width = min(max((len(label) for _, label, _ in rows), default=0), _WIDEST)
     size = f"{_number(serialized['tasks'], 'task')}, {_number(serialized['edges'], 'edge')}"
-    lines = [f"{_printable(serialized['name'])}: {size}"]
+    lines = [f"{printable(serialized['name'])}: {size}"]
     previous = -1
     for depth, label, note in rows:
         layer = "" if depth == previous else str(depth + 1)
@@ -211,29 +213,20 @@ def _default(parameter: dict[str, Any]) -> str:
     if parameter["required"]:
         return "required"
     shown = parameter.get("default_repr", repr(parameter["default"]))
-    return f"default {_printable(shown)}"
+    return f"default {printable(shown)}"
 
 
 def _number(things: list[Any], word: str) -> str:
     return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
-def _printable(text: str) -> str:
-    """Escape what would not show, or would command a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
-
-
 def _mermaid(text: str) -> str:
     """Write all but letters, digits and what is harmless as numeric entities."""
     return "".join(
-        char if char.isalnum() or char in " _-." else f"#{ord(char)};" for char in _printable(text)
+        char if char.isalnum() or char in " _-." else f"#{ord(char)};" for char in printable(text)
     )
 
 
 def _quoted(text: str) -> str:
-    escaped = _printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = printable(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -19,6 +19,7 @@ INSIDE = (
     "files",
     "lazy",
     "payload",
+    "printable",
     "running",
     "sealed",
     "sealing",

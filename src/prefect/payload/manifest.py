@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import sys
 from dataclasses import dataclass, fields
 from importlib import metadata, util
@@ -14,6 +15,9 @@ from prefect.payload.description import check_description
 from prefect.version import __version__
 
 FORMAT = 1
+# Names and versions as they are: what is quoted of them cannot be taken for anything else.
+_WORD = re.compile(r"[\w.!+-]{1,100}", re.ASCII)
+_REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,14 @@ class Manifest:
             raise FormatError(f"The manifest lacks fields or has unknown ones: {', '.join(odd)}")
         texts = ("python", "implementation", "cloudpickle", "prefect")
         if (
-            not all(isinstance(values[name], str) for name in texts)
+            not all(
+                isinstance(values[name], str) and _WORD.fullmatch(values[name]) for name in texts
+            )
             or not isinstance(values["requirements"], dict)
-            or not all(isinstance(line, str) for line in values["requirements"].values())
+            or not all(
+                isinstance(line, str) and _REQUIREMENT.fullmatch(line)
+                for line in values["requirements"].values()
+            )
             or not all(part.isidentifier() for m in values["requirements"] for part in m.split("."))
         ):
             raise FormatError("The manifest's fields do not have the types they need")

@@ -24,6 +24,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from prefect.core.state import TriggerFailed
+from prefect.printable import error_text
 from prefect.secrets.masking import mask, mask_all
 from prefect.streams import stand_in
 
@@ -74,7 +75,7 @@ class LineReporter(logging.StreamHandler[TextIO]):
 
     def refused(self, error: Exception) -> None:
         """Write the error to standard error."""
-        print(f"Error: {mask(str(error))}", file=sys.stderr)  # noqa: T201
+        print(error_text(mask(str(error))), file=sys.stderr)  # noqa: T201
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Go on without a reader if there is none any more, as behind `| head`."""

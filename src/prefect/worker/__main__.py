@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import ArtifactError, PrefectError
+from prefect.printable import error_text
 from prefect.running.flow_directory import (
     FLOW_DIRECTORY,
     read_flow,
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.action(options)
     except PrefectError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
+        print(error_text(error), file=sys.stderr)  # noqa: T201
         status = BAD_INPUT
     except KeyboardInterrupt as stop:
         print("Stopped.", file=sys.stderr)  # noqa: T201
