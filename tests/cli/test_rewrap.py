@@ -46,3 +46,17 @@ def test_bad_input_is_said_and_the_file_stays(sealed):
     ):
         assert says in sealed("rewrap", "etl.flow", *arguments, status=2)[1]
     assert (sealed.directory / "etl.flow").read_bytes() == before
+
+
+def test_a_damaged_file_is_neither_blessed_nor_replaced(sealed):
+    """The file stays as it is, and no other is written."""
+    sealed("keygen", "new.key")
+    path = sealed.directory / "etl.flow"
+    content = bytearray(path.read_bytes())
+    content[-200] ^= 1
+    path.write_bytes(content)
+    arguments = ["rewrap", "etl.flow", "--key-file", "flow.key", "--to-key-file", "new.key"]
+    assert "were changed" in sealed(*arguments, status=2)[1]
+    assert path.read_bytes() == content
+    sealed(*arguments, "-o", "other.flow", status=2)
+    assert not (sealed.directory / "other.flow").exists()

@@ -59,6 +59,15 @@ def test_only_who_can_open_it_can_change_who_can():
         rewrapped(SIGNED, IDENTITY, NEW)
 
 
+@pytest.mark.parametrize("place", [-100, -20_000, -40_050])
+def test_a_damaged_file_is_not_blessed(place):
+    """Whose sections are not those of its header is not rewrapped, wherever it is damaged."""
+    damaged = bytearray(SEALED)
+    damaged[place] ^= 1
+    with pytest.raises(AuthenticationError):
+        rewrapped(bytes(damaged), OLD, NEW)
+
+
 def test_an_unsigned_file_is_not_opened_to_recipients():
     """A recipient's wrap needs a signature in the file, which can be added first."""
     with pytest.raises(SignaturePolicyError, match="must be signed"):

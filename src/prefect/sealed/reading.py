@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FLOW_PAYLOAD", "MAGIC", "MAX_WRAPS", "Outline", "SealedFlow", "authenticate", "is_sealed",
     "open_manifest", "open_sealed", "outline",
-    "sections_are_intact", "verify",
+    "refused", "verify",
 ]  # fmt: skip
 
 _CHUNK_BYTES, _TAG_BYTES, _PREFIX_BYTES = 16 * 1024, 16, 24 + 32
@@ -190,14 +190,6 @@ def authenticate(
     raise refused()
 
 
-def sections_are_intact(file: Source, layout: Layout) -> bool:
-    """Tell whether both sections have the digests that the core names; no key is needed."""
-    return all(
-        hmac.compare_digest(section.digest(file), section.section.sha256)
-        for section in (_Section.manifest(layout), _Section.payload(layout))
-    )
-
-
 def refused() -> AuthenticationError:
     """Return the one error for everything that a key or a signature should have proven."""
     return AuthenticationError(
@@ -265,13 +257,6 @@ class _Section:
         if not hmac.compare_digest(sha256.digest(), self.section.sha256):
             raise refused()
         return plain
-
-    def digest(self, file: Source) -> bytes:
-        """Return the SHA-256 of the ciphertext that is there."""
-        sha256 = hashlib.sha256()
-        for piece in file.pieces(self.offset, self.section.length):
-            sha256.update(piece)
-        return sha256.digest()
 
     @property
     def _plain_bytes(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ArtifactError, AuthenticationError, SignaturePolicyError
@@ -16,7 +18,7 @@ from prefect.sealed.format import (
     wraps_to_json,
 )
 from prefect.sealed.keys.recipients import Recipient
-from prefect.sealed.reading import authenticate, sections_are_intact
+from prefect.sealed.reading import authenticate, refused
 from prefect.sealed.source import SealedSource, Source, opened
 from prefect.sealed.writing import header_mac, unsigned, wrap_for, wrapping_keys
 
@@ -37,7 +39,9 @@ def rewrap(
 ) -> None:
     """Write a sealed flow anew so that the holders of `to` can open it, and nobody else.
 
-    Wraps and the header's MAC change; sections and signatures do not. Who could open the former
+    Wraps and the header's MAC change; sections and signatures do not. Every byte of them is compared
+    with what the header says: a damaged file is not made to look like a good one, but what was
+    written until then is to be thrown away. Who could open the former
     file has seen its data key, and can open the new one too if they kept that: to shut somebody
     out of what they could read, build the flow again.
 
@@ -57,7 +61,8 @@ def rewrap(
         wraps = wraps_to_json(wrap_for(holders, data_key, layout.core_json))
         header = MAGIC + block(layout.core_json) + block(wraps)
         file.write(header + header_mac(data_key, header))
-        _copy_sections(old, layout, file)
+        if not _copy_sections(old, layout, file):
+            raise refused()
         file.write(block(signatures_to_json(layout.signatures)))
 
 
@@ -65,7 +70,7 @@ def add_signature(source: SealedSource, file: BinaryIO, key: SigningKey) -> None
     """Write a sealed flow anew with one more signature; nothing else changes.
 
     This needs no key that opens it: what is signed are the digests of both sections, which are
-    compared with the sections first.
+    compared with the sections; what was written until then is to be thrown away after an error.
 
     Raises:
         FormatError: it is no sealed flow, is malformed, or is incomplete.
@@ -75,19 +80,27 @@ def add_signature(source: SealedSource, file: BinaryIO, key: SigningKey) -> None
     """
     with opened(source) as old:
         layout = read_layout(old)
-        if not sections_are_intact(old, layout):
-            raise AuthenticationError(
-                "This sealed flow is not signed: its content is not what its header says. Get the "
-                "file again from who sealed it"
-            )
         signature = Signature(key.id, key.sign(layout.core_json))
         signatures = [item for item in layout.signatures if item != signature]
         if len(signatures) == MAX_SIGNATURES:
             raise ArtifactError(f"This sealed flow has {MAX_SIGNATURES} signatures, and no room")
         file.write(old.read(0, layout.sections_at))
-        _copy_sections(old, layout, file)
+        if not _copy_sections(old, layout, file):
+            raise AuthenticationError(
+                "This sealed flow is not signed: its content is not what its header says. Get the "
+                "file again from who sealed it"
+            )
         file.write(block(signatures_to_json([*signatures, signature])))
 
 
-def _copy_sections(old: Source, layout: Layout, file: BinaryIO) -> None:
-    file.writelines(old.pieces(layout.sections_at, layout.signatures_at - layout.sections_at))
+def _copy_sections(old: Source, layout: Layout, file: BinaryIO) -> bool:
+    """Copy both sections; tell whether what was copied has the digests that the core names."""
+    intact, at = True, layout.sections_at
+    for section in (layout.core.manifest, layout.core.payload):
+        sha256 = hashlib.sha256()
+        for piece in old.pieces(at, section.length):
+            sha256.update(piece)
+            file.write(piece)
+        intact &= hmac.compare_digest(sha256.digest(), section.sha256)
+        at += section.length
+    return intact
