@@ -25,8 +25,8 @@
     ├── RegistryError                       what a registry could not do, or refused
     │   ├── RegistryLoginError              credentials are missing, or were refused
     │   └── RegistryNotFoundError           it does not have what was asked for
-    └── ContainerEngineError                         what a container engine could not do
-        ├── ContainerEngineUnavailableError          no container engine answers
+    └── ContainerEngineError                what a container engine could not do
+        ├── ContainerEngineUnavailableError no container engine answers
         ├── ImageError                      an image that is absent or unfit as a base
         └── ImageBuildError                 a step of an image build failed
 
@@ -35,6 +35,38 @@ in the artifact is executed.
 """
 
 from __future__ import annotations
+
+__all__ = [
+    "ArtifactError",
+    "AuthenticationError",
+    "CompatibilityError",
+    "ContainerEngineError",
+    "ContainerEngineUnavailableError",
+    "CycleError",
+    "DuplicateNameError",
+    "ExecutorError",
+    "FlowError",
+    "FormatError",
+    "ImageBuildError",
+    "ImageContentError",
+    "ImageError",
+    "InvalidKeyError",
+    "NotAFlowError",
+    "OutputError",
+    "ParameterError",
+    "PicklingError",
+    "PrefectError",
+    "RegistryError",
+    "RegistryLoginError",
+    "RegistryNotFoundError",
+    "RemoteTaskError",
+    "RenderError",
+    "RequirementsError",
+    "SecretError",
+    "SettingError",
+    "SignaturePolicyError",
+    "TaskTimeoutError",
+]
 
 
 class PrefectError(Exception):

@@ -323,12 +323,12 @@ class ContainerEnvironment(Environment):
         environment = getattr(flow, "environment", None)
         if isinstance(environment, ContainerEnvironment):
             flow = copy(flow)
-            flow.environment = environment.without_destination()
+            flow.environment = environment._without_destination()  # noqa: SLF001 - of this class
         from prefect.images.flow_files import package  # noqa: PLC0415 - as in _recipe
 
         return package(flow, self.secrets, self._keyring)
 
-    def without_destination(self) -> ContainerEnvironment:
+    def _without_destination(self) -> ContainerEnvironment:
         """Return this environment without its images' name and network.
 
         That is what images hold of it: they are the same wherever they go.
