@@ -62,7 +62,7 @@ def info(
 def read_manifest(
     artifact: str, key_files: tuple[Path, ...], trusted_signers: tuple[str, ...]
 ) -> Manifest:
-    """Return an artifact's manifest, of a sealed flow's file or of an image in the engine."""
+    """Return an artifact's manifest, of a sealed flow's file or of an image in the container engine."""
     if is_flow_file(artifact):
         raise click.UsageError(
             f"{artifact} is no artifact: to look into it, it would have to be run. "

@@ -39,7 +39,7 @@ class RunnableImage(FlowImage):
         image = daemon.find(reference)
         if image is None:
             raise ImageError(
-                f"There is no image {reference} in the engine. Check its name, build it, or pull it"
+                f"There is no image {reference} in the container engine. Check its name, build it, or pull it"
             )
         super().__init__(reference, image.labels, self._read_in_daemon)
         self.daemon = daemon
