@@ -83,4 +83,4 @@ dist: setup
 	$(BIN)/uv build --quiet --out-dir dist --no-build-isolation
 
 clean:
-	rm -rf dist build out .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf dist build out .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

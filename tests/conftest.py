@@ -1,5 +1,6 @@
 """What several tests need: real parts, and flows that tell when they are loaded."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -9,45 +10,60 @@ import uuid
 from pathlib import Path
 
 import pytest
+import run_of_tests
 
 from prefect import Flow, Parameter, task
 
 SERVICES = "run `make services`, and source .services/env (`make test` does both)"
 
 
+def pytest_configure(config) -> None:
+    """Begin a run; what distributes the tests starts the processes that belong to it."""
+    if not hasattr(config, "workerinput"):
+        run_of_tests.begin()
+
+
+def pytest_unconfigure(config) -> None:
+    """Remove what the run made, when its last test has ended."""
+    if not hasattr(config, "workerinput"):
+        run_of_tests.end()
+
+
 @pytest.fixture(scope="session")
-def base_image() -> str:
-    """The Python base image in the test registry; absent services fail the test, not skip it."""
+def services() -> None:
+    """The real parts; absent ones fail the test, not skip it."""
     for variable in ("DOCKER_HOST", "PREFECT_TEST_REGISTRY", "PREFECT_TEST_IMAGE"):
         if not os.environ.get(variable):
             pytest.fail(
                 f"{variable} is not set: {SERVICES}, or leave these out with SERVICE_TESTS=0"
             )
-    return os.environ["PREFECT_TEST_IMAGE"]
 
 
 @pytest.fixture(scope="session")
-def registry(base_image) -> str:
+def registry(services) -> str:
     """The test registry, as host:port."""
     return os.environ["PREFECT_TEST_REGISTRY"]
 
 
 @pytest.fixture(scope="session")
-def daemon(base_image):
-    """Return the client of a real container engine, which afterwards holds nothing of the tests."""
-    import docker
+def daemon(services):
+    """The client of a real container engine, in which the run's end removes what the run made."""
+    with contextlib.closing(run_of_tests.client_of_engine()) as client:
+        yield client
 
-    client = docker.from_env()
-    before = {image.id for image in client.images.list()}
-    containers = {container.id for container in client.containers.list(all=True)}
-    yield client
-    for container in client.containers.list(all=True):
-        if container.id not in containers:
-            container.remove(force=True, v=True)
-    for image in client.images.list():
-        if image.id not in before:
-            client.images.remove(image.id, force=True)
-    client.close()
+
+@pytest.fixture(scope="session")
+def base_image(services) -> str:
+    """The Python base image in the test registry, with the run's label, as all on it has it then."""
+    with (
+        run_of_tests.alone("base-image"),
+        contextlib.closing(run_of_tests.client_of_engine()) as client,
+    ):
+        known = run_of_tests.directory() / "base-image"
+        if not known.exists():
+            original = os.environ["PREFECT_TEST_IMAGE"]
+            known.write_text(run_of_tests.labelled(client, original, run_of_tests.name()))
+        return known.read_text()
 
 
 @pytest.fixture(scope="session")
@@ -94,8 +110,8 @@ def podman(registry):
 
 @pytest.fixture
 def unique() -> str:
-    """Return a name that nothing else has."""
-    return f"prefect-test-{uuid.uuid4().hex[:12]}"
+    """Return a name that nothing else has, of a kind that the run's end removes."""
+    return f"{run_of_tests.name()}-{uuid.uuid4().hex[:12]}"
 
 
 @task

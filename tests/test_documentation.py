@@ -98,13 +98,13 @@ def test_every_example_in_python_runs(page, tmp_path):
 
 
 @pytest.mark.services
-def test_the_example_with_a_container_runs(base_image, daemon, tmp_path, monkeypatch):
+def test_the_example_with_a_container_runs(base_image, daemon, unique, tmp_path, monkeypatch):
     """The README's image is built and run, on the base image of the tests."""
     monkeypatch.setenv("DB_PASSWORD", "of the test")
     (example,) = [b for b in blocks("README.md", "python") if "build(flow=flow)" in b]
     flow = (
         "from prefect import Flow, Parameter, task\n"
-        "with Flow('yearly') as flow:\n    task(lambda year: print('it is', year))(Parameter('year'))\n"
+        f"with Flow('{unique}') as flow:\n    task(lambda year: print('it is', year))(Parameter('year'))\n"
     )
     code = example.replace("python:3.11-slim", base_image).replace('"pandas>=2"', '"iniconfig"')
     output = run(flow + code, tmp_path)
@@ -135,10 +135,12 @@ def test_the_readmes_way_to_one_file_works(tmp_path):
 
 
 @pytest.mark.services
-def test_the_readmes_way_to_an_image_works(base_image, daemon, tmp_path):
+def test_the_readmes_way_to_an_image_works(base_image, daemon, unique, tmp_path, monkeypatch):
     """Build, info and run, as printed; the services are up, and the container engine's own client is used."""
     (commands,) = [b for b in blocks("README.md", "sh") if "make services" in b]
     commands = re.sub(r"^make services.*\n", "", commands)
+    commands = re.sub(r"(--tag|info|run|--rm) hello\b", rf"\1 {unique}", commands)
+    monkeypatch.setenv("PREFECT_TEST_IMAGE", base_image)
     assert in_shell(commands, tmp_path).count("Hello, you!") == 2
 
 

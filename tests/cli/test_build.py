@@ -184,7 +184,7 @@ def test_an_image_is_built_described_and_run(prefect, daemon, base_image, unique
     assert manifest["flow"]["environment"]["secrets"] == ["TOKEN"]
     assert manifest["flow"]["environment"]["python_dependencies"] == ["iniconfig"]
 
-    before = {c.id for c in daemon.containers.list(all=True)}
+    of_image = {"ancestor": unique}
     out, _ = prefect("run", unique, "-p", "n=2", TOKEN="t")
     assert "loaded [0, 2]" in out
     out, _ = prefect("run", unique, "-p", "fail=true", status=1, TOKEN="t")
@@ -194,4 +194,4 @@ def test_an_image_is_built_described_and_run(prefect, daemon, base_image, unique
     environment = {name: value for name, value in os.environ.items() if name != "TOKEN"}
     assert "TOKEN" in prefect("run", unique, status=2, **environment)[1]
     prefect("run", unique, "--executor", "threads", status=2, TOKEN="t")
-    assert {c.id for c in daemon.containers.list(all=True)} == before
+    assert daemon.containers.list(all=True, filters=of_image) == []

@@ -347,14 +347,14 @@ def test_a_sealed_image_is_run_with_its_key(prefect, daemon, base_image, unique)
         out, err = prefect("run", unique, "-p", "n=2", *arguments, **environment)
         assert "loaded [0, 2]" in out
         assert key not in out + err
-    before = {c.id for c in daemon.containers.list(all=True)}
+    of_image = {"ancestor": unique}
     for arguments, says in (
         ([], "--key-file"),
         (["--key-file", "other.key"], "cannot be opened"),
         (["--key-file", "me"], "trusted"),
     ):
         assert says in prefect("run", unique, *arguments, status=2)[1]
-    assert {c.id for c in daemon.containers.list(all=True)} == before
+    assert daemon.containers.list(all=True, filters=of_image) == []
 
 
 @pytest.mark.services

@@ -7,12 +7,14 @@ import pickle
 import sys
 import tarfile
 import time
+import uuid
 from importlib import metadata
 from pathlib import Path
 
 import canary_search
 import cloudpickle
 import pytest
+import run_of_tests
 
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment, Secret
@@ -33,6 +35,7 @@ from prefect.oci.daemon.client import Daemon
 from prefect.oci.references import Reference, image_name
 
 pytestmark = pytest.mark.services
+NAME = f"{run_of_tests.name()}-{uuid.uuid4().hex[:8]}: daily"  # no image of anybody else has it
 
 
 @task
@@ -45,7 +48,7 @@ def report(name, fail, wait):
     time.sleep(wait)
 
 
-def make_flow(name: str = "Report: daily") -> Flow:
+def make_flow(name: str = NAME) -> Flow:
     with Flow(name) as made:
         report(Parameter("name", default="world"), Parameter("fail", default=False),
                Parameter("wait", default=0))  # fmt: skip
@@ -61,10 +64,10 @@ def built(daemon, base_image, request, tmp_path_factory):
     if request.param == "assembled":
         image, _ = flow.environment.build(flow=flow)
         return flow.environment, image
-    directory = tmp_path_factory.mktemp("dockerfile")
+    directory, tag = tmp_path_factory.mktemp("dockerfile"), f"{image_name(NAME)}-by-dockerfile"
     flow.environment.create_dockerfile(directory, flow=flow)
-    image, _ = daemon.images.build(path=str(directory), tag="report-by-dockerfile", rm=True)
-    environment = ContainerEnvironment(base_image, tag="report-by-dockerfile", secrets=["TOKEN"])
+    image, _ = daemon.images.build(path=str(directory), tag=tag, rm=True)
+    environment = ContainerEnvironment(base_image, tag=tag, secrets=["TOKEN"])
     return environment, image
 
 
@@ -79,6 +82,11 @@ def ended(container) -> tuple[int, str]:
     """Wait for a container; return its exit status and its logs."""
     status = container.wait(timeout=60)["StatusCode"]
     return status, container.logs().decode()
+
+
+def containers_of(daemon, image: str, *, all: bool = True) -> set[str]:  # noqa: A002 - docker's
+    """Return the ids of an image's containers; others may come and go meanwhile."""
+    return {c.id for c in daemon.containers.list(all=all, filters={"ancestor": image})}
 
 
 def derive(daemon, base: str, tag: str, *lines: str, **files: str) -> str:
@@ -347,6 +355,7 @@ def test_a_changed_flow_costs_one_layer(daemon, base_image, unique):
 def test_an_image_is_the_same_whatever_it_is_called(daemon, base_image, unique, flow):
     """Its name and the container engine's network are not in it, though the flow has its environment."""
     ids = set()
+    flow.name = unique
     for tag, network in ((f"{unique}:1", None), (f"{unique}:2", "host"), (None, None)):
         flow.environment = ContainerEnvironment(base_image, tag=tag, network=network)
         ids.add(flow.environment.build(flow)[0].id)
@@ -381,10 +390,11 @@ def test_a_derived_name_takes_nobodys_place(daemon, base_image, unique, flow):
 def test_looking_into_a_base_leaves_nothing(daemon, base_image, unique, flow):
     """Containers that were made to look, and the volumes of a base that has some, are gone."""
     base = derive(daemon, base_image, unique, "VOLUME /data")
-    before = len(daemon.volumes.list()), len(daemon.containers.list(all=True))
+    before = {volume.name for volume in daemon.volumes.list()}
     ContainerEnvironment(base, tag=f"{unique}:flow").build(flow)
     RunnableImage(Daemon(), f"{unique}:flow").manifest()
-    assert (len(daemon.volumes.list()), len(daemon.containers.list(all=True))) == before
+    assert containers_of(daemon, base) == containers_of(daemon, f"{unique}:flow") == set()
+    assert {volume.name for volume in daemon.volumes.list()} <= before
 
 
 def test_without_a_flow_the_dependencies_alone_are_built(daemon, base_image, unique):
@@ -419,9 +429,9 @@ def test_the_bases_user_runs_the_flow(daemon, base_image, unique, flow):
 
 def test_an_image_is_described_without_being_run(daemon, built):
     """The manifest equals the flow's serialization, and no container is left."""
-    before = {c.id for c in daemon.containers.list(all=True)}
-    assert RunnableImage(Daemon(), built[1].id).manifest().flow["name"] == "Report: daily"
-    assert {c.id for c in daemon.containers.list(all=True)} == before
+    before = containers_of(daemon, built[1].id)
+    assert RunnableImage(Daemon(), built[1].id).manifest().flow["name"] == NAME
+    assert containers_of(daemon, built[1].id) == before
 
 
 def test_an_environment_describes_what_it_built(daemon, built):
@@ -591,10 +601,10 @@ def test_an_image_runs_without_this_software_around_it(daemon, built):
 def test_a_missing_secret_is_named_and_nothing_starts(daemon, built, monkeypatch):
     """No container is made for a run that lacks a secret."""
     monkeypatch.delenv("TOKEN", raising=False)
-    before = {c.id for c in daemon.containers.list(all=True)}
+    before = containers_of(daemon, built[1].id)
     with pytest.raises(SecretError, match="TOKEN"):
         built[0].run()
-    assert {c.id for c in daemon.containers.list(all=True)} == before
+    assert containers_of(daemon, built[1].id) == before
 
 
 def test_a_run_that_cannot_start_stops_nothing(environment, monkeypatch):
@@ -607,9 +617,10 @@ def test_a_run_that_cannot_start_stops_nothing(environment, monkeypatch):
     assert first.status == "running"
 
 
-def test_an_interrupted_start_leaves_no_container(daemon, environment, monkeypatch):
+def test_an_interrupted_start_leaves_no_container(daemon, built, environment, monkeypatch):
     """Ctrl-C, or a connection that breaks, while the secrets are handed over."""
-    before = {c.id for c in daemon.containers.list(all=True)}
+    image = built[1].id
+    before = containers_of(daemon, image)
     environment.run(tty=True)
     for error, shown in (
         (KeyboardInterrupt, KeyboardInterrupt),
@@ -622,9 +633,8 @@ def test_an_interrupted_start_leaves_no_container(daemon, environment, monkeypat
         monkeypatch.setattr("docker.api.exec_api.ExecApiMixin.exec_start", interrupted)
         with pytest.raises(shown):
             environment.run()
-        assert {c.id for c in daemon.containers.list()} == before & {
-            c.id for c in daemon.containers.list()
-        }
+        running = containers_of(daemon, image, all=False)
+        assert running <= before
 
 
 def test_a_secrets_value_in_the_flow_is_refused(monkeypatch):
@@ -647,7 +657,7 @@ def at_rest(daemon, container, value):
     """Return the places at rest in which a value is found, of a container and its image."""
     api = daemon.api
     image = container.image
-    commit = container.commit(repository="prefect-test-commit", tag=value[-12:])
+    commit = container.commit(repository=f"{run_of_tests.name()}-commit", tag=value[-12:])
     texts = {
         "inspect": json.dumps(api.inspect_container(container.id)),
         "image": json.dumps(api.inspect_image(image.id)),

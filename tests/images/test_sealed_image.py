@@ -5,10 +5,12 @@ import json
 import os
 import pickle
 import subprocess
+import uuid
 from pathlib import Path
 
 import canary_search
 import pytest
+import run_of_tests
 from base_making import layout
 from validation import validate
 
@@ -45,8 +47,9 @@ def key() -> str:
 
 @pytest.fixture(scope="module")
 def sealed(daemon, base_image, key):
-    """A sealed image in the container engine, and its environment."""
-    environment = ContainerEnvironment(base_image, tag="prefect-test-sealed", encryption_key=key)
+    """A sealed image in the container engine, and its environment; another worker has another key."""
+    tag = f"{run_of_tests.name()}-sealed-{uuid.uuid4().hex[:12]}"
+    environment = ContainerEnvironment(base_image, tag=tag, encryption_key=key)
     environment.build(make_flow())
     return environment
 
@@ -181,7 +184,7 @@ def test_it_runs_with_the_key_which_tasks_do_not_get(daemon, sealed, key):
     assert "the key is ***" in logs
     assert "in a file: False" in logs
     assert not canary_search.occurs(key, container.logs())
-    image = daemon.images.get("prefect-test-sealed")
+    image = daemon.images.get(sealed.tag)
     told = json.dumps([daemon.api.inspect_image(image.id), daemon.api.history(image.id)])
     assert not canary_search.occurs(key, told.encode())
     assert not canary_search.occurs(key, b"".join(image.save()))
@@ -210,14 +213,12 @@ def test_commands_do_not_get_the_key(sealed, key):
 def test_another_environment_runs_it_with_any_of_its_keys(sealed, base_image, key):
     """The one that opens is handed over; without one nothing starts."""
     other = PickleEnvironment().encryption_key
-    later = ContainerEnvironment(
-        base_image, tag="prefect-test-sealed", encryption_key=[other, key.encode()]
-    )
+    later = ContainerEnvironment(base_image, tag=sealed.tag, encryption_key=[other, key.encode()])
     container = later.run()
     assert container.wait(timeout=60)["StatusCode"] == 0
     with pytest.raises(ImageError, match=r"encryption_key=\.\.\."):
-        ContainerEnvironment(base_image, tag="prefect-test-sealed").run()
-    wrong = ContainerEnvironment(base_image, tag="prefect-test-sealed", encryption_key=other)
+        ContainerEnvironment(base_image, tag=sealed.tag).run()
+    wrong = ContainerEnvironment(base_image, tag=sealed.tag, encryption_key=other)
     with pytest.raises(AuthenticationError):
         wrong.run()
 
@@ -228,22 +229,22 @@ def test_docker_run_alone_takes_the_key_as_a_secret(sealed, key, tmp_path):
     (tmp_path / VARIABLE).write_text(f"{key}\n")
     mount = f"--volume={tmp_path / VARIABLE}:/run/secrets/{VARIABLE}:ro"
     for option in (mount, f"--env={VARIABLE}={key}"):
-        out = docker(option, "prefect-test-sealed", "run", "-p", f"key={key}")
+        out = docker(option, sealed.tag, "run", "-p", f"key={key}")
         assert "in the environment: nothing" in out
         assert "the key is ***" in out
-    assert VARIABLE in docker("prefect-test-sealed", status=2)
+    assert VARIABLE in docker(sealed.tag, status=2)
     other = PickleEnvironment().encryption_key
-    out = docker(f"--env={VARIABLE}={other}", "prefect-test-sealed", status=2)
+    out = docker(f"--env={VARIABLE}={other}", sealed.tag, status=2)
     assert "cannot be opened" in out
     assert other not in out
-    out = docker(f"--env={VARIABLE}=short-and-none", "prefect-test-sealed", status=2)
+    out = docker(f"--env={VARIABLE}=short-and-none", sealed.tag, status=2)
     assert "short-and-none" not in out
 
 
 @pytest.mark.services
 def test_looking_needs_the_key_too(sealed, key):
     """A container engine's image tells no more than any other."""
-    image = RunnableImage(Daemon(), "prefect-test-sealed")
+    image = RunnableImage(Daemon(), sealed.tag)
     with pytest.raises(ImageError, match="is sealed"):
         image.manifest()
     assert "canary-of-the-name" in image.manifest(PickleEnvironment(key).keyring).flow["name"]

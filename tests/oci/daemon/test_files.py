@@ -25,10 +25,11 @@ def files(daemon, unique):
         ("etc/circle", SYMLINK, "circle"),
     )  # fmt: skip
     daemon.api.import_image_from_data(tar, repository=unique)
-    before = len(daemon.containers.list(all=True))
+    of_image = {"ancestor": f"{unique}:latest"}
     with daemon_files(Daemon(), f"{unique}:latest") as opened:
+        assert len(daemon.containers.list(all=True, filters=of_image)) == 1
         yield opened
-    assert len(daemon.containers.list(all=True)) == before
+    assert daemon.containers.list(all=True, filters=of_image) == []
 
 
 def test_links_are_followed_within_the_image(files):

@@ -5,11 +5,13 @@ The first container engine is that of DOCKER_HOST, of whatever kind it is; the o
 
 import errno
 import os
+import uuid
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import run_of_tests
 from faulty_daemon import FaultyDaemon, answer, cut_after, first
 from image_making import image_of, layer_of, tar_of
 from validation import validate
@@ -27,7 +29,8 @@ from prefect.oci.images import Blob, Layer, derive
 
 pytestmark = pytest.mark.services
 
-LABEL = "prefect.test-loading"
+LABEL = "prefect.test-loading"  # of what may have layers in common
+MINE = {"prefect.test-loading.of": f"{run_of_tests.name()}-{uuid.uuid4().hex[:8]}"}
 REFUSAL = b'{"message": "no space left on device"}'
 
 
@@ -77,7 +80,7 @@ def faulty(proxy, daemon, monkeypatch):
 def base(daemon, unique):
     """A base image of two layers with all its bytes; the container engine has it, too."""
     layers = [layer_of(tar_of((f"{name}.{unique}", os.urandom(100_000)))) for name in "ab"]
-    image = image_of(*layers, config={"Cmd": ["x"]})
+    image = image_of(*layers, config={"Cmd": ["x"], "Labels": MINE})
     daemon.load(docker_archive(image, f"{unique}-base", both_indexes=True))
     return image
 
@@ -94,7 +97,7 @@ class Build:
         self.whole = 0
 
     def on(self, base):
-        return derive(base, self.layers, {"Labels": {LABEL: "1"}})
+        return derive(base, self.layers, {"Labels": MINE | {LABEL: "1"}})
 
     def load(self, daemon, name: str):
         def whole():
@@ -116,8 +119,10 @@ def build(base, daemon, unique):
 
 
 def every(daemon) -> set[str]:
-    """Return the ids of all images, those without a name among them."""
-    return {image["Id"] for image in daemon.client.api.images(all=True)}
+    """Return the ids of all images of these tests, those without a name among them."""
+    ((label, value),) = MINE.items()
+    mine = {"label": f"{label}={value}"}
+    return {image["Id"] for image in daemon.client.api.images(all=True, filters=mine)}
 
 
 def identity(daemon, build: Build) -> str:
@@ -178,7 +183,7 @@ def test_a_changed_image_shares_the_layers_of_the_former(build, faulty, daemon, 
 
 def test_an_image_with_nothing_in_common_is_sent_whole(daemon, faulty, proxy, unique):
     """Its bytes are all at hand: nothing is asked for again, and one load does."""
-    image = image_of(layer_of(tar_of(("x", unique))), config={"Labels": {LABEL: "1"}})
+    image = image_of(layer_of(tar_of(("x", unique))), config={"Labels": MINE | {LABEL: "1"}})
     loaded = load(faulty, image, unique, label=LABEL, whole=lambda: pytest.fail("asked for"))
     assert daemon.find(unique).id == loaded.id
     assert proxy.loads == 1
