@@ -13,11 +13,11 @@ SERVICES := $(if $(wildcard .services/env),. ./.services/env;)
 SERVICE_TESTS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types format bench fuzz services services-down lock dist clean
+.PHONY: help setup demo test check lint types format table bench fuzz services services-down lock dist clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
-	@echo "  also: setup lint types format fuzz services services-down lock dist clean"
+	@echo "  also: setup lint types format table fuzz services services-down lock dist clean"
 
 setup: $(VENV)/.complete
 
@@ -56,6 +56,10 @@ types: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What the command answers without click, after a change of its options or help.
+table: setup
+	$(BIN)/python scripts/command_table.py
 
 bench: setup
 	@$(SERVICES) for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python -P $$file; done

@@ -1,6 +1,6 @@
 """`python -m prefect` is the command `prefect`."""
 
-from prefect.cli.main import main
+from prefect.cli.start import main
 
 if __name__ == "__main__":
-    main(prog_name="prefect")
+    main()

@@ -38,13 +38,3 @@ def test_a_mistyped_command_is_corrected(prefect):
     """The nearest command is proposed."""
     _, err = prefect("biuld", status=2)
     assert "Did you mean 'build'?" in err
-
-
-def test_version_loads_nothing_heavy(prefect, run_python):
-    """`--version` is quick because it imports neither docker nor cryptography nor rich."""
-    code = (
-        "import sys; from prefect.cli.main import main;"
-        "main(['--version'], standalone_mode=False);"
-        "print({'docker', 'cryptography', 'rich', 'cloudpickle', 'distributed'} & {*sys.modules})"
-    )
-    assert run_python("-c", code).stdout.endswith("set()\n")

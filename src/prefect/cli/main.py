@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import sys
 from typing import Any
 
 import click
@@ -15,7 +14,18 @@ from prefect.running.stopping import exit_status, provide_streams, unwind_on_sig
 from prefect.version import __version__
 
 FLOW_FAILED, BAD_INPUT = 1, 2
-_COMMANDS = ("build", "info", "run", "graph", "verify", "sign", "rewrap", "keygen", "cache")
+_COMMANDS = (
+    "build",
+    "info",
+    "run",
+    "graph",
+    "verify",
+    "sign",
+    "rewrap",
+    "keygen",
+    "cache",
+    "completion",
+)
 
 
 class _LazyGroup(click.Group):
@@ -97,7 +107,3 @@ def main() -> None:
     The exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and
     130 or 143 when Ctrl-C or SIGTERM stopped it.
     """  # noqa: D301 - click reads the \b
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,64 @@
+"""Where the command starts: what a table answers is answered at once, all else by click.
+
+Click costs twice what a bare interpreter does, so nothing here or in what it imports knows it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from prefect.version import __version__
+
+
+def main() -> None:
+    """Be the command `prefect`, with the arguments of the process."""
+    words = sys.argv[1:]
+    text = _answer(words)
+    if text is not None and _write(text, sys.stdout if words else sys.stderr):
+        sys.exit(0 if words else 2)  # click's exit status for no arguments at all
+    from prefect.cli.main import main as command  # noqa: PLC0415 - see above
+
+    command(prog_name="prefect")
+
+
+def _answer(words: list[str]) -> str | None:
+    """Return what is printed for these arguments, or None where click knows better."""
+    if words == ["--version"]:
+        return f"prefect {__version__}\n"
+    if words in ([], ["--help"], ["-h"]):
+        from prefect.cli.table import HELP  # noqa: PLC0415 - for help alone
+
+        return HELP.get(min(_columns(), max(HELP)))
+    if words[0] == "completion" and len(words) > 1:
+        from prefect.cli.completing import SCRIPTS, complete  # noqa: PLC0415 - for completion alone
+
+        if words[1] in SCRIPTS and len(words) == 2:  # noqa: PLR2004
+            return SCRIPTS[words[1]]
+        if words[1] in SCRIPTS and words[2] == "--":
+            return complete(words[1], words[3:])
+    return None
+
+
+def _columns() -> int:
+    """Return the width of the terminal as shutil, which is slow to import, and so click find it."""
+    try:
+        columns = int(os.environ.get("COLUMNS", "0"))
+    except ValueError:
+        columns = 0
+    if columns <= 0:
+        try:
+            columns = os.get_terminal_size(sys.__stdout__.fileno()).columns  # type: ignore[union-attr]
+        except (AttributeError, ValueError, OSError):
+            columns = 0
+    return columns or 80
+
+
+def _write(text: str, stream: object) -> bool:
+    """Write and flush; False where that fails: click tells people of closed pipes and streams."""
+    try:
+        stream.write(text)  # type: ignore[attr-defined]
+        stream.flush()  # type: ignore[attr-defined]
+    except (AttributeError, OSError):
+        return False
+    return True

@@ -1,0 +1,276 @@
+"""What the command answers without click. Written by `make table`; not to be edited."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Option: TypeAlias = tuple[str, tuple[str, ...] | None, tuple[str, ...]]
+    Command: TypeAlias = tuple[str, dict[str, Option], tuple[str, ...]]
+
+HELP: dict[int, str] = {
+    80: """\
+Usage: prefect [OPTIONS] COMMAND [ARGS]...
+
+  Package a workflow and run exactly that elsewhere.
+
+  A sealed flow: one encrypted file.
+    prefect keygen flow.key
+    prefect build etl.py -o etl.flow --key-file flow.key
+    prefect info etl.flow --key-file flow.key       (executes nothing)
+    prefect run  etl.flow --key-file flow.key -p year=2013
+
+  For somebody else, and signed.
+    prefect keygen --signing me                     (others get me.pub)
+    prefect keygen --recipient them                 (they do this, and send them.pub)
+    prefect build etl.py -o etl.flow --recipient them.pub --signing-key me
+    prefect run  etl.flow --key-file them --trusted-signer me.pub
+
+  A container image, into an engine.
+    prefect build etl.py --image python:3.11-slim --tag etl -r pandas
+    prefect run etl -p year=2013
+
+  The same without a container engine, into a registry or a file.
+    prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
+    prefect build etl.py --image python:3.11-slim --export etl.tar
+    prefect info ghcr.io/team/etl:1
+
+  Keys come from --key-file or from the variable PREFECT_ENCRYPTION_KEY, never
+  from an argument. The exit status is 0 for success, 1 when the flow failed,
+  2 for wrong usage or bad input, and 130 or 143 when Ctrl-C or SIGTERM
+  stopped it.
+
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this message and exit.
+
+Commands:
+  build       Package a flow into a sealed file or a container image.
+  info        Look into a sealed flow or an image without running it.
+  run         Run a sealed flow, an image, or a file's flow.
+  graph       Draw a flow's tasks.
+  verify      Authenticate every byte of a sealed flow.
+  sign        Sign a sealed flow.
+  rewrap      Change who can open a sealed flow.
+  keygen      Make an encryption key, or a pair of keys.
+  cache       Show or clear what image builds keep on disk.
+  completion  Print what makes a shell complete these commands.
+""",
+    100: """\
+Usage: prefect [OPTIONS] COMMAND [ARGS]...
+
+  Package a workflow and run exactly that elsewhere.
+
+  A sealed flow: one encrypted file.
+    prefect keygen flow.key
+    prefect build etl.py -o etl.flow --key-file flow.key
+    prefect info etl.flow --key-file flow.key       (executes nothing)
+    prefect run  etl.flow --key-file flow.key -p year=2013
+
+  For somebody else, and signed.
+    prefect keygen --signing me                     (others get me.pub)
+    prefect keygen --recipient them                 (they do this, and send them.pub)
+    prefect build etl.py -o etl.flow --recipient them.pub --signing-key me
+    prefect run  etl.flow --key-file them --trusted-signer me.pub
+
+  A container image, into an engine.
+    prefect build etl.py --image python:3.11-slim --tag etl -r pandas
+    prefect run etl -p year=2013
+
+  The same without a container engine, into a registry or a file.
+    prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
+    prefect build etl.py --image python:3.11-slim --export etl.tar
+    prefect info ghcr.io/team/etl:1
+
+  Keys come from --key-file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument.
+  The exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and
+  130 or 143 when Ctrl-C or SIGTERM stopped it.
+
+Options:
+  --version   Show the version and exit.
+  -h, --help  Show this message and exit.
+
+Commands:
+  build       Package a flow into a sealed file or a container image.
+  info        Look into a sealed flow or an image without running it.
+  run         Run a sealed flow, an image, or a file's flow.
+  graph       Draw a flow's tasks.
+  verify      Authenticate every byte of a sealed flow.
+  sign        Sign a sealed flow.
+  rewrap      Change who can open a sealed flow.
+  keygen      Make an encryption key, or a pair of keys.
+  cache       Show or clear what image builds keep on disk.
+  completion  Print what makes a shell complete these commands.
+""",
+}
+"""The first page by the width of the terminal."""
+
+COMMANDS: dict[str, Command] = {
+    "": (
+        "Package a workflow and run exactly that elsewhere",
+        {
+            "--version": ("Show the version and exit", None, ("--version",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "build": (
+        "Package a flow into a sealed file or a container image",
+        {
+            "-o": ("Write a sealed flow to this file", (), ("-o", "--output")),
+            "--output": ("Write a sealed flow to this file", (), ("-o", "--output")),
+            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--recipient": ("A recipient, who may open the file too", (), ()),
+            "--signing-key": ("File with the signing key of who builds", (), ("--signing-key",)),
+            "--image": ("Build a container image on this base", (), ("--image",)),
+            "--tag": ("Name of the built image", (), ("--tag",)),
+            "--push": (
+                "Push the image to a registry, such as ghcr.io/team/etl:1, instead of building it into the engine",
+                (),
+                ("--push",),
+            ),
+            "--export": ("Write the image to disk", (), ("--export",)),
+            "--check": (
+                "Build the image, keep it nowhere, and compare its digest or id",
+                (),
+                ("--check",),
+            ),
+            "--platform": ("Platform of the image, such as linux/arm64", (), ("--platform",)),
+            "--setup": (
+                "A shell command to run in the base as root first, such as 'apt-get update && apt-get install -y libpq5'",
+                (),
+                (),
+            ),
+            "--lock": ("Locked dependencies with hashes", (), ("--lock",)),
+            "-r": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
+            "--requirement": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
+            "--secret": ("Name of a secret that the flow needs when it runs", (), ()),
+            "--network": (
+                "The container engine's network for the build's steps, such as host",
+                (),
+                ("--network",),
+            ),
+            "--dockerfile": (
+                "Write a Dockerfile and what it copies there instead of building",
+                (),
+                ("--dockerfile",),
+            ),
+            "-v": ("Show every line of an image's build", None, ("-v", "--verbose")),
+            "--verbose": ("Show every line of an image's build", None, ("-v", "--verbose")),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "info": (
+        "Look into a sealed flow or an image without running it",
+        {
+            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
+            "--json": ("Print the manifest as JSON", None, ("--json",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "run": (
+        "Run a sealed flow, an image, or a file's flow",
+        {
+            "-p": ("A parameter", (), ()),
+            "--parameter": ("A parameter", (), ()),
+            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
+            "--executor": ("Where tasks run", (), ("--executor",)),
+            "--network": ("For an image", (), ("--network",)),
+            "--json": ("Report one JSON object a line", None, ("--json",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "graph": (
+        "Draw a flow's tasks",
+        {
+            "-o": ("Write to this file, in the form of its ending", (), ("-o", "--output")),
+            "--output": ("Write to this file, in the form of its ending", (), ("-o", "--output")),
+            "--format": (
+                "What to print where no file is named",
+                ("text", "mermaid", "dot"),
+                ("--format",),
+            ),
+            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "verify": (
+        "Authenticate every byte of a sealed flow",
+        {
+            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "sign": (
+        "Sign a sealed flow",
+        {
+            "--signing-key": ("File with the signing key of who builds", (), ("--signing-key",)),
+            "--ssh-key": ("An OpenSSH private key", (), ("--ssh-key",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "rewrap": (
+        "Change who can open a sealed flow",
+        {
+            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--to-key-file": ("File with an encryption key that is to open it", (), ()),
+            "--recipient": ("A recipient, who may open the file too", (), ()),
+            "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
+            "-o": ("Write to this file", (), ("-o", "--output")),
+            "--output": ("Write to this file", (), ("-o", "--output")),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "keygen": (
+        "Make an encryption key, or a pair of keys",
+        {
+            "--recipient": ("An identity, and its recipient in FILE.pub", None, ("--recipient",)),
+            "--signing": ("A signing key, and its signer in FILE.pub", None, ("--signing",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "cache": (
+        "Show or clear what image builds keep on disk",
+        {
+            "--clear": ("Delete it, but for what running builds use", None, ("--clear",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "completion": (
+        "Print what makes a shell complete these commands",
+        {
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        ("bash", "zsh", "fish"),
+    ),
+}
+"""Each subcommand, and "" for `prefect` itself: description, options, choices of its argument.
+
+An option is a description, its choices (None: it takes no value), and the names of which one alone
+can be given.
+"""
