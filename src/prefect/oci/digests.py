@@ -32,7 +32,8 @@ def verified(blob: Blob) -> BinaryIO:
     """
     if not DIGEST.fullmatch(blob.digest):
         raise ImageContentError(f"The digest {blob.digest!r} is not sha256:<64 hex>")
-    return io.BufferedReader(_Verified(blob), CHUNK)
+    # Opened first: what cannot be opened leaves no half-made reader behind, to be closed.
+    return io.BufferedReader(_Verified(blob, blob.open()), CHUNK)
 
 
 def read_verified(blob: Blob, limit: int) -> bytes:
@@ -55,9 +56,9 @@ def read_verified(blob: Blob, limit: int) -> bytes:
 class _Verified(io.RawIOBase):
     """A blob's bytes; the reader above it makes large reads of them."""
 
-    def __init__(self, blob: Blob) -> None:
+    def __init__(self, blob: Blob, file: BinaryIO) -> None:
         self._blob = blob
-        self._file = blob.open()
+        self._file = file
         self._hash = hashlib.sha256()
         self._rest = blob.size
         self._complete = False

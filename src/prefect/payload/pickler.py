@@ -33,6 +33,8 @@ _registering = threading.Lock()
 _CACHED_FUNCTION = type(lru_cache(len))
 # Where cloudpickle's makers of classes take the random id that it gives to each class.
 _TRACKERS = {"_make_skeleton_class": -2, "_make_skeleton_enum": -2, "_make_typevar": -1}
+# Where CodeType takes the name of a file; some cloudpickles put "<dynamic-code>" there.
+_FILENAME = 10
 # In a module: what the import system puts there, and where Python notes warnings that were shown.
 _NOT_OF_THE_SOURCE = {
     "__builtins__", "__cached__", "__loader__", "__spec__", "__warningregistry__",
@@ -106,8 +108,8 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._class(obj)
         if isinstance(obj, CodeType):
             self.seen.imported_in_functions.update(_imports(obj))
-            named = obj.replace(co_filename=self._source.note(obj))
-            return self.dispatch_table[CodeType](named)
+            make, args = self.dispatch_table[CodeType](obj)
+            return make, (*args[:_FILENAME], self._source.note(obj), *args[_FILENAME + 1 :])
         if isinstance(obj, ModuleType):
             self._see(obj.__name__)
             if shell := self._shells.get(id(obj)):

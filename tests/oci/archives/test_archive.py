@@ -89,7 +89,10 @@ def test_the_other_half_of_the_archive_holds_the_same_image(scratch, image):
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), cut=st.booleans())
 def test_no_corruption_goes_unnoticed(scratch, seed, cut):
-    """A flipped byte or a lost end is one of our errors, or changes nothing of the image."""
+    """A flipped byte or a lost end is one of our errors, or changes nothing of the image.
+
+    Where docker's half alone is there, a layer is known by its unpacked bytes alone.
+    """
     dice = random.Random(seed)
     family = dice.choice([OCI_MANIFEST, DOCKER_MANIFEST])
     packing = dice.choice(["", "gzip"])
@@ -97,7 +100,7 @@ def test_no_corruption_goes_unnoticed(scratch, seed, cut):
     path = scratch / "corrupt.tar"
     path.unlink(missing_ok=True)
     write(image, path, name="demo")
-    if dice.random() < 0.3:
+    if half := dice.random() < 0.3:
         repacked(path, **{"index.json": None, "oci-layout": None})
     raw = bytearray(path.read_bytes())
     place = dice.randrange(len(raw))
@@ -111,7 +114,9 @@ def test_no_corruption_goes_unnoticed(scratch, seed, cut):
         validate(back)
     except (ImageContentError, ImageError):
         return
-    assert (back.config, content(back)) == (image.config, content(image))
+    assert back.config == image.config
+    assert [layer.diff_id for layer in back.layers] == [layer.diff_id for layer in image.layers]
+    assert half or content(back) == content(image)
 
 
 @settings(max_examples=100, deadline=None)
@@ -342,7 +347,7 @@ def test_layers_are_read_from_where_they_are(tmp_path):
     """A layer of 64 MiB is not in memory, threads may read at once, and the file may be replaced."""
     big = layer_of(tar_of(big=bytes(64 << 20)), packing="")
     write(image_of(big), tmp_path / "image.tar")
-    before = threading.active_count()
+    before = set(threading.enumerate())  # of other tests, whose threads may end meanwhile
     image = read(tmp_path / "image.tar")
     write(simple(), tmp_path / "image.tar")
     threads = [threading.Thread(target=validate, args=[image]) for _ in range(3)]
@@ -353,7 +358,7 @@ def test_layers_are_read_from_where_they_are(tmp_path):
         assert file.read(24) == bytes(24)
     for thread in threads:
         thread.join()
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
     handles = sum(1 for _ in Path("/proc/self/fd").iterdir())
     del image, file
     assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == handles - 1
