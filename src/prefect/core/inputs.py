@@ -1,6 +1,8 @@
-"""How values become inputs of tasks: constants, collections that contain tasks, items."""
+"""How values become inputs of tasks: constants, collections that contain tasks, operations."""
 
 from __future__ import annotations
+
+import operator
 
 from prefect.core.serialization import stable_repr
 from prefect.core.task import Task
@@ -44,6 +46,41 @@ class GetItem(Task):
     def run(self, task_result: Any, key: Any) -> Any:
         """Return `task_result[key]`."""
         return task_result[key]
+
+
+class Operation(Task):
+    """Applies an operator to results: what `x + 1` or `x > y` adds to a flow."""
+
+    auto_generated = True
+
+    def __init__(self, symbol: str, name: str) -> None:
+        super().__init__(name=name)
+        self.symbol = symbol
+
+    def run(self, left: Any, right: Any = None) -> Any:
+        """Return what the operator gives."""
+        if self.symbol == "not":
+            return not left
+        return _OPERATORS[self.symbol](left, right)
+
+
+_OPERATORS = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "//": operator.floordiv,
+    "%": operator.mod,
+    "**": operator.pow,
+    "&": operator.and_,
+    "|": operator.or_,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 
 
 class _Collection(Task):

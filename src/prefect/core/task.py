@@ -5,6 +5,7 @@ from __future__ import annotations
 from prefect.core import check
 from prefect.core.call_signature import RunSignature, suggest
 from prefect.core.context import building, task_logger
+from prefect.core.operators import Operators
 from prefect.core.triggers import all_successful
 from prefect.errors import FlowError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     TaskHandler: TypeAlias = Callable[["Task", State, State], State | None]
 
 
-class Task:
+class Task(Operators):
     """A step of a flow: subclass it and override `run`, or use the decorator `@task`.
 
     A subclass with its own `__init__` calls `super().__init__(**kwargs)`.
@@ -220,13 +221,6 @@ class Task:
             mapped=mapped,
         )
 
-    def __getitem__(self, key: Any) -> Task:
-        """Add a task that takes one item of this one's result."""
-        from prefect.core.inputs import GetItem  # noqa: PLC0415  # it subclasses Task
-
-        label = key.name if isinstance(key, Task) else repr(key) if _is_short(key) else "..."
-        return GetItem(name=f"{self.name}[{label}]").bind(self, key, flow=self._flow(None))
-
     def __iter__(self) -> Iterator[Task]:
         nout = _nout(self.run) if self.nout is None else self.nout
         if nout is None:
@@ -248,10 +242,6 @@ class Task:
         if not hasattr(flow, "set_dependencies"):
             raise TypeError(f"flow= takes a Flow, not {flow!r}")
         return flow
-
-
-def _is_short(key: Any) -> bool:
-    return key is None or type(key) in (int, bool, float, str, slice)
 
 
 def _nout(run: Callable[..., Any]) -> int | None:
