@@ -12,12 +12,12 @@ from prefect.cli.artifacts import flow_file, load_flow_file, writing
 from prefect.cli.build_image import Destinations, build_image, requirement_lines
 from prefect.cli.keys import (
     find_keyring,
-    key_file_option,
     read_encryption_keys,
     read_keyring,
     read_recipients,
     read_signing_key,
     recipient_option,
+    sealing_key_option,
     signing_key_option,
 )
 from prefect.cli.output import is_replaceable, refuse_inputs, size, write_plainly
@@ -39,7 +39,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.flow",
     help="Write a sealed flow to this file.",
 )  # fmt: skip
-@key_file_option
+@sealing_key_option
 @recipient_option
 @signing_key_option
 @click.option(
@@ -50,13 +50,13 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 @click.option("--tag", help="Name of the built image; else it follows from the flow's name.")
 @click.option(
     "--push", metavar="REF",
-    help="Push the image to a registry, such as ghcr.io/team/etl:1, instead of building it into "
-    "the engine. No container engine is needed.",
+    help="Push the image to a registry under this name, such as ghcr.io/team/etl:1, and not into "
+    "the container engine.",
 )  # fmt: skip
 @click.option(
     "--export", type=click.Path(path_type=Path), metavar="PATH",
     help="Write the image to disk: with a suffix, such as etl.tar, an archive for docker, podman "
-    "and skopeo; else the directory of an OCI layout. No container engine is needed.",
+    "and skopeo; else the directory of an OCI layout.",
 )  # fmt: skip
 @click.option(
     "--check", metavar="DIGEST",
@@ -83,7 +83,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
     help="Name of a secret that the flow needs when it runs. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--network", help="The container engine's network for the build's steps, such as host."
+    "--network", help="The container engine's network for the set-up commands, such as host."
 )
 @click.option(
     "--dockerfile", type=click.Path(path_type=Path, file_okay=False), metavar="DIRECTORY",
@@ -118,7 +118,8 @@ def build(
 
     With -o the flow becomes a sealed flow ("-" is standard output), encrypted for the holder of
     the key and for recipients, and signed where a signing key is given; with --image, a container
-    image, in which --key-file seals it as well. With neither, a flow that has a
+    image, in which --key-file seals it as well. An image goes into the container engine; --push,
+    --export, --check and --dockerfile need none. With neither -o nor --image, a flow that has a
     ContainerEnvironment becomes its image, and any other is sealed into FILE.flow. The secrets that
     the flow's own environment names are kept.
     """

@@ -39,7 +39,7 @@ _SHOWN_WITHOUT_TERMINAL = (
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """Where an image goes; nowhere else means the engine."""
+    """Where an image goes; nowhere else means the container engine."""
 
     push: str | None
     export: Path | None

@@ -41,12 +41,12 @@ def info(
     """Show what ARTIFACT holds: a .flow file, or an image.
 
     An image is one of the container engine; an archive or an OCI layout on disk; or, where the
-    container engine does not have it and its name begins with a registry, one of that registry. Of
-    its layers, only the small one with the flow's manifest is read.
+    container engine does not have it and its name begins with a registry, one of that registry.
 
-    Only the manifest is read and authenticated; the flow itself is neither unpickled nor run,
-    so looking is safe whatever the artifact does when it runs. Of a sealed flow without its key,
-    the sizes and the ids of its keys and signers are shown, which nobody has vouched for.
+    Only the manifest is read and authenticated, of an image in the one small layer that has it.
+    The flow is neither unpickled nor run, so that looking is safe whatever it does when it runs.
+    Of a sealed flow without its key, the sizes and the ids of its keys and signers are shown,
+    which nobody has vouched for.
     """
     sealed = None if is_flow_file(artifact) else find_sealed(artifact)
     if sealed is not None and not names_a_key(key_file) and not trusted_signers:
@@ -62,7 +62,7 @@ def info(
 def read_manifest(
     artifact: str, key_files: tuple[Path, ...], trusted_signers: tuple[str, ...]
 ) -> Manifest:
-    """Return an artifact's manifest, of a sealed flow's file or of an image in the container engine."""
+    """Return an artifact's manifest, of a sealed flow's file or of an image."""
     if is_flow_file(artifact):
         raise click.UsageError(
             f"{artifact} is no artifact: to look into it, it would have to be run. "

@@ -43,14 +43,20 @@ def _file_option(name: str, text: str, *, multiple: bool = False) -> Callable[..
 
 key_file_option = _file_option(
     "--key-file",
-    "File with an encryption key or an identity. Of several, the first encryption key seals and "
-    f"any opens. Without any, the variable {KEY_VARIABLE} is read.",
+    "File with a key that opens it: an encryption key or an identity. May be repeated. "
+    f"Without any, the variable {KEY_VARIABLE} is read.",
     multiple=True,
 )
-signing_key_option = _file_option("--signing-key", "File with the signing key of who builds.")
+sealing_key_option = _file_option(
+    "--key-file",
+    "File with the encryption key that seals; of several, the first does. Without any, a sealed "
+    f"flow takes the key in the variable {KEY_VARIABLE}.",
+    multiple=True,
+)
+signing_key_option = _file_option("--signing-key", "File with your signing key.")
 recipient_option = click.option(
     "--recipient", "recipients", multiple=True, metavar="TEXT|FILE.pub",
-    help="A recipient, who may open the file too. Needs a signature. May be repeated.",
+    help="A recipient, who may open the file too; it must be signed. May be repeated.",
 )  # fmt: skip
 trusted_signer_option = click.option(
     "--trusted-signer", "trusted_signers", multiple=True, metavar="TEXT|FILE.pub",

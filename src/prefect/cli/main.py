@@ -76,34 +76,31 @@ class _LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="prefect", message="%(prog)s %(version)s")
 def main() -> None:
-    """Package a workflow and run exactly that elsewhere.
+    """Package a workflow, and run exactly that elsewhere.
 
     \b
-    A sealed flow: one encrypted file.
+    As one encrypted file:
       prefect keygen flow.key
       prefect build etl.py -o etl.flow --key-file flow.key
       prefect info etl.flow --key-file flow.key       (executes nothing)
-      prefect run  etl.flow --key-file flow.key -p year=2013
+      prefect run etl.flow --key-file flow.key -p year=2013
 
     \b
-    For somebody else, and signed.
+    For somebody else, by their public key, and signed with yours:
       prefect keygen --signing me                     (others get me.pub)
       prefect keygen --recipient them                 (they do this, and send them.pub)
       prefect build etl.py -o etl.flow --recipient them.pub --signing-key me
-      prefect run  etl.flow --key-file them --trusted-signer me.pub
+      prefect run etl.flow --key-file them --trusted-signer me.pub
 
     \b
-    A container image, into an engine.
+    As a container image, in a container engine, a registry or a file:
       prefect build etl.py --image python:3.11-slim --tag etl -r pandas
-      prefect run etl -p year=2013
-
-    \b
-    The same without a container engine, into a registry or a file.
       prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
       prefect build etl.py --image python:3.11-slim --export etl.tar
-      prefect info ghcr.io/team/etl:1
+      prefect info etl.tar
+      prefect run etl -p year=2013
 
-    Keys come from --key-file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument.
-    The exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and
-    130 or 143 when Ctrl-C or SIGTERM stopped it.
+    A key comes from a file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument. The
+    exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and 130 or
+    143 when Ctrl-C or SIGTERM stopped it.
     """  # noqa: D301 - click reads the \b

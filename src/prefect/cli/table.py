@@ -13,30 +13,28 @@ HELP: dict[int, str] = {
     80: """\
 Usage: prefect [OPTIONS] COMMAND [ARGS]...
 
-  Package a workflow and run exactly that elsewhere.
+  Package a workflow, and run exactly that elsewhere.
 
-  A sealed flow: one encrypted file.
+  As one encrypted file:
     prefect keygen flow.key
     prefect build etl.py -o etl.flow --key-file flow.key
     prefect info etl.flow --key-file flow.key       (executes nothing)
-    prefect run  etl.flow --key-file flow.key -p year=2013
+    prefect run etl.flow --key-file flow.key -p year=2013
 
-  For somebody else, and signed.
+  For somebody else, by their public key, and signed with yours:
     prefect keygen --signing me                     (others get me.pub)
     prefect keygen --recipient them                 (they do this, and send them.pub)
     prefect build etl.py -o etl.flow --recipient them.pub --signing-key me
-    prefect run  etl.flow --key-file them --trusted-signer me.pub
+    prefect run etl.flow --key-file them --trusted-signer me.pub
 
-  A container image, into an engine.
+  As a container image, in a container engine, a registry or a file:
     prefect build etl.py --image python:3.11-slim --tag etl -r pandas
-    prefect run etl -p year=2013
-
-  The same without a container engine, into a registry or a file.
     prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
     prefect build etl.py --image python:3.11-slim --export etl.tar
-    prefect info ghcr.io/team/etl:1
+    prefect info etl.tar
+    prefect run etl -p year=2013
 
-  Keys come from --key-file or from the variable PREFECT_ENCRYPTION_KEY, never
+  A key comes from a file or from the variable PREFECT_ENCRYPTION_KEY, never
   from an argument. The exit status is 0 for success, 1 when the flow failed,
   2 for wrong usage or bad input, and 130 or 143 when Ctrl-C or SIGTERM
   stopped it.
@@ -60,32 +58,30 @@ Commands:
     100: """\
 Usage: prefect [OPTIONS] COMMAND [ARGS]...
 
-  Package a workflow and run exactly that elsewhere.
+  Package a workflow, and run exactly that elsewhere.
 
-  A sealed flow: one encrypted file.
+  As one encrypted file:
     prefect keygen flow.key
     prefect build etl.py -o etl.flow --key-file flow.key
     prefect info etl.flow --key-file flow.key       (executes nothing)
-    prefect run  etl.flow --key-file flow.key -p year=2013
+    prefect run etl.flow --key-file flow.key -p year=2013
 
-  For somebody else, and signed.
+  For somebody else, by their public key, and signed with yours:
     prefect keygen --signing me                     (others get me.pub)
     prefect keygen --recipient them                 (they do this, and send them.pub)
     prefect build etl.py -o etl.flow --recipient them.pub --signing-key me
-    prefect run  etl.flow --key-file them --trusted-signer me.pub
+    prefect run etl.flow --key-file them --trusted-signer me.pub
 
-  A container image, into an engine.
+  As a container image, in a container engine, a registry or a file:
     prefect build etl.py --image python:3.11-slim --tag etl -r pandas
-    prefect run etl -p year=2013
-
-  The same without a container engine, into a registry or a file.
     prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
     prefect build etl.py --image python:3.11-slim --export etl.tar
-    prefect info ghcr.io/team/etl:1
+    prefect info etl.tar
+    prefect run etl -p year=2013
 
-  Keys come from --key-file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument.
-  The exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and
-  130 or 143 when Ctrl-C or SIGTERM stopped it.
+  A key comes from a file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument. The
+  exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and 130 or
+  143 when Ctrl-C or SIGTERM stopped it.
 
 Options:
   --version   Show the version and exit.
@@ -108,7 +104,7 @@ Commands:
 
 COMMANDS: dict[str, Command] = {
     "": (
-        "Package a workflow and run exactly that elsewhere",
+        "Package a workflow, and run exactly that elsewhere",
         {
             "--version": ("Show the version and exit", None, ("--version",)),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
@@ -121,13 +117,13 @@ COMMANDS: dict[str, Command] = {
         {
             "-o": ("Write a sealed flow to this file", (), ("-o", "--output")),
             "--output": ("Write a sealed flow to this file", (), ("-o", "--output")),
-            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--key-file": ("File with the encryption key that seals", (), ()),
             "--recipient": ("A recipient, who may open the file too", (), ()),
-            "--signing-key": ("File with the signing key of who builds", (), ("--signing-key",)),
+            "--signing-key": ("File with your signing key", (), ("--signing-key",)),
             "--image": ("Build a container image on this base", (), ("--image",)),
             "--tag": ("Name of the built image", (), ("--tag",)),
             "--push": (
-                "Push the image to a registry, such as ghcr.io/team/etl:1, instead of building it into the engine",
+                "Push the image to a registry under this name, such as ghcr.io/team/etl:1, and not into the container engine",
                 (),
                 ("--push",),
             ),
@@ -148,7 +144,7 @@ COMMANDS: dict[str, Command] = {
             "--requirement": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
             "--secret": ("Name of a secret that the flow needs when it runs", (), ()),
             "--network": (
-                "The container engine's network for the build's steps, such as host",
+                "The container engine's network for the set-up commands, such as host",
                 (),
                 ("--network",),
             ),
@@ -167,7 +163,7 @@ COMMANDS: dict[str, Command] = {
     "info": (
         "Look into a sealed flow or an image without running it",
         {
-            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
             "--json": ("Print the manifest as JSON", None, ("--json",)),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
@@ -180,7 +176,7 @@ COMMANDS: dict[str, Command] = {
         {
             "-p": ("A parameter", (), ()),
             "--parameter": ("A parameter", (), ()),
-            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
             "--executor": ("Where tasks run", (), ("--executor",)),
             "--network": ("For an image", (), ("--network",)),
@@ -200,7 +196,7 @@ COMMANDS: dict[str, Command] = {
                 ("text", "mermaid", "dot"),
                 ("--format",),
             ),
-            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
             "--help": ("Show this message and exit", None, ("-h", "--help")),
@@ -210,7 +206,7 @@ COMMANDS: dict[str, Command] = {
     "verify": (
         "Authenticate every byte of a sealed flow",
         {
-            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
             "--help": ("Show this message and exit", None, ("-h", "--help")),
@@ -220,7 +216,7 @@ COMMANDS: dict[str, Command] = {
     "sign": (
         "Sign a sealed flow",
         {
-            "--signing-key": ("File with the signing key of who builds", (), ("--signing-key",)),
+            "--signing-key": ("File with your signing key", (), ("--signing-key",)),
             "--ssh-key": ("An OpenSSH private key", (), ("--ssh-key",)),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
             "--help": ("Show this message and exit", None, ("-h", "--help")),
@@ -230,7 +226,7 @@ COMMANDS: dict[str, Command] = {
     "rewrap": (
         "Change who can open a sealed flow",
         {
-            "--key-file": ("File with an encryption key or an identity", (), ()),
+            "--key-file": ("File with a key that opens it", (), ()),
             "--to-key-file": ("File with an encryption key that is to open it", (), ()),
             "--recipient": ("A recipient, who may open the file too", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
