@@ -14,12 +14,14 @@ from prefect.oci.images import (
     DOCKER_LAYER,
     DOCKER_MANIFEST,
     OCI_CONFIG,
+    OCI_INDEX,
     OCI_LAYER,
     OCI_MANIFEST,
     Image,
     Layer,
     blob_of,
 )
+from prefect.oci.registry.transport import Transport
 
 
 def sha256(data: bytes) -> str:
@@ -119,6 +121,30 @@ def write_layout(directory, image: Image, *entries: dict, index: dict | None = N
         json.dumps(index or {"schemaVersion": 2, "manifests": listed})
     )
     return listed
+
+
+def docker_save(path, *images, names=("demo:1",), change=lambda entry: entry, extra=()):
+    """Write an archive as Docker's container engine did before 25."""
+    found, entries = {}, []
+    for image in images:
+        config = image.id[7:] + ".json"
+        found[config] = image.config
+        for layer, data in zip(image.layers, content(image), strict=True):
+            found[f"{layer.diff_id[7:]}/layer.tar"] = data
+        layers = [f"{layer.diff_id[7:]}/layer.tar" for layer in image.layers]
+        entries.append(change({"Config": config, "RepoTags": list(names), "Layers": layers}))
+    found["manifest.json"] = json.dumps(entries).encode()
+    path.write_bytes(tar_of(*found.items(), *extra))
+
+
+def put_index(name, entries, media_type=OCI_INDEX):
+    """Put an index under a tag."""
+    document = {"schemaVersion": 2, "mediaType": media_type, "manifests": entries}
+    transport = Transport(name.registry, name.repository, "pull,push")
+    transport.exchange(
+        "PUT", transport.url(f"manifests/{name.tag}"), "put", frozenset({201}),
+        headers={"Content-Type": media_type}, body=json.dumps(document).encode(),
+    )  # fmt: skip
 
 
 names = st.text("abcé ☃", min_size=1, max_size=120).filter(lambda name: name.strip())

@@ -14,7 +14,6 @@ from prefect.errors import ImageContentError
 from prefect.oci.digests import DIGEST
 from prefect.oci.platforms import Platform
 
-JSON_LIMIT = 4 << 20  # bytes; registries accept no larger manifests either
 _T = TypeVar("_T")
 _DEPTH = 64  # of values within values: far from where Python's own stack ends
 

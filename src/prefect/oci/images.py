@@ -213,6 +213,8 @@ def from_manifest(
             for d in descriptors
         ]
         layers = tuple(Layer(str(d), blob) for d, blob in zip(diff_ids, blobs, strict=True))
+    except ImageContentError:  # of `opener`, which knows more
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise ImageContentError(
             f"The image {reference or ''} has a malformed manifest or config: {error}"

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import platform as host
+import re
 from dataclasses import dataclass
 
-# What operating systems call their processors, and what variant they mean by it.
-_ARCHITECTURES = {
+# What operating systems call the processors that registries call otherwise, and the variant meant.
+MACHINES = {
     "x86_64": ("amd64", ""),
+    "x86-64": ("amd64", ""),
     "aarch64": ("arm64", ""),
     "armv7l": ("arm", "v7"),
+    "armhf": ("arm", "v7"),
     "armv6l": ("arm", "v6"),
+    "armel": ("arm", "v6"),
     "i386": ("386", ""),
     "i686": ("386", ""),
 }
-_IMPLIED = {"arm64": "v8", "arm": "v7"}  # variants that most images leave out
+_IMPLIED = {"amd64": "v1", "arm64": "v8", "arm": "v7"}  # variants that most images leave out
+_PART = re.compile(r"[a-z0-9_]+(?:[-.][a-z0-9_]+)*")
+_VARIANT = re.compile(r"v([0-9]{1,2})(?:\.([0-9]))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +42,16 @@ class Platform:
         if not isinstance(text, str):
             raise TypeError(f"A platform is a str such as 'linux/amd64', not {text!r}")
         parts = text.lower().split("/")
-        if len(parts) not in {2, 3} or not all(part.isalnum() or "_" in part for part in parts):
+        if len(parts) not in {2, 3} or not all(map(_PART.fullmatch, parts)):
             raise ValueError(
                 f"{text!r} is no platform: write one such as linux/amd64 or linux/arm64"
             )
-        architecture, variant = _ARCHITECTURES.get(parts[1], (parts[1], ""))
+        architecture, variant = MACHINES.get(parts[1], (parts[1], ""))
         if len(parts) == 3:  # noqa: PLR2004
             variant = parts[2]
+            # Some write "arm/7".
+            if variant.isdigit() and architecture in _IMPLIED:
+                variant = f"v{variant}"
         if variant == _IMPLIED.get(architecture):
             variant = ""
         return cls(parts[0], architecture, variant)
@@ -52,5 +61,57 @@ class Platform:
         """Return Linux on this machine's processor, whatever its own operating system is."""
         return cls.parse(f"linux/{host.machine()}")
 
+    def runs(self) -> tuple[Platform, ...]:
+        """Return the platforms whose images run on this one, the best first.
+
+        They are what containerd's `platforms.Only` matches, in its order (containerd/platforms,
+        compare.go): arm/v7 runs v7, v6 and v5; amd64/v3 runs v3, v2, v1 and, last, 386; arm64/v8.2
+        runs v8.2, v8.1, v8 and, last, 32-bit arm; arm64/v9.x runs v8.{x+5} and earlier, too.
+        Beyond that, a variant that nobody knows runs what names no variant, as it names no need.
+        """
+        own = [self.variant, *_earlier(self.architecture, self.variant)]
+        found = [Platform(self.os, self.architecture, variant) for variant in own]
+        if self.architecture == "amd64":
+            found.append(Platform(self.os, "386"))
+        elif self.architecture == "arm64":
+            found += Platform(self.os, "arm", "v8").runs()
+        return tuple(found)
+
+    def preference(self, image: Platform) -> tuple[int, int, str] | None:
+        """Tell how well an image's platform suits this one: the least is best, None is not at all.
+
+        Those of `runs` in their order. One thing goes beyond containerd: who names no variant, and
+        finds nothing for the plain architecture, gets its earliest variant; not so of 32-bit ARM,
+        whose variants differ more.
+        """
+        order = self.runs()
+        same = (image.os, image.architecture) == (self.os, self.architecture)
+        if image in order:
+            return (0 if same else 2), order.index(image), ""
+        if same and not self.variant and self.architecture != "arm":
+            return 1, 0, image.variant
+        return None
+
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def _earlier(architecture: str, variant: str) -> list[str]:
+    """Return the variants before one of the same architecture, the latest first."""
+    implied = _IMPLIED.get(architecture)
+    known = _VARIANT.fullmatch(variant or implied or "")
+    if implied is None or known is None:
+        return [""] if variant and architecture != "arm" else []
+    number, minor = int(known[1]), int(known[2] or 0)
+    if architecture == "arm64":
+        earlier = [_dotted(number, each) for each in range(minor - 1, -1, -1)]
+        if number == 9:  # noqa: PLR2004 - v9.0 came of v8.5, and v8.9 is the last of its line
+            earlier += [_dotted(8, each) for each in range(min(minor + 5, 9), -1, -1)]
+    else:
+        first = 5 if architecture == "arm" else 1
+        earlier = [f"v{each}" for each in range(number - 1, first - 1, -1)]
+    return ["" if each == implied else each for each in earlier]
+
+
+def _dotted(number: int, minor: int) -> str:
+    return f"v{number}.{minor}" if minor else f"v{number}"

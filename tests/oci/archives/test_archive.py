@@ -14,7 +14,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_making import content, image_of, images, layer_of, sha256, simple, tar_of, write_layout
+from image_making import (
+    content,
+    docker_save,
+    image_of,
+    images,
+    layer_of,
+    sha256,
+    simple,
+    tar_of,
+    write_layout,
+)
 from validation import validate
 
 from prefect.errors import ImageContentError, ImageError, OutputError
@@ -45,20 +55,6 @@ def repacked(path: Path, **changes) -> None:
     """Write an archive again with other members; None leaves one out."""
     files = members(path) | {name.replace("__", "/"): data for name, data in changes.items()}
     path.write_bytes(tar_of(*((n, d) for n, d in files.items() if d is not None)))
-
-
-def docker_save(path: Path, *images, names=("demo:1",), change=lambda entry: entry, extra=()):
-    """Write an archive as Docker's container engine did before 25."""
-    found, entries = {}, []
-    for image in images:
-        config = image.id[7:] + ".json"
-        found[config] = image.config
-        for layer, data in zip(image.layers, content(image), strict=True):
-            found[f"{layer.diff_id[7:]}/layer.tar"] = data
-        layers = [f"{layer.diff_id[7:]}/layer.tar" for layer in image.layers]
-        entries.append(change({"Config": config, "RepoTags": list(names), "Layers": layers}))
-    found["manifest.json"] = json.dumps(entries).encode()
-    path.write_bytes(tar_of(*found.items(), *extra))
 
 
 @settings(max_examples=60, deadline=None)

@@ -2,9 +2,9 @@
 
 import dataclasses
 import io
-import json
 
 import pytest
+from image_making import put_index
 
 from prefect.errors import (
     ImageContentError,
@@ -18,7 +18,6 @@ from prefect.oci.images import DOCKER_MANIFEST, OCI_MANIFEST
 from prefect.oci.platforms import Platform
 from prefect.oci.references import Reference
 from prefect.oci.registry.client import fetch, push, resolve
-from prefect.oci.registry.transport import Transport
 
 pytestmark = pytest.mark.services
 
@@ -116,16 +115,6 @@ def test_layers_of_another_registry_are_streamed(
     assert contents(fetch(reference(password_registry))) == [layer]
 
 
-def put_index(server, name, entries, media_type=images.OCI_INDEX):
-    """Put an index under a tag."""
-    document = {"schemaVersion": 2, "mediaType": media_type, "manifests": entries}
-    transport = Transport(name.registry, name.repository, "pull,push")
-    transport.exchange(
-        "PUT", transport.url(f"manifests/{name.tag}"), "put", frozenset({201}),
-        headers={"Content-Type": media_type}, body=json.dumps(document).encode(),
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("family", [(images.OCI_INDEX, OCI_MANIFEST),
                                     (images.DOCKER_INDEX, DOCKER_MANIFEST)])  # fmt: skip
 def test_an_index_is_resolved_by_platform(family, open_registry, reference, image):
@@ -138,7 +127,7 @@ def test_an_index_is_resolved_by_platform(family, open_registry, reference, imag
         platform = {"os": "linux", "architecture": architecture}
         entry = {"mediaType": manifest, "digest": one.digest, "size": len(one.manifest)}
         entries.append({**entry, "platform": platform})
-    put_index(open_registry, reference(open_registry, "all"), entries, index)
+    put_index(reference(open_registry, "all"), entries, index)
     there = reference(open_registry, "all")
     for architecture in ("amd64", "arm64"):
         found = fetch(there, Platform.parse(f"linux/{architecture}"))

@@ -98,7 +98,7 @@ class BaseSources:
             with suppress(ContainerEngineUnavailableError):
                 daemon = Daemon()
                 held = daemon.find(str(base_reference(self._image)))
-                if held is not None and self.platform in {None, described(held).platform}:
+                if held is not None and self._suits(described(held).platform):
                     return self.out_of_daemon(daemon, store)
             raise
 
@@ -137,6 +137,9 @@ class BaseSources:
         platform = self.platform or Platform.of_host()
         return found if found is not None and described(found).platform == platform else None
 
+    def _suits(self, here: Platform) -> bool:
+        return self.platform is None or self.platform.preference(here) is not None
+
     def _is_foreign(self, daemon: Daemon) -> bool:
         """Tell whether the container engine would have the base and yet not show it.
 
@@ -157,7 +160,7 @@ class BaseSources:
                 raise
             return held
         here = described(found).platform
-        if self.platform not in {None, here}:
+        if not self._suits(here):
             raise ImageError(f"The base image {name} is for {here}, and not for {self.platform}")
         return found
 

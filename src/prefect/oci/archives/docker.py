@@ -7,14 +7,15 @@ layers. It has no manifest in the sense of registries: one is made, and so is th
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageContentError, ImageError
-from prefect.oci.archives.layouts import choose
+from prefect.oci.archives.layouts import absent, named
 from prefect.oci.digests import CHUNK
-from prefect.oci.documents import JSON_LIMIT, check_config, expect, parse
+from prefect.oci.documents import check_config, expect, parse, platform_of
 from prefect.oci.images import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
@@ -26,10 +27,9 @@ from prefect.oci.images import (
     canonical_json,
     digest_of,
 )
+from prefect.oci.manifests import CONFIG_BYTES, DOCUMENT_BYTES, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from prefect.oci.archives.sources import FileSource, Stored
     from prefect.oci.platforms import Platform
 
@@ -58,19 +58,18 @@ def read_docker(source: FileSource, platform: Platform | None, name: str | None)
         ImageError: there is no image of this name or platform; the message says which there are.
         OSError: it cannot be read.
     """
-    listed = parse(_file(source, MANIFEST).read(JSON_LIMIT, MANIFEST), MANIFEST)
+    listed = parse(_file(source, MANIFEST).read(DOCUMENT_BYTES, MANIFEST), MANIFEST)
     entries = [_entry(each) for each in expect(listed, list, MANIFEST)]
-    if not entries:
-        raise ImageError("There is no image in it")
-    chosen = choose(entries, _names, name)
-    if any((e.config, e.layers) != (chosen[0].config, chosen[0].layers) for e in chosen):
+    # Of one image under several names there are several entries.
+    images = {
+        (each.config, each.layers): (each, _config(source, each))
+        for each in named(entries, lambda each: each.names, name)
+    }
+    found = [(*each, platform_of(json.loads(each[1]), each[0].config)) for each in images.values()]
+    entry, config, its = choose(found, lambda each: each[2], platform, absent)
+    if sum(other == its for *_, other in found) > 1:
         raise ImageError("Several images are in it, and they have no names or the same")
-    image = _image(source, chosen[0])
-    if platform not in {None, image.platform}:
-        raise ImageError(
-            f"There is no image for {platform} in it, but there is one for: {image.platform}"
-        )
-    return image
+    return _image(source, entry, config)
 
 
 def _entry(value: Any) -> _Entry:
@@ -84,16 +83,18 @@ def _entry(value: Any) -> _Entry:
     )
 
 
-def _names(entry: _Entry) -> Sequence[str]:
-    return entry.names
+def _config(source: FileSource, entry: _Entry) -> bytes:
+    what = f"The config {entry.config!r}"
+    config = _file(source, entry.config).read(CONFIG_BYTES, what)
+    digest = _NAMED.fullmatch(entry.config)
+    if digest and digest_of(config) != f"sha256:{digest[1]}":
+        raise ImageContentError(f"{what} is {digest_of(config)}")
+    check_config(config, what)
+    return config
 
 
-def _image(source: FileSource, entry: _Entry) -> Image:
-    config = _file(source, entry.config).read(JSON_LIMIT, f"The config {entry.config!r}")
-    named = _NAMED.fullmatch(entry.config)
-    if named and digest_of(config) != f"sha256:{named[1]}":
-        raise ImageContentError(f"The config {entry.config!r} is {digest_of(config)}")
-    diff_ids = check_config(config, f"The config {entry.config!r}")["rootfs"]["diff_ids"]
+def _image(source: FileSource, entry: _Entry, config: bytes) -> Image:
+    diff_ids = json.loads(config)["rootfs"]["diff_ids"]
     if len(diff_ids) != len(entry.layers):
         raise ImageContentError(
             f"{MANIFEST} lists {len(entry.layers)} layers, but the config has {len(diff_ids)}"

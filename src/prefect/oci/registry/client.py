@@ -4,8 +4,8 @@ Nothing that comes from a registry is believed: every manifest, config and layer
 its digest and size. A manifest is put last, when all that it names is there, so that a push that
 fails leaves no tag behind.
 
-`credentials` finds who to be; `registry_transport` speaks HTTP; `registry_download` and
-`registry_upload` move blobs; `image_indexes` reads manifests and chooses among platforms.
+`credentials` finds who to be; `transport` speaks HTTP; `download` and `upload` move blobs;
+`prefect.oci.manifests` reads what came and chooses among platforms.
 """
 
 from __future__ import annotations
@@ -13,29 +13,30 @@ from __future__ import annotations
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 from prefect.errors import ImageContentError, ImageError, RegistryNotFoundError
 from prefect.oci.digests import DIGEST
-from prefect.oci.documents import Descriptor, check_config, descriptor
-from prefect.oci.images import INDEXES, digest_of, from_manifest
+from prefect.oci.documents import Descriptor
+from prefect.oci.images import INDEXES, MANIFESTS, Layer, digest_of
 from prefect.oci.manifests import (
     ACCEPTED,
-    choose,
+    CONFIG_BYTES,
+    DOCUMENT_BYTES,
     parse_document,
-    require_bytes,
+    read_image,
 )
-from prefect.oci.platforms import Platform
 from prefect.oci.registry.connections import PARALLEL
 from prefect.oci.registry.download import open_blob
 from prefect.oci.registry.transport import Transport
 from prefect.oci.registry.upload import MOUNTED, PRESENT, SENT, Uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from prefect.oci.images import Blob, Image
+    from prefect.oci.platforms import Platform
     from prefect.oci.references import Reference
     from prefect.oci.registry.authentication import Answer
     from prefect.oci.registry.retries import Retries
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Pushed", "fetch", "push", "resolve"]
 
-_MANIFEST_BYTES = 4 << 20  # what the specification asks registries to take
-_CONFIG_BYTES = 8 << 20
-_INDEX_DEPTH = 3
 _DIGEST_HEADER = "Docker-Content-Digest"
 _OK, _NOT_FOUND = frozenset({200}), 404
 
@@ -77,11 +75,11 @@ def fetch(
 ) -> Image:
     """Get an image's manifest and config from its registry; its layers are read when opened.
 
-    Layers are streamed, resumed after a drop, and verified: see `registry_download.open_blob`.
+    Layers are streamed, resumed after a drop, and verified: see `download.open_blob`.
     The image's reference is by digest, and each blob's `origin` is its repository.
 
-    platform: which of several to take. None means Linux on this machine's processor, and, of a tag
-        with a single image, whatever that is for.
+    platform: which of several to take. None means the only one there is, else Linux on this
+        machine's processor.
     insecure: whether plain http is allowed; None means on loopback and where
         PREFECT_INSECURE_REGISTRIES lists the host.
     retries: how failures that may pass are tried again.
@@ -95,29 +93,25 @@ def fetch(
     transport = Transport(
         reference.registry, reference.repository, "pull", insecure=insecure, retries=retries
     )
-    manifest, media_type, document = _manifest(transport, reference)
-    for _ in range(_INDEX_DEPTH):
-        if media_type not in INDEXES:
-            break
-        chosen = choose(document, platform or Platform.of_host(), str(reference))
-        reference = replace(reference, tag=None, digest=chosen.digest)
-        manifest, media_type, document = _manifest(transport, reference, chosen)
-    if media_type in INDEXES:
-        raise ImageContentError(f"{reference} is an index of indexes of indexes: refused")
-    by_digest = replace(reference, tag=None, digest=digest_of(manifest))
-    config = _config(transport, document)
+    body, media_type = _manifest(transport, reference)
+    digest = digest_of(body)
 
-    def opener(layer: Mapping[str, Any]) -> Callable[[], BinaryIO]:
-        found = descriptor(layer, f"A layer of {reference}")
-        return lambda: open_blob(transport, found.digest, found.size)
+    def read(of: Descriptor) -> bytes:
+        return body if of.digest == digest else _document(transport, of)
 
-    check_config(config, f"The config of {reference}")
-    image = from_manifest(
-        manifest, config, opener, media_type=media_type, reference=by_digest, origin=by_digest
+    image = read_image(
+        [Descriptor(media_type, digest, len(body), {})],
+        platform,
+        read,
+        lambda of: lambda: open_blob(transport, of.digest, of.size),
+        lambda wanted, there: _absent(reference, wanted, there),
     )
-    if platform is not None:
-        _check_platform(image, platform)
-    return image
+    by_digest = replace(reference, tag=None, digest=image.digest)
+    layers = tuple(
+        Layer(layer.diff_id, layer.blob and replace(layer.blob, origin=by_digest))
+        for layer in image.layers
+    )
+    return replace(image, layers=layers, reference=by_digest)
 
 
 def resolve(
@@ -251,25 +245,19 @@ def _resolve(transport: Transport, reference: Reference) -> str | None:
     return digest_of(_manifest(transport, by_tag)[0])
 
 
-def _manifest(
-    transport: Transport, reference: Reference, of: Descriptor | None = None
-) -> tuple[bytes, str, dict[str, Any]]:
-    """Return a manifest or index, verified as far as its digest is known, its type, its JSON."""
+def _manifest(transport: Transport, reference: Reference) -> tuple[bytes, str]:
+    """Return a manifest or index, verified as far as its digest is known, and its media type."""
     answer = transport.exchange(
         "GET",
         transport.url(f"manifests/{reference.digest or reference.tag}"),
         f"give the manifest of {reference}",
         _OK,
         headers={"Accept": ACCEPTED},
-        limit=_MANIFEST_BYTES,
+        limit=DOCUMENT_BYTES,
     )
-    if of:
-        require_bytes(answer.body, of, f"the manifest of {reference}")
     _check_digest(answer, reference)
-    media_type, document = parse_document(
-        answer.body, answer.headers.get("Content-Type", ""), str(reference)
-    )
-    return answer.body, media_type, document
+    content_type = answer.headers.get("Content-Type", "")
+    return answer.body, parse_document(answer.body, content_type, str(reference))[0]
 
 
 def _check_digest(answer: Answer, reference: Reference) -> None:
@@ -285,25 +273,36 @@ def _check_digest(answer: Answer, reference: Reference) -> None:
             )
 
 
-def _config(transport: Transport, document: Mapping[str, Any]) -> bytes:
-    config = descriptor(document["config"], "The config of a manifest")
-    if config.size > _CONFIG_BYTES:
-        raise ImageContentError(f"A config of {config.size} bytes is refused")
+def _document(transport: Transport, of: Descriptor) -> bytes:
+    """Return a manifest, an index or a config by its descriptor, verified."""
+    listed = of.media_type in INDEXES | MANIFESTS
     answer = transport.exchange(
         "GET",
-        transport.url(f"blobs/{config.digest}"),
-        f"give the config {config.digest}",
+        transport.url(f"{'manifests' if listed else 'blobs'}/{of.digest}"),
+        f"give the {'manifest' if listed else 'config'} {of.digest}",
         _OK,
-        limit=_CONFIG_BYTES,
+        headers={"Accept": of.media_type} if listed else {},
+        limit=CONFIG_BYTES,
     )
-    require_bytes(answer.body, config, "the config")
+    found = digest_of(answer.body)
+    if (found, len(answer.body)) != (of.digest, of.size):
+        raise ImageContentError(
+            f"The registry {transport.registry} sent other bytes than those of {of.digest} of "
+            f"{of.size} bytes: {found}, {len(answer.body)} bytes"
+        )
     return answer.body
 
 
-def _check_platform(image: Image, platform: Platform) -> None:
-    found = image.platform
-    if (found.os, found.architecture) != (platform.os, platform.architecture):
-        raise RegistryNotFoundError(
-            f"{image.reference} is for {found} alone, not for {platform}. Choose another image or "
+def _absent(
+    reference: Reference, wanted: Platform, there: Sequence[Platform]
+) -> RegistryNotFoundError:
+    if len(there) == 1:
+        return RegistryNotFoundError(
+            f"{reference} is for {there[0]} alone, not for {wanted}. Choose another image or "
             "platform"
         )
+    known = ", ".join(map(str, there)) or "none at all"
+    return RegistryNotFoundError(
+        f"{reference} has no image for {wanted}. It has some for: {known}. Choose one of these "
+        "platforms"
+    )
