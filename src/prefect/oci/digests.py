@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from prefect.errors import ImageContentError
 
@@ -20,11 +20,32 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 CHUNK = 1 << 20  # bytes that are read and hashed at a time
 
 
-def verified(blob: Blob) -> BinaryIO:
+class Bytes(Protocol):
+    """What gives bytes in order: at most as many as are asked for, none at the end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes."""
+
+    def close(self) -> None:
+        """Let go of where they come from."""
+
+
+class VerifiedFile(io.BufferedReader):
+    """A blob's bytes, the last of which are given only when digest and size are right.
+
+    Whoever opens a blob and gets one of these need not hash what it reads: that is done.
+    """
+
+    def __init__(self, raw: io.RawIOBase, digest: str, size: int) -> None:
+        super().__init__(raw, CHUNK)
+        self.digest, self.size = digest, size
+
+
+def verified(blob: Blob) -> VerifiedFile:
     """Open a blob so that its last byte is given only when digest and size are right.
 
     Bytes before the last ones are given as they come: what must not be acted upon before all of
-    it is verified is read to the end first.
+    it is verified is read to the end first. What verifies itself is not hashed a second time.
 
     Raises:
         ImageContentError: on reading: they are not what was promised.
@@ -33,7 +54,19 @@ def verified(blob: Blob) -> BinaryIO:
     if not DIGEST.fullmatch(blob.digest):
         raise ImageContentError(f"The digest {blob.digest!r} is not sha256:<64 hex>")
     # Opened first: what cannot be opened leaves no half-made reader behind, to be closed.
-    return io.BufferedReader(_Verified(blob, blob.open()), CHUNK)
+    file = blob.open()
+    if isinstance(file, VerifiedFile) and (file.digest, file.size) == (blob.digest, blob.size):
+        return file
+    return verifying(file, blob.digest, blob.size)
+
+
+def verifying(file: Bytes, digest: str, size: int, accused: str = "") -> VerifiedFile:
+    """Return what a file gives, hashed as it passes: see `verified`.
+
+    accused: begins the sentence that says what is wrong with the bytes.
+    """
+    accused = accused or (f"{digest} of {size} bytes was altered, or not transferred as a whole")
+    return VerifiedFile(_Hashed(file, digest, size, accused), digest, size)
 
 
 def read_verified(blob: Blob, limit: int) -> bytes:
@@ -53,14 +86,13 @@ def read_verified(blob: Blob, limit: int) -> bytes:
         return file.read()
 
 
-class _Verified(io.RawIOBase):
-    """A blob's bytes; the reader above it makes large reads of them."""
+class _Hashed(io.RawIOBase):
+    """A file's bytes, hashed; the reader above it makes large reads of them."""
 
-    def __init__(self, blob: Blob, file: BinaryIO) -> None:
-        self._blob = blob
-        self._file = file
+    def __init__(self, file: Bytes, digest: str, size: int, accused: str) -> None:
+        self._file, self._digest, self._accused = file, digest, accused
         self._hash = hashlib.sha256()
-        self._rest = blob.size
+        self._rest = size
         self._complete = False
         self._fault = ""
 
@@ -75,19 +107,18 @@ class _Verified(io.RawIOBase):
         self._hash.update(data)
         self._rest -= len(data)
         if self._rest < 0 or (not data and self._rest):
-            self._refuse(f"it has {'more' if data else 'fewer'} bytes")
+            self._refuse(f"there are {'more' if data else 'fewer'} bytes")
         if not self._rest and not self._complete:
-            if (digest := f"sha256:{self._hash.hexdigest()}") != self._blob.digest:
-                self._refuse(f"it is {digest}")
+            if (digest := f"sha256:{self._hash.hexdigest()}") != self._digest:
+                self._refuse(f"the digest is {digest}")
             if self._file.read(1):
-                self._refuse("it has more bytes")
+                self._refuse("there are more bytes")
             self._complete = True
         view[: len(data)] = data
         return len(data)
 
     def _refuse(self, what: str) -> NoReturn:
-        blob = self._blob
-        self._fault = f"{blob.digest} of {blob.size} bytes was promised, but {what}"
+        self._fault = f"{self._accused}: {what}"
         raise ImageContentError(self._fault)
 
     def close(self) -> None:

@@ -406,3 +406,25 @@ def test_a_fact_that_is_no_json_of_ours_is_forgotten(tmp_path):
         for body in (b"[]", b"{}", b"\xff", json.dumps({"key": "other", "value": 1}).encode()):
             path.write_bytes(digest_of(body).encode() + b"\n" + body)
             assert store.recall("key") is None
+
+
+def test_what_is_altered_while_it_is_read_is_an_error(tmp_path):
+    """Bytes were compared before they are read; if the file changed since, they are once more."""
+    content = os.urandom(5_000_000)
+    with Store(tmp_path) as store:
+        blob = store.blob(source(content, []))
+        with blob.open() as file:
+            file.read()
+        (path,) = blobs(tmp_path)
+        with blob.open() as file:
+            file.read(10)
+            os.utime(path)  # as another process does that uses it
+            assert file.read() == content[10:]
+        with blob.open() as file:
+            file.read(10)
+            with path.open("r+b") as other:
+                other.seek(4_000_000)
+                other.write(b"another")
+            os.utime(path)
+            with pytest.raises(ImageContentError, match="while it was read"):
+                file.read()

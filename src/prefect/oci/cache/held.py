@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ImageContentError
+from prefect.oci.digests import CHUNK, VerifiedFile, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from prefect.oci.images import Blob
 
 LOCK = "lock"
-_CHUNK = 1 << 20
 
 
 @contextmanager
@@ -91,12 +91,8 @@ class Held:
         """Compare the bytes with the digest, unless that was done and they did not change since."""
         changed = os.fstat(self._open()).st_mtime_ns
         if self._verified != changed:
-            with self.open() as file:
-                found = hashlib.sha256()
-                while chunk := file.read(_CHUNK):
-                    found.update(chunk)
-                if f"sha256:{found.hexdigest()}" != self.digest:
-                    return False
+            if _digest_of(self._open()) != self.digest:
+                return False
             self._verified = changed
         return True
 
@@ -108,13 +104,17 @@ class Held:
         if trusted:
             self.trust()
 
-    def open(self) -> BinaryIO:
-        """Open it for reading from its start.
+    def open(self) -> VerifiedFile:
+        """Open it, verified, for reading from its start.
 
         Raises:
-            ValueError: its store was closed.
+            ImageContentError: on reading: it was altered meanwhile.
+            ValueError: it was not verified, or its store was closed.
         """
-        return io.BufferedReader(_Reader(os.dup(self._open())), _CHUNK)
+        if self._verified is None:
+            raise ValueError(f"{self.digest} was not verified")
+        reader = _Reader(os.dup(self._open()), self.digest, self.size, self._verified)
+        return VerifiedFile(reader, self.digest, self.size)
 
     def discard(self) -> None:
         """Delete it, because its bytes are not what they should be, and let go of it."""
@@ -135,9 +135,11 @@ class Held:
 
 
 class _Reader(io.RawIOBase):
+    """The bytes of a file that was verified when it had its time of change."""
+
     # Readers of one file share its descriptor's offset, so each counts for itself.
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
+    def __init__(self, handle: int, digest: str, size: int, verified: int) -> None:
+        self._handle, self._digest, self._size, self._verified = handle, digest, size, verified
         self._position = 0
 
     def readable(self) -> bool:
@@ -146,6 +148,8 @@ class _Reader(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         count = os.preadv(self._handle, [buffer], self._position)
         self._position += count
+        if not count or self._position >= self._size:
+            self._compare()
         return count
 
     def close(self) -> None:
@@ -153,24 +157,41 @@ class _Reader(io.RawIOBase):
             os.close(self._handle)
         super().close()
 
+    def _compare(self) -> None:
+        # That it is used also changes its time: then the bytes tell.
+        changed = os.fstat(self._handle).st_mtime_ns
+        if changed != self._verified:
+            if _digest_of(self._handle) != self._digest:
+                raise ImageContentError(
+                    f"{self._digest} was altered in the cache while it was read"
+                )
+            self._verified = changed
 
-def keeping(blob: Blob, directory: Path, keep: Callable[[Path], object]) -> BinaryIO:
+
+def _digest_of(handle: int) -> str:
+    found, position = hashlib.sha256(), 0
+    while chunk := os.pread(handle, CHUNK, position):
+        found.update(chunk)
+        position += len(chunk)
+    return f"sha256:{found.hexdigest()}"
+
+
+def keeping(blob: Blob, directory: Path, keep: Callable[[Path], object]) -> VerifiedFile:
     """Open a blob that comes from elsewhere, to be kept when the last byte of it was right.
 
     keep: takes the complete file that has the blob's bytes.
     """
-    return io.BufferedReader(_Keeping(blob, blob.open(), directory, keep), _CHUNK)
+    kept = _Keeping(verified(blob), directory, keep)
+    return VerifiedFile(kept, blob.digest, blob.size)
 
 
 class _Keeping(io.RawIOBase):
     def __init__(
-        self, blob: Blob, source: BinaryIO, directory: Path, keep: Callable[[Path], object]
+        self, source: VerifiedFile, directory: Path, keep: Callable[[Path], object]
     ) -> None:
-        self._blob = blob
         self._source = source
         self._keep = keep
-        self._hash = hashlib.sha256()
-        self._count = 0
+        self._rest = source.size
         self._complete = False
         self._part: BinaryIO | None = None
         with suppress(OSError):
@@ -183,18 +204,16 @@ class _Keeping(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer).cast("B")
-        data = b"" if self._complete else self._source.read(len(view))
-        view[: len(data)] = data
-        self._hash.update(data)
-        self._count += len(data)
+        count = self._source.readinto(view)
+        self._rest -= count
         if self._part is not None:
             try:
-                self._part.write(data)
+                self._part.write(view[:count])
             except OSError:  # a full disk keeps nothing; the reader need not know
                 self._drop()
-        if not self._complete and (not data or self._count >= self._blob.size):
+        if not self._rest and not self._complete:
             self._finish()
-        return len(data)
+        return count
 
     def close(self) -> None:
         if not self.closed:
@@ -203,13 +222,7 @@ class _Keeping(io.RawIOBase):
         super().close()
 
     def _finish(self) -> None:
-        digest = f"sha256:{self._hash.hexdigest()}"
-        if digest != self._blob.digest or self._count != self._blob.size:
-            raise ImageContentError(
-                f"What should be {self._blob.digest} of {self._blob.size} bytes is {digest} of "
-                f"{self._count} bytes: it was altered, or not transferred as a whole"
-            )
-        self._complete = True
+        self._complete = True  # and right, or the source had not given the last of it
         if self._part is not None:
             with suppress(OSError):
                 flush(self._part)

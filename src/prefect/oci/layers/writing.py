@@ -23,7 +23,7 @@ from isal import isal_zlib
 
 from prefect.errors import ImageContentError
 from prefect.oci.images import OCI_LAYER
-from prefect.oci.layers.unpacking import unpacked
+from prefect.oci.layers.unpacking import is_plain, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -85,7 +85,8 @@ def compress_layer(layer: Layer, file: BinaryIO) -> Written:
     """
     if layer.blob is None:
         raise ValueError(f"The layer {layer.diff_id} has no bytes here")
-    with unpacked(layer.blob) as stream:
+    # One that is not packed is hashed while it is compressed.
+    with layer.blob.open() if is_plain(layer) else unpacked(layer.blob) as stream:
         written = _compress_into(iter(lambda: stream.read(_MEMBER), b""), file)
     if written.diff_id != layer.diff_id:
         raise ImageContentError(f"The layer {layer.diff_id} is {written.diff_id} when it is read")

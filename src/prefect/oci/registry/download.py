@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import re
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, cast
 
 from prefect.errors import ImageContentError
+from prefect.oci.digests import VerifiedFile, verifying
 from prefect.oci.registry.retries import PassingError
 from prefect.oci.registry.transport import BROKEN
 
@@ -17,68 +16,44 @@ if TYPE_CHECKING:
     from prefect.oci.registry.transport import Transport
 
 _CHUNK = 1 << 16  # what a drop costs at most; of chunked answers it is lost
-_BUFFER = 1 << 20
 
 _OK, _PARTIAL = 200, 206
 _RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
 
 
-def open_blob(transport: Transport, digest: str, size: int) -> BinaryIO:
+def open_blob(transport: Transport, digest: str, size: int) -> VerifiedFile:
     """Open a blob for reading; nothing is requested before the first read.
 
     The read that would complete the blob raises ImageContentError instead if digest or size are
     not those; whoever reads to the end without an error has the right bytes. A RegistryError is
     raised when the connection broke and cannot be had again.
     """
-    reader = _BlobReader(transport, digest, size)
-    return cast("BinaryIO", io.BufferedReader(reader, _BUFFER))
+    accused = f"The registry {transport.registry} sent other bytes than those of {digest}"
+    return verifying(_Download(transport, digest, size), digest, size, accused)
 
 
-class _BlobReader(io.RawIOBase):
+class _Download:
+    """The bytes of a blob as they come, over as many connections as that takes."""
+
     def __init__(self, transport: Transport, digest: str, size: int) -> None:
         self._transport, self._digest, self._size = transport, digest, size
-        self._hash = hashlib.sha256()
         self._position = 0  # bytes handed out
         self._failures = 0  # since the last byte that arrived
-        self._verified = False
         self._response: urllib3.BaseHTTPResponse | None = None
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def read(self, size: int, /) -> bytes:
         rest = self._size - self._position
-        if rest == 0 or len(buffer) == 0:
-            self._verify()
-            return 0
-        chunk = self._next(min(len(buffer), rest, _CHUNK))
-        self._hash.update(chunk)
-        if len(chunk) == rest:
-            self._position = self._size
-            self._verify()
-        else:
-            self._position += len(chunk)
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
-
-    def readall(self) -> bytes:
-        return b"".join(iter(lambda: self.read(_CHUNK) or b"", b""))
+        if rest == 0:
+            self.close()
+            return b""
+        chunk = self._next(min(size, rest, _CHUNK))
+        self._position += len(chunk)
+        return chunk
 
     def close(self) -> None:
-        self._drop()
-        super().close()
-
-    def _verify(self) -> None:
-        if self._position < self._size or self._verified:
-            return
-        self._drop()
-        found = f"sha256:{self._hash.hexdigest()}"
-        if found != self._digest:
-            raise ImageContentError(
-                f"The registry {self._transport.registry} sent other bytes than those of "
-                f"{self._digest}: theirs have the digest {found}"
-            )
-        self._verified = True
+        if self._response is not None:
+            self._response.close()
+            self._response = None
 
     def _next(self, size: int) -> bytes:
         """Return at least one byte, after as many new connections as that takes."""
@@ -97,7 +72,7 @@ class _BlobReader(io.RawIOBase):
             else:
                 self._failures = 0
                 return chunk
-            self._drop()
+            self.close()
             if not isinstance(failure, PassingError):
                 raise failure
             self._failures += 1
@@ -152,8 +127,3 @@ class _BlobReader(io.RawIOBase):
             if not chunk:
                 raise self._ended()
             skip -= len(chunk)
-
-    def _drop(self) -> None:
-        if self._response is not None:
-            self._response.close()
-            self._response = None

@@ -6,11 +6,11 @@ right: a registry never gets a corrupt blob whole, even one that would not check
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from typing import TYPE_CHECKING
 
 from prefect.errors import ImageContentError, RegistryError
+from prefect.oci.digests import verified
 from prefect.oci.images import DOCKER_CONFIG, OCI_CONFIG
 from prefect.oci.registry.hosts import api_of
 from prefect.oci.registry.retries import PassingError
@@ -162,26 +162,23 @@ class Uploads:
 
     def _content(self, blob: Blob, whole: threading.Event) -> Iterator[bytes]:
         """Give the blob's bytes, the last of them only if all of them are right."""
-        checksum, rest = hashlib.sha256(), blob.size
         try:
-            file = blob.open()
+            file = verified(blob)
         except OSError as error:
             raise _unreadable(blob, error) from error
+        rest = blob.size
         with file:
             while True:
                 try:
-                    chunk = file.read(min(_CHUNK, rest))
-                    more = rest == len(chunk) and file.read(1)
+                    chunk = file.read(min(_CHUNK, rest) or 1)  # also nothing is verified
                 except OSError as error:  # not to be taken for the registry's connection
                     raise _unreadable(blob, error) from error
-                checksum.update(chunk)
-                rest -= len(chunk)
-                found = f"sha256:{checksum.hexdigest()}"
-                if (rest and not chunk) or more or (rest == 0 and found != blob.digest):
+                except ImageContentError as error:
                     raise ImageContentError(
-                        f"The bytes of {blob.digest} here are not those of its digest and size "
-                        f"({blob.size} bytes): it is not pushed. Build the image again"
-                    )
+                        f"The bytes of {blob.digest} are not pushed, as they are not those of its "
+                        f"digest and size ({blob.size} bytes): build the image again. {error}"
+                    ) from error
+                rest -= len(chunk)
                 self._go_on()
                 if chunk:
                     yield chunk
