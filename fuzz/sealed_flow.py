@@ -36,7 +36,7 @@ sys.path.insert(0, str(TESTS))
 
 with atheris.instrument_imports(include=["prefect"]):
     from prefect.errors import FormatError, PrefectError
-    from prefect.sealed import format as sealed_header
+    from prefect.sealed import format as sealed_format
     from prefect.sealed import reading as sealing
     from prefect.sealed.keys.encryption import EncryptionKey
     from prefect.sealed.keys.recipients import Identity
@@ -77,17 +77,17 @@ def same(found: object, expected: object) -> None:
 
 def core(data: bytes) -> None:
     """Read a core."""
-    same(sealed_header.Core.from_json(data).to_json(), data)
+    same(sealed_format.Core.from_json(data).to_json(), data)
 
 
 def wraps(data: bytes) -> None:
     """Read wraps."""
-    same(sealed_header.wraps_to_json(sealed_header.wraps_from_json(data)), data)
+    same(sealed_format.wraps_to_json(sealed_format.wraps_from_json(data)), data)
 
 
 def signatures(data: bytes) -> None:
     """Read signatures."""
-    same(sealed_header.signatures_to_json(sealed_header.signatures_from_json(data)), data)
+    same(sealed_format.signatures_to_json(sealed_format.signatures_from_json(data)), data)
 
 
 def whole(data: bytes) -> None:
@@ -118,15 +118,15 @@ def whole(data: bytes) -> None:
 def marshalled(data: bytes) -> None:
     """Read what stands around the sections, and write it again."""
     with opened(data) as file:
-        layout = sealed_header.read_layout(file)
-    block = sealed_header.block
+        layout = sealed_format.read_layout(file)
+    block = sealed_format.block
     parts = (
-        sealed_header.MAGIC,
+        sealed_format.MAGIC,
         block(layout.core.to_json()),
-        block(sealed_header.wraps_to_json(layout.wraps)),
+        block(sealed_format.wraps_to_json(layout.wraps)),
         layout.mac,
         data[layout.sections_at : layout.signatures_at],
-        block(sealed_header.signatures_to_json(layout.signatures)),
+        block(sealed_format.signatures_to_json(layout.signatures)),
     )
     same(b"".join(parts), data)
 

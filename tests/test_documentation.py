@@ -1,6 +1,7 @@
 """What README and documentation print works as printed."""
 
 import ast
+import importlib
 import os
 import re
 import shutil
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 import prefect
+from prefect.images import plan
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
+LABELS = [value for name, value in vars(plan).items() if name.startswith("LABEL_")]
 FENCED = r"^```{}\n(.*?)^```"
 
 
@@ -144,15 +147,51 @@ def test_the_readmes_way_to_an_image_works(base_image, daemon, unique, tmp_path,
     assert in_shell(commands, tmp_path).count("Hello, you!") == 2
 
 
-def test_every_module_that_is_named_exists():
-    """The tables of where what is name folders and files that are there."""
-    named = re.findall(
-        r"`((?:src|scripts|requirements)/[^`]*)`", (ROOT / "CONTRIBUTING.md").read_text()
-    )
-    assert len(named) > 15
-    for name in named:
-        pattern = re.sub(r"\{[^}]*\}", "*", name)
-        assert list(ROOT.glob(pattern)), name
+DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+SOURCES = [
+    path for folder in ("benchmarks", "fuzz", "examples") for path in ROOT.glob(f"{folder}/**/*.py")
+]
+# Names with a dot that are no module's: labels of images, loggers, files.
+NO_MODULES = {*LABELS, "prefect.task", "prefect.key", "prefect.md"}
+
+
+def is_there(name: str) -> bool:
+    """Tell whether `prefect.x.y` is a module, or an attribute of one."""
+    found = prefect
+    for part in name.split(".")[1:]:
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            try:
+                found = importlib.import_module(f"{found.__name__}.{part}")
+            except ImportError:
+                return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "path", [*DOCUMENTS, *SOURCES], ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_every_module_that_is_named_exists(path):
+    """Dotted names lead to something, in documents, benchmarks, fuzzers and examples."""
+    named = re.findall(r"(?<![\w/@.-])prefect(?:\.[A-Za-z_]\w*)+", path.read_text())
+    assert [name for name in named if name not in NO_MODULES and not is_there(name)] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_is_named_exists(path):
+    """Paths in backticks or in a drawing are in the checkout or in the package; links lead somewhere."""
+    text = path.read_text()
+    tops = [entry.name for place in (ROOT, ROOT / "src/prefect") for entry in place.iterdir()]
+    named = re.findall(r"`([\w./-]+/[\w./-]*)`", text)
+    for drawing in fenced(text, "mermaid"):
+        named += re.findall(r"[a-z_]+(?:/[a-z_]+)+(?:\.py)?", drawing)
+    ours = {name for name in named if name.split("/")[0] in tops} - {"tests/__init__.py"}
+    missing = {
+        n for n in ours if not any((top / n).exists() for top in (ROOT, ROOT / "src/prefect"))
+    }
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert missing | {link for link in links if not (path.parent / link).exists()} == set()
 
 
 def test_no_test_is_undescribed():
