@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from prefect.cli.artifacts import writing
-from prefect.cli.main import FLOW_FAILED
 from prefect.errors import PrefectError
 from prefect.oci.digests import DIGEST
 from prefect.oci.references import Reference
 from prefect.printable import printable
+from prefect.running.stopping import FLOW_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,10 +10,14 @@ import click
 
 from prefect.errors import PrefectError
 from prefect.printable import error_text, printable_lines
-from prefect.running.stopping import exit_status, provide_streams, unwind_on_signals
+from prefect.running.stopping import (
+    BAD_INPUT,
+    exit_status,
+    provide_streams,
+    unwind_on_signals,
+)
 from prefect.version import __version__
 
-FLOW_FAILED, BAD_INPUT = 1, 2
 _COMMANDS = (
     "build",
     "info",
@@ -45,11 +49,10 @@ class _LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            import difflib  # noqa: PLC0415 - for a typing error alone
+            from prefect.core.call_signature import closest  # noqa: PLC0415 - for this error alone
 
-            close = difflib.get_close_matches(args[0], _COMMANDS, n=1)
-            if close:
-                raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
+            if close := closest(args[0], _COMMANDS):
+                raise click.UsageError(f"{error.message} Did you mean {close!r}?", ctx) from None
             raise
 
     def invoke(self, ctx: click.Context) -> Any:

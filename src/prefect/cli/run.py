@@ -16,11 +16,11 @@ from prefect.cli.artifacts import (
     load_flow_file,
 )
 from prefect.cli.keys import key_file_option, read_keyring, trusted_signer_option
-from prefect.cli.main import FLOW_FAILED
 from prefect.engine.executors import DaskExecutor, LocalExecutor, ThreadExecutor
 from prefect.running.packaged import run_packaged
 from prefect.running.parameters import parse_parameter
 from prefect.running.report import JsonReporter, LineReporter, Reporter
+from prefect.running.stopping import FLOW_FAILED
 from prefect.sealing import open_flow
 from prefect.secrets.masking import masked
 from prefect.secrets.secret import exported, resolve, secrets_of

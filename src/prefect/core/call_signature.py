@@ -152,12 +152,17 @@ _ORDINARY = "POSITIONAL_OR_KEYWORD"
 _VARARGS, _VARKEYWORDS, _ASYNC = 0x04, 0x08, 0x80 | 0x200  # as inspect.CO_... has them
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean 'x'?)` for the closest known name, or nothing."""
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that somebody may have meant."""
     import difflib  # noqa: PLC0415  # for messages of errors only
 
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean 'x'?)` for the closest known name, or nothing."""
+    close = closest(name, known)
+    return f" (did you mean {close!r}?)" if close else ""
 
 
 def _names(names: Iterable[str]) -> str:

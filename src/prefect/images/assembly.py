@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.bytecode import Compiler, Interpreter, bytecode_entries, find_interpreter
+from prefect.images.base.python import DEFAULT_PATH
 from prefect.images.dependency_layers import dependency_layers
 from prefect.images.plan import COMMAND, ENTRYPOINT, LOCK_FILE, PYTHON, ImagePlan
 from prefect.oci.images import Layer, blob_of, canonical_json, derive
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 _FORMAT = 2  # counts up when the runtime's layer is made in another way
 _OWN = PREFIX.lstrip("/")
-# As container engines set it for an image that sets none.
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A larger payload has a layer of its own, so that a look at the manifest need not read it.
 _LARGE = 1 << 20
 
@@ -82,7 +81,7 @@ def assemble(
 
 def _environment(lines: Sequence[str]) -> list[str]:
     environment = dict(line.partition("=")[::2] for line in lines)
-    environment["PATH"] = f"{PREFIX}/bin:{environment.get('PATH') or _PATH}"
+    environment["PATH"] = f"{PREFIX}/bin:{environment.get('PATH') or DEFAULT_PATH}"
     environment["PYTHONUNBUFFERED"] = "1"
     return [f"{name}={value}" for name, value in environment.items()]
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 # What operating systems call the processors that registries call otherwise, and the variant meant.
-MACHINES = {
+_MACHINES = {
     "x86_64": ("amd64", ""),
     "x86-64": ("amd64", ""),
     "aarch64": ("arm64", ""),
@@ -46,7 +46,7 @@ class Platform:
             raise ValueError(
                 f"{text!r} is no platform: write one such as linux/amd64 or linux/arm64"
             )
-        architecture, variant = MACHINES.get(parts[1], (parts[1], ""))
+        architecture, variant = _MACHINES.get(parts[1], (parts[1], ""))
         if len(parts) == 3:  # noqa: PLR2004
             variant = parts[2]
             # Some write "arm/7".
@@ -94,6 +94,12 @@ class Platform:
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def machine_of(architecture: str) -> str:
+    """Return what Linux, compilers and uv call a processor, such as "x86_64" of "amd64"."""
+    names = (machine for machine, its in _MACHINES.items() if its == (architecture, ""))
+    return next(names, architecture)
 
 
 def _earlier(architecture: str, variant: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Ending a run on request: SIGTERM and Ctrl-C unwind it, and the exit status tells which."""
+"""How a program ends: its exit status, and SIGTERM and Ctrl-C, which unwind a run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import signal
 import sys
 from contextlib import suppress
 from typing import NoReturn, TextIO, cast
+
+SUCCEEDED, FLOW_FAILED, BAD_INPUT = 0, 1, 2  # exit statuses of the command and of the worker
 
 
 class Terminated(KeyboardInterrupt):

@@ -1,4 +1,8 @@
-"""Detached SSH signatures (SSHSIG): checked by `ssh-keygen -Y verify`, without this software."""
+"""Detached SSH signatures (SSHSIG): checked by `ssh-keygen -Y verify`, without this software.
+
+Not left to `ssh-keygen -Y sign`: slim Python images, where builds sign, lack it, and it refuses keys
+that a platform has mounted for others to read. The signing itself is that of `cryptography`.
+"""
 
 from __future__ import annotations
 

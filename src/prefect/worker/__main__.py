@@ -20,7 +20,13 @@ from prefect.running.flow_directory import (
 from prefect.running.packaged import run_packaged
 from prefect.running.parameters import read_parameters
 from prefect.running.report import JsonReporter, LineReporter, Reporter
-from prefect.running.stopping import exit_status, unwind_on_signals
+from prefect.running.stopping import (
+    BAD_INPUT,
+    FLOW_FAILED,
+    SUCCEEDED,
+    exit_status,
+    unwind_on_signals,
+)
 from prefect.secrets.handover import await_values, receive
 from prefect.secrets.masking import masked
 from prefect.secrets.secret import (
@@ -32,7 +38,6 @@ from prefect.secrets.secret import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SUCCEEDED, FAILED, BAD_INPUT = 0, 1, 2
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as shells answer
 
 
@@ -86,9 +91,9 @@ def _run(options: argparse.Namespace) -> int:
             return BAD_INPUT
         except Exception:  # noqa: BLE001 - written here, where secrets are masked
             traceback.print_exc()
-            return FAILED
+            return FLOW_FAILED
         reporter.finished(manifest.flow["name"], state)
-        return SUCCEEDED if state.is_successful() else FAILED
+        return SUCCEEDED if state.is_successful() else FLOW_FAILED
 
 
 def _exec(options: argparse.Namespace) -> int:

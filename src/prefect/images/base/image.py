@@ -14,6 +14,7 @@ from prefect.images.base.python import WANTED, declared_python, find_libc, find_
 from prefect.images.plan import LABEL_VERSION
 from prefect.oci.images import Image, canonical_json
 from prefect.oci.layers.files import LayerFiles
+from prefect.oci.platforms import machine_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from prefect.oci.platforms import Platform
 
 _SEARCH = 1  # counts up when the search finds something else
-# uv's names of the processors for which it knows wheels.
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "riscv64": "riscv64"}
+_ARCHITECTURES = ("amd64", "arm64", "riscv64")  # for which uv knows wheels
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ def look_into(
             f"The base image {reference} was itself built by prefect: its dependencies would mix "
             "with those of the new image. Name the image that it was built on"
         )
-    if platform.os != "linux" or platform.architecture not in _MACHINES:
+    if platform.os != "linux" or platform.architecture not in _ARCHITECTURES:
         raise ImageError(
             f"The base image {reference} is for {platform}; flow images can be built for linux on "
-            f"{', '.join(sorted(_MACHINES))}"
+            f"{', '.join(_ARCHITECTURES)}"
         )
     # What is found depends on these alone: true for ever, wherever they came from.
     identity = [
@@ -105,14 +105,14 @@ def look_into(
         reference=reference,
         interpreter=found["interpreter"],
         python=found["python"],
-        platform=platform_name(_MACHINES[platform.architecture], tuple(glibc) if glibc else None),
+        platform=platform_name(machine_of(platform.architecture), tuple(glibc) if glibc else None),
     )
 
 
 def assumed(reference: str, platform: Platform) -> BaseImage:
     """Return a base that nobody could look into: Debian's or the official image's like."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    machine = _MACHINES.get(platform.architecture, platform.architecture)
+    machine = machine_of(platform.architecture)
     return BaseImage(
         Image(b"{}", ()), reference, "python3", python, platform_name(machine, (2, 28))
     )

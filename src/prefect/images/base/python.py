@@ -7,14 +7,15 @@ import re
 from typing import TYPE_CHECKING, Protocol
 
 from prefect.errors import ImageError
+from prefect.oci.platforms import machine_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OLDEST = (3, 11)
 _NEWEST = 40  # no minor release of Python 3 will have a greater number soon
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # as in runc
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+# As container engines set it for an image that sets none.
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What a search may ask for, by paths without a leading slash.
 WANTED = re.compile(
     r"(?:^|/)(?:(?:python|pypy)[\d.]*|lib(?:64)?/(?:python|pypy)3\.\d+/os\.pyc?"
@@ -54,7 +55,7 @@ def find_python(files: Files, environment: Mapping[str, str], name: object) -> t
     Raises:
         ImageError: there is none, or it is no CPython that flows can use; it says what to do.
     """
-    directories = (environment.get("PATH") or _DEFAULT_PATH).split(":")
+    directories = (environment.get("PATH") or DEFAULT_PATH).split(":")
     for program in ("python3", "python"):
         for directory in directories:
             found = files.follow(posixpath.join("/", directory, program))
@@ -74,7 +75,7 @@ def find_libc(
     Raises:
         ImageError: it has neither, or a glibc that does not tell its version.
     """
-    machine = _MACHINES.get(architecture, architecture)
+    machine = machine_of(architecture)
     musl = files.follow(f"/lib/ld-musl-{machine}.so.1")
     places = [f"/lib/{machine}-linux-gnu", f"/usr/lib/{machine}-linux-gnu"]  # Debian's
     places += ["/lib64", "/usr/lib64", "/lib", "/usr/lib"]
