@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import traceback
 from contextlib import contextmanager
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -19,7 +18,6 @@ from prefect.errors import (
     ImageError,
     PrefectError,
 )
-from prefect.images import finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +76,8 @@ def load_flow_file(argument: str) -> Flow:
     except PrefectError:
         raise
     except (Exception, SystemExit) as error:
+        import traceback  # noqa: PLC0415 - for errors alone
+
         lines = traceback.format_exception(type(error), error, _below_importlib(error))
         raise click.UsageError(f"{path} failed while it was loaded:\n{''.join(lines)}") from error
     flows = {name: value for name, value in vars(module).items() if isinstance(value, Flow)}
@@ -162,6 +162,8 @@ def find_in_daemon(argument: str) -> RunnableImage:
         ContainerEngineError: no container engine answers, or the container engine does not have it.
         click.ClickException: it is an image on disk.
     """
+    from prefect.images import finding  # noqa: PLC0415 - for images alone
+
     try:
         return finding.find_in_daemon(argument)
     except (ArtifactError, ContainerEngineUnavailableError, ImageError) as error:

@@ -10,16 +10,7 @@ import click
 
 from prefect.cli.artifacts import flow_file, load_flow_file, writing
 from prefect.cli.build_image import Destinations, build_image, requirement_lines
-from prefect.cli.keys import (
-    find_keyring,
-    read_encryption_keys,
-    read_keyring,
-    read_recipients,
-    read_signing_key,
-    recipient_option,
-    sealing_key_option,
-    signing_key_option,
-)
+from prefect.cli.options import recipient_option, sealing_key_option, signing_key_option
 from prefect.cli.output import is_replaceable, refuse_inputs, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.printable import printable
@@ -179,7 +170,11 @@ def _for_image(image: str | None, key_files: tuple[Path, ...]) -> list[Encryptio
         return None
     if image.endswith(_ARCHIVES) and Path(image).is_file():
         raise click.UsageError(f"As a path, a base begins with a dot or a slash: ./{image}")
-    return read_encryption_keys(key_files) if key_files else None
+    if not key_files:
+        return None
+    from prefect.cli.keys import read_encryption_keys  # noqa: PLC0415 - loads cryptography
+
+    return read_encryption_keys(key_files)
 
 
 def _sealing(
@@ -188,13 +183,15 @@ def _sealing(
     signing_key: Path | None,
     secrets: tuple[Secret, ...],
 ) -> PickleEnvironment:
+    from prefect.cli import keys  # noqa: PLC0415 - loads cryptography, which images may not need
+
     # For recipients alone no encryption key is needed.
-    keyring = find_keyring(key_files) if recipients else read_keyring(key_files)
+    keyring = keys.find_keyring(key_files) if recipients else keys.read_keyring(key_files)
     return PickleEnvironment(
         (keyring and keyring.encryption_keys) or None,
         identity=(keyring and keyring.identities) or None,
-        recipients=read_recipients(recipients) or None,
-        signing_key=read_signing_key(signing_key),
+        recipients=keys.read_recipients(recipients) or None,
+        signing_key=keys.read_signing_key(signing_key),
         secrets=secrets,
     )
 

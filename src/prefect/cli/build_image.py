@@ -15,8 +15,6 @@ import click
 
 from prefect.cli.artifacts import writing
 from prefect.errors import PrefectError
-from prefect.oci.digests import DIGEST
-from prefect.oci.references import Reference
 from prefect.printable import printable
 from prefect.running.stopping import FLOW_FAILED
 
@@ -56,16 +54,21 @@ class Destinations:
         Raises:
             click.UsageError: says what.
         """
-        try:
-            target = None if self.push is None else Reference.parse(self.push)
-        except ValueError as error:
-            raise click.UsageError(f"--push: {error}") from error
-        if target is not None and target.digest:
-            raise click.UsageError(
-                f"--push: {self.push!r} has a digest, which follows from the image: leave it out"
-            )
+        if self.push is not None:
+            from prefect.oci.references import Reference  # noqa: PLC0415 - for these alone
+
+            try:
+                target = Reference.parse(self.push)
+            except ValueError as error:
+                raise click.UsageError(f"--push: {error}") from error
+            if target.digest:
+                raise click.UsageError(
+                    f"--push: {self.push!r} has a digest, which follows from the image: leave it out"
+                )
         if self.check is None:
             return
+        from prefect.oci.digests import DIGEST  # noqa: PLC0415 - for these alone
+
         if not DIGEST.fullmatch(self.check.rpartition("@")[2]):
             raise click.UsageError(
                 f"--check: {self.check!r} is no digest: give sha256:<64 hex>, or a name with it"

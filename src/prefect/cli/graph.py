@@ -8,7 +8,7 @@ import click
 
 from prefect.cli.artifacts import flow_file, is_flow_file, load_flow_file
 from prefect.cli.info import read_manifest
-from prefect.cli.keys import key_file_option, trusted_signer_option
+from prefect.cli.options import key_file_option, trusted_signer_option
 from prefect.cli.output import refuse_inputs
 from prefect.core import drawing
 from prefect.printable import printable

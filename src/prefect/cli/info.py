@@ -8,24 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prefect import sealing
 from prefect.cli.artifacts import find_sealed, is_flow_file
-from prefect.cli.keys import (
-    key_file_option,
-    names_a_key,
-    read_keyring,
-    trusted_signer_option,
-)
-from prefect.images import finding
+from prefect.cli.options import key_file_option, names_a_key, trusted_signer_option
 from prefect.printable import printable
 from prefect.running.flow_directory import KEY_VARIABLE
-from prefect.sealed.reading import Outline, outline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from prefect.payload.manifest import Manifest
+    from prefect.sealed.reading import Outline
 
 _LONGEST_LIST = 8
 
@@ -70,9 +63,18 @@ def read_manifest(
         )
     sealed = find_sealed(artifact)
     if sealed is None:
+        from prefect.images import finding  # noqa: PLC0415 - for images alone
+
         image = finding.find(artifact)
-        return image.manifest(read_keyring(key_files) if image.sealed else None)
-    return sealing.read_manifest(sealed, read_keyring(key_files, trusted_signers))
+        if not image.sealed:
+            return image.manifest(None)
+    from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
+
+    if sealed is None:
+        return image.manifest(read_keyring(key_files))
+    from prefect.sealing import read_manifest as read  # noqa: PLC0415 - the same
+
+    return read(sealed, read_keyring(key_files, trusted_signers))
 
 
 def show_holders(outline: Outline, *, trusted: list[str] | None = None) -> None:
@@ -93,6 +95,8 @@ def show_holders(outline: Outline, *, trusted: list[str] | None = None) -> None:
 
 
 def _show_outline(sealed: Path, *, as_json: bool) -> None:
+    from prefect.sealed.reading import outline  # noqa: PLC0415 - for sealed flows alone
+
     found = outline(sealed)
     if as_json:
         click.echo(json.dumps(asdict(found), indent=2))

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from prefect.cli.artifacts import require_sealed, writing
-from prefect.cli.keys import (
-    key_file_option,
-    read_encryption_keys,
-    read_keyring,
-    read_recipients,
-    recipient_option,
-    trusted_signer_option,
-)
+from prefect.cli.keys import read_encryption_keys, read_keyring, read_recipients
+from prefect.cli.options import key_file_option, recipient_option, trusted_signer_option
 from prefect.cli.output import is_replaceable, refuse_inputs
 from prefect.files import replacing
 from prefect.sealed.rewrapping import rewrap as rewrap_into

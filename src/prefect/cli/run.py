@@ -15,13 +15,11 @@ from prefect.cli.artifacts import (
     is_flow_file,
     load_flow_file,
 )
-from prefect.cli.keys import key_file_option, read_keyring, trusted_signer_option
-from prefect.engine.executors import DaskExecutor, LocalExecutor, ThreadExecutor
-from prefect.running.packaged import run_packaged
+from prefect.cli.options import key_file_option, trusted_signer_option
+from prefect.engine import executors
 from prefect.running.parameters import parse_parameter
 from prefect.running.report import JsonReporter, LineReporter, Reporter
 from prefect.running.stopping import FLOW_FAILED
-from prefect.sealing import open_flow
 from prefect.secrets.masking import masked
 from prefect.secrets.secret import exported, resolve, secrets_of
 
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
     from prefect.images.container import RunnableImage
     from prefect.sealed.keys.keyring import Keyring
 
-_EXECUTORS = {"local": LocalExecutor, "threads": ThreadExecutor, "dask": DaskExecutor}
+_EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "DaskExecutor"}
 
 
 @click.command(short_help="Run a sealed flow, an image, or a file's flow.")
@@ -74,6 +72,8 @@ def run(
     if is_flow_file(artifact):
         state = _run_file(load_flow_file(artifact), given, _executor(executor), as_json, live)
     elif (sealed := find_sealed(artifact)) is not None:
+        from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
+
         keyring = read_keyring(key_file, trusted_signers)
         state = _run_sealed(keyring, sealed, given, _executor(executor), as_json, live)
     else:
@@ -105,6 +105,9 @@ def _run_sealed(
     as_json: bool,
     live: bool,
 ) -> State:
+    from prefect.running.packaged import run_packaged  # noqa: PLC0415 - for sealed flows alone
+    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
+
     # Opened once: what is masked is what this very file's flow gets.
     manifest, payload = open_flow(sealed, keyring)
     manifest.check_compatible()
@@ -132,7 +135,11 @@ def _run_image(
     live: bool,
 ) -> int:
     display = None
-    keyring = read_keyring(key_files) if image.sealed else None
+    keyring = None
+    if image.sealed:
+        from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
+
+        keyring = read_keyring(key_files)
     if live:
         from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
 
@@ -181,9 +188,9 @@ def _observer(reporter: Reporter) -> Any:
 
 def _executor(name: str) -> Any:
     if name in _EXECUTORS:
-        return _EXECUTORS[name]()
+        return getattr(executors, _EXECUTORS[name])()
     if "://" in name:
-        return DaskExecutor(name)
+        return executors.DaskExecutor(name)
     raise click.UsageError(
         f"There is no executor {name!r}; choose local, threads, dask, or a scheduler's address"
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from prefect.cli.artifacts import require_sealed, writing
-from prefect.cli.keys import read_signing_key, signing_key_option
+from prefect.cli.keys import read_signing_key
+from prefect.cli.options import signing_key_option
 from prefect.files import replacing
 from prefect.sealed import reading as sealing
 from prefect.sealed.rewrapping import add_signature

@@ -8,7 +8,8 @@ import click
 
 from prefect.cli.artifacts import require_sealed
 from prefect.cli.info import show_holders
-from prefect.cli.keys import key_file_option, read_keyring, trusted_signer_option
+from prefect.cli.keys import read_keyring
+from prefect.cli.options import key_file_option, trusted_signer_option
 from prefect.sealed import reading
 
 if TYPE_CHECKING:

@@ -5,12 +5,11 @@ What is local travels with a flow; what is installed is required where the flow 
 
 from __future__ import annotations
 
-import csv
 import site
 import sys
 import sysconfig
 from functools import cache
-from importlib import metadata, util
+from importlib import util
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+    from importlib import metadata
 
 _OWN = __name__.partition(".")[0]
 
@@ -81,6 +81,8 @@ def requirements_of(modules: Iterable[str], local: Collection[str]) -> dict[str,
             continue
         if top in sys.stdlib_module_names or top not in _providers():
             continue
+        from importlib import metadata  # noqa: PLC0415 - slow to import, and many flows need none
+
         module, distribution = _provider(name, top)
         found[module] = f"{distribution}=={metadata.version(distribution)}"
     return found
@@ -99,6 +101,8 @@ def _provider(name: str, top: str) -> tuple[str, str]:
 
 @cache
 def _provides(distribution: str, file: str) -> bool:
+    from importlib import metadata  # noqa: PLC0415 - see above
+
     listed = metadata.files(distribution) or ()
     return any(file.endswith(f"/{path}") and str(path.locate()) == file for path in listed)
 
@@ -106,6 +110,8 @@ def _provides(distribution: str, file: str) -> bool:
 @cache
 def _providers() -> dict[str, list[metadata.Distribution]]:
     """Map each importable top-level name to the installed distributions that provide it."""
+    from importlib import metadata  # noqa: PLC0415 - see above
+
     found: dict[str, list[metadata.Distribution]] = {}
     # As metadata.packages_distributions does, which takes several times as long: it makes an object
     # of each of their files, and parses the metadata of all of them.
@@ -117,6 +123,8 @@ def _providers() -> dict[str, list[metadata.Distribution]]:
 
 
 def _top_names(distribution: metadata.Distribution) -> set[str]:
+    import csv  # noqa: PLC0415 - see above
+
     record = distribution.read_text("RECORD")
     if record is None:  # an egg, which has its files listed elsewhere
         paths = [path.as_posix() for path in distribution.files or ()]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import sys
 from dataclasses import dataclass, fields
-from importlib import metadata, util
+from importlib import util
 from typing import Any, NoReturn
 
 from prefect.errors import CompatibilityError, FormatError
@@ -48,7 +49,7 @@ class Manifest:
             flow=flow,
             python=platform.python_version(),
             implementation=sys.implementation.name,
-            cloudpickle=metadata.version("cloudpickle"),
+            cloudpickle=_cloudpickle_here(),
             prefect=__version__,
             requirements=requirements,
         )
@@ -121,10 +122,10 @@ class Manifest:
                 f"{platform.python_version()}. Run it with Python {self.python_minor}, or package "
                 f"it again with Python {here}"
             )
-        if _release(metadata.version("cloudpickle")) < _release(self.cloudpickle)[:2]:
+        if _release(_cloudpickle_here()) < _release(self.cloudpickle)[:2]:
             raise CompatibilityError(
                 f"This flow was pickled by cloudpickle {self.cloudpickle}; here is the older "
-                f"{metadata.version('cloudpickle')}. Install cloudpickle=={self.cloudpickle}"
+                f"{_cloudpickle_here()}. Install cloudpickle=={self.cloudpickle}"
             )
         missing = sorted(
             {line for module, line in self.requirements.items() if not _importable(module)}
@@ -137,6 +138,8 @@ class Manifest:
 
     def differing_requirements(self) -> list[tuple[str, str]]:
         """Return ("name==packaged version", version here) wherever the two differ."""
+        from importlib import metadata  # noqa: PLC0415 - slow to import, and asked after failures alone
+
         differing = []
         for line in sorted(set(self.requirements.values())):
             name, _, version = line.partition("==")
@@ -151,6 +154,21 @@ class Manifest:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
+
+
+def _cloudpickle_here() -> str:
+    # What importlib.metadata says, whose import takes as long as a small flow takes to run.
+    for directory in sys.path:
+        try:
+            names = os.listdir(directory or ".")  # noqa: PTH208 - Path objects of all cost more
+        except OSError:  # not there, or an archive
+            continue
+        for name in names:
+            if name.startswith("cloudpickle-") and name.endswith(".dist-info"):
+                return name.removeprefix("cloudpickle-").removesuffix(".dist-info")
+    from importlib import metadata  # noqa: PLC0415 - see above
+
+    return metadata.version("cloudpickle")
 
 
 def _release(version: str) -> tuple[int, ...]:

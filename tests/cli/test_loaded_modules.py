@@ -1,0 +1,71 @@
+"""What each command leaves unimported: people wait for it each time."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+LOADED = (
+    "import sys, atexit; from prefect.cli.start import main;"
+    "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
+)
+IMAGES = {
+    "docker", "urllib3", "http.client", "ssl", "isal", "uv", "tarfile", "prefect.oci",
+    "prefect.images", "prefect.dependencies",
+}  # fmt: skip
+ELSEWHERE = {
+    "rich", "distributed", "asyncio", "concurrent.futures", "email", "importlib.metadata",
+    "subprocess", "tempfile", "prefect.engine.executors.dask", "prefect.engine.executors.threads",
+}  # fmt: skip
+SEALED = {"cryptography", "prefect.sealed", "prefect.sealing"}
+PICKLED = {"cloudpickle", "prefect.payload.loading", "prefect.payload.pickler"}
+RUN = {"prefect.engine.runner"}
+BUILT = {"prefect.payload.pickler", "prefect.payload.canonical"}
+KEY = ("--key-file", "flow.key")
+HELLO = """
+from prefect import Flow, task
+
+@task
+def hello():
+    print("hello")
+
+with Flow("hello") as flow:
+    hello()
+"""
+CASES = {
+    "keygen": (("keygen", "new.key"), IMAGES | ELSEWHERE | PICKLED | RUN),
+    "build": (("build", "hello.py", "-o", "new.flow", *KEY), IMAGES | ELSEWHERE | RUN),
+    "run": (("run", "hello.flow", *KEY), IMAGES | ELSEWHERE | BUILT),
+    "run a file": (("run", "hello.py"), IMAGES | ELSEWHERE | SEALED | PICKLED),
+    "info": (("info", "hello.flow", *KEY), IMAGES | ELSEWHERE | PICKLED | RUN),
+    "outline": (("info", "hello.flow"), IMAGES | ELSEWHERE | PICKLED | RUN),
+    "verify": (("verify", "hello.flow", *KEY), IMAGES | ELSEWHERE | PICKLED | RUN),
+    "graph": (("graph", "hello.py"), IMAGES | ELSEWHERE | SEALED | PICKLED | RUN),
+    "mistyped": (("biuld",), IMAGES | ELSEWHERE | SEALED | PICKLED | RUN),
+}
+
+
+@pytest.fixture(scope="module")
+def flow_files(tmp_path_factory):
+    """A directory with hello.py, hello.flow and its key."""
+    directory = tmp_path_factory.mktemp("flow")
+    (directory / "hello.py").write_text(HELLO)
+    for arguments in (["keygen", "flow.key"], ["build", "hello.py", *KEY]):
+        subprocess.run([sys.executable, "-m", "prefect", *arguments], cwd=directory, check=True)
+    return directory
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_command_imports_what_it_uses_alone(name, flow_files):
+    """No command imports what another one needs, nor slow modules that it can do without."""
+    arguments, unused = CASES[name]
+    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_ENCRYPTION_KEY"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments], cwd=flow_files, env=environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == (2 if name == "mistyped" else 0), done.stderr
+    loaded = done.stderr.split("\n")[-2].split()
+    assert "prefect.cli.start" in loaded
+    assert not unused.intersection(loaded)
