@@ -549,6 +549,20 @@ def test_nothing_of_the_making_is_left(tmp_path, wheels):
     assert not any("/bin/x" in record.read_text() for record in records)
 
 
+def test_layers_are_told_of_in_their_order_while_others_are_made(tmp_path):
+    """Each time from the first one up; all of them together are what is returned."""
+    text, told = lock(["click", "fonttools", "pygments"], python=HERE, platform=AMD64), []
+    with Store(tmp_path / "store") as store:
+        layers = [layer for layer, _ in build(text, store, ready=told.append)]
+        assert len(layers) == 3
+        assert told[0] == (layers[0],)
+        assert all(ready == tuple(layers[: len(ready)]) for ready in told)
+        assert all(len(ready) < 3 for ready in told)
+        again = []
+        build(text, store, ready=again.append)
+        assert again == []
+
+
 def test_an_altered_layer_is_installed_again(tmp_path, wheels):
     """What was damaged in the cache is noticed when it is read, and made again from the lock."""
     text = wheels("alpha", "1", {"alpha.py": b"x = 1\n"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import posixpath
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,25 +40,30 @@ def assemble(
     *,
     annotations: dict[str, str] | None = None,
     progress: Callable[[str], None] | None = None,
+    ready: Callable[[Sequence[Layer]], None] | None = None,
 ) -> Image:
     """Put the layers of a plan on its base.
 
     base: where it has no blobs, neither has the result, and the container engine that has them can
         load it.
+    ready: gets the layers that there are on the base, from the first one up, while others are made.
 
     Raises:
         RequirementsError: a dependency has no wheel for the image's Python and platform.
         OSError: the store cannot be written.
     """
-    layers = dependency_layers(
-        plan.lock,
-        python=plan.python,
-        platform=plan.platform,
-        prefix=PREFIX,
-        store=store,
-        progress=progress,
-    )
-    layers.append((_runtime_layer(plan, store), "prefect's runtime"))
+    with ThreadPoolExecutor(1, "prefect-runtime") as pool:  # while uv downloads
+        runtime = pool.submit(_runtime_layer, plan, store)
+        layers = dependency_layers(
+            plan.lock,
+            python=plan.python,
+            platform=plan.platform,
+            prefix=PREFIX,
+            store=store,
+            progress=progress,
+            ready=ready,
+        )
+    layers.append((runtime.result(), "prefect's runtime"))
     # By itself: within the runtime's layer, each changed dependency would change that one, too.
     layers.append(
         (_small_layer(_OWN, {posixpath.basename(LOCK_FILE): plan.lock.encode()}), "the lock")

@@ -38,7 +38,7 @@ _SHARED = 4 << 20
 _MOST_SHARED = 16
 # Engines stop at 127 layers, and a base and the flow have some.
 _MOST = 60
-_MAKERS = 2  # layers at a time: while one is compiled, another is compressed
+_MAKERS = 2  # layers at a time: while one is compiled, another is packed
 _TESTS = frozenset({"test", "tests"})
 
 
@@ -50,6 +50,7 @@ def dependency_layers(
     store: Store,
     prefix: str = "/opt/prefect",
     progress: Callable[[str], None] | None = None,
+    ready: Callable[[Sequence[Layer]], None] | None = None,
 ) -> list[tuple[Layer, str]]:
     """Return the layers that hold a lock's distributions, each with what to say of it in a history.
 
@@ -63,6 +64,7 @@ def dependency_layers(
     store: where layers are looked for and kept; to be left open while they are read.
     prefix: of the image's environment, which has `bin/python` for console scripts.
     progress: gets a line of text now and then where there is something to wait for.
+    ready: gets the layers that there are, from the first one up, while others are made.
 
     Raises:
         RequirementsError: there is no wheel of a distribution for this Python and platform.
@@ -70,7 +72,7 @@ def dependency_layers(
     """
     work = _Work(python, platform, prefix, store, progress)
     with work.tools():
-        return work.layers(read_lock(lock))
+        return work.layers(read_lock(lock), ready)
 
 
 class _Work:
@@ -107,7 +109,11 @@ class _Work:
                 if not self._users:
                     self._clean()
 
-    def layers(self, distributions: Sequence[Distribution]) -> list[tuple[Layer, str]]:
+    def layers(
+        self,
+        distributions: Sequence[Distribution],
+        ready: Callable[[Sequence[Layer]], None] | None,
+    ) -> list[tuple[Layer, str]]:
         sizes = {one.name: self._store.recall(self._size_key(one)) for one in distributions}
         if missing := [one for one in distributions if not isinstance(sizes[one.name], int)]:
             # Their sizes decide which layers there are. Of the others, those are installed with
@@ -126,27 +132,45 @@ class _Work:
         absent = [group for group in groups if not self._store.has_layer(self._key(group))]
         self._install(one for group in absent for one in group)
 
-        def layer(group: Sequence[Distribution]) -> Layer:
-            def make(file: BinaryIO) -> Written:
-                return self._make(group, file)
+        # One after the other, which keeps all cores busy and lets the first be ready soonest.
+        compiled = [threading.Event() for _ in groups]
 
-            return self._store.layer(self._key(group), make, LAYER)
+        def layer(number: int) -> Layer:
+            group, done = groups[number], compiled[number]
+
+            def make(file: BinaryIO) -> Written:
+                return self._make(group, file, done.set)
+
+            if number:  # not while its key is locked, which another process may wait for in turn
+                compiled[number - 1].wait()
+            try:
+                return self._store.layer(self._key(group), make, LAYER)
+            finally:
+                done.set()
 
         if not absent:
-            return [(layer(group), _comment(group)) for group in groups]
+            return [(layer(number), _comment(group)) for number, group in enumerate(groups)]
         pool = ThreadPoolExecutor(_MAKERS, thread_name_prefix="prefect-layer")
+        made: list[Layer] = []
         try:
-            made = list(pool.map(layer, groups))
+            futures = [pool.submit(layer, number) for number in range(len(groups))]
+            for future in futures:
+                made.append(future.result())
+                if ready is not None and not all(one.done() for one in futures):
+                    ready(tuple(made))
         finally:
             pool.shutdown(cancel_futures=True)
         return [(one, _comment(group)) for one, group in zip(made, groups, strict=True)]
 
-    def _make(self, group: Sequence[Distribution], file: BinaryIO) -> Written:
+    def _make(
+        self, group: Sequence[Distribution], file: BinaryIO, compiled: Callable[[], None]
+    ) -> Written:
         with self.tools():
             self._install(group)
             # Of what two of them have, the later one's counts, as it would in layers of their own.
             every = {e.path: e for one in group for e in self._installed.get(one.name, ())}
             entries = [*every.values(), *self._bytecode(every.values())]
+            compiled()
             written = write_layer(entries, file, own=self._prefix.strip("/"))
         self._say(f"Packed {_comment(group)} ({written.size / 1e6:.1f} MB)")
         return written

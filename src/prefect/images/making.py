@@ -14,6 +14,7 @@ from prefect.images.base.names import base_reference
 from prefect.images.base.sources import BaseSources
 from prefect.oci.archives import archive
 from prefect.oci.cache.of_user import open_cache
+from prefect.oci.daemon.ahead import LoadingAhead
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.loading import load
 from prefect.oci.references import Reference
@@ -21,14 +22,14 @@ from prefect.oci.registry import client as registry
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from prefect.images.base.image import BaseImage
     from prefect.images.flow_files import PackagedFlow
     from prefect.images.recipe import ImageRecipe
     from prefect.oci.cache.store import Store
     from prefect.oci.daemon.client import Image as DaemonImage
-    from prefect.oci.images import Image
+    from prefect.oci.images import Image, Layer
 
 _logger = logging.getLogger("prefect.environments")
 
@@ -68,16 +69,22 @@ def build(
         base = sources.in_daemon(daemon, store)
         name = _name_in(recipe, daemon, packaged)
         progress(f"Building the image {name} on {base.reference}")
-        built = load(
-            daemon,
-            _image(recipe, base, packaged, store, progress),
-            name,
-            label=plan.LABEL_VERSION,
-            whole=lambda: _image(
-                recipe, sources.out_of_daemon(daemon, store), packaged, store, progress
-            ),
-            progress=progress,
-        )
+        with LoadingAhead(daemon, name, label=plan.LABEL_VERSION) as ahead:
+            image = _image(
+                recipe, base, packaged, store, progress,
+                ready=lambda layers: ahead.offer(base.image, layers),
+            )  # fmt: skip
+            built = load(
+                daemon,
+                image,
+                name,
+                label=plan.LABEL_VERSION,
+                whole=lambda: _image(
+                    recipe, sources.out_of_daemon(daemon, store), packaged, store, progress
+                ),
+                kin=ahead.end(),
+                progress=progress,
+            )
     return built, name
 
 
@@ -172,6 +179,7 @@ def _image(
     packaged: PackagedFlow | None,
     store: Store,
     progress: Callable[[str], None],
+    ready: Callable[[Sequence[Layer]], None] | None = None,
 ) -> Image:
     digest = base.image.digest
     return assemble(
@@ -180,6 +188,7 @@ def _image(
         store,
         annotations={"org.opencontainers.image.base.digest": digest} if digest else {},
         progress=progress,
+        ready=ready,
     )
 
 

@@ -180,6 +180,13 @@ class Daemon:
         with translated(f"remove {image}"), suppress(docker.errors.ImageNotFound):
             self.client.api.remove_image(image, force=True)
 
+    def prune(self, label: str, age: str) -> None:
+        """Remove the images without a name that have a label and such an age, as "1h"."""
+        filters = {"label": [label], "until": [age], "dangling": ["true"]}
+        with translated("remove images"):
+            api: Any = self.client.api
+            api.prune_images(filters)
+
     def labelled(self, label: str) -> list[str]:
         """Return the ids of the images that have a label, newest first."""
         with translated("list its images"):

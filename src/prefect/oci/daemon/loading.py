@@ -19,6 +19,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ContainerEngineError, ContainerEngineUnavailableError, ImageError
@@ -27,7 +28,7 @@ from prefect.oci.daemon.client import Storage, described
 from prefect.oci.images import OCI_LAYER, Blob, Layer, with_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from prefect.oci.daemon.client import Daemon
     from prefect.oci.daemon.client import Image as DaemonImage
@@ -44,6 +45,7 @@ def load(
     *,
     label: str,
     whole: Callable[[], Image],
+    kin: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> DaemonImage:
     """Load an image into a container engine under a name; return it as that then has it.
@@ -51,6 +53,7 @@ def load(
     image: its base's layers may be without blobs where the container engine has them.
     label: a label of the image, and of those that are likely to have layers in common with it.
     whole: gives the same image with all blobs, when they are needed.
+    kin: ids of images that are most likely to.
 
     Raises:
         ImageError: the container engine does not take the image.
@@ -60,8 +63,8 @@ def load(
     if daemon.storage is Storage.CONTAINERD and image.manifest is None:
         image = whole()  # for the digests of its layers: their bytes are not read by that
     if not _holds(daemon, image, label):
-        known = _held_layers(daemon, given, name, label)
-        if not known or not _load_part(daemon, image, known, label, progress):
+        known = held_layers(daemon, given, kin, name, label)
+        if not known or not load_part(daemon, image, known, label, progress):
             image = whole() if image.manifest is None else image
             _load_whole(daemon, image, label, progress)
     daemon.tag(_identity(daemon, image), name)
@@ -73,7 +76,7 @@ def load(
     return found
 
 
-def _load_part(
+def load_part(
     daemon: Daemon,
     image: Image,
     known: Collection[str],
@@ -151,12 +154,17 @@ def _absent() -> BinaryIO:
     raise ImageError("A layer that the container engine has is not at hand here")
 
 
-def _held_layers(daemon: Daemon, image: Image, name: str, label: str) -> set[str]:
-    """Return the diff_ids of those layers, from the first one up, that the container engine has."""
+def held_layers(
+    daemon: Daemon, image: Image, kin: Sequence[str], name: str, label: str
+) -> set[str]:
+    """Return the diff_ids of those layers, from the first one up, that the container engine has.
+
+    kin, name, label: of images there that may have them.
+    """
     wanted = [layer.diff_id for layer in image.layers]
     # Of the base at least: where its layers are without blobs, they came from this engine.
     longest = next((n for n, layer in enumerate(image.layers) if layer.blob), len(wanted))
-    for candidate in _kin(daemon, name, label):
+    for candidate in chain(kin, _kin(daemon, name, label)):
         found = daemon.find(candidate)
         layers = [layer.diff_id for layer in described(found).layers] if found else []
         common = next((n for n, (a, b) in enumerate(zip(wanted, layers, strict=False)) if a != b),
