@@ -1,16 +1,18 @@
 # Everything a developer or CI does. `make test` is all that CI runs.
 #
 #   make demo      set up, then package and run the example flow
-#   make test      set up, start the services, lint, check types, run every test
+#   make test      set up, start the services, lint, check types, run every test in parallel
 #   make bench     measure, side by side with what a user would pick instead
 #
-# SERVICE_TESTS=0 leaves out the tests that need a container engine.
+# SERVICE_TESTS=0 leaves out the tests that need a container engine. WORKERS=0 runs all in one
+# process, WORKERS=4 in four; PYTEST_ARGS are pytest's: make test PYTEST_ARGS="-x tests/core".
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SERVICES := $(if $(wildcard .services/env),. ./.services/env;)
 SERVICE_TESTS ?= 1
+WORKERS ?= logical
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint types format table bench fuzz services services-down lock dist clean
@@ -35,15 +37,14 @@ $(VENV)/.complete: requirements/uv.txt requirements/dev.txt pyproject.toml
 demo: setup
 	@$(SERVICES) PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 
+# What waits and what computes share the time. A second make reads .services/env afterwards.
 test: setup
-ifneq ($(SERVICE_TESTS),0)
-	$(BIN)/python scripts/services.py up
-endif
-	@$(MAKE) --no-print-directory lint types check
+	@$(MAKE) --no-print-directory -j3 -Oline lint types $(if $(filter-out 0,$(SERVICE_TESTS)),services)
+	@$(MAKE) --no-print-directory check
 
-# A second make, so that .services/env is read after the services are up.
 check: setup
-	$(SERVICES) $(BIN)/pytest $(if $(filter 0,$(SERVICE_TESTS)),-m "not services") $(PYTEST_ARGS)
+	$(SERVICES) $(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal \
+	  $(if $(filter 0,$(SERVICE_TESTS)),-m "not services") $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff format --check .

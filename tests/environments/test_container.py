@@ -436,12 +436,12 @@ def test_an_image_is_described_without_being_run(daemon, built):
 
 def test_an_environment_describes_what_it_built(daemon, built):
     """`info` gives the serialized flow of the last image, and no container is left."""
-    before = {c.id for c in daemon.containers.list(all=True)}
-    environment = built[0]
+    environment, image = built
+    before = containers_of(daemon, image.id)
     described = environment.info()
-    assert described["name"] == "Report: daily"
+    assert described["name"] == NAME
     assert described["environment"]["secrets"] == ["TOKEN"]
-    assert {c.id for c in daemon.containers.list(all=True)} == before
+    assert containers_of(daemon, image.id) == before
 
 
 def test_an_image_is_described_wherever_it_is(base_image, registry, unique, flow, tmp_path):

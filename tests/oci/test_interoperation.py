@@ -6,9 +6,11 @@ import re
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
+import run_of_tests
 from validation import validate
 
 from prefect.oci.archives.archive import docker_archive, read, write
@@ -36,9 +38,10 @@ def run(*command: str | Path, **options) -> str:
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
+def work():
     """A directory of all these tests; its 200 MB images go when they end."""
-    path = tmp_path_factory.mktemp("interoperation")
+    # podman takes no path of more than 50 characters.
+    path = Path(tempfile.mkdtemp(prefix="i", dir=run_of_tests.directory()))
     yield path
     shutil.rmtree(path)
 

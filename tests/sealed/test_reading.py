@@ -143,6 +143,7 @@ def test_bytes_after_the_end_are_refused(extra):
         b"age-encryption.org/v1\n-> X25519 abc\n",
         b"\x00" * 1000,
     ],
+    ids=["nothing", "a byte", "a pickle", "a Fernet token", "age's", "zeros"],
 )
 def test_what_is_no_sealed_flow_is_said_to_be_none(bad):
     """Foreign bytes are a FormatError that says what is expected."""
@@ -277,7 +278,18 @@ def test_wraps_of_another_shape_are_refused(change):
         blocks(SEALED)[0].replace(b'"suite"', b'"s\\u0075ite"'),
         blocks(SEALED)[0].replace(b'{"payload"', b'{"payload":"x","payload"'),
     ],
-    ids=repr,
+    ids=[
+        "nothing",
+        "no field",
+        "null",
+        "deep",
+        "NaN",
+        "no UTF-8",
+        "a field twice",
+        "a blank",
+        "an escape",
+        "a field twice, the first wrong",
+    ],
 )
 def test_json_that_is_not_canonical_is_refused(core):
     """Duplicate keys, other spellings, deep nesting, NaN and bad UTF-8 are errors of format."""
