@@ -12,13 +12,11 @@ from pathlib import Path
 import pytest
 
 import prefect
-from prefect.images import plan
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 
 
-LABELS = [value for name, value in vars(plan).items() if name.startswith("LABEL_")]
 FENCED = r"^```{}\n(.*?)^```"
 
 
@@ -92,6 +90,31 @@ def test_every_example_in_a_docstring_is_fenced():
     assert unfenced == []
 
 
+def test_docstrings_have_one_form():
+    """Arguments stand under `Args:`, and each error under `Raises:` by its name, with its reason."""
+    odd = []
+    for where, text in docstrings().items():
+        if "oci/daemon/" in where:
+            continue
+        for paragraph in text.split("\n\n")[1:]:
+            heading, *lines = paragraph.split("\n")
+            if re.match(r"(Args|Attributes|Returns|Yields|Raises):$", heading):
+                pattern = (
+                    r"[A-Za-z][\w.]*(, [\w.]+)*: "
+                    if heading == "Raises:"
+                    else r"\*{0,2}\w+(, \w+)*: "
+                )
+                if heading not in {"Returns:", "Yields:"}:
+                    odd += [
+                        f"{where}: {line}"
+                        for line in lines
+                        if not re.match(rf"    (    +\S|{pattern})", line)
+                    ]
+            elif re.match(r"(?![A-Z])\w+(, \w+)*: |(Args|Raises|Returns)\b|Parameters:", heading):
+                odd.append(f"{where}: {heading}")
+    assert odd == [], "\n".join(odd)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_example_in_python_runs(page, tmp_path):
     """The examples of a page run one after the other; those that need a container engine run below."""
@@ -151,8 +174,13 @@ DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
 SOURCES = [
     path for folder in ("benchmarks", "fuzz", "examples") for path in ROOT.glob(f"{folder}/**/*.py")
 ]
-# Names with a dot that are no module's: labels of images, loggers, files.
-NO_MODULES = {*LABELS, "prefect.task", "prefect.key", "prefect.md"}
+# Names with a dot that are no module's: files, and what the code has as text, such as labels.
+NO_MODULES = {
+    "prefect.key",
+    *re.findall(
+        r"\"(prefect(?:\.\w+)+)\.?\"", "".join(p.read_text() for p in ROOT.glob("src/**/*.py"))
+    ),
+}
 
 
 def is_there(name: str) -> bool:

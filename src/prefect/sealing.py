@@ -72,7 +72,9 @@ def seal_flow_to(
 
     Args:
         path: the file.
-        flow, keyring, secrets: as for `seal_flow`.
+        flow: the flow to package.
+        keyring: seals with its first encryption key and for its recipients, and signs.
+        secrets: whose values may not occur in the flow, beside those that it names itself.
 
     Raises:
         NotAFlowError: `flow` is not a Flow.
@@ -130,7 +132,8 @@ def open_flow(source: SealedSource, keyring: Keyring) -> tuple[Manifest, bytes |
     """Authenticate every byte of a sealed flow; return its manifest and its payload, still pickled.
 
     Args:
-        source, keyring: as for `read_manifest`.
+        source: the bytes, or the path of a file.
+        keyring: any of its keys opens, and one of its trusted signers must have signed.
 
     Raises:
         TypeError: `source` is neither bytes nor a path.

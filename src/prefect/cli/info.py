@@ -80,7 +80,8 @@ def read_manifest(
 def show_holders(outline: Outline, *, trusted: list[str] | None = None) -> None:
     """Print whose keys open a sealed flow and whose signatures it has.
 
-    trusted: ids of the signers whose signatures were checked; None where nothing was.
+    Args:
+        trusted: ids of the signers whose signatures were checked; None where nothing was.
     """
     signers = [
         f"{signer} ({'trusted' if signer in trusted else 'not checked'})" if trusted else signer

@@ -39,7 +39,6 @@ class RunSignature:
 
         Raises:
             FlowError: a task cannot pass arguments to it as it is written.
-
         """
         plain = type(run) is _FUNCTION
         if plain and not (hasattr(run, "__wrapped__") or hasattr(run, "__signature__")):
@@ -69,7 +68,6 @@ class RunSignature:
 
         Raises:
             TypeError: they are too many, unknown, doubled or missing.
-
         """
         if len(args) > len(self.positional):
             raise TypeError(
@@ -91,7 +89,6 @@ class RunSignature:
 
         Raises:
             TypeError: it is unknown; the message has the closest known one.
-
         """
         if name in self.names or self.open:
             return

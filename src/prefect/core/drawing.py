@@ -120,7 +120,6 @@ def draw(serialized: Serialized, form: str) -> str:
 
     Raises:
         ValueError: there is no such format.
-
     """
     if form not in DRAWINGS:
         raise ValueError(f"there is no format {form!r}; there are {', '.join(DRAWINGS)}")
@@ -137,7 +136,6 @@ def render(serialized: Serialized, path: str | PathLike[str]) -> None:
         OSError: the file cannot be written.
         RenderError: `dot` is not installed, or fails.
         ValueError: the suffix is none of these.
-
     """
     from pathlib import Path  # noqa: PLC0415  # slow to import, needed here alone
 

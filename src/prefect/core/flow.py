@@ -51,7 +51,6 @@ class Flow(FlowQueries):
     Raises:
         FlowError: the flow is wrong as it is written.
         TypeError, ValueError: an argument is of the wrong type, or makes no sense.
-
     """
 
     def __init__(
@@ -99,7 +98,6 @@ class Flow(FlowQueries):
 
         Raises:
             FlowError: one is not in the flow.
-
         """
         self._reference_tasks = [self._member(task) for task in in_order(tasks, self)]
 
@@ -109,7 +107,6 @@ class Flow(FlowQueries):
         Raises:
             DuplicateNameError: a parameter of the same name, or a task of the same slug, is there.
             TypeError: it is not a task.
-
         """
         self._graph.add_task(task)
         return task
@@ -134,7 +131,6 @@ class Flow(FlowQueries):
         Raises:
             FlowError: the edge contradicts another, or leads to a parameter.
             TypeError: `run` of the downstream task has no such argument.
-
         """
         edge = Edge(upstream_task, downstream_task, key, mapped)
         if isinstance(downstream_task, Parameter):
@@ -172,7 +168,6 @@ class Flow(FlowQueries):
         Raises:
             FlowError: a dependency contradicts another, or leads to a parameter.
             TypeError: `run` has no such argument, or something is not a task.
-
         """
         check.instance(task, Task)
         for what, given in (("upstream", upstream_tasks), ("downstream", downstream_tasks)):
@@ -211,7 +206,6 @@ class Flow(FlowQueries):
 
         Raises:
             DuplicateNameError: both have a parameter of one name, or a task of one slug.
-
         """
         check.instance(flow, Flow)
         for task in flow.tasks:
@@ -227,7 +221,6 @@ class Flow(FlowQueries):
         Raises:
             FlowError: the old one is not in the flow.
             TypeError: the new one's `run` does not take these arguments.
-
         """
         self._member(old)
         keys = [edge.key for edge in self.edges_to(old) if edge.key is not None]
@@ -257,7 +250,6 @@ class Flow(FlowQueries):
         Raises:
             CycleError: tasks depend on each other; the message names them.
             FlowError: a task misses an argument, or a parameter waits for a task.
-
         """
         self._graph.order()
         for task, edges in self._graph.incoming.items():
@@ -278,7 +270,6 @@ class Flow(FlowQueries):
 
         Raises:
             FlowError: the flow is not valid.
-
         """
         self.validate()
         return serialize_flow(self)
@@ -298,7 +289,6 @@ class Flow(FlowQueries):
             FlowError: the flow is not valid.
             RenderError: the file cannot be made here.
             ValueError: an unknown format or suffix.
-
         """
         from prefect.core import drawing  # noqa: PLC0415  # seldom needed
 
@@ -333,7 +323,6 @@ class Flow(FlowQueries):
             FlowError: the flow is not valid.
             ParameterError: a required parameter is missing, or one is unknown.
             TypeError: the executor is not one.
-
         """
         if core.runner is None:
             raise RuntimeError("flows can run after `import prefect`")

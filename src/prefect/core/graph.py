@@ -32,7 +32,6 @@ class Edge(tuple[Task, Task, "str | None", bool]):
 
     Raises:
         TypeError: an argument is of the wrong type.
-
     """
 
     __slots__ = ()
@@ -107,7 +106,6 @@ class Graph:
             DuplicateNameError: another one has the same slug.
             FlowError: its constructor has not been run.
             TypeError: it is not a task.
-
         """
         if task in self.tasks:
             return
@@ -138,7 +136,6 @@ class Graph:
             CycleError: the edge ends where it starts. Longer cycles are found by `order`.
             DuplicateNameError: another task has the same slug as one of them.
             FlowError: it contradicts another edge.
-
         """
         upstream, downstream, key, _ = edge
         slot = (downstream, upstream if key is None else key)
@@ -174,7 +171,6 @@ class Graph:
 
         Raises:
             CycleError: some depend on each other; the message names them.
-
         """
         if self._order is None:
             self._order = self._sort()

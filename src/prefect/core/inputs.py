@@ -151,7 +151,6 @@ def as_task(value: Any, flow: Flow) -> Task | None:
 
     Raises:
         FlowError: the value is a collection of a kind that flows cannot gather, with tasks in it.
-
     """
     if isinstance(value, Task):
         return value

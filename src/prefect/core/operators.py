@@ -20,7 +20,6 @@ class Operators:
 
     Raises:
         FlowError: no flow is being built.
-
     """
 
     __slots__ = ()

@@ -25,7 +25,6 @@ class Parameter(Task):
             `default=None` makes it optional.
         required: whether a value must be given whatever the default is.
         tags: labels.
-
     """
 
     def __init__(

@@ -73,7 +73,6 @@ class FlowQueries:
 
         Raises:
             CycleError: some depend on each other; the message names them.
-
         """
         return tuple(self._graph.order())
 

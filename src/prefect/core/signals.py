@@ -30,7 +30,6 @@ class Signal(Exception):  # noqa: N818  # it ends a run, but is no error
     Args:
         message: the state's message.
         result: the state's result.
-
     """
 
     _state_class: type[State] = State

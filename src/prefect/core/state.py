@@ -35,7 +35,6 @@ class State:
     Args:
         message: one line for people, or None.
         result: the value, or the exception of a failure.
-
     """
 
     __slots__ = ("_traceback", "message", "result")
@@ -127,7 +126,6 @@ class Scheduled(Pending):
 
     Raises:
         ValueError: the datetime is not aware.
-
     """
 
     __slots__ = ("start_time",)

@@ -47,7 +47,6 @@ class Task(Operators):
 
     Raises:
         TypeError, ValueError: an argument is of the wrong type, or makes no sense.
-
     """
 
     _signature: ClassVar[RunSignature] = RunSignature()
@@ -111,7 +110,6 @@ class Task(Operators):
 
         Raises:
             TypeError: not an argument that all tasks have.
-
         """
         import copy  # noqa: PLC0415  # not needed where flows only run
 
@@ -150,7 +148,6 @@ class Task(Operators):
         Raises:
             FlowError: there is no flow, or the flow cannot have this task.
             TypeError: `run` does not take these arguments.
-
         """
         new = self.copy(**(task_args or {}))
         return new.bind(*args, mapped=mapped, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
@@ -163,7 +160,19 @@ class Task(Operators):
         flow: Flow | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Add this task itself, not a copy, to a flow; otherwise like calling it."""
+        """Add this task itself, not a copy, to a flow, with what `run` is to get.
+
+        Args:
+            *args: arguments for `run`: tasks, or plain values.
+            mapped: whether it runs once for each item of what is not `unmapped(...)`.
+            upstream_tasks: tasks to wait for, without their results.
+            flow: by default the one that is being built.
+            **kwargs: arguments for `run`, by name.
+
+        Raises:
+            FlowError: there is no flow, or the flow cannot have this task.
+            TypeError: `run` does not take these arguments.
+        """
         flow = self._flow(flow)
         arguments = self._signature.bind(args, kwargs, f"task {self.name!r}")
         flow.set_dependencies(
@@ -182,7 +191,18 @@ class Task(Operators):
         """Add a copy of this task that runs once for each item of its arguments.
 
         All arguments are mapped over, in step, except those given as `unmapped(...)`; they must
-        be of one length. Parameters and errors are those of calling the task.
+        be of one length.
+
+        Args:
+            *args: arguments for `run`: tasks, or plain values.
+            task_args: arguments of the constructor that the copy is to have instead.
+            upstream_tasks: tasks to wait for, without their results.
+            flow: by default the one that is being built.
+            **kwargs: arguments for `run`, by name.
+
+        Raises:
+            FlowError: there is no flow, or the flow cannot have this task.
+            TypeError: `run` does not take these arguments.
         """
         new = self.copy(**(task_args or {}))
         return new.bind(*args, mapped=True, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
@@ -212,7 +232,19 @@ class Task(Operators):
         keyword_tasks: Mapping[str, Any] | None = None,
         mapped: bool = False,
     ) -> None:
-        """Set several dependencies at once; see `Flow.set_dependencies`."""
+        """Add this task to a flow with its dependencies.
+
+        Args:
+            flow: by default the one that is being built.
+            upstream_tasks: tasks to wait for.
+            downstream_tasks: tasks that wait for it.
+            keyword_tasks: arguments for `run`: tasks or plain values.
+            mapped: whether the task runs once for each item of what is not `unmapped(...)`.
+
+        Raises:
+            FlowError: there is no flow, or a dependency contradicts another.
+            TypeError: `run` has no such argument, or something is not a task.
+        """
         self._flow(flow).set_dependencies(
             self,
             upstream_tasks=upstream_tasks,
@@ -288,7 +320,6 @@ class FunctionTask(Task):
     Raises:
         FlowError: the function cannot be a task: it takes `*args`, for example.
         TypeError, ValueError: another argument is wrong.
-
     """
 
     def __init__(
@@ -330,7 +361,6 @@ def task(
     Raises:
         FlowError: the function cannot be a task: it takes `*args`, for example.
         TypeError, ValueError: another argument is wrong.
-
     """
     if function is not None:
         return FunctionTask(function, **task_args)

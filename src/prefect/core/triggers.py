@@ -84,7 +84,6 @@ def some_successful(
 
     Raises:
         ValueError: neither is given, or one is not such a number.
-
     """
     return Threshold("some_successful", at_least, at_most)
 
@@ -100,7 +99,6 @@ def some_failed(
 
     Raises:
         ValueError: neither is given, or one is not such a number.
-
     """
     return Threshold("some_failed", at_least, at_most)
 

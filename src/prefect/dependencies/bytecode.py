@@ -45,7 +45,8 @@ def find_interpreter(python: str, store: Store) -> Interpreter | None:
     What is a script there is passed over: such shims start now one Python and now another, and
     take longer to ask than a whole build may.
 
-    store: remembers the answer, as long as the program stays the same.
+    Args:
+        store: remembers the answer, as long as the program stays the same.
     """
     tag = f"cpython-{python.replace('.', '')}"
     if sys.implementation.cache_tag == tag:
@@ -74,7 +75,8 @@ def bytecode_entries(
 ) -> list[Entry]:
     """Compile sources, each with its path in the image; return the bytecode of those that compile.
 
-    python: series of the image's Python, such as "3.11".
+    Args:
+        python: series of the image's Python, such as "3.11".
     """
     done = compiler.compile([(file, f"/{path}") for file, path in sources])
     return [
@@ -121,7 +123,8 @@ class Compiler:
     def compile(self, sources: Sequence[tuple[Path, str]]) -> list[Path | None]:
         """Compile files, each with its name in the image, which is what tracebacks show.
 
-        Returns: for each the file with its bytecode; None if it does not compile.
+        Returns:
+            For each the file with its bytecode; None if it does not compile.
         """
         batches = list(_batches(sources))
         done = self._pool.map(self._compile, batches)

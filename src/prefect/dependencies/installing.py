@@ -59,9 +59,10 @@ def install(
     that what belongs to one never depends on which others there are. Both then have the file, and
     in the image that counts whose layer, or name in one layer, comes later.
 
-    directory: on the file system of the result; the entries' files stay in it.
-    prefix: where the image has them, such as "/opt/prefect".
-    progress: gets lines of uv's while it downloads.
+    Args:
+        directory: on the file system of the result; the entries' files stay in it.
+        prefix: where the image has them, such as "/opt/prefect".
+        progress: gets lines of uv's while it downloads.
 
     Raises:
         RequirementsError: there is no wheel for this Python and platform, or it is malformed, or

@@ -41,12 +41,14 @@ def lock(
     Where the requirements leave a choice, the version that is installed here is taken, so that
     what runs elsewhere is what was tried here.
 
-    requirements: PEP 508 lines, such as "pandas>=2".
-    python: series of the Python that will install them, such as "3.11".
-    platform: uv's name of the platform, from `platform_name`.
-    store: remembers the answer for a day, as long as the requirements, what is installed here, uv
-        and its variables stay the same. A release is thus taken up the day after, where neither a
-        requirement nor an installed version says which to take; clearing the cache asks anew.
+    Args:
+        requirements: PEP 508 lines, such as "pandas>=2".
+        python: series of the Python that will install them, such as "3.11".
+        platform: uv's name of the platform, from `platform_name`.
+        store: remembers the answer for a day, as long as the requirements, what is installed here,
+            uv and its variables stay the same. A release is thus taken up the day after, where
+            neither a requirement nor an installed version says which to take; clearing the cache
+            asks anew.
 
     Raises:
         RequirementsError: they contradict each other, or something does not exist; the message
@@ -119,8 +121,9 @@ def _stamp(value: str) -> int | None:
 class Distribution:
     """A distribution of a lock.
 
-    name: normalised.
-    text: its lines in the lock, in a form that says the same for the same thing.
+    Args:
+        name: normalised.
+        text: its lines in the lock, in a form that says the same for the same thing.
     """
 
     name: str

@@ -21,7 +21,6 @@ class TaskEvent:
 
     Attributes:
         time: when, in seconds since the epoch.
-
     """
 
     __slots__ = ("children", "map_index", "state", "task_name", "task_slug", "time")

@@ -29,7 +29,6 @@ class Job:
         context: what all tasks of this run of the flow have in `prefect.context`.
         run_count: which try this is, from 1.
         retrying: the state before it; None for a first try.
-
     """
 
     __slots__ = ("context", "inputs", "map_index", "retrying", "run_count", "slug", "task")
@@ -68,7 +67,6 @@ def run_job(job: Job) -> State:
 
     Raises:
         KeyboardInterrupt, Interruption: they end the run, not the task.
-
     """
     token = values.set(job.context_values())
     try:

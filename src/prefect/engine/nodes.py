@@ -43,7 +43,6 @@ class Node:
         retrying: the state of one that is being tried again.
         children: the nodes of a mapped task, once it has expanded.
         unfinished: how many of them are.
-
     """
 
     __slots__ = (

@@ -85,7 +85,6 @@ def check_parameters(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         ParameterError: a required one is missing, or one is unknown.
-
     """
     known = {parameter.name: parameter for parameter in flow.parameters()}
     has = f"it has {', '.join(map(repr, known))}" if known else "it has none"

@@ -30,7 +30,6 @@ def run_within(
 
     Raises:
         TaskTimeoutError: it took longer.
-
     """
     if seconds is None:
         return function(**inputs)

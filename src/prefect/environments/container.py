@@ -35,21 +35,24 @@ class ContainerEnvironment(Environment):
     them: `push` and `export` need no container engine, `build` and `run` use the one where
     `DOCKER_HOST` points or at the default socket.
 
-    image: the base image, any that has CPython 3.11 or newer, such as "python:3.11-slim"; or, with
-        a leading "/", "./", "../" or "~/", the path of an OCI layout or of an image archive.
-    tag: name of the built image; None derives one from the flow's name. `env.tag` is then `image`,
-        which a build never overwrites.
-    python_dependencies: requirement lines, such as "pandas>=2"; None takes what the flow imports,
-        in the versions that are installed here.
-    secrets: names of what the flow needs at run time as environment variables.
-    network: the container engine's network for set-up commands and containers, such as "host".
-    platform: such as "linux/arm64"; None takes Linux on this machine's processor.
-    setup: shell commands that run in the base as root before anything is added, such as
-        "apt-get update && apt-get install -y libpq5". They need a container engine, which runs
-        them.
-    lock: file of locked dependencies; taken if it is there, else written.
-    encryption_key: seals the flow within the image, bytes, text or the key object; of several in a
-        list, the first seals and any opens. Whoever runs it needs the key: `run` hands it over as a secret, elsewhere it is the secret PREFECT_ENCRYPTION_KEY.
+    Args:
+        image: the base image, any that has CPython 3.11 or newer, such as "python:3.11-slim"; or,
+            with a leading "/", "./", "../" or "~/", the path of an OCI layout or of an image
+            archive.
+        tag: name of the built image; None derives one from the flow's name. `env.tag` is then
+            `image`, which a build never overwrites.
+        python_dependencies: requirement lines, such as "pandas>=2"; None takes what the flow
+            imports, in the versions that are installed here.
+        secrets: names of what the flow needs at run time as environment variables.
+        network: the container engine's network for set-up commands and containers, such as "host".
+        platform: such as "linux/arm64"; None takes Linux on this machine's processor.
+        setup: shell commands that run in the base as root before anything is added, such as
+            "apt-get update && apt-get install -y libpq5". They need a container engine, which runs
+            them.
+        lock: file of locked dependencies; taken if it is there, else written.
+        encryption_key: seals the flow within the image, bytes, text or the key object; of several
+            in a list, the first seals and any opens. Whoever runs it needs the key: `run` hands it
+            over as a secret, elsewhere it is the secret PREFECT_ENCRYPTION_KEY.
 
     The attribute `built_tag` is the name that `build` gave last; equal images may have several.
 
@@ -118,8 +121,9 @@ class ContainerEnvironment(Environment):
         The base is looked into, in the container engine or in its registry, and stands there by
         digest.
 
-        directory: where to write, by default the current directory; made if missing.
-        flow: the flow to package; None leaves an image of the dependencies alone.
+        Args:
+            directory: where to write, by default the current directory; made if missing.
+            flow: the flow to package; None leaves an image of the dependencies alone.
 
         Raises:
             NotAFlowError, PicklingError, SecretError: the flow cannot be packaged.
@@ -136,7 +140,8 @@ class ContainerEnvironment(Environment):
 
         Only the layers that the container engine does not have are made and sent to it.
 
-        flow: the flow to package; None builds an image of the dependencies alone.
+        Args:
+            flow: the flow to package; None builds an image of the dependencies alone.
 
         Raises:
             NotAFlowError: `flow` is not a Flow (a TypeError).
@@ -167,14 +172,19 @@ class ContainerEnvironment(Environment):
 
         Only what the registry does not have is sent.
 
-        reference: such as "ghcr.io/team/etl:1".
-        flow: the flow to package; None takes what `build`, `push` or `export` packaged last, or
-            the dependencies alone if that is nothing.
+        Args:
+            reference: such as "ghcr.io/team/etl:1".
+            flow: the flow to package; None takes what `build`, `push` or `export` packaged last, or
+                the dependencies alone if that is nothing.
 
         Raises:
             ValueError: it is no image reference, or has a digest.
             RegistryError: the registry does not take it, or does not have the base.
-            Otherwise as `build`, without those of an engine.
+            NotAFlowError: `flow` is not a Flow (a TypeError).
+            PicklingError, SecretError: the flow cannot be packaged.
+            ImageError: the base is absent, has no Python, or one that is not fit.
+            CompatibilityError: the base has another Python than the one that pickles the flow.
+            RequirementsError: the dependencies cannot be resolved or installed.
         """
         packaged = self._packaged if flow is None else self._package(flow)
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
@@ -186,15 +196,22 @@ class ContainerEnvironment(Environment):
     def export(self, path: str | os.PathLike[str], flow: Flow | None = None) -> str:
         """Write the image to disk, without a container engine, and return its digest.
 
-        path: with a suffix, such as etl.tar, an archive that `docker load`, `podman load` and
-            `skopeo` read; else the directory of an OCI layout.
-        flow: as for `push`.
+        Args:
+            path: with a suffix, such as etl.tar, an archive that `docker load`, `podman load` and
+                `skopeo` read; else the directory of an OCI layout.
+            flow: the flow to package; None takes what `build`, `push` or `export` packaged last, or
+                the dependencies alone if that is nothing.
 
         Raises:
             ValueError: the path asks for a packed archive.
             OutputError: there is something else of that name (a FileExistsError).
             OSError: it cannot be written; what was there before stays.
-            Otherwise as `push`.
+            RegistryError: the base's registry refuses, or cannot be reached.
+            NotAFlowError: `flow` is not a Flow (a TypeError).
+            PicklingError, SecretError: the flow cannot be packaged.
+            ImageError: the base is absent, has no Python, or one that is not fit.
+            CompatibilityError: the base has another Python than the one that pickles the flow.
+            RequirementsError: the dependencies cannot be resolved or installed.
         """
         packaged = self._packaged if flow is None else self._package(flow)
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
@@ -209,8 +226,17 @@ class ContainerEnvironment(Environment):
         The digest is the manifest's, by which registries know it; the id the config's, by which
         container engines do. A sealed flow is another one each time that it is sealed.
 
+        Args:
+            flow: the flow to package; None takes what `build`, `push` or `export` packaged last, or
+                the dependencies alone if that is nothing.
+
         Raises:
-            As `push`.
+            RegistryError: the base's registry refuses, or cannot be reached.
+            NotAFlowError: `flow` is not a Flow (a TypeError).
+            PicklingError, SecretError: the flow cannot be packaged.
+            ImageError: the base is absent, has no Python, or one that is not fit.
+            CompatibilityError: the base has another Python than the one that pickles the flow.
+            RequirementsError: the dependencies cannot be resolved or installed.
         """
         packaged = self._packaged if flow is None else self._package(flow)
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
@@ -262,9 +288,11 @@ class ContainerEnvironment(Environment):
         Without a command the flow runs: its log lines are the container's logs, and its state
         decides the exit status, 0 for success, 1 for failure, 2 for bad input.
 
-        command: what to run instead, in the same environment; a str is split as a shell splits.
-        tty: give the container a terminal and keep it up after its work is done, for `exec_run`.
-        parameters: values by the names of the flow's parameters.
+        Args:
+            command: what to run instead, in the same environment; a str is split as a shell splits.
+            tty: give the container a terminal and keep it up after its work is done, for
+                `exec_run`.
+            parameters: values by the names of the flow's parameters.
 
         Raises:
             ImageError: no image was built yet.

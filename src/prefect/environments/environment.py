@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class Environment:
     """Base class of what a flow can be packaged into.
 
-    secrets: names, or `Secret` objects, of what the flow needs at run time. Tasks read them as
-        environment variables; their values are never stored in an artifact.
+    Args:
+        secrets: names, or `Secret` objects, of what the flow needs at run time. Tasks read them as
+            environment variables; their values are never stored in an artifact.
     """
 
     def __init__(self, secrets: Iterable[str | Secret] | None = None) -> None:

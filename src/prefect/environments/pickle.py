@@ -34,16 +34,17 @@ class PickleEnvironment(Environment):
     only to those whom you would let run code here, or ask for signatures. The environment itself
     is pickled, serialized and printed without its keys.
 
-    encryption_key: 32 random bytes, raw or as URL-safe base64. Several in a list are a keyring:
-        the first seals, any opens. None makes a new one, unless recipients or an identity are
-        given.
-    secrets: names of what the flow needs at run time as environment variables.
-    recipients: public keys of those who may open the flow too; this needs a signing key.
-    identity: the private key that opens what was sealed for its recipient, or several of them;
-        reading with it needs trusted signers.
-    signing_key: signs what is built.
-    trusted_signers: public keys, one of which must have signed what is read, whatever the file
-        says. None asks for no signature.
+    Args:
+        encryption_key: 32 random bytes, raw or as URL-safe base64. Several in a list are a keyring:
+            the first seals, any opens. None makes a new one, unless recipients or an identity are
+            given.
+        secrets: names of what the flow needs at run time as environment variables.
+        recipients: public keys of those who may open the flow too; this needs a signing key.
+        identity: the private key that opens what was sealed for its recipient, or several of them;
+            reading with it needs trusted signers.
+        signing_key: signs what is built.
+        trusted_signers: public keys, one of which must have signed what is read, whatever the file
+            says. None asks for no signature.
 
     A key is given as the line of text that `prefect keygen` writes, a str or bytes, or as the object
     of `prefect.sealed.keys` that it spells.
@@ -133,7 +134,8 @@ class PickleEnvironment(Environment):
     def info(self, pickle: SealedSource) -> dict[str, Any]:
         """Return the serialized flow that an encrypted pickle holds, without unpickling it.
 
-        pickle: the bytes, or the path of a file, of which only the manifest is read.
+        Args:
+            pickle: the bytes, or the path of a file, of which only the manifest is read.
 
         Raises:
             TypeError: `pickle` is neither bytes nor a path, or does not hold a Flow
@@ -147,7 +149,8 @@ class PickleEnvironment(Environment):
     def manifest(self, pickle: SealedSource) -> Manifest:
         """Return all that an encrypted pickle says of itself, without unpickling it.
 
-        pickle: the bytes, or the path of a file, of which only the manifest is read.
+        Args:
+            pickle: the bytes, or the path of a file, of which only the manifest is read.
 
         Raises:
             TypeError: `pickle` is neither bytes nor a path, or does not hold a Flow
@@ -165,7 +168,8 @@ class PickleEnvironment(Environment):
 
         For who wants to look at the manifest before running just what it belongs to.
 
-        pickle: the bytes, or the path of a file.
+        Args:
+            pickle: the bytes, or the path of a file.
 
         Raises:
             TypeError: `pickle` is neither bytes nor a path, or does not hold a Flow
@@ -188,12 +192,14 @@ class PickleEnvironment(Environment):
     ) -> State:
         """Run an encrypted pickle in this process, by default the one that was built last.
 
-        bytes: the encrypted pickle itself, or the path of its file.
-        parameters: values by the names of the flow's parameters.
-        executor: where tasks run; by default here, one after the other.
-        on_state: called with each change of a task's state.
+        Args:
+            bytes: the encrypted pickle itself, or the path of its file.
+            parameters: values by the names of the flow's parameters.
+            executor: where tasks run; by default here, one after the other.
+            on_state: called with each change of a task's state.
 
-        Returns the flow's final state; a failed flow is a `Failed` state, not an exception.
+        Returns:
+            The flow's final state; a failed flow is a `Failed` state, not an exception.
 
         Raises:
             TypeError: `bytes` is neither bytes nor a path, or does not hold a Flow
@@ -242,13 +248,18 @@ class PickleEnvironment(Environment):
         return file.getvalue()
 
     def rewrap_to(self, path: str | os.PathLike[str], pickle: SealedSource) -> None:
-        """Do what `rewrap` does into a file, which may be the same.
+        """Write an encrypted pickle that this environment's keys open, from one that any opens.
+
+        For rotation, into a file that may be the same: any of this environment's keys opens the
+        former one, the first and `recipients` the new one. Nothing is decrypted but the file's data
+        key, and signatures stay valid.
 
         Until it is complete the file has another name; a former file at `path` is lost only to a
         complete one.
 
-        path: the file to write.
-        pickle: the bytes, or the path of a file.
+        Args:
+            path: the file to write.
+            pickle: the bytes, or the path of a file.
 
         Raises:
             TypeError: `pickle` is neither bytes nor a path.

@@ -44,9 +44,11 @@ def assemble(
 ) -> Image:
     """Put the layers of a plan on its base.
 
-    base: where it has no blobs, neither has the result, and the container engine that has them can
-        load it.
-    ready: gets the layers that there are on the base, from the first one up, while others are made.
+    Args:
+        base: where it has no blobs, neither has the result, and the container engine that has them
+            can load it.
+        ready: gets the layers that there are on the base, from the first one up, while others are
+            made.
 
     Raises:
         RequirementsError: a dependency has no wheel for the image's Python and platform.

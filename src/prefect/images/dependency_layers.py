@@ -58,13 +58,14 @@ def dependency_layers(
     often and are dearest to send, by the power of two of their size and then by name, so that a
     new version of one seldom changes what is below another.
 
-    lock: of `requirements.lock`, for this Python and platform.
-    python: series of the image's Python, such as "3.11".
-    platform: uv's name of the image's platform, from `requirements.platform_name`.
-    store: where layers are looked for and kept; to be left open while they are read.
-    prefix: of the image's environment, which has `bin/python` for console scripts.
-    progress: gets a line of text now and then where there is something to wait for.
-    ready: gets the layers that there are, from the first one up, while others are made.
+    Args:
+        lock: of `requirements.lock`, for this Python and platform.
+        python: series of the image's Python, such as "3.11".
+        platform: uv's name of the image's platform, from `requirements.platform_name`.
+        store: where layers are looked for and kept; to be left open while they are read.
+        prefix: of the image's environment, which has `bin/python` for console scripts.
+        progress: gets a line of text now and then where there is something to wait for.
+        ready: gets the layers that there are, from the first one up, while others are made.
 
     Raises:
         RequirementsError: there is no wheel of a distribution for this Python and platform.

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class PackagedFlow:
     """A flow as the files that an image holds of it.
 
-    needs: what running it needs beside the flow's own requirements.
+    Args:
+        needs: what running it needs beside the flow's own requirements.
     """
 
     manifest: Manifest

@@ -26,9 +26,10 @@ _LARGEST_LAYER = 1 << 26
 class FlowImage:
     """An image that `ContainerEnvironment` built, or its dependencies alone, wherever it is.
 
-    reference: how it is named in messages.
-    labels: of its config.
-    read: gives the content of one of its files by path, or raises FileNotFoundError.
+    Args:
+        reference: how it is named in messages.
+        labels: of its config.
+        read: gives the content of one of its files by path, or raises FileNotFoundError.
 
     Raises:
         ImageError: it was not made by this package.
@@ -63,7 +64,8 @@ class FlowImage:
     def manifest(self, keyring: Keyring | None = None) -> Manifest:
         """Read what the image says of its flow; nothing of it is executed.
 
-        keyring: has the key of a sealed flow.
+        Args:
+            keyring: has the key of a sealed flow.
 
         Raises:
             ImageError: it holds no flow, or a sealed one and no key is given.

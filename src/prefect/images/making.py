@@ -94,7 +94,9 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
     Raises:
         ValueError: it is no image reference, or has a digest.
         RegistryError: the registry does not take it, or does not have the base.
-        ImageError, CompatibilityError, RequirementsError: as `build`.
+        ImageError: the base is absent, has no Python, or one that is not fit.
+        CompatibilityError: the base has another Python than the one that pickles the flow.
+        RequirementsError: the dependencies cannot be resolved or installed.
     """
     target = Reference.parse(reference)
     if target.digest:
@@ -111,7 +113,9 @@ def export(recipe: ImageRecipe, packaged: PackagedFlow | None, path: str | os.Pa
         ValueError: the path asks for a packed archive.
         OutputError: there is something else of that name (a FileExistsError).
         OSError: it cannot be written; what was there before stays.
-        ImageError, CompatibilityError, RequirementsError: as `build`.
+        ImageError: the base is absent, has no Python, or one that is not fit.
+        CompatibilityError: the base has another Python than the one that pickles the flow.
+        RequirementsError: the dependencies cannot be resolved or installed.
     """
     target = Path(path)
     archive.require_free(target)

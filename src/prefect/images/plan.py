@@ -41,17 +41,19 @@ LABEL_VERSION = "prefect.version"
 class ImagePlan:
     """The parts of an image in the order of its layers, seldom changing ones first.
 
-    base: reference of the base image, by digest when that is known.
-    base_platform: of a base for several, as registries name it; "" leaves the choice to the engine.
-    setup: shell commands that run in the base as root before anything is added.
-    interpreter: absolute path of the base's Python, such as "/usr/local/bin/python3.11".
-    python: its series, such as "3.11".
-    platform: uv's name of its platform, such as "x86_64-manylinux_2_36".
-    user: the base's own user, as which containers run; "" where it names none.
-    lock: the locked dependencies.
-    runtime: the files of this package, by their paths below site-packages.
-    flow: the files of the packaged flow by name; empty for an image of dependencies alone.
-    labels: what inspection reads without looking into the layers.
+    Args:
+        base: reference of the base image, by digest when that is known.
+        base_platform: of a base for several, as registries name it; "" leaves the choice to the
+            engine.
+        setup: shell commands that run in the base as root before anything is added.
+        interpreter: absolute path of the base's Python, such as "/usr/local/bin/python3.11".
+        python: its series, such as "3.11".
+        platform: uv's name of its platform, such as "x86_64-manylinux_2_36".
+        user: the base's own user, as which containers run; "" where it names none.
+        lock: the locked dependencies.
+        runtime: the files of this package, by their paths below site-packages.
+        flow: the files of the packaged flow by name; empty for an image of dependencies alone.
+        labels: what inspection reads without looking into the layers.
     """
 
     base: str
@@ -99,9 +101,10 @@ def make_plan(
 ) -> ImagePlan:
     """Decide what goes into an image.
 
-    platform: of a base for several, where one was asked for.
-    dependencies: requirement lines; None takes what the flow imports, as installed here.
-    lock: locked dependencies to take as they are; None resolves them.
+    Args:
+        platform: of a base for several, where one was asked for.
+        dependencies: requirement lines; None takes what the flow imports, as installed here.
+        lock: locked dependencies to take as they are; None resolves them.
 
     Raises:
         CompatibilityError: the base has another Python than the one that pickled the flow.

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 class ImageRecipe:
     """How images are made: all of an environment but its flow and its destination.
 
-    base: the base image, a reference or the path of an OCI layout or of an image archive.
-    name: of the image in a container engine; None derives one from the flow's name.
-    dependencies: requirement lines; None takes what the flow imports.
-    platform: such as "linux/arm64"; None takes Linux on this machine's processor.
-    setup: shell commands that a container engine runs in the base first.
-    network: the container engine's network for them.
-    lock: file of locked dependencies; taken if it is there, else written.
+    Args:
+        base: the base image, a reference or the path of an OCI layout or of an image archive.
+        name: of the image in a container engine; None derives one from the flow's name.
+        dependencies: requirement lines; None takes what the flow imports.
+        platform: such as "linux/arm64"; None takes Linux on this machine's processor.
+        setup: shell commands that a container engine runs in the base first.
+        network: the container engine's network for them.
+        lock: file of locked dependencies; taken if it is there, else written.
 
     Raises:
         ValueError: the base or the name is no image reference, `platform` is no platform, or there

@@ -63,7 +63,8 @@ def verified(blob: Blob) -> VerifiedFile:
 def verifying(file: Bytes, digest: str, size: int, accused: str = "") -> VerifiedFile:
     """Return what a file gives, hashed as it passes: see `verified`.
 
-    accused: begins the sentence that says what is wrong with the bytes.
+    Args:
+        accused: begins the sentence that says what is wrong with the bytes.
     """
     accused = accused or (f"{digest} of {size} bytes was altered, or not transferred as a whole")
     return VerifiedFile(_Hashed(file, digest, size, accused), digest, size)
@@ -72,7 +73,8 @@ def verifying(file: Bytes, digest: str, size: int, accused: str = "") -> Verifie
 def read_verified(blob: Blob, limit: int) -> bytes:
     """Return the bytes of a small blob.
 
-    limit: the greatest size that is read, in bytes.
+    Args:
+        limit: the greatest size that is read, in bytes.
 
     Raises:
         ImageContentError: it is larger, or not what its digest and size promise.

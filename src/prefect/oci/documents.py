@@ -32,7 +32,8 @@ class Descriptor:
 def parse(data: bytes, what: str) -> Any:
     """Take JSON apart.
 
-    what: its name in messages.
+    Args:
+        what: its name in messages.
 
     Raises:
         ImageContentError: it is no JSON in UTF-8, gives a name twice, or is nested too deeply.

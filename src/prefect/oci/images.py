@@ -46,10 +46,11 @@ _SETTINGS = (
 class Blob:
     """Bytes that are named by their digest, wherever they are.
 
-    digest: "sha256:" and 64 hexadecimal digits.
-    size: in bytes.
-    open: opens them for reading; who reads compares digest and size.
-    origin: the repository of a registry that has them, from which that registry can mount them.
+    Args:
+        digest: "sha256:" and 64 hexadecimal digits.
+        size: in bytes.
+        open: opens them for reading; who reads compares digest and size.
+        origin: the repository of a registry that has them, from which that registry can mount them.
     """
 
     media_type: str
@@ -67,9 +68,10 @@ class Blob:
 class Layer:
     """A layer of files.
 
-    diff_id: digest of the tar archive, not compressed.
-    blob: the archive as it is stored, mostly compressed; None where a container engine has it
-        unpacked.
+    Args:
+        diff_id: digest of the tar archive, not compressed.
+        blob: the archive as it is stored, mostly compressed; None where a container engine has it
+            unpacked.
     """
 
     diff_id: str
@@ -80,11 +82,13 @@ class Layer:
 class Image:
     """An image for one platform.
 
-    config: the raw JSON whose digest is the image's id.
-    layers: from the base up.
-    media_type: of its manifest, which tells whether it is of the OCI's or of Docker's family.
-    manifest: the raw JSON whose digest names the image in registries; None if a layer has no blob.
-    reference: where it comes from, by digest when that is known.
+    Args:
+        config: the raw JSON whose digest is the image's id.
+        layers: from the base up.
+        media_type: of its manifest, which tells whether it is of the OCI's or of Docker's family.
+        manifest: the raw JSON whose digest names the image in registries; None if a layer has no
+            blob.
+        reference: where it comes from, by digest when that is known.
     """
 
     config: bytes
@@ -140,9 +144,10 @@ def derive(
     was found: its history says for each layer what it is, and nothing of when, and it is of the
     OCI's family also where the base is of Docker's, whose layers are the same bytes.
 
-    settings: the members of the config's `config` object that replace the base's.
-    comments: for each new layer, what `docker history` says of it.
-    annotations: of the manifest.
+    Args:
+        settings: the members of the config's `config` object that replace the base's.
+        comments: for each new layer, what `docker history` says of it.
+        annotations: of the manifest.
     """
     old = json.loads(base.config)
     kept = {key: value for key, value in base.settings.items() if key in _SETTINGS and value}
@@ -200,7 +205,8 @@ def from_manifest(
 ) -> Image:
     """Take a manifest and its config, whose digests were compared, for an image.
 
-    opener: gives for a layer's descriptor what opens its bytes.
+    Args:
+        opener: gives for a layer's descriptor what opens its bytes.
 
     Raises:
         ImageContentError: the two do not belong together, or are not what the specification says.

@@ -60,8 +60,9 @@ _T = TypeVar("_T")
 class _Candidate:
     """An image that may be taken.
 
-    platform: what its index says, else its config.
-    opened: its manifest and config, if they were read for that.
+    Args:
+        platform: what its index says, else its config.
+        opened: its manifest and config, if they were read for that.
     """
 
     descriptor: Descriptor
@@ -81,12 +82,13 @@ def read_image(
     Indexes within indexes are followed, and what is no image (attestations, other artifacts) is
     passed over. An image whose index names no platform has its config read for it.
 
-    listed: what has the name.
-    wanted: None means the only platform there is, else this machine's.
-    read: gives the bytes of a manifest, an index or a config, and has verified them.
-    opener: gives for a layer what opens its bytes.
-    absent: makes the error for when there is no such image, of the platform
-        that was wanted and of those there are.
+    Args:
+        listed: what has the name.
+        wanted: None means the only platform there is, else this machine's.
+        read: gives the bytes of a manifest, an index or a config, and has verified them.
+        opener: gives for a layer what opens its bytes.
+        absent: makes the error for when there is no such image, of the platform that was wanted and
+            of those there are.
 
     Raises:
         ImageContentError: a document is malformed, too large, or not for the platform that the
@@ -120,10 +122,11 @@ def choose(
 ) -> _T:
     """Return the image that suits a platform best; of equals the first (image-index.md).
 
-    platform: gives an image's.
-    wanted: None means the only platform there is, else this machine's.
-    absent: makes the error for when nothing suits, of the platform that was wanted and of those
-        there are.
+    Args:
+        platform: gives an image's.
+        wanted: None means the only platform there is, else this machine's.
+        absent: makes the error for when nothing suits, of the platform that was wanted and of those
+            there are.
 
     Raises:
         Exception: what `absent` makes.
@@ -142,9 +145,10 @@ def choose(
 def parse_document(data: bytes, content_type: str, name: str) -> tuple[str, dict[str, Any]]:
     """Return media type and JSON of a manifest or index.
 
-    content_type: that of the answer or descriptor which it came by, and which has to agree with
-        what the JSON says of itself; "" if nothing says.
-    name: of the image, for errors.
+    Args:
+        content_type: that of the answer or descriptor which it came by, and which has to agree with
+            what the JSON says of itself; "" if nothing says.
+        name: of the image, for errors.
 
     Raises:
         ImageContentError: it is neither, or could be taken for both.
@@ -179,7 +183,8 @@ def parse_document(data: bytes, content_type: str, name: str) -> tuple[str, dict
 def entries_of(index: Mapping[str, Any], name: str) -> list[Descriptor]:
     """Return what an index lists.
 
-    name: of the image, for errors.
+    Args:
+        name: of the image, for errors.
 
     Raises:
         ImageContentError: an entry is malformed.

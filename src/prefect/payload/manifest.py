@@ -25,13 +25,14 @@ _REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
 class Manifest:
     """The plain description of a packaged flow.
 
-    flow: the serialized flow, as `Flow.serialize()` gives it.
-    python: version of the Python that pickled it, such as "3.11.7".
-    implementation: of that Python, such as "cpython".
-    cloudpickle: version of cloudpickle that pickled it.
-    prefect: version of this package that packaged it.
-    requirements: what the payload imports from elsewhere: top-level module to the distribution
-        that provided it, as "name==version".
+    Args:
+        flow: the serialized flow, as `Flow.serialize()` gives it.
+        python: version of the Python that pickled it, such as "3.11.7".
+        implementation: of that Python, such as "cpython".
+        cloudpickle: version of cloudpickle that pickled it.
+        prefect: version of this package that packaged it.
+        requirements: what the payload imports from elsewhere: top-level module to the distribution
+            that provided it, as "name==version".
     """
 
     flow: dict[str, Any]

@@ -54,7 +54,10 @@ def pickle_flow_into(flow: Flow, file: Sink) -> Manifest:
     In the process that packaged it, what is loaded has that process's own classes.
 
     Raises:
-        As `pickle_flow`; the file then holds a part of the payload.
+        NotAFlowError: something other than a flow was given.
+        PicklingError: a task holds something that cannot be pickled, or imports a local module
+            within a function, where it cannot be found from outside. The file then holds a part
+            of the payload.
     """
     return _pickle(flow, file, track_classes=True)
 

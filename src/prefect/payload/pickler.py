@@ -74,9 +74,10 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
     cloudpickle by itself rebuilds a module apart from the globals of its functions: a function
     that changes a global would not be seen to by `module.name`. Here both are one dict.
 
-    track_classes: whether what is loaded in the process that packages it has that process's own
-        classes, as cloudpickle would have it by giving each a random id. Without, every load has
-        classes of its own.
+    Args:
+        track_classes: whether what is loaded in the process that packages it has that process's own
+            classes, as cloudpickle would have it by giving each a random id. Without, every load
+            has classes of its own.
     """
 
     def __init__(

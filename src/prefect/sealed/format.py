@@ -106,8 +106,9 @@ class Signature:
 class Layout:
     """All of a sealed flow but its sections, as anyone can read it.
 
-    authenticated: the bytes that the header's MAC covers.
-    sections_at: where the manifest's section begins; the payload's follows it.
+    Args:
+        authenticated: the bytes that the header's MAC covers.
+        sections_at: where the manifest's section begins; the payload's follows it.
     """
 
     core: Core

@@ -71,9 +71,11 @@ class SealedFlow:
 class Outline:
     """What anyone can see of a sealed flow, without a key; nothing of it is authenticated.
 
-    manifest_bytes, payload_bytes: lengths of the ciphertexts, hardly more than of what is in them.
-    key_ids: of whom may open it, by algorithm.
-    signer_ids: of whose signatures are there, valid or not.
+    Args:
+        manifest_bytes, payload_bytes: lengths of the ciphertexts, hardly more than of what is in
+            them.
+        key_ids: of whom may open it, by algorithm.
+        signer_ids: of whose signatures are there, valid or not.
     """
 
     payload_type: str
@@ -103,8 +105,10 @@ def open_manifest(
 ) -> SealedFlow:
     """Return what a sealed flow says of itself; the payload is left out, unread.
 
-    keys: any of them may open it.
-    trusted_signers: one of them must have signed it; None asks for no signature.
+    Args:
+        source: the bytes, or the path of a file.
+        keys: any of them may open it.
+        trusted_signers: one of them must have signed it; None asks for no signature.
 
     Raises:
         TypeError: `source` is neither bytes nor a path.
@@ -129,8 +133,17 @@ def open_sealed(
 ) -> SealedFlow:
     """Authenticate every byte and return what the sealed flow holds.
 
+    Args:
+        source: the bytes, or the path of a file.
+        keys: any of them may open it.
+        trusted_signers: one of them must have signed it; None asks for no signature.
+
     Raises:
-        As `open_manifest`, with every byte of the file looked at.
+        TypeError: `source` is neither bytes nor a path.
+        FormatError: it is no sealed flow, is malformed, or is incomplete.
+        SignaturePolicyError: an identity has to open it, and no trusted signers are named.
+        AuthenticationError: no key opens it, no trusted signer signed it, or any byte was changed.
+        OSError: the file cannot be read.
     """
     with opened(source) as file:
         layout = read_layout(file)
@@ -148,8 +161,17 @@ def verify(
 ) -> tuple[Outline, list[Signer]]:
     """Authenticate every byte, keep none, and return who of the trusted signers signed.
 
+    Args:
+        source: the bytes, or the path of a file.
+        keys: any of them may open it.
+        trusted_signers: one of them must have signed it; None asks for no signature.
+
     Raises:
-        As `open_sealed`.
+        TypeError: `source` is neither bytes nor a path.
+        FormatError: it is no sealed flow, is malformed, or is incomplete.
+        SignaturePolicyError: an identity has to open it, and no trusted signers are named.
+        AuthenticationError: no key opens it, no trusted signer signed it, or any byte was changed.
+        OSError: the file cannot be read.
     """
     trusted = None if trusted_signers is None else list(trusted_signers)
     with opened(source) as file:

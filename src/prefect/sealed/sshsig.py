@@ -41,7 +41,8 @@ _EC_HASHES: Final[dict[int, tuple[bytes, HashAlgorithm]]] = {
 def ssh_sign(source: SealedSource, private_key: bytes) -> bytes:
     """Return an armoured SSH signature over all bytes of a file.
 
-    private_key: the text of an OpenSSH private key: Ed25519, ECDSA or RSA, without passphrase.
+    Args:
+        private_key: the text of an OpenSSH private key: Ed25519, ECDSA or RSA, without passphrase.
 
     Raises:
         InvalidKeyError: it is no such key.

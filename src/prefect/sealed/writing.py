@@ -47,9 +47,10 @@ class SealedWriter:
     Room for the header is left at the beginning and filled in by `finish`: until then the file
     is no sealed flow. A writer is itself a file to write the payload to, such as by a pickler.
 
-    keys: who may open it, 1 to 16 encryption keys and recipients.
-    signing_key: needed where there are recipients.
-    payload_type: what the payload is.
+    Args:
+        keys: who may open it, 1 to 16 encryption keys and recipients.
+        signing_key: needed where there are recipients.
+        payload_type: what the payload is.
 
     Raises:
         TypeError: something among the keys is no key to seal with.
@@ -194,8 +195,13 @@ def seal(
 
     The result is about 0.1 % larger than its parts (16 bytes for each 16 KiB) plus 700 bytes.
 
+    `SealedWriter` does the same as a stream.
+
     Raises:
-        As `SealedWriter`, which does the same as a stream.
+        TypeError: something among the keys is no key to seal with.
+        InvalidKeyError: there is no key, or there are more than 16.
+        SignaturePolicyError: there are recipients, and no signing key.
+        ArtifactError: the manifest is larger than 256 MiB, or the payload than 1 TiB.
     """
     file = io.BytesIO()
     writer = SealedWriter(file, manifest, keys, signing_key=signing_key, payload_type=payload_type)

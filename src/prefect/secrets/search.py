@@ -23,8 +23,9 @@ _SEARCHED_AT_ONCE = 1024 * 1024
 def forbidden(secrets: Iterable[Secret], keys: Iterable[bytes] = ()) -> dict[bytes, str]:
     """Return what may not occur in an artifact, each with what it is called.
 
-    secrets: those that have a value here are searched for.
-    keys: private keys, in the spelling in which a program would hold them.
+    Args:
+        secrets: those that have a value here are searched for.
+        keys: private keys, in the spelling in which a program would hold them.
     """
     values = dict.fromkeys(keys, "A key of the environment")
     for secret in secrets:

@@ -43,7 +43,6 @@ class DaskExecutor(Executor):
 
     Raises:
         ValueError: both an address and a cluster class are given.
-
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class DaskExecutor(Executor):
 
         Raises:
             ExecutorError: Dask is not installed, or no scheduler answers at the address.
-
         """
         try:
             import distributed  # noqa: PLC0415  # an extra
@@ -187,7 +185,8 @@ class _Collector(logging.Handler):
 def _run_pickled(payload: bytes, level: int, home: int) -> tuple[bytes, list[logging.LogRecord]]:
     """Do a job on a worker; return its pickled state and what it logged.
 
-    level: of the logger `prefect` where the flow runs, in the process `home`.
+    Args:
+        level: of the logger `prefect` where the flow runs, in the process `home`.
     """
     if os.getpid() == home:  # a cluster of threads: what is logged here is logged there
         return _state_of(payload), []

@@ -32,7 +32,6 @@ class ThreadExecutor(Executor):
 
     Raises:
         TypeError, ValueError: it is not a number from 1.
-
     """
 
     def __init__(self, max_workers: int | None = None) -> None:

@@ -32,12 +32,13 @@ _ARCHITECTURES = ("amd64", "arm64", "riscv64")  # for which uv knows wheels
 class BaseImage:
     """A base image that was looked into.
 
-    image: its layers and its config.
-    reference: by digest when a registry gave one, else as it was named.
-    interpreter: absolute path of its Python program.
-    python: its series, such as "3.11".
-    platform: uv's name of its platform.
-    daemon_id: the image's id in the container engine that has it; "" for one from elsewhere.
+    Args:
+        image: its layers and its config.
+        reference: by digest when a registry gave one, else as it was named.
+        interpreter: absolute path of its Python program.
+        python: its series, such as "3.11".
+        platform: uv's name of its platform.
+        daemon_id: the image's id in the container engine that has it; "" for one from elsewhere.
     """
 
     image: Image
@@ -63,8 +64,10 @@ def look_into(
 ) -> BaseImage:
     """Find the Python and the C library of a base image; nothing of it is executed.
 
-    files: gives access to its files where a container engine has them; else its layers are read.
-    progress: gets a line of text where that takes a while: once for a base.
+    Args:
+        files: gives access to its files where a container engine has them; else its layers are
+            read.
+        progress: gets a line of text where that takes a while: once for a base.
 
     Raises:
         ImageError: it has no Python, or one that is not fit for flows.

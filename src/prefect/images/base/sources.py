@@ -32,10 +32,11 @@ if TYPE_CHECKING:
 class BaseSources:
     """Finds a base image where its layers are needed.
 
-    image: a reference, or the path of an OCI layout or of an image archive.
-    platform: of an image for several; None takes Linux on this machine's processor.
-    setup: shell commands that a container engine runs in the base first.
-    network: the container engine's network for them.
+    Args:
+        image: a reference, or the path of an OCI layout or of an image archive.
+        platform: of an image for several; None takes Linux on this machine's processor.
+        setup: shell commands that a container engine runs in the base first.
+        network: the container engine's network for them.
     """
 
     def __init__(

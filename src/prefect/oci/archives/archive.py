@@ -37,8 +37,9 @@ def read(
     one through `verified` learns whether it is what its digest promises. Only an archive that is
     itself packed with gzip is unpacked, to a temporary file without a name.
 
-    platform: which image of several; None means the only one, else that for this machine.
-    name: which image of several: an image reference, or what the index calls it.
+    Args:
+        platform: which image of several; None means the only one, else that for this machine.
+        name: which image of several: an image reference, or what the index calls it.
 
     Raises:
         ImageContentError: it is malformed, or not what digests and sizes promise.
@@ -71,7 +72,8 @@ def write(image: Image, path: str | os.PathLike[str], *, name: str | None = None
     that is there keeps its other images, and of those with this name (and, without a name, of
     this platform) the new one takes the place.
 
-    name: an image reference with a tag or none.
+    Args:
+        name: an image reference with a tag or none.
 
     Raises:
         ValueError: the name is none, or the path asks for a packed archive.
@@ -117,10 +119,11 @@ def docker_archive(
 
     Members are sorted by name; owners, permissions and times are fixed.
 
-    leave_out: diff_ids of layers that the container engine has; it must have all those below each,
-        too. They are listed and not contained, which only container engines with the classic image
-        source can load.
-    both_indexes: also write the index of an OCI layout; all layers' blobs must then be known.
+    Args:
+        leave_out: diff_ids of layers that the container engine has; it must have all those below
+            each, too. They are listed and not contained, which only container engines with the
+            classic image source can load.
+        both_indexes: also write the index of an OCI layout; all layers' blobs must then be known.
 
     Raises:
         ValueError: the name is no image reference, or has a digest.

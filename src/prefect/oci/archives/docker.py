@@ -50,8 +50,9 @@ def read_docker(source: FileSource, platform: Platform | None, name: str | None)
 
     Layers that are packed are read once, since nothing tells their digests.
 
-    platform: None means that of the image.
-    name: None means the only one there is.
+    Args:
+        platform: None means that of the image.
+        name: None means the only one there is.
 
     Raises:
         ImageContentError: the archive is malformed, or its config is not what its name promises.

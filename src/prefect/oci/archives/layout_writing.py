@@ -29,7 +29,8 @@ _INDEX: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX}
 def write_layout(image: Image, path: Path, entry: Mapping[str, Any]) -> None:
     """Put an image into a layout, which has it only when all of it is on disk.
 
-    entry: what the index is to say of it.
+    Args:
+        entry: what the index is to say of it.
 
     Raises:
         OutputError: something else than a layout is there.

@@ -35,8 +35,9 @@ MARKING = {"imageLayoutVersion": _VERSION}
 def read_layout(source: FileSource, platform: Platform | None, name: str | None) -> Image:
     """Read one image of a layout: manifest and config at once, layers when somebody reads them.
 
-    platform: None means the only one there is, else this machine's.
-    name: None means the only one there is.
+    Args:
+        platform: None means the only one there is, else this machine's.
+        name: None means the only one there is.
 
     Raises:
         ImageContentError: the layout is malformed, or its bytes are not what digests promise.
@@ -55,7 +56,8 @@ def read_layout(source: FileSource, platform: Platform | None, name: str | None)
 def absent(wanted: Platform, there: Sequence[Platform]) -> ImageError:
     """Return the error for when a file has no image for a platform.
 
-    there: the platforms for which it has some.
+    Args:
+        there: the platforms for which it has some.
     """
     if not there:
         return ImageError("There is no image in it")
@@ -91,7 +93,8 @@ def named(
 ) -> list[Any]:
     """Return those of the listed images that have a name, or all if all have one name.
 
-    names: gives an image's names.
+    Args:
+        names: gives an image's names.
 
     Raises:
         ImageError: none has it; or none was asked for, and there are several.

@@ -179,7 +179,8 @@ def _digest_of(handle: int) -> str:
 def keeping(blob: Blob, directory: Path, keep: Callable[[Path], object]) -> VerifiedFile:
     """Open a blob that comes from elsewhere, to be kept when the last byte of it was right.
 
-    keep: takes the complete file that has the blob's bytes.
+    Args:
+        keep: takes the complete file that has the blob's bytes.
     """
     kept = _Keeping(verified(blob), directory, keep)
     return VerifiedFile(kept, blob.digest, blob.size)
@@ -256,7 +257,8 @@ def flush_directory(path: Path) -> None:
 def evict(directories: Iterable[Path], limit: int) -> int:
     """Delete files that nobody has locked, longest unused first, until the rest is within limit.
 
-    Returns: the number of bytes that were given back.
+    Returns:
+        The number of bytes that were given back.
     """
     found: list[tuple[float, int, Path]] = []
     for directory in directories:

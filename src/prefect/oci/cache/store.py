@@ -51,9 +51,10 @@ class Store:
     a store handed out stays readable until it is closed; closing is left to the garbage collector
     unless `close` or `with` says when.
 
-    directory: made if missing; None, as where there is no home, is a temporary directory.
-    limit: in bytes. Kept to when something is added and when the store is closed; what is in use
-        at that time stays.
+    Args:
+        directory: made if missing; None, as where there is no home, is a temporary directory.
+        limit: in bytes. Kept to when something is added and when the store is closed; what is in
+            use at that time stays.
     """
 
     def __init__(self, directory: Path | None, limit: int = DEFAULT_LIMIT) -> None:
@@ -94,8 +95,9 @@ class Store:
         Of several who want a key at once, in this process or another, one makes it. Its bytes are
         compared with the digest before they are read; if they were altered, it is made again.
 
-        key: of everything that the layer's bytes depend on.
-        make: writes the compressed layer to a file.
+        Args:
+            key: of everything that the layer's bytes depend on.
+            make: writes the compressed layer to a file.
 
         Raises:
             OSError: the disk is full, or the file system fails.
@@ -160,7 +162,8 @@ class Store:
     def recall(self, key: str, *, max_age: float | None = None) -> Any:
         """Return what was remembered; None if nothing was, or it is altered.
 
-        max_age: in seconds since it was remembered, past which it is not recalled.
+        Args:
+            max_age: in seconds since it was remembered, past which it is not recalled.
         """
         path = self._fact(key)
         try:

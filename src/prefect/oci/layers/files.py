@@ -28,7 +28,8 @@ def read_from_layer(layer: Layer, path: str, limit: int) -> bytes | None:
 
     No other layer is read, and no link followed.
 
-    limit: of what is read of the layer, packed and unpacked, in bytes.
+    Args:
+        limit: of what is read of the layer, packed and unpacked, in bytes.
 
     Raises:
         ImageContentError: the layer is larger or malformed, is not what its digests promise, has
@@ -60,7 +61,8 @@ class LayerFiles:
 
     Layers are read one after the other, from the base up, when `read_layers` is iterated over.
 
-    wanted: matches the paths, without a leading slash, of the files to be kept in memory.
+    Args:
+        wanted: matches the paths, without a leading slash, of the files to be kept in memory.
     """
 
     def __init__(self, image: Image, wanted: re.Pattern[str]) -> None:

@@ -33,9 +33,10 @@ _WITHOUT_CONTENT = b"123456"  # whatever their size says
 class Member:
     """A member of an archive.
 
-    path: as it stands there; bytes that are no UTF-8 are surrogates.
-    size: of its content in the archive, in bytes, which begins at `offset`.
-    link: what a symbolic or a hard link leads to.
+    Args:
+        path: as it stands there; bytes that are no UTF-8 are surrogates.
+        size: of its content in the archive, in bytes, which begins at `offset`.
+        link: what a symbolic or a hard link leads to.
     """
 
     path: str
@@ -48,7 +49,8 @@ class Member:
 class TarReader:
     """Gives an archive's members in their order, and the content of the one it gave last.
 
-    file: is read from its beginning; what can seek, skips contents without reading them.
+    Args:
+        file: is read from its beginning; what can seek, skips contents without reading them.
 
     Raises:
         ImageContentError: on iterating and reading: it is truncated, or no tar archive.

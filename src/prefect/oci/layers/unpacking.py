@@ -35,7 +35,8 @@ def walk(layer: Layer, *, limit: int | None = None) -> Iterator[tuple[Member, Ta
     Once the last was given, the digests of the layer are compared, packed and unpacked: until
     then, nothing that was given is to be trusted. No layer needs to be read beyond what is wrong.
 
-    limit: of what the layer has unpacked, in bytes; None for any size.
+    Args:
+        limit: of what the layer has unpacked, in bytes; None for any size.
 
     Raises:
         ImageContentError: the layer is malformed, larger, or not what its digests promise.

@@ -44,9 +44,10 @@ _WINDOW = 16  # members in memory
 class Entry:
     """A file or a symbolic link of a layer.
 
-    path: where it goes, without a leading slash.
-    content: its bytes, or a file that has them.
-    link: the target of a symbolic link; it then has no content.
+    Args:
+        path: where it goes, without a leading slash.
+        content: its bytes, or a file that has them.
+        link: the target of a symbolic link; it then has no content.
     """
 
     path: str
@@ -68,7 +69,8 @@ class Written:
 def write_layer(entries: Iterable[Entry], file: BinaryIO, *, own: str) -> Written:
     """Write a compressed layer.
 
-    own: the directory, such as "opt/prefect", at and below which directories are ours.
+    Args:
+        own: the directory, such as "opt/prefect", at and below which directories are ours.
 
     Raises:
         ValueError: two entries have one path, or a path leads elsewhere.

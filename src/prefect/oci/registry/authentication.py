@@ -45,10 +45,11 @@ class Answer(NamedTuple):
 class Authentication:
     """Answers the challenges of one registry; several threads may share it.
 
-    base: the registry's own origin, the only one that is sent its headers.
-    scopes: what a token is asked for, the most important first.
-    find: finds the credentials; called once, when the registry first wants some.
-    ask: sends a request without authentication: method, URL, headers, body.
+    Args:
+        base: the registry's own origin, the only one that is sent its headers.
+        scopes: what a token is asked for, the most important first.
+        find: finds the credentials; called once, when the registry first wants some.
+        ask: sends a request without authentication: method, URL, headers, body.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class Authentication:
     def challenged(self, header: str, used: str | None) -> None:
         """Take a challenge (the WWW-Authenticate of a 401) into account.
 
-        used: the header that the refused request had.
+        Args:
+            used: the header that the refused request had.
 
         Raises:
             RegistryLoginError: there is no good answer to it.

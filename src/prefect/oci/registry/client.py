@@ -53,10 +53,11 @@ _OK, _NOT_FOUND = frozenset({200}), 404
 class Pushed:
     """What a push did.
 
-    digest: of the manifest, by which the image is found again.
-    bytes_sent: of blobs and manifest, over the wire, failed attempts included.
-    sent, mounted, present: digests of the blobs that were sent, were mounted from another
-        repository, or were there already. All empty if the whole image was.
+    Args:
+        digest: of the manifest, by which the image is found again.
+        bytes_sent: of blobs and manifest, over the wire, failed attempts included.
+        sent, mounted, present: digests of the blobs that were sent, were mounted from another
+            repository, or were there already. All empty if the whole image was.
     """
 
     digest: str
@@ -78,11 +79,12 @@ def fetch(
     Layers are streamed, resumed after a drop, and verified: see `download.open_blob`.
     The image's reference is by digest, and each blob's `origin` is its repository.
 
-    platform: which of several to take. None means the only one there is, else Linux on this
-        machine's processor.
-    insecure: whether plain http is allowed; None means on loopback and where
-        PREFECT_INSECURE_REGISTRIES lists the host.
-    retries: how failures that may pass are tried again.
+    Args:
+        platform: which of several to take. None means the only one there is, else Linux on this
+            machine's processor.
+        insecure: whether plain http is allowed; None means on loopback and where
+            PREFECT_INSECURE_REGISTRIES lists the host.
+        retries: how failures that may pass are tried again.
 
     Raises:
         RegistryNotFoundError: there is no such image, or none for the platform.
@@ -121,7 +123,16 @@ def resolve(
 
     The registry's word is taken for it; an image of several platforms has its index's digest.
 
-    Raises what `fetch` does.
+    Args:
+        reference: such as `Reference.parse("ghcr.io/team/etl:1")`.
+        insecure: whether plain http is allowed; None means on loopback and where
+            PREFECT_INSECURE_REGISTRIES lists the host.
+        retries: how failures that may pass are tried again.
+
+    Raises:
+        RegistryLoginError: credentials are missing or refused.
+        ImageContentError: what the registry says is no digest.
+        RegistryError: the registry cannot be reached, or fails.
     """
     transport = Transport(
         reference.registry, reference.repository, "pull", insecure=insecure, retries=retries
@@ -143,9 +154,12 @@ def push(
     is there already nothing is sent. If anything fails nothing is tagged, and uploads that had
     begun are cancelled.
 
-    progress: called with a line when a blob is begun, sent, mounted or found, by one thread at a
-        time.
-    insecure, retries: as for `fetch`.
+    Args:
+        progress: called with a line when a blob is begun, sent, mounted or found, by one thread at
+            a time.
+        insecure: whether plain http is allowed; None means on loopback and where
+            PREFECT_INSECURE_REGISTRIES lists the host.
+        retries: how failures that may pass are tried again.
 
     Raises:
         ImageError: a layer has no bytes here, such as that of an engine.

@@ -45,7 +45,8 @@ _NOT_FOUND = "credentials not found"  # how every helper begins to say so
 class Credentials:
     """A name and a password, or an identity token (OAuth2's refresh token). Its repr shows none.
 
-    source: the file or helper that has them, for messages.
+    Args:
+        source: the file or helper that has them, for messages.
     """
 
     username: str = field(repr=False)
@@ -62,7 +63,8 @@ class Credentials:
 def find_credentials(registry: str, repository: str = "") -> Credentials | None:
     """Return the credentials for a repository of a registry, or None.
 
-    registry: `host[:port]`, as references name it.
+    Args:
+        registry: `host[:port]`, as references name it.
 
     Raises:
         RegistryLoginError: a file is malformed, or the helper that it names is missing or failed.

@@ -86,9 +86,10 @@ def api_of(registry: str) -> str:
 class Rules:
     """Where a registry may send its clients.
 
-    registry: `host[:port]` of its API.
-    insecure: True allows plain http for this registry, False forbids it even on loopback; None
-        means loopback and what `PREFECT_INSECURE_REGISTRIES` lists (host[:port], with commas).
+    Args:
+        registry: `host[:port]` of its API.
+        insecure: True allows plain http for this registry, False forbids it even on loopback; None
+            means loopback and what `PREFECT_INSECURE_REGISTRIES` lists (host[:port], with commas).
     """
 
     registry: str
@@ -110,7 +111,8 @@ class Rules:
     def follow(self, url: str, location: str, what: str) -> str:
         """Return where `location` leads from `url`, if that is allowed.
 
-        what: names the location in the error, such as "a redirect".
+        Args:
+            what: names the location in the error, such as "a redirect".
 
         Raises:
             RegistryError: it leads to plain http where that was not asked for, or onto loopback

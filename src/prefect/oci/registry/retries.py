@@ -22,7 +22,8 @@ PASSING = frozenset({408, 429, 500, 502, 503, 504})
 class PassingError(RegistryError):
     """A failure that may pass. Raised and caught within this package.
 
-    retry_after: the seconds that the registry asks for, if it does.
+    Args:
+        retry_after: the seconds that the registry asks for, if it does.
     """
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
@@ -34,10 +35,11 @@ class PassingError(RegistryError):
 class Retries:
     """How often a request is made, and how long is waited in between.
 
-    attempts: in all, the first one among them.
-    first: seconds before the second attempt; doubled each time, with jitter.
-    longest: seconds that are waited at most, also when a registry asks for more.
-    sleep: waits, for tests; None waits until somebody gives up.
+    Args:
+        attempts: in all, the first one among them.
+        first: seconds before the second attempt; doubled each time, with jitter.
+        longest: seconds that are waited at most, also when a registry asks for more.
+        sleep: waits, for tests; None waits until somebody gives up.
     """
 
     attempts: int = 5

@@ -47,10 +47,14 @@ _HEADERS = {"User-Agent": f"prefect/{__version__}", "Accept-Encoding": "identity
 class Transport:
     """Speaks to one registry, for one repository; several threads may share it.
 
-    registry: as references name it.
-    actions: what is done there, "pull" or "pull,push", which is what a token is asked for.
-    insecure, retries: see `Rules` and `Retries`.
-    stopped: set it, and nothing is tried again.
+    Args:
+        registry: as references name it.
+        actions: what is done there, "pull" or "pull,push", which is what a token is asked for.
+        insecure: whether plain http is allowed; see `Rules`.
+        retries: how failures that may pass are tried again.
+
+    Attributes:
+        stopped: set it, and nothing is tried again.
 
     Raises:
         RegistryError: the registry's name is no address, or a loopback one does not answer.
@@ -104,9 +108,10 @@ class Transport:
     ) -> Answer:
         """Send a request, again if need be, and take its answer into memory.
 
-        doing: for errors, such as "read the manifest".
-        expect: the statuses that are no failure.
-        limit: bytes of the answer's body.
+        Args:
+            doing: for errors, such as "read the manifest".
+            expect: the statuses that are no failure.
+            limit: bytes of the answer's body.
 
         Raises:
             RegistryLoginError: credentials are missing or wrong.
@@ -144,7 +149,11 @@ class Transport:
     ) -> urllib3.BaseHTTPResponse:
         """Send a request once; the answer's body is to be read and closed by the caller.
 
-        Raises what `exchange` does, and PassingError for what is worth another try.
+        Raises:
+            PassingError: a failure that is worth another try.
+            RegistryLoginError: credentials are missing or wrong.
+            RegistryNotFoundError: status 404, where that is not expected.
+            RegistryError: any other status, a broken connection, a redirect that is not allowed.
         """
         try:
             response = self._follow(method, url, headers or {}, body)

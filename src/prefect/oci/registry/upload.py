@@ -41,8 +41,11 @@ class StoppedError(RegistryError):
 class Uploads:
     """Puts blobs into one repository; several threads may share it.
 
-    tell: called with a line of progress.
-    sent: bytes of blobs that went over the wire, those of failed attempts among them.
+    Args:
+        tell: called with a line of progress.
+
+    Attributes:
+        sent: bytes of blobs that went over the wire, those of failed attempts among them.
     """
 
     def __init__(self, transport: Transport, tell: Callable[[str], None]) -> None:

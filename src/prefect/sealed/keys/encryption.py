@@ -57,8 +57,9 @@ class EncryptionKey:
     def wrap(self, data_key: bytes, core: bytes) -> bytes:
         """Return a file's data key, encrypted for whoever has this key (RFC 3394).
 
-        core: the file's, to which the wrap is bound. Else the holder of another key, who knows
-            the data key, could put it onto a file of other content.
+        Args:
+            core: the file's, to which the wrap is bound. Else the holder of another key, who knows
+                the data key, could put it onto a file of other content.
         """
         return aes_key_wrap(self._wrapping_key(core), data_key)
 

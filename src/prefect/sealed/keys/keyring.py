@@ -22,8 +22,9 @@ _K = TypeVar("_K", EncryptionKey, Identity, Recipient, Signer)
 class Keyring:
     """Parsed keys; their reprs hide what is secret.
 
-    encryption_keys: seals with the first, opens with any.
-    trusted_signers: None asks for no signature.
+    Args:
+        encryption_keys: seals with the first, opens with any.
+        trusted_signers: None asks for no signature.
     """
 
     encryption_keys: tuple[EncryptionKey, ...]

@@ -18,8 +18,9 @@ def unspell(
 ) -> bytes:
     """Return the bytes that a key's text spells.
 
-    what, fix: the kind of key and where one comes from, for the error's message. The key itself
-        is never quoted.
+    Args:
+        what, fix: the kind of key and where one comes from, for the error's message. The key itself
+            is never quoted.
 
     Raises:
         TypeError: the text is neither str nor bytes.
