@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -65,7 +64,7 @@ def create(path: str | os.PathLike[str], content: bytes, *, mode: int = 0o600) -
 def _part(target: Path, mode: int | None) -> Iterator[tuple[BinaryIO, Path]]:
     """Yield an open file beside the target, which is removed if it still has its own name."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name[:200]}.{secrets.token_hex(4)}")
+    part = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     handle = os.open(part, flags, 0o666 if mode is None else mode & 0o600)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import sys
 from contextlib import contextmanager
@@ -71,6 +72,7 @@ def load_flow_file(argument: str) -> Flow:
     # As for a script: modules beside it can be imported, and pickling finds its names.
     sys.path.insert(0, str(path.resolve().parent))
     sys.modules[module_name] = module
+    gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
     try:
         loader.exec_module(module)
     except PrefectError:

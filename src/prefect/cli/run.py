@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -108,6 +109,7 @@ def _run_sealed(
     from prefect.running.packaged import run_packaged  # noqa: PLC0415 - for sealed flows alone
     from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
+    gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
     # Opened once: what is masked is what this very file's flow gets.
     manifest, payload = open_flow(sealed, keyring)
     manifest.check_compatible()

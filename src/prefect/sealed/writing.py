@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import io
-import secrets
+import os
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from cryptography.cobblestone import Cobblestone256Encryptor
@@ -73,7 +73,7 @@ class SealedWriter:
             raise SignaturePolicyError(unsigned())
         self._file = file
         self._start = file.tell()
-        self._data_key = secrets.token_bytes(KEY_BYTES)
+        self._data_key = os.urandom(KEY_BYTES)  # as the module secrets, which is slow to import
         self._holders = holders
         self._signing_key = signing_key
         self._payload_type = payload_type

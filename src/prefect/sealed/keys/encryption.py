@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import secrets
+import os
 from typing import ClassVar, Final, NoReturn
 
 from cryptography.hazmat.primitives.hashes import SHA512
@@ -39,7 +39,7 @@ class EncryptionKey:
     @classmethod
     def generate(cls) -> EncryptionKey:
         """Make a new key from the operating system's random source."""
-        return cls(secrets.token_bytes(KEY_BYTES))
+        return cls(os.urandom(KEY_BYTES))
 
     def encode(self) -> str:
         """Return the key as text: 44 characters of URL-safe base64."""
