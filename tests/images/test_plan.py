@@ -10,7 +10,6 @@ from prefect.errors import CompatibilityError, NotAFlowError, RequirementsError
 from prefect.images.base.image import look_into
 from prefect.images.flow_files import package
 from prefect.images.plan import make_plan, wanted
-from prefect.images.runtime import runtime_files
 from prefect.oci.cache.store import Store
 from prefect.sealed.keys.keyring import Keyring
 
@@ -104,11 +103,3 @@ def test_only_flows_are_packaged():
     for sealing in (None, Keyring.of()):
         with pytest.raises(NotAFlowError):
             package("flow", (), sealing)
-
-
-def test_the_runtime_is_this_package_without_its_command():
-    """Sources alone: bytecode is made for the image's Python."""
-    files = runtime_files()
-    assert "prefect/worker/__main__.py" in files
-    assert not [name for name in files if "/cli/" in name or not name.endswith(".py")]
-    assert list(files) == sorted(files)
