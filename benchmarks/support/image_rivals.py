@@ -1,4 +1,4 @@
-"""What people build images with instead, each with the Dockerfile that its manual recommends."""
+"""What people build images with instead, each as its manual recommends."""
 
 from __future__ import annotations
 
@@ -51,6 +51,30 @@ UV = HEAD + UV_BY_PIP
 UV += UV_INSTALL.format(mount="", program="/opt/uv/bin/uv", options="-q --no-cache") + TAIL
 UV_MOUNT = HEAD
 UV_MOUNT += UV_INSTALL.format(mount=UV_MOUNTS, program="uv", options="-q --link-mode=copy") + TAIL
+# pyoci 0.2.1 speaks https alone, and ends with an AttributeError where a base's config has no
+# labels, as `docker push` writes it. Both are got round, at no cost to it.
+PYOCI = """
+import pyoci.builder
+import pyoci.oci
+from pyoci import cli, registry_client
+
+class Plain(registry_client.RegistryClient):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.base_url = self.base_url.replace("https:", "http:", 1)
+
+pyoci.builder.RegistryClient = Plain
+pyoci.oci.is_distroless = lambda config: False
+cli.main()
+"""
+PYOCI_SETTINGS = """[build]
+entrypoint = ["python3", "/app/app/flow.py"]
+output_dir = "{directory}/image"
+cache_dir = "{directory}/cache"
+include_deps = true
+[build.env]
+PYTHONPATH = "/app/venv/lib/python{minor}/site-packages"
+"""
 
 
 def call(*command: str | Path, **environment: str) -> str:
@@ -256,4 +280,86 @@ class Buildah(Rival):
         self.buildah("pull", "-q", "--tls-verify=false", self.base)
 
 
-RIVALS = (ClassicPip, ClassicUv, BuildkitPip, BuildkitUv, Buildah)
+class Pyoci(Rival):
+    """pyoci with uv: no container engine builds, and one pulls what is to run from the registry.
+
+    It takes what it finds in a virtual environment beside the flow, of which uv installs what has
+    changed. It has no lock and compares no hashes by itself: uv does.
+    """
+
+    name, needs_daemon_to_push = "pyoci: uv", False
+    cases = (COLD, WARM, SMALL, LARGE, FLOW, NOTHING)
+
+    def __init__(self, base: str, work: Path, daemon: Daemon) -> None:
+        super().__init__(base, work, daemon)
+        self.tag = f"{base.partition('/')[0]}/bench/pyoci:1"
+        self.program, self.made = work / "pyoci-program", work / "pyoci-made"
+        self.made.mkdir()
+        (self.context / "app").mkdir()
+        minor = daemon.platform(base)["python"]
+        self.settings = work / "pyoci.toml"
+        self.settings.write_text(PYOCI_SETTINGS.format(directory=self.made, minor=minor))
+        self.minor = minor
+        self.installed = self.first = ""  # locks
+
+    def uv(self, *arguments: str | Path) -> None:
+        """Run uv with a cache of its own."""
+        call(find_uv_bin(), *arguments, UV_CACHE_DIR=str(self.made / "uv"), UV_NO_CONFIG="1")
+
+    def start(self, case: str) -> None:
+        """Have what a case starts from."""
+        if not self.program.exists():
+            self.uv("venv", "-q", self.program)
+            self.uv("pip", "install", "-q", "--python", self.program, "pyoci==0.2.1")
+        if case == COLD:
+            self.forget()
+        elif case == WARM:
+            self.daemon.remove(self.tag)
+            call("rm", "-rf", self.context / "venv", self.made / "image", self.made / "cache")
+            self.installed = ""
+        elif case in {SMALL, LARGE} and self.first:
+            self.install(self.first)
+
+    def install(self, lock: str) -> None:
+        """Have what a lock says in the virtual environment."""
+        environment, requirements = self.context / "venv", self.made / "requirements.txt"
+        if not environment.exists():
+            self.uv("venv", "-q", "--python", self.minor, environment)
+        requirements.write_text(lock)
+        options = ["-q", "--compile-bytecode", "--require-hashes", "--python", environment]
+        self.uv("pip", "install", *options, "-r", requirements)
+        self.installed = lock
+
+    def build(self, lock_file: Path, nonce: str, case: str) -> None:
+        """Push an image, and have the container engine pull it."""
+        self.push(lock_file, nonce, self.tag, case)
+        call(self.daemon.program, "pull", "-q", self.tag)
+
+    def push(self, lock_file: Path, nonce: str, target: str, case: str = "") -> None:  # noqa: ARG002
+        """Build an image and push it."""
+        (self.context / "app" / "flow.py").write_text(FLOW_FILE.format(nonce=nonce))
+        lock = lock_file.read_text()
+        if self.installed != lock:
+            self.first = self.first or lock
+            self.install(lock)
+        python, architecture = self.program / "bin" / "python", os.uname().machine
+        platform = {"x86_64": "amd64", "aarch64": "arm64"}.get(architecture, architecture)
+        command = [python, "-c", PYOCI, "build", "--config", self.settings, "--push"]
+        command += ["--base-image", self.base, "--tag", target, "--platform", f"linux/{platform}"]
+        call(*command, "--include-deps", "--context", self.context)
+
+    def kept(self) -> int:
+        """Return how many bytes the container engine has, its cache, and its own last image."""
+        kept = [path for path in (self.made / "image", self.made / "cache") if path.exists()]
+        text = call("du", "-s", "-c", "--block-size=1", self.settings, *kept)
+        return self.daemon.kept() + int(text.split()[-2])
+
+    def forget(self) -> None:
+        """Remove everything that was made."""
+        self.daemon.clean()
+        call("rm", "-rf", self.context / "venv", self.made)
+        self.made.mkdir()
+        self.installed = ""
+
+
+RIVALS = (ClassicPip, ClassicUv, BuildkitPip, BuildkitUv, Buildah, Pyoci)
