@@ -4,7 +4,7 @@
     ├── FlowError (ValueError)              a flow that is wrong as it is written
     │   ├── CycleError                      tasks that wait for each other
     │   ├── DuplicateNameError              two parameters, or two explicit slugs, of one name
-    │   └── ParameterError                  a missing or unknown parameter of a run
+    │   └── ParameterError                  a missing, unknown or wrong parameter
     ├── ArtifactError (ValueError)          bytes or an image that cannot be used
     │   ├── FormatError                     not a sealed flow, or a malformed one
     │   ├── AuthenticationError             the wrong key, or changed bytes: never said which
@@ -86,7 +86,7 @@ class DuplicateNameError(FlowError):
 
 
 class ParameterError(FlowError):
-    """A required parameter is missing from a run, or one is given that the flow lacks."""
+    """A required parameter is missing, or one is unknown, given twice or of another type."""
 
 
 class ArtifactError(PrefectError, ValueError):

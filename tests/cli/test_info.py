@@ -23,7 +23,8 @@ def test_json_is_the_manifest(sealed):
     """Programs get everything, and nothing but JSON."""
     out, err = sealed("info", "etl.flow", "--key-file", "flow.key", "--json")
     manifest = json.loads(out)
-    assert manifest["flow"]["parameters"][0] == {"name": "n", "required": False, "default": 3}
+    expected = {"name": "n", "required": False, "default": 3, "type": "int"}
+    assert manifest["flow"]["parameters"][0] == expected
     assert err == ""
 
 

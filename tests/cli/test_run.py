@@ -56,6 +56,8 @@ def test_a_failed_flow_is_exit_status_1(prefect):
     [
         (["etl.py", "-p", "m=1"], "'m'"),
         (["etl.py", "-p", "n"], "name=value"),
+        (["etl.py", "-p", "n=x"], "'n' is of type int"),
+        (["etl.py", "-p", "n=1", "-p", "n=2"], "'n' is given twice"),
         (["etl.py", "--executor", "cloud"], "no executor 'cloud'"),
         (["etl.flow"], "no file etl.flow"),
     ],
@@ -65,6 +67,28 @@ def test_bad_input_is_exit_status_2_and_nothing_runs(prefect, arguments, says):
     out, err = prefect("run", *arguments, status=2)
     assert says in err
     assert "loaded" not in out
+
+
+@pytest.mark.parametrize("of", ["file", "sealed flow"])
+def test_parameters_have_types(prefect, of):
+    """A date arrives as a date, and anything else is refused before the flow is even loaded."""
+    (prefect.directory / "typed.py").write_text(
+        "from datetime import date\nfrom prefect import Flow, Parameter, task\n"
+        "@task\ndef show(day, name):\n    print(repr(day), repr(name))\n\n"
+        "with Flow('typed') as flow:\n"
+        "    show(Parameter('day', default=date(2024, 1, 1)), Parameter('name', default='x'))\n"
+    )
+    artifact = ["typed.py"]
+    if of != "file":
+        prefect("keygen", "flow.key")
+        prefect("build", "typed.py", "-o", "typed.flow", "--key-file", "flow.key")
+        artifact = ["typed.flow", "--key-file", "flow.key"]
+        out, _ = prefect("info", *artifact)
+        assert "datetime.date(2024, 1, 1)  date" in out
+    out, _ = prefect("run", *artifact, "-p", "day=2024-02-02", "-p", "name=2024")
+    assert "datetime.date(2024, 2, 2) '2024'" in out
+    _, err = prefect("run", *artifact, "-p", "day=tomorrow", status=2)
+    assert "'day' is of type date, a date such as 2024-02-29; 'tomorrow' is not" in err
 
 
 def test_a_secret_is_resolved_and_masked(prefect):

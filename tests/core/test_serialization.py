@@ -41,7 +41,9 @@ def test_form():
     described = make_flow().serialize()
     assert described["schema"] == 1
     assert described["name"] == "etl"
-    assert described["parameters"] == [{"name": "day", "required": False, "default": "today"}]
+    assert described["parameters"] == [
+        {"name": "day", "required": False, "default": "today", "type": "str"}
+    ]
     assert [t["id"] for t in described["tasks"]] == ["day", "extract-1", "List-1", "load"]
     assert described["tasks"][1] == {
         "id": "extract-1",

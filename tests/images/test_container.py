@@ -1,6 +1,9 @@
 """`prefect.images.container`: requests, checked before anything starts."""
 
+import enum
 import json
+from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,12 @@ from prefect.environments import PickleEnvironment, Secret
 from prefect.errors import ImageError, ParameterError, SecretError
 from prefect.images.container import RunnableImage, RunRequest
 from prefect.images.flow_files import package
+
+
+class Level(enum.IntEnum):
+    """Whose members JSON takes for numbers."""
+
+    LOW = 1
 
 
 class HeldImage:
@@ -116,8 +125,26 @@ def test_parameters_that_are_no_json_are_refused(flow, bad):
         held(package(flow, (), None)).request(parameters=bad)
 
 
-def test_parameters_are_json_whatever_they_hold(flow):
-    """Quotes, lines and other scripts arrive as they are."""
-    given = {"n": ["ä\n'\"", None, {"b": 1.5}]}
-    request = held(package(flow, (), None)).request(parameters=given)
-    assert json.loads(request.arguments[1].partition("=")[2]) == given
+def test_parameters_are_json_whatever_they_hold():
+    """Quotes, lines and other scripts arrive as they are; what JSON lacks has a form in it."""
+    with Flow("typed") as flow:
+        for name in ("any", "of", "level"):
+            flow.add_task(Parameter(name, type=Level if name == "level" else None))
+        flow.add_task(Parameter("day", type=date))
+    given = {"any": ["ä\n'\"", None, {"b": 1.5}], "of": (date(2024, 2, 29), Path("a"))}
+    typed = {"level": Level.LOW, "day": date(2024, 2, 29)}
+    request = held(package(flow, (), None)).request(parameters=given | typed)
+    assert json.loads(request.arguments[1].partition("=")[2]) == {
+        "any": given["any"], "of": ["2024-02-29", "a"], "level": "LOW", "day": "2024-02-29",
+    }  # fmt: skip
+
+
+def test_parameters_of_another_type_are_refused(secretive):
+    """As the flow's description says, and before a secret is looked for."""
+    image = held(package(secretive, (), None))
+    with pytest.raises(ParameterError, match="'x' is of type int, a whole number; 'two' is not"):
+        image.request(parameters={"x": "two"})
+    with pytest.raises(ParameterError, match="no parameter 'y'"):
+        image.request(parameters={"y": 2})
+    with pytest.raises(ParameterError, match="holds no flow"):
+        held().request(tty=True, parameters={"x": 2})

@@ -11,9 +11,7 @@ import pytest
 
 from prefect import Flow, Parameter, task
 from prefect.environments import Environment
-from prefect.errors import ParameterError
 from prefect.payload.packing import pickle_flow
-from prefect.running.parameters import parse_parameter
 
 
 @task
@@ -29,7 +27,7 @@ def speak(name, fail):
 def directory(tmp_path):
     """A packaged flow, as images hold it, that needs the secret TOKEN."""
     with Flow("speaks", environment=Environment(secrets=["TOKEN"])) as flow:
-        speak(Parameter("name", default="world"), Parameter("fail", default=False))
+        speak(Parameter("name", default="world"), Parameter("fail", default=None))
     pickled = pickle_flow(flow)
     (tmp_path / "manifest.json").write_bytes(pickled.manifest.to_json())
     (tmp_path / "payload.pickle").write_bytes(pickled.payload)
@@ -164,33 +162,6 @@ def test_a_signal_ends_a_running_flow(directory):
     assert process.returncode == 128 + signal.SIGTERM
 
 
-@pytest.mark.parametrize(
-    ("text", "parsed"),
-    [
-        ("n=1", ("n", 1)),
-        ("n=1.5", ("n", 1.5)),
-        ("n=true", ("n", True)),
-        ("n=null", ("n", None)),
-        ('n=["a"]', ("n", ["a"])),
-        ('n="1"', ("n", "1")),
-        ("n=text", ("n", "text")),
-        ("n=", ("n", "")),
-        ("n=a=b", ("n", "a=b")),
-        ("n=2026-01-31", ("n", "2026-01-31")),
-    ],
-)
-def test_a_parameter_is_json_or_else_text(text, parsed):
-    """Numbers and lists are themselves, whatever else is a str."""
-    assert parse_parameter(text) == parsed
-
-
-@pytest.mark.parametrize("text", ["", "n", "=1"])
-def test_a_parameter_has_a_name_and_a_value(text):
-    """Anything else is refused with an example."""
-    with pytest.raises(ParameterError, match="name=value"):
-        parse_parameter(text)
-
-
 @pytest.mark.parametrize("value", ['pä"ss\\wörd-9931', "with a space and 'quotes'", "x" * 300])
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_an_odd_secret_is_masked_in_every_form(directory, value, form):
@@ -236,3 +207,18 @@ def test_an_unfinished_line_does_not_swallow_an_event(tmp_path):
     assert "no newline" in [e.get("text") for e in events]
     assert '{"event": "error", "code": 5}' in [e.get("message") for e in events]
     assert events[-2]["event"] in {"flow", "output"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["-p", "nmae=1"], "nmae"),
+        (["-p", "name=a", "-p", "name=b"], "'name' is given twice"),
+        (["-p", "name=a", '--parameters={"name": "b"}'], "'name' is given twice"),
+        (['--parameters={"name": 1}'], "'name' is of type str"),
+    ],
+)
+def test_a_bad_parameter_is_exit_status_2(directory, arguments, says):
+    """Nothing runs, and the log names the parameter."""
+    status, output = worker("run", f"--flow={directory}", *arguments, TOKEN="t")
+    assert (status, says in output, "hello" in output) == (2, True, False)

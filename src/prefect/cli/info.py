@@ -131,8 +131,8 @@ def _show(manifest: Manifest) -> None:
     _columns([list(fact) for fact in facts.items()])
     if flow["parameters"]:
         click.echo()
-        parameters = [[parameter["name"], _default(parameter)] for parameter in flow["parameters"]]
-        _columns([["Parameter", "Default"], *parameters], heading=True)
+        parameters = [[each["name"], _default(each), _type(each)] for each in flow["parameters"]]
+        _columns([["Parameter", "Default", "Type"], *parameters], heading=True)
     click.echo()
     _columns([["Task", "After", "Settings"], *_tasks(flow)], heading=True)
 
@@ -169,6 +169,11 @@ def _environment(environment: dict[str, Any]) -> str:
         return "none"
     image = environment.get("image")
     return f"{environment['type']} on {image}" if image else str(environment["type"])
+
+
+def _type(parameter: dict[str, Any]) -> str:
+    name = " | ".join(parameter.get("choices", ())) or parameter.get("type", "any")
+    return f"{name} or null" if parameter.get("nullable") else name
 
 
 def _default(parameter: dict[str, Any]) -> str:

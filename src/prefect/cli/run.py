@@ -18,7 +18,7 @@ from prefect.cli.artifacts import (
 )
 from prefect.cli.options import key_file_option, trusted_signer_option
 from prefect.engine import executors
-from prefect.running.parameters import parse_parameter
+from prefect.running.parameters import parse_pairs, read_parameters
 from prefect.running.report import JsonReporter, LineReporter, Reporter
 from prefect.running.stopping import FLOW_FAILED
 from prefect.secrets.masking import masked
@@ -40,7 +40,7 @@ _EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "Da
 @click.option(
     "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE",
     help="A parameter. The value is JSON where it can be read as such (10, true, [1, 2]), else "
-    "text. May be repeated.",
+    "text; always text where the parameter's type is written so (a date, a name). May be repeated.",
 )  # fmt: skip
 @key_file_option
 @trusted_signer_option
@@ -66,7 +66,7 @@ def run(
     what tasks print has them masked. The exit status is 0 for success, 1 when the flow failed,
     2 for wrong usage or bad input; then nothing has run.
     """
-    given = dict(map(parse_parameter, parameters))
+    given = parse_pairs(parameters)
     live = sys.stdout.isatty() and not as_json
     if network and (is_flow_file(artifact) or Path(artifact).is_file()):
         raise click.UsageError("--network is for images: what runs here has this machine's network")
@@ -85,10 +85,9 @@ def run(
         sys.exit(FLOW_FAILED)
 
 
-def _run_file(
-    flow: Flow, parameters: dict[str, Any], executor: Any, as_json: bool, live: bool
-) -> State:
+def _run_file(flow: Flow, given: dict[str, str], executor: Any, as_json: bool, live: bool) -> State:
     serialized = flow.serialize()
+    parameters = read_parameters(serialized, given)
     # A value that the file set on the environment's own secret counts.
     values = resolve(getattr(flow.environment, "secrets", ()))
     reporter = _reporter(serialized, as_json=as_json, live=live)
@@ -101,7 +100,7 @@ def _run_file(
 def _run_sealed(
     keyring: Keyring,
     sealed: Path,
-    parameters: dict[str, Any],
+    given: dict[str, str],
     executor: Any,
     as_json: bool,
     live: bool,
@@ -113,6 +112,7 @@ def _run_sealed(
     # Opened once: what is masked is what this very file's flow gets.
     manifest, payload = open_flow(sealed, keyring)
     manifest.check_compatible()
+    parameters = read_parameters(manifest.flow, given)
     values = resolve(secrets_of(manifest.flow))
     reporter = _reporter(manifest.flow, as_json=as_json, live=live)
     with reporter, masked(values.values()):
@@ -130,7 +130,7 @@ def _run_sealed(
 
 def _run_image(
     image: RunnableImage,
-    parameters: dict[str, Any],
+    given: dict[str, str],
     network: str | None,
     key_files: tuple[Path, ...],
     as_json: bool,
@@ -142,6 +142,7 @@ def _run_image(
         from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
 
         keyring = read_keyring(key_files)
+    parameters = read_parameters(image.manifest(keyring).flow, given) if given else None
     if live:
         from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
 

@@ -321,7 +321,7 @@ class Flow(FlowQueries):
 
         Raises:
             FlowError: the flow is not valid.
-            ParameterError: a required parameter is missing, or one is unknown.
+            ParameterError: a required parameter is missing, or one is unknown or of another type.
             TypeError: the executor is not one.
         """
         if core.runner is None:

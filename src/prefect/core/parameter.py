@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect.core.context import context
+from prefect.core.parameter_check import Expected, explicit_type
 from prefect.core.task import Task
 from prefect.errors import ParameterError
 
@@ -25,7 +26,17 @@ class Parameter(Task):
             `default=None` makes it optional.
         required: whether a value must be given whatever the default is.
         tags: labels.
+        type: what values are, such as `int`, `datetime.date`, an enum, or `float | None`. By default
+            what the tasks that take it are annotated with, or the class of the default. A value
+            may also be given in the type's JSON form, a date as "2024-02-29" for example; anything
+            else is an error before a run starts.
+
+    Raises:
+        TypeError: `type` is no class.
+        ParameterError: the default is not of the type.
     """
+
+    type: Any = None  # for flows that an earlier release has pickled
 
     def __init__(
         self,
@@ -33,10 +44,18 @@ class Parameter(Task):
         default: Any = _NONE,
         required: bool | None = None,
         tags: Iterable[str] | None = None,
+        *,
+        type: Any = None,  # noqa: A002
     ) -> None:
         super().__init__(name=name, slug=name, tags=tags)
         self.required = default is _NONE if required is None else bool(required)
         self.default = None if default is _NONE else default
+        self.type = type
+        if type is not None:
+            kind, _ = explicit_type(type)
+            # The default may be given in its JSON form, and None always is one.
+            of_default = Expected(name, required=False, type=kind, nullable=True)
+            self.default = of_default.convert(self.default)
 
     def run(self) -> Any:
         """Return the value that the run was given, or the default."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from prefect.core.parameter_check import expected_by
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from prefect.core.flow import Flow
     from prefect.core.parameter import Parameter
+    from prefect.core.parameter_check import Expected
     from prefect.core.task import Task
 
 SCHEMA = 1
@@ -27,7 +30,10 @@ def serialize_flow(flow: Flow) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "name": flow.name,
-        "parameters": [_parameter(parameter) for parameter in flow.parameters()],
+        "parameters": [
+            _parameter(parameter, expected)
+            for parameter, expected in zip(flow.parameters(), expected_by(flow), strict=True)
+        ],
         "tasks": [_task(task, slugs[task]) for task in flow.sorted_tasks()],
         "edges": [
             {"upstream": slugs[up], "downstream": slugs[down], "key": key, "mapped": mapped}
@@ -55,12 +61,18 @@ def _task(task: Task, slug: str) -> dict[str, Any]:
     }
 
 
-def _parameter(parameter: Parameter) -> dict[str, Any]:
+def _parameter(parameter: Parameter, expected: Expected) -> dict[str, Any]:
     described = {"name": parameter.name, "required": parameter.required, "default": None}
     if is_plain(parameter.default):
         described["default"] = parameter.default
     else:
         described["default_repr"] = stable_repr(parameter.default)
+    if expected.type is not None:
+        described["type"] = expected.type.name
+        if expected.type.choices is not None:
+            described["choices"] = expected.type.choices
+        if expected.nullable:
+            described["nullable"] = True
     return described
 
 

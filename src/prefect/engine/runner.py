@@ -6,9 +6,9 @@ import time
 from heapq import heappop, heappush
 from itertools import count
 
-from prefect.core.call_signature import suggest
 from prefect.core.context import building, values
 from prefect.core.parameter import Parameter
+from prefect.core.parameter_check import check_parameters, expected_by
 from prefect.core.state import (
     Failed,
     Finished,
@@ -26,7 +26,6 @@ from prefect.engine.job import Job
 from prefect.engine.mapping import expand
 from prefect.engine.nodes import Node, lay_out
 from prefect.engine.transitions import change_state, gate
-from prefect.errors import ParameterError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +47,8 @@ def run_flow(
 ) -> State:
     """Run a flow; see `Flow.run`."""
     flow.validate()
-    parameters = check_parameters(flow, parameters)
+    given = check_parameters(flow.name, expected_by(flow), parameters)
+    parameters = {each.name: given.get(each.name, each.default) for each in flow.parameters()}
     executor = _check_executor(executor)
     start = now()
     shared = {
@@ -78,27 +78,6 @@ def run_flow(
     finally:
         values.reset(values_token)
         building.reset(building_token)
-
-
-def check_parameters(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value of each parameter of a flow.
-
-    Raises:
-        ParameterError: a required one is missing, or one is unknown.
-    """
-    known = {parameter.name: parameter for parameter in flow.parameters()}
-    has = f"it has {', '.join(map(repr, known))}" if known else "it has none"
-    for name in given:
-        if name not in known:
-            raise ParameterError(
-                f"flow {flow.name!r} has no parameter {name!r}{suggest(str(name), known)}; {has}"
-            )
-    missing = [repr(name) for name, p in known.items() if p.required and name not in given]
-    if missing:
-        raise ParameterError(
-            f"flow {flow.name!r} needs a value for parameter {', '.join(missing)}; {has}"
-        )
-    return {name: given.get(name, parameter.default) for name, parameter in known.items()}
 
 
 def _check_executor(executor: Executor | None) -> Executor:

@@ -297,7 +297,8 @@ class ContainerEnvironment(Environment):
         Raises:
             ImageError: no image was built yet.
             SecretError: a secret has no value here; nothing is stopped or started then.
-            ParameterError: parameters come with a command, or are no JSON values.
+            ParameterError: parameters come with a command, have no JSON form, or are missing,
+                unknown or of another type than the flow says.
             ContainerEngineError: the container cannot be started.
         """
         from prefect.images.container import RunnableImage  # noqa: PLC0415 - as in _recipe

@@ -207,7 +207,7 @@ class PickleEnvironment(Environment):
             ArtifactError: nothing was built yet, or the pickle cannot be opened or loaded here.
             SignaturePolicyError: an identity has to open it, and no trusted signers are named.
             SecretError: a secret has no value.
-            ParameterError: a parameter is missing or unknown.
+            ParameterError: a parameter is missing, unknown or of another type.
             OSError: the file cannot be read.
         """
         if bytes is None:

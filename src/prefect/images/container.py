@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from prefect.core.value_types import json_form
 from prefect.errors import ContainerEngineError, ImageError, ParameterError
 from prefect.images.inspection import FlowImage
 from prefect.images.plan import ENTRYPOINT
@@ -15,6 +16,7 @@ from prefect.oci.daemon import containers
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.files import daemon_files
 from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.parameters import check_described
 from prefect.sealing import key_of
 from prefect.secrets.secret import DEFAULT_DIRECTORY, Secret, resolve, secrets_of
 
@@ -78,7 +80,8 @@ class RunnableImage(FlowImage):
         Raises:
             SecretError: a secret has no value here.
             ImageError: there is nothing to run in the image.
-            ParameterError: parameters were given for a command, or are no JSON values.
+            ParameterError: parameters were given for a command, have no JSON form, or are not
+                those of the flow.
             ValueError: the command is empty or cannot be split.
         """
         if command is None and not tty and not self.holds_flow:
@@ -86,7 +89,10 @@ class RunnableImage(FlowImage):
                 f"The image {self.reference} holds dependencies alone: give a command to run, or "
                 "build it with a flow"
             )
-        own = secrets_of(self.manifest(keyring).flow) if self.holds_flow else ()
+        flow = self.manifest(keyring).flow if self.holds_flow else None
+        if command is None:
+            _check(flow, parameters)
+        own = () if flow is None else secrets_of(flow)
         known = {secret.name: secret for secret in (*own, *secrets)}
         if self.sealed and keyring is not None and command is None:  # commands need no key
             known[KEY_VARIABLE] = key = Secret(KEY_VARIABLE)
@@ -163,12 +169,20 @@ def _what_to_run(
     if json_lines:
         arguments.append("--json")
     if parameters:
-        if not isinstance(parameters, Mapping):
-            raise ParameterError(f"Parameters are a dict of names and values, not {parameters!r}")
         try:
-            arguments.append(f"--parameters={json.dumps(dict(parameters), allow_nan=False)}")
+            text = json.dumps(json_form(dict(parameters)), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise ParameterError(
                 f"Parameters travel into a container as JSON, and these cannot: {error}"
             ) from error
+        arguments.append(f"--parameters={text}")
     return arguments
+
+
+def _check(flow: Mapping[str, Any] | None, parameters: Any) -> None:
+    if not isinstance(parameters or {}, Mapping):
+        raise ParameterError(f"Parameters are a dict of names and values, not {parameters!r}")
+    if flow is not None:
+        check_described(flow, parameters or {})
+    elif parameters:
+        raise ParameterError("Parameters are a flow's, and the image holds no flow")

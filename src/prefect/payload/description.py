@@ -93,6 +93,13 @@ def _parameters(flow: dict[str, Any], tasks: dict[str, int]) -> None:
             _refuse(f"{where}.default", "is no plain value")
         if not isinstance(parameter.get("default_repr", ""), str):
             _refuse(f"{where}.default_repr", "is no text")
+        if not isinstance(parameter.get("type", ""), str):
+            _refuse(f"{where}.type", "is no text")
+        if not isinstance(parameter.get("nullable", False), bool):
+            _refuse(f"{where}.nullable", "is neither true nor false")
+        choices = parameter.get("choices", [])
+        if not isinstance(choices, list) or not all(isinstance(each, str) for each in choices):
+            _refuse(f"{where}.choices", "is no list of texts")
         if parameter["name"] in names:
             _refuse(f"{where}.name", "is another parameter's as well")
         names.add(parameter["name"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from prefect.payload.loading import load_flow
+from prefect.running.parameters import check_described
 from prefect.secrets.secret import exported
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ def run_packaged(
 
     Raises:
         CompatibilityError, ArtifactError, NotAFlowError: the payload cannot be loaded here.
-        ParameterError: a parameter is missing or unknown; nothing has run then.
+        ParameterError: a parameter is missing, unknown or of another type; nothing is loaded then.
     """
+    check_described(manifest.flow, parameters or {})
     with exported(secrets):
         flow = load_flow(manifest, payload)
         return flow.run(parameters=parameters, executor=executor, on_state=on_state)

@@ -18,7 +18,7 @@ from prefect.running.flow_directory import (
     read_flow,
 )
 from prefect.running.packaged import run_packaged
-from prefect.running.parameters import read_parameters
+from prefect.running.parameters import parse_pairs, read_parameters
 from prefect.running.report import JsonReporter, LineReporter, Reporter
 from prefect.running.stopping import (
     BAD_INPUT,
@@ -73,7 +73,8 @@ def _run(options: argparse.Namespace) -> int:
             secret for secret in secrets_of(manifest.flow) if secret.name not in awaited
         )
         values |= awaited
-        parameters = read_parameters(options.parameters, options.parameter)
+        pairs = parse_pairs(options.parameter)
+        parameters = read_parameters(manifest.flow, pairs, options.parameters)
     except PrefectError as error:
         reporter.refused(error)
         return BAD_INPUT
