@@ -1,9 +1,5 @@
 # Everything a developer or CI does. `make test` is all that CI runs.
 #
-#   make demo      set up, then package and run the example flow
-#   make test      set up, start the services, lint, check types, run every test in parallel
-#   make bench     measure, side by side with what a user would pick instead
-#
 # SERVICE_TESTS=0 leaves out the tests that need a container engine. WORKERS=0 runs all in one
 # process, WORKERS=4 in four; PYTEST_ARGS are pytest's: make test PYTEST_ARGS="-x tests/core".
 
@@ -15,13 +11,14 @@ SERVICE_TESTS ?= 1
 WORKERS ?= logical
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types format table bench fuzz services services-down lock dist clean
+.PHONY: help setup demo test check lint types format table bench fuzz services services-down lock hooks dist clean
 
-help:
+help:  ## say this
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
-	@echo "  also: setup lint types format table fuzz services services-down lock dist clean"
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
-setup: $(VENV)/.complete
+setup: $(VENV)/.complete  ## make .venv, with every file checked by hash
 
 # uv comes first and by itself: it installs the rest in seconds, every file checked by hash.
 $(VENV)/.complete: requirements/uv.txt requirements/dev.txt pyproject.toml
@@ -34,58 +31,60 @@ $(VENV)/.complete: requirements/uv.txt requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup
+demo: setup  ## package and run the example flow, as a file and as an image
 	@$(SERVICES) PATH="$(CURDIR)/$(BIN):$$PATH" scripts/demo.sh
 
 # What waits and what computes share the time. A second make reads .services/env afterwards.
-test: setup
+test: setup  ## services, lint, types and every test: what CI runs
 	@$(MAKE) --no-print-directory -j3 -Oline lint types $(if $(filter-out 0,$(SERVICE_TESTS)),services)
 	@$(MAKE) --no-print-directory check
 
-check: setup
+check: setup  ## every test alone, in parallel; with what `make services` started
 	$(SERVICES) $(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal \
 	  $(if $(filter 0,$(SERVICE_TESTS)),-m "not services") $(PYTEST_ARGS)
 
-lint: setup
+lint: setup  ## formatting, rules, and which folder may import which
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 
-types: setup
+types: setup  ## mypy, strict
 	$(BIN)/mypy
 
-format: setup
+format: setup  ## format, and mend what rules can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# What the command answers without click, after a change of its options or help.
-table: setup
+table: setup  ## write what the command answers without click, after a change of its options
 	$(BIN)/python scripts/command_table.py
 
-bench: setup
+bench: setup  ## measure, side by side with what a user would pick instead
 	@$(SERVICES) for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python -P $$file; done
 
 # Coverage-guided, over the sealed flow's header, JSON, sections and trailer.
 SECONDS ?= 60
-fuzz: setup
+fuzz: setup  ## look for inputs that break the reader of sealed flows, for SECONDS=60
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python fuzz/sealed_flow.py -max_total_time=$(SECONDS)
 
-services: setup
+services: setup  ## start the container engine, registry and base image of the tests
 	$(BIN)/python scripts/services.py up
 
-services-down:
+services-down:  ## stop them and remove what they hold
 	$(PYTHON) scripts/services.py down
 
-lock: setup
+lock: setup  ## pin what requirements/*.in and pyproject.toml ask for
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-annotate pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-annotate requirements/fuzz.in -o requirements/fuzz.txt
 	grep -A 1000 '^uv==' requirements/dev.txt | sed -n '1p;2,$$ { /^[^ ]/q; p }' > requirements/uv.txt
 
-dist: setup
+hooks: setup  ## have git run lint and types before each commit
+	$(BIN)/pre-commit install
+
+dist: setup  ## build wheel and sdist into dist/
 	$(BIN)/uv build --quiet --out-dir dist --no-build-isolation
 
-clean:
+clean:  ## remove what the other targets leave, but for .venv and services
 	rm -rf dist build out .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -232,3 +232,16 @@ def test_no_test_is_undescribed():
         if '"""' not in first_line
     ]
     assert undescribed == []
+
+
+def test_make_says_what_it_can_do():
+    """Every target has its line in `make help`, and the hooks before a commit call such targets."""
+    help_text = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout  # fmt: skip
+    listed = re.findall(r"^  make ([a-z-]+) +\w", help_text, re.MULTILINE)
+    (targets,) = re.findall(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert listed == targets.split()
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    called = re.findall(r"entry: make --no-print-directory ([a-z-]+)", hooks)
+    assert called == ["lint", "types"]
