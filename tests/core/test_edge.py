@@ -32,7 +32,7 @@ def test_pickles():
 @pytest.mark.parametrize("arguments", [(A, 1), (None, B), (A, B, 3)])
 def test_refuses_other_things(arguments):
     """An edge connects tasks, and its key is a string."""
-    with pytest.raises(TypeError, match="an edge"):
+    with pytest.raises(TypeError, match="An edge"):
         Edge(*arguments)
 
 

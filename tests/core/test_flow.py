@@ -51,7 +51,7 @@ def test_constructor_arguments():
     a, b = inc.copy(), inc.copy()
     flow = Flow("test", tasks=[a], edges=[Edge(a, b, "x")], reference_tasks=[a])
     assert (flow.tasks, flow.reference_tasks()) == ({a, b}, {a})
-    with pytest.raises(FlowError, match="misses its argument x"):
+    with pytest.raises(FlowError, match="misses its argument 'x'"):
         Flow("test", tasks=[a], validate=True)
     with pytest.raises(TypeError, match="no argument 'z'"):
         Flow("test", edges=[Edge(a, b, "z")])
@@ -93,7 +93,7 @@ def test_cycles_are_found_before_anything_runs():
 @pytest.mark.parametrize(
     ("break_it", "error", "message"),
     [
-        (lambda f, a, b: f.add_edge(a, b, "z"), TypeError, r"task 'add' has no argument 'z'"),
+        (lambda f, a, b: f.add_edge(a, b, "z"), TypeError, r"Task 'add' has no argument 'z'"),
         (lambda f, a, b: f.add_edge(b, a, "x"), FlowError, "'x' of task 'inc' is given twice"),
         (lambda f, a, b: f.add_edge(inc.copy(), b, "x"), FlowError, "'x' of task 'add' is given"),
         (lambda f, a, b: f.add_edge(a, 3), TypeError, "connects two tasks"),
@@ -101,8 +101,8 @@ def test_cycles_are_found_before_anything_runs():
         (lambda f, a, b: f.set_dependencies(b, keyword_tasks={"z": 1}), TypeError, "'z'"),
         (lambda f, a, b: f.set_dependencies(b, downstream_tasks=a), TypeError, "list of tasks"),
         (lambda f, a, b: f.add_task(Flow), TypeError, "made of tasks"),
-        (lambda f, a, b: f.set_dependencies("a"), TypeError, "a Task is needed"),
-        (lambda f, a, b: f.update([a]), TypeError, "a Flow is needed"),
+        (lambda f, a, b: f.set_dependencies("a"), TypeError, "A Task is needed"),
+        (lambda f, a, b: f.update([a]), TypeError, "A Flow is needed"),
     ],
 )
 def test_contradictions(break_it, error, message):
@@ -119,7 +119,7 @@ def test_contradictions(break_it, error, message):
 def test_missing_arguments_are_found_before_anything_runs():
     """A task that was added without an argument is named by validate, and by run."""
     flow = Flow("test", tasks=[add.copy()])
-    with pytest.raises(FlowError, match="task 'add' misses its argument x, y"):
+    with pytest.raises(FlowError, match="Task 'add' misses its arguments 'x', 'y'"):
         flow.run()
 
 
@@ -197,7 +197,7 @@ def test_large_flows_pickle():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({}, "flow 'test' needs a value for parameter 'day'; it has 'day', 'limit'"),
+        ({}, "Flow 'test' needs a value for parameter 'day'; it has 'day', 'limit'"),
         ({"day": 1, "limti": 2}, r"no parameter 'limti' \(did you mean 'limit'\?\)"),
         ({"parameters": {1: 2}}, "no parameter 1"),
     ],

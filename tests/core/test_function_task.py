@@ -62,7 +62,7 @@ def test_refuses_other_things(thing):
 
 def test_refuses_functions_that_cannot_be_tasks():
     """A function with *args is refused when it is decorated, by name."""
-    with pytest.raises(FlowError, match=r"task 'gather': run takes \*things"):
+    with pytest.raises(FlowError, match=r"Task 'gather': run takes \*things"):
 
         @task
         def gather(*things):

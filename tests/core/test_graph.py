@@ -114,7 +114,7 @@ def test_edges_that_contradict_each_other():
     a, b, c = (Task(name) for name in "abc")
     graph = Graph.of([], [Edge(a, b, "x"), Edge(a, b, "x"), Edge(a, b)])
     assert len(graph.edges) == 2
-    with pytest.raises(FlowError, match=r"argument 'x' of task 'b' is given twice: by 'a' and 'c'"):
+    with pytest.raises(FlowError, match=r"Argument 'x' of task 'b' is given twice: by 'a' and 'c'"):
         graph.add_edge(Edge(c, b, "x"))
     with pytest.raises(FlowError, match="mapped differently"):
         graph.add_edge(Edge(a, b, mapped=True))

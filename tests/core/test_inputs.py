@@ -65,7 +65,7 @@ def test_other_collections_with_tasks_are_refused():
     """Named tuples and the like would lose their type, so with tasks in them they are refused."""
     Point = namedtuple("Point", "x y")  # noqa: PYI024
     for kind, value in (("Point", Point(Task(), 1)), ("OrderedDict", OrderedDict(a=Task()))):
-        with Flow("test"), pytest.raises(FlowError, match=f"a {kind} with tasks"):
+        with Flow("test"), pytest.raises(FlowError, match=f"A {kind} with tasks"):
             identity(value)
     assert result_of(lambda: Point(1, 2)) == Point(1, 2)
 

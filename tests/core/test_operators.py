@@ -99,7 +99,7 @@ def test_an_operator_needs_a_flow():
     with Flow("test"):
         x = give(1)
     for build in (lambda: x + 1, lambda: 1 - x, lambda: x > 1, x.not_):
-        with pytest.raises(FlowError, match="task 'give' was used outside a flow"):
+        with pytest.raises(FlowError, match="Task 'give' was used outside a flow"):
             build()
 
 

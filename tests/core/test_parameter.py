@@ -64,7 +64,7 @@ def test_two_of_one_name():
 def test_cannot_depend_on_tasks():
     """A parameter waits for nothing."""
     flow = Flow("test")
-    with pytest.raises(FlowError, match="parameter 'x' cannot depend"):
+    with pytest.raises(FlowError, match="Parameter 'x' cannot depend"):
         flow.add_edge(Parameter("y"), Parameter("x"))
 
 

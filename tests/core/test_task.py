@@ -84,7 +84,7 @@ def test_copies_share_nothing_that_changes():
 @pytest.mark.parametrize("use", [lambda: inc(1), lambda: inc.map([1]), lambda: inc[0]])
 def test_outside_a_flow(use):
     """Using a task outside a flow is an error that says what to do instead."""
-    with pytest.raises(FlowError, match=r"task 'inc' was used outside a flow.*\.run\("):
+    with pytest.raises(FlowError, match=r"Task 'inc' was used outside a flow.*\.run\("):
         use()
 
 
@@ -100,7 +100,7 @@ def test_flow_can_be_given():
 @pytest.mark.parametrize(
     ("use", "message"),
     [
-        (inc, "task 'inc' misses its argument 'x'"),
+        (inc, "Task 'inc' misses its argument 'x'"),
         (lambda: inc(1, 2), "1 arguments by position, 2 given"),
         (lambda: inc(y=1), "no argument 'y'"),
         (lambda: inc(1, upstream_tasks=[3]), "cannot wait for 3"),

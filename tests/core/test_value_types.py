@@ -165,7 +165,7 @@ def test_a_type_may_be_said():
     with pytest.raises(ParameterError, match="type int"):
         Parameter("n", "x", type=int)
     for wrong in ("int", 3, int | str):
-        with pytest.raises(TypeError, match="a parameter's type is a class"):
+        with pytest.raises(TypeError, match="A parameter's type is a class"):
             Parameter("n", type=wrong)
 
 

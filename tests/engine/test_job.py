@@ -111,7 +111,7 @@ def test_timeout():
 
     state = run_job(job(lambda: time.sleep(60), timeout=0.02))
     assert type(state) is TimedOut
-    assert state.message == "timed out after 0.02 seconds"
+    assert state.message == "Timed out after 0.02 seconds"
     assert isinstance(state.result, TaskTimeoutError)
 
 

@@ -75,7 +75,7 @@ def test_own_exceptions(within):
 @pytest.mark.parametrize("function", [spin, lambda: time.sleep(LONG)], ids=["spins", "sleeps"])
 def test_too_long(within, function):
     """A function that takes too long is given up, whether it computes or waits."""
-    with pytest.raises(TaskTimeoutError, match=r"timed out after 0\.05 seconds"):
+    with pytest.raises(TaskTimeoutError, match=r"Timed out after 0\.05 seconds"):
         within(SHORT, function)
 
 

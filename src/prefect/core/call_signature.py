@@ -81,7 +81,7 @@ class RunSignature:
             bound[name] = value
         missing = self.missing(bound)
         if missing:
-            raise TypeError(f"{owner} misses its argument{_names(missing)}")
+            raise TypeError(f"{owner} misses its argument{listed(missing)}")
         return bound
 
     def check(self, name: str, owner: str) -> None:
@@ -92,7 +92,7 @@ class RunSignature:
         """
         if name in self.names or self.open:
             return
-        takes = f"it takes{_names(self.names)}" if self.names else "it takes none"
+        takes = f"it takes the argument{listed(self.names)}" if self.names else "it takes none"
         raise TypeError(f"{owner} has no argument {name!r}{suggest(name, self.names)}; {takes}")
 
     def missing(self, given: Iterable[str]) -> list[str]:
@@ -162,6 +162,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close!r}?)" if close else ""
 
 
-def _names(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """Return names as they follow the word argument, in its number."""
     quoted = [repr(name) for name in names]
     return f"{'s' if len(quoted) > 1 else ''} {', '.join(quoted)}"

@@ -45,7 +45,7 @@ def handlers(
 def instance(value: Any, kind: type) -> None:
     """Check the type of what is not kept."""
     if not isinstance(value, kind):
-        raise TypeError(f"a {kind.__name__} is needed here, not {value!r}")
+        raise TypeError(f"A {kind.__name__} is needed here, not {value!r}")
 
 
 def function(what: str, value: Any) -> Any:
@@ -57,7 +57,7 @@ def function(what: str, value: Any) -> Any:
 
 def trigger(value: Any) -> Any:
     """Check a trigger."""
-    return function("a trigger", value)
+    return function("A trigger", value)
 
 
 def text(what: str, value: Any) -> str:

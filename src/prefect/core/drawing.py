@@ -122,7 +122,7 @@ def draw(serialized: Serialized, form: str) -> str:
         ValueError: there is no such format.
     """
     if form not in DRAWINGS:
-        raise ValueError(f"there is no format {form!r}; there are {', '.join(DRAWINGS)}")
+        raise ValueError(f"There is no format {form!r}; there are {', '.join(DRAWINGS)}")
     return DRAWINGS[form](serialized)
 
 
@@ -149,7 +149,7 @@ def render(serialized: Serialized, path: str | PathLike[str]) -> None:
         data = _TEXTS[suffix](serialized).encode("utf-8", "backslashreplace")
     else:
         known = ", ".join([*_TEXTS, *_PICTURES])
-        raise ValueError(f"no drawing has the suffix {suffix!r}; there are {known}")
+        raise ValueError(f"No drawing has the suffix {suffix!r}; there are {known}")
     with replacing(path, mode=None) as file:
         file.write(data)
 
@@ -177,7 +177,7 @@ def _graphviz(source: str, form: str) -> bytes:
     program = shutil.which("dot")
     if program is None:
         raise RenderError(
-            f"drawing .{form} needs Graphviz, whose program `dot` is not installed "
+            f"Drawing .{form} needs Graphviz, whose program `dot` is not installed "
             "(apt install graphviz, brew install graphviz); .txt, .md and .mmd need nothing"
         )
     result = subprocess.run(  # noqa: S603  # the program is Graphviz, its input is quoted

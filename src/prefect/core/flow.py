@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from prefect import core
 from prefect.core import check
+from prefect.core.call_signature import listed
 from prefect.core.context import building
 from prefect.core.graph import Edge, Graph
 from prefect.core.inputs import Constant, as_task, in_order, unmapped
@@ -66,7 +67,7 @@ class Flow(FlowQueries):
     ) -> None:
         self.name = check.text("a flow's name", name)
         if environment is not None and not hasattr(environment, "serialize"):
-            raise TypeError(f"a flow's environment is an Environment, not {environment!r}")
+            raise TypeError(f"A flow's environment is an Environment, not {environment!r}")
         self.environment = environment
         self.state_handlers: list[FlowHandler] = check.handlers(state_handlers, on_failure)
         self.constants: dict[Task, dict[str, Any]] = {}
@@ -134,11 +135,11 @@ class Flow(FlowQueries):
         """
         edge = Edge(upstream_task, downstream_task, key, mapped)
         if isinstance(downstream_task, Parameter):
-            raise FlowError(f"parameter {downstream_task.name!r} cannot depend on a task")
+            raise FlowError(f"Parameter {downstream_task.name!r} cannot depend on a task")
         if key is not None:
-            downstream_task._signature.check(key, f"task {downstream_task.name!r}")  # noqa: SLF001
+            downstream_task._signature.check(key, f"Task {downstream_task.name!r}")  # noqa: SLF001
             if key in self.constants.get(downstream_task, ()):
-                raise FlowError(f"argument {key!r} of task {downstream_task.name!r} is given twice")
+                raise FlowError(f"Argument {key!r} of task {downstream_task.name!r} is given twice")
         self._graph.add_edge(edge)
         if validate:
             self._graph.order()
@@ -179,11 +180,11 @@ class Flow(FlowQueries):
             each = mapped and not isinstance(value, unmapped)
             upstream = as_task(value.value if isinstance(value, unmapped) else value, self)
             if upstream is None:
-                raise TypeError(f"task {task.name!r} cannot wait for {value!r}: it is not a task")
+                raise TypeError(f"Task {task.name!r} cannot wait for {value!r}: it is not a task")
             self.add_edge(upstream, task, mapped=each)
         self.add_task(task)
         if mapped and not any(edge.mapped for edge in self.edges_to(task)):
-            raise FlowError(f"task {task.name!r} has nothing to map over: no argument is mapped")
+            raise FlowError(f"Task {task.name!r} has nothing to map over: no argument is mapped")
         for downstream in in_order(downstream_tasks or (), self):
             self.add_edge(task, downstream)
 
@@ -196,9 +197,9 @@ class Flow(FlowQueries):
         if upstream is not None:
             self.add_edge(upstream, task, key=key, mapped=mapped)
             return
-        task._signature.check(key, f"task {task.name!r}")  # noqa: SLF001  # of this package
+        task._signature.check(key, f"Task {task.name!r}")  # noqa: SLF001  # of this package
         if self._graph.has_input(task, key):
-            raise FlowError(f"argument {key!r} of task {task.name!r} is given twice")
+            raise FlowError(f"Argument {key!r} of task {task.name!r} is given twice")
         self.constants.setdefault(task, {})[key] = value
 
     def update(self, flow: Flow) -> None:
@@ -225,7 +226,7 @@ class Flow(FlowQueries):
         self._member(old)
         keys = [edge.key for edge in self.edges_to(old) if edge.key is not None]
         for key in [*keys, *self.constants.get(old, ())]:
-            new._signature.check(key, f"task {new.name!r}")  # noqa: SLF001  # of this package
+            new._signature.check(key, f"Task {new.name!r}")  # noqa: SLF001  # of this package
         self._graph = self._graph.replaced(old, new)
         if old in self.constants:
             self.constants[new] = self.constants.pop(old)
@@ -254,14 +255,14 @@ class Flow(FlowQueries):
         self._graph.order()
         for task, edges in self._graph.incoming.items():
             if edges and isinstance(task, Parameter):
-                raise FlowError(f"parameter {task.name!r} cannot depend on a task")
+                raise FlowError(f"Parameter {task.name!r} cannot depend on a task")
             signature = task._signature  # noqa: SLF001  # of this package
             if not signature.required:
                 continue
             given = {edge.key for edge in edges if edge.key is not None}
             missing = signature.missing(given.union(self.constants.get(task, ())))
             if missing:
-                raise FlowError(f"task {task.name!r} misses its argument {', '.join(missing)}")
+                raise FlowError(f"Task {task.name!r} misses its argument{listed(missing)}")
 
     def serialize(self) -> dict[str, Any]:
         """Describe the flow in plain JSON values, without the values of constants.
@@ -325,10 +326,10 @@ class Flow(FlowQueries):
             TypeError: the executor is not one.
         """
         if core.runner is None:
-            raise RuntimeError("flows can run after `import prefect`")
+            raise RuntimeError("Flows can run after `import prefect`")
         if not isinstance(parameters, (dict, type(None))) and not hasattr(parameters, "keys"):
-            raise ParameterError(f"parameters are a dict of names and values, not {parameters!r}")
+            raise ParameterError(f"Parameters are a dict of names and values, not {parameters!r}")
         given = dict(parameters or {})
         if twice := kwargs.keys() & given.keys():
-            raise TypeError(f"parameters are given twice: {', '.join(sorted(twice))}")
+            raise TypeError(f"Parameters are given twice: {', '.join(sorted(twice))}")
         return core.runner(self, {**given, **kwargs}, executor, on_state, context or {})

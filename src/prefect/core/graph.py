@@ -47,10 +47,10 @@ class Edge(tuple[Task, Task, "str | None", bool]):
         ends: tuple[Any, Any] = (upstream_task, downstream_task)
         for end in ends:
             if not isinstance(end, Task):
-                raise TypeError(f"an edge connects two tasks, not {end!r}")
+                raise TypeError(f"An edge connects two tasks, not {end!r}")
         name: Any = key
         if not (name is None or isinstance(name, str)):
-            raise TypeError(f"an edge's key is the name of an argument, not {name!r}")
+            raise TypeError(f"An edge's key is the name of an argument, not {name!r}")
         return tuple.__new__(cls, (upstream_task, downstream_task, key, bool(mapped)))
 
     def __getnewargs__(self) -> tuple[Task, Task, str | None, bool]:
@@ -111,15 +111,15 @@ class Graph:
             return
         if not isinstance(task, Task):
             hint = ": call it to make one" if isinstance(task, type) else ""
-            raise TypeError(f"a flow is made of tasks, not {task!r}{hint}")
+            raise TypeError(f"A flow is made of tasks, not {task!r}{hint}")
         if "name" not in task.__dict__:
             raise FlowError(
-                f"the __init__ of {type(task).__name__} must call super().__init__(**kwargs)"
+                f"The __init__ of {type(task).__name__} must call super().__init__(**kwargs)"
             )
         if task.slug is not None:
             if task.slug in self._named:
                 raise DuplicateNameError(
-                    f"two tasks have the slug {task.slug!r} (a parameter's slug is its name): "
+                    f"Two tasks have the slug {task.slug!r} (a parameter's slug is its name): "
                     f"{self._named[task.slug]!r} and {task!r}"
                 )
             self._named[task.slug] = task
@@ -146,7 +146,7 @@ class Graph:
             if key is None:
                 raise FlowError(f"{present!r} is there already, mapped differently")
             raise FlowError(
-                f"argument {key!r} of task {downstream.name!r} is given twice: by "
+                f"Argument {key!r} of task {downstream.name!r} is given twice: by "
                 f"{present.upstream_task.name!r} and {upstream.name!r}"
             )
         if upstream is downstream:

@@ -159,7 +159,7 @@ def as_task(value: Any, flow: Flow) -> Task | None:
     kind = _COLLECTIONS.get(type(value))
     if kind is None:
         raise FlowError(
-            f"a {type(value).__name__} with tasks in it cannot be an argument; use a plain list, "
+            f"A {type(value).__name__} with tasks in it cannot be an argument; use a plain list, "
             "tuple, set or dict, and convert it in the task"
         )
     if kind is Dict:

@@ -33,14 +33,14 @@ class Operators:
 
     def __bool__(self) -> NoReturn:
         raise TypeError(
-            f"task {self.name!r} is neither true nor false before it has run: pass it to a task, and "
+            f"Task {self.name!r} is neither true nor false before it has run: pass it to a task, and "
             "decide there. For `a and b`, `not a` and `a < b < c` write `a & b`, `a.not_()` and "
             "`(a < b) & (b < c)`, which are tasks; for whether there is a task, `is not None`"
         )
 
     def __contains__(self, item: object) -> NoReturn:
         raise TypeError(
-            f"what is in the result of task {self.name!r} is not known before it has run: pass it "
+            f"What is in the result of task {self.name!r} is not known before it has run: pass it "
             "to a task, and look there"
         )
 

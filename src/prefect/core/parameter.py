@@ -63,7 +63,7 @@ class Parameter(Task):
         if self.name in given:
             return given[self.name]
         if self.required:
-            raise ParameterError(f"parameter {self.name!r} is required")
+            raise ParameterError(f"Parameter {self.name!r} is required")
         return self.default
 
     def __call__(self, flow: Flow | None = None) -> Parameter:  # type: ignore[override]

@@ -69,7 +69,7 @@ class Expected:
             shown = repr(value)
             shown = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}..."
             raise ParameterError(
-                f"parameter {self.name!r} is of type {self.type.name}, {self.type.form}; {shown} "
+                f"Parameter {self.name!r} is of type {self.type.name}, {self.type.form}; {shown} "
                 "is not"
             ) from None
 
@@ -103,12 +103,12 @@ def check_parameters(
     for name in given:
         if name not in known:
             raise ParameterError(
-                f"flow {flow!r} has no parameter {name!r}{suggest(str(name), known)}; {has}"
+                f"Flow {flow!r} has no parameter {name!r}{suggest(str(name), known)}; {has}"
             )
     missing = [repr(name) for name, each in known.items() if each.required and name not in given]
     if missing:
         raise ParameterError(
-            f"flow {flow!r} needs a value for parameter {', '.join(missing)}; {has}"
+            f"Flow {flow!r} needs a value for parameter {', '.join(missing)}; {has}"
         )
     converted, wrong = {}, []
     for name, value in given.items():
@@ -145,7 +145,7 @@ def explicit_type(said: Any) -> tuple[ValueType, bool]:
     said, nullable = _without_none(said)
     said = getattr(said, "__origin__", said)
     if not isinstance(said, type):
-        raise TypeError(f"a parameter's type is a class, or one `| None`, not {said!r}")
+        raise TypeError(f"A parameter's type is a class, or one `| None`, not {said!r}")
     form = f"which has no JSON form: {said.__module__}.{said.__qualname__}"
     return type_of_class(said) or ValueType(said.__qualname__, form, instance(said)), nullable
 

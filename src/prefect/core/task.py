@@ -81,7 +81,7 @@ class Task(Operators):
         self.log_stdout = bool(log_stdout)
         self.nout = check.nout(nout)
         if self.retry_delay is not None and not self.max_retries:
-            raise ValueError(f"task {self.name!r} has a retry_delay but no max_retries")
+            raise ValueError(f"Task {self.name!r} has a retry_delay but no max_retries")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -174,7 +174,7 @@ class Task(Operators):
             TypeError: `run` does not take these arguments.
         """
         flow = self._flow(flow)
-        arguments = self._signature.bind(args, kwargs, f"task {self.name!r}")
+        arguments = self._signature.bind(args, kwargs, f"Task {self.name!r}")
         flow.set_dependencies(
             self, upstream_tasks=upstream_tasks, keyword_tasks=arguments, mapped=mapped
         )
@@ -257,7 +257,7 @@ class Task(Operators):
         nout = _nout(self.run) if self.nout is None else self.nout
         if nout is None:
             raise TypeError(
-                f"task {self.name!r} cannot be unpacked before it has run: say how many values it "
+                f"Task {self.name!r} cannot be unpacked before it has run: say how many values it "
                 "returns with nout=..., or with a return annotation such as tuple[int, str]"
             )
         return (self[index] for index in range(nout))
@@ -268,7 +268,7 @@ class Task(Operators):
             flow = building.get()
         if flow is None:
             raise FlowError(
-                f"task {self.name!r} was used outside a flow: use it within `with Flow(...):`, "
+                f"Task {self.name!r} was used outside a flow: use it within `with Flow(...):`, "
                 "pass flow=..., or call its .run(...) to run it now"
             )
         if not hasattr(flow, "set_dependencies"):
@@ -331,7 +331,7 @@ class FunctionTask(Task):
         if name is None:
             name = getattr(function, "__name__", type(function).__name__)
         super().__init__(name=name, **kwargs)
-        self._signature = RunSignature.of(function, f"task {name!r}")  # type: ignore[misc]
+        self._signature = RunSignature.of(function, f"Task {name!r}")  # type: ignore[misc]
         self._type_name = type_name(function)  # type: ignore[misc]
         self.run = function  # type: ignore[method-assign]
         self.__wrapped__ = function  # where inspect and help find the signature

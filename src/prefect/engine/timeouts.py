@@ -39,7 +39,7 @@ def run_within(
 
 
 def _exceeded(seconds: float) -> TaskTimeoutError:
-    return TaskTimeoutError(f"timed out after {seconds:g} seconds")
+    return TaskTimeoutError(f"Timed out after {seconds:g} seconds")
 
 
 class _Alarm:

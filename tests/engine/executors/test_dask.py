@@ -242,7 +242,7 @@ def test_arguments():
 
 def test_no_scheduler():
     """An address at which nobody answers is an error, not a wait for ever."""
-    with pytest.raises(ExecutorError, match="no Dask scheduler answers at"):
+    with pytest.raises(ExecutorError, match="No Dask scheduler answers at"):
         Flow("test").run(executor=DaskExecutor("tcp://127.0.0.1:9", client_kwargs={"timeout": 0.2}))
 
 

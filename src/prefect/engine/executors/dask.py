@@ -77,7 +77,7 @@ class DaskExecutor(Executor):
                 return _DaskSession(connect(self.address, **options))
             except (OSError, ValueError) as error:
                 raise ExecutorError(
-                    f"no Dask scheduler answers at {self.address}: {error}. Check the address; "
+                    f"No Dask scheduler answers at {self.address}: {error}. Check the address; "
                     "`dask scheduler` starts one"
                 ) from error
         settings = self.cluster_kwargs
