@@ -70,7 +70,8 @@ KINDS = {
     "a trivial flow": ("", "x"),
     "a flow with pandas": ("import pandas", "pandas.DataFrame({'x': [x]}).x.sum()"),
 }
-IMAGE, PUSHED, THEIRS = "prefect-bench/commands:1", "bench/commands:1", "prefect-bench/docker:1"
+IMAGE, RUN = "prefect-bench/commands:1", "prefect-bench/run:1"
+PUSHED, THEIRS = "bench/commands:1", "prefect-bench/docker:1"
 
 
 @dataclass
@@ -222,6 +223,8 @@ def image_contests(bench: Bench, daemon: Daemon, base: str, registry: str) -> li
 
     docker, theirs, pushed = daemon.program, f"{registry}/bench/docker:1", f"{registry}/{PUSHED}"
     daemon.pull(base)
+    bench.write("runs", "a trivial flow")
+    bench.call(f"prefect build runs.py --image {base} --tag {RUN}")
 
     def change() -> None:
         bench.write("image", "a trivial flow")
@@ -263,8 +266,8 @@ def image_contests(bench: Bench, daemon: Daemon, base: str, registry: str) -> li
         Contest(
             "an image's flow",
             {
-                "docker run": bench.program(f"{docker} run --rm {IMAGE}"),
-                "prefect run IMAGE": bench.program(f"prefect run {IMAGE}"),
+                "docker run": bench.program(f"{docker} run --rm {RUN}"),
+                "prefect run IMAGE": bench.program(f"prefect run {RUN}"),
             },
             {"prefect run IMAGE": 1.3},
         ),

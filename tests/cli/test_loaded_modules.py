@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import uuid
 
 import pytest
 
@@ -56,16 +57,35 @@ def flow_files(tmp_path_factory):
     return directory
 
 
+def loaded_by(directory, *arguments, status=0):
+    """Run the command, and return the names of the modules that it had imported in the end."""
+    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_ENCRYPTION_KEY"}
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments], cwd=directory, env=environment,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    loaded = {*done.stderr.split("\n")[-2].split()}
+    assert "prefect.cli.start" in loaded
+    return loaded
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_command_imports_what_it_uses_alone(name, flow_files):
     """No command imports what another one needs, nor slow modules that it can do without."""
     arguments, unused = CASES[name]
-    environment = {k: v for k, v in os.environ.items() if k != "PREFECT_ENCRYPTION_KEY"}
-    done = subprocess.run(
-        [sys.executable, "-c", LOADED, *arguments], cwd=flow_files, env=environment,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == (2 if name == "mistyped" else 0), done.stderr
-    loaded = done.stderr.split("\n")[-2].split()
-    assert "prefect.cli.start" in loaded
-    assert not unused.intersection(loaded)
+    loaded = loaded_by(flow_files, *arguments, status=2 if name == "mistyped" else 0)
+    assert (unused & loaded) == set()
+
+
+@pytest.mark.services
+def test_images_in_a_container_engine_need_neither_a_registry_nor_keys(
+    flow_files, base_image, daemon
+):
+    """Where base and image are in the engine, no client of registries is loaded, nor cryptography."""
+    tag = f"loaded-modules-{uuid.uuid4().hex}"
+    elsewhere = SEALED | RUN | {"rich", "prefect.oci.registry.client"}
+    daemon.images.pull(base_image)
+    loaded = loaded_by(flow_files, "build", "hello.py", "--image", base_image, "--tag", tag)
+    assert (loaded & elsewhere) == set()
+    assert loaded_by(flow_files, "run", tag) & (elsewhere | PICKLED) == set()

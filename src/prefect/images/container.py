@@ -17,7 +17,6 @@ from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.files import daemon_files
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.running.parameters import check_described
-from prefect.sealing import key_of
 from prefect.secrets.secret import DEFAULT_DIRECTORY, Secret, resolve, secrets_of
 
 if TYPE_CHECKING:
@@ -96,6 +95,8 @@ class RunnableImage(FlowImage):
         known = {secret.name: secret for secret in (*own, *secrets)}
         if self.sealed and keyring is not None and command is None:  # commands need no key
             known[KEY_VARIABLE] = key = Secret(KEY_VARIABLE)
+            from prefect.sealing import key_of  # noqa: PLC0415 - loads cryptography
+
             key.value = key_of(self._sealed_flow, keyring)
         values = resolve(known.values())
         action, *rest = _what_to_run(

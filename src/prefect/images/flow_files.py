@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from prefect.images import plan
 from prefect.payload.packing import pickle_flow
 from prefect.running.flow_directory import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE, SEALED_FILE
-from prefect.sealing import seal_flow
 from prefect.secrets.search import forbidden, refuse_at_rest
 from prefect.secrets.secret import Secret, secrets_of
 
@@ -44,6 +42,10 @@ def package(flow: Flow, secrets: Iterable[Secret], keyring: Keyring | None) -> P
     """
     secrets = tuple(secrets)
     if keyring is not None:
+        from importlib import metadata  # noqa: PLC0415 - for what is sealed alone
+
+        from prefect.sealing import seal_flow  # noqa: PLC0415 - loads cryptography
+
         manifest, sealed = seal_flow(flow, keyring, secrets)
         return PackagedFlow(
             manifest,

@@ -10,7 +10,6 @@ from prefect.images.plan import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED, LABEL_
 from prefect.oci.layers.files import read_from_layer
 from prefect.payload.manifest import Manifest
 from prefect.running.flow_directory import KEY_VARIABLE
-from prefect.sealing import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,6 +80,8 @@ class FlowImage:
                 f"The flow in the image {self.reference} is sealed: give its key with --key-file, "
                 f"{KEY_VARIABLE}, or ContainerEnvironment(..., encryption_key=...)"
             )
+        from prefect.sealing import read_manifest  # noqa: PLC0415 - loads cryptography
+
         return read_manifest(self._sealed_flow, keyring)
 
     def _file(self, path: str) -> bytes:

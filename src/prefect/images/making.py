@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import ImageError, RequirementsError
 from prefect.files import replacing
-from prefect.images import dockerfile, plan
+from prefect.images import plan
 from prefect.images.assembly import assemble
 from prefect.images.base.names import base_reference
 from prefect.images.base.sources import BaseSources
-from prefect.oci.archives import archive
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.daemon.ahead import LoadingAhead
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.loading import load
 from prefect.oci.references import Reference
-from prefect.oci.registry import client as registry
 
 if TYPE_CHECKING:
     import os
@@ -102,6 +100,8 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
     if target.digest:
         raise ValueError(f"{reference!r} has a digest, which follows from the image: leave it out")
     with open_cache() as store:
+        from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
+
         pushed = registry.push(_whole(recipe, packaged, store), target, progress=_logger.info)
     return f"{target.name}@{pushed.digest}"
 
@@ -118,6 +118,8 @@ def export(recipe: ImageRecipe, packaged: PackagedFlow | None, path: str | os.Pa
         RequirementsError: the dependencies cannot be resolved or installed.
     """
     target = Path(path)
+    from prefect.oci.archives import archive  # noqa: PLC0415 - for images on disk alone
+
     archive.require_free(target)
     with open_cache() as store:
         image = _whole(recipe, packaged, store)
@@ -142,6 +144,8 @@ def write_dockerfile(
         RequirementsError: the dependencies cannot be resolved.
         OutputError: there is a Dockerfile that is not prefect's (a FileExistsError).
     """
+    from prefect.images import dockerfile  # noqa: PLC0415 - for this alone
+
     with open_cache() as store:
         base = _sources(recipe, _logger.info).for_dockerfile(store)
         context = dockerfile.build_context(_plan(recipe, base, packaged, store))

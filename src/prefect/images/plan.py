@@ -7,13 +7,13 @@ A plan has two renderings: `dockerfile` for people, container engines and build 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from prefect.dependencies import lock as locking
 from prefect.dependencies.requirements import requirement_name
 from prefect.errors import CompatibilityError, RequirementsError
 from prefect.images.runtime import runtime_files
+from prefect.payload.manifest import cloudpickle_here
 from prefect.running.flow_directory import PREFIX
 from prefect.version import __version__
 
@@ -153,4 +153,4 @@ def wanted(packaged: PackagedFlow | None, dependencies: Sequence[str] | None) ->
         # A local version such as 2.1+cpu is a build of that version that no index has.
         lines = sorted(line.partition("+")[0] for line in found)
     needs = packaged.needs if packaged else ()
-    return [*lines, *needs, f"cloudpickle=={metadata.version('cloudpickle')}"]
+    return [*lines, *needs, f"cloudpickle=={cloudpickle_here()}"]

@@ -50,7 +50,7 @@ class Manifest:
             flow=flow,
             python=platform.python_version(),
             implementation=sys.implementation.name,
-            cloudpickle=_cloudpickle_here(),
+            cloudpickle=cloudpickle_here(),
             prefect=__version__,
             requirements=requirements,
         )
@@ -123,10 +123,10 @@ class Manifest:
                 f"{platform.python_version()}. Run it with Python {self.python_minor}, or package "
                 f"it again with Python {here}"
             )
-        if _release(_cloudpickle_here()) < _release(self.cloudpickle)[:2]:
+        if _release(cloudpickle_here()) < _release(self.cloudpickle)[:2]:
             raise CompatibilityError(
                 f"This flow was pickled by cloudpickle {self.cloudpickle}; here is the older "
-                f"{_cloudpickle_here()}. Install cloudpickle=={self.cloudpickle}"
+                f"{cloudpickle_here()}. Install cloudpickle=={self.cloudpickle}"
             )
         missing = sorted(
             {line for module, line in self.requirements.items() if not _importable(module)}
@@ -157,7 +157,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _cloudpickle_here() -> str:
+def cloudpickle_here() -> str:
+    """Return the version of the cloudpickle that is installed here."""
     # What importlib.metadata says, whose import takes as long as a small flow takes to run.
     for directory in sys.path:
         try:

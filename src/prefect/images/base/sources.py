@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 from prefect.errors import ContainerEngineUnavailableError, ImageError, RegistryError
 from prefect.images.base.image import BaseImage, assumed, look_into
 from prefect.images.base.names import base_reference, names_a_path
-from prefect.oci.archives import archive as archives
 from prefect.oci.daemon.client import Daemon, Storage, described
 from prefect.oci.daemon.files import daemon_files
 from prefect.oci.images import Blob, Layer, canonical_json
 from prefect.oci.layers.writing import CODEC, LAYER, compress_layer
 from prefect.oci.platforms import Platform
 from prefect.oci.references import Reference
-from prefect.oci.registry import client as registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +89,8 @@ class BaseSources:
         if self.setup:
             return self.out_of_daemon(Daemon(), store)
         if names_a_path(self._image):
+            from prefect.oci.archives import archive as archives  # noqa: PLC0415 - for bases on disk alone
+
             image = archives.read(Path(self._image).expanduser(), self.platform)
             return look_into(_packed(image, store), self._image, store, progress=self._progress)
         try:
@@ -128,6 +128,8 @@ class BaseSources:
             return assumed(str(base_reference(self._image)), self.platform or Platform.of_host())
 
     def _in_registry(self, store: Store) -> BaseImage:
+        from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
+
         image = registry.fetch(base_reference(self._image), self.platform)
         name = str(image.reference or base_reference(self._image))
         return look_into(_kept(image, store), name, store, progress=self._progress)
@@ -198,6 +200,8 @@ class BaseSources:
             # In the store's own directory, which goes with it: layers may be read until then.
             path = store.scratch() / f"{base.daemon_id.replace(':', '-')}.tar"
             daemon.save(base.daemon_id, path)
+            from prefect.oci.archives import archive as archives  # noqa: PLC0415 - for bases on disk alone
+
             image = archives.read(path, base.image.platform if packed else None)
             return {layer.diff_id: layer for layer in image.layers}
 
