@@ -2,6 +2,7 @@
 #
 # SERVICE_TESTS=0 leaves out the tests that need a container engine. WORKERS=0 runs all in one
 # process, WORKERS=4 in four; PYTEST_ARGS are pytest's: make test PYTEST_ARGS="-x tests/core".
+# NEWEST=0 leaves out `make newest`, which asks the package index for what is new, once a day.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,9 +10,10 @@ BIN := $(VENV)/bin
 SERVICES := $(if $(wildcard .services/env),. ./.services/env;)
 SERVICE_TESTS ?= 1
 WORKERS ?= logical
+NEWEST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types format table bench fuzz services services-down lock hooks dist clean
+.PHONY: help setup demo test check newest lint types format table bench fuzz services services-down lock hooks dist clean
 
 help:  ## say this
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -37,11 +39,17 @@ demo: setup  ## package and run the example flow, as a file and as an image
 # What waits and what computes share the time. A second make reads .services/env afterwards.
 test: setup  ## services, lint, types and every test: what CI runs
 	@$(MAKE) --no-print-directory -j3 -Oline lint types $(if $(filter-out 0,$(SERVICE_TESTS)),services)
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory check $(if $(filter-out 0,$(NEWEST)),newest)
 
 check: setup  ## every test alone, in parallel; with what `make services` started
 	$(SERVICES) $(BIN)/pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal \
 	  $(if $(filter 0,$(SERVICE_TESTS)),-m "not services") $(PYTEST_ARGS)
+
+# The pins keep .venv as it is; users have what was released this morning, and other Pythons. Both
+# are tried at once, to take a minute and not four: the newest Python runs what may depend on a
+# version, the others what depends on a Python, and nothing of it is slow or needs the services.
+newest: setup  ## unit tests with the newest dependencies allowed, on each Python at hand
+	$(BIN)/python scripts/newest.py
 
 lint: setup  ## formatting, rules, and which folder may import which
 	$(BIN)/ruff format --check .
@@ -87,4 +95,4 @@ dist: setup  ## build wheel and sdist into dist/
 	$(BIN)/uv build --quiet --out-dir dist --no-build-isolation
 
 clean:  ## remove what the other targets leave, but for .venv and services
-	rm -rf dist build out .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv-newest dist build out .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
