@@ -67,3 +67,23 @@ def test_the_page_has_the_real_signatures(face, text):
         real = real[1:]  # self
     said = inspect.signature(eval(f"lambda {parameters[:-1]}: 0")).parameters.values()
     assert [shape(parameter) for parameter in said] == [shape(parameter) for parameter in real]
+
+
+@pytest.mark.parametrize(
+    ("face", "text"),
+    [
+        pair
+        for pair in SIGNATURES
+        if pair[0] in {"prefect.environments", "prefect.oci", "prefect.sealed.keys"}
+    ],
+    ids=lambda value: value.partition("(")[0],
+)
+def test_every_parameter_is_explained(face, text):
+    """The docstring has each parameter under `Args:`, and does not send the reader elsewhere."""
+    value = importlib.import_module(face)
+    for name in text.partition("(")[0].split("."):
+        value = getattr(value, name)
+    _, _, arguments = inspect.getdoc(value).partition("Args:\n")
+    entries = re.findall(r"^    (\w+(?:, \w+)*): ", arguments, re.MULTILINE)
+    explained = {name for entry in entries for name in entry.split(", ")}
+    assert set(inspect.signature(value).parameters) - {"self"} <= explained

@@ -146,7 +146,12 @@ class Flow(FlowQueries):
         return edge
 
     def chain(self, *tasks: Task, validate: bool | None = None) -> list[Edge]:
-        """Make each task wait for the one before it, and return the edges."""
+        """Make each task wait for the one before it, and return the edges.
+
+        Args:
+            *tasks: in the order in which they are to run.
+            validate: whether to look for cycles now, and not only when the flow is used.
+        """
         return [self.add_edge(a, b, validate=validate) for a, b in pairwise(tasks)]
 
     def set_dependencies(

@@ -210,7 +210,14 @@ class Task(Operators):
     def set_upstream(
         self, task: Any, flow: Flow | None = None, key: str | None = None, mapped: bool = False
     ) -> None:
-        """Wait for another task; with a key, get its result as that argument."""
+        """Wait for another task; with a key, get its result as that argument.
+
+        Args:
+            task: the task to wait for, or a plain value, which needs a key.
+            flow: by default the one that is being built.
+            key: the argument of `run` that takes the result.
+            mapped: whether the waiting task runs once for each item of it.
+        """
         self.set_dependencies(
             flow,
             upstream_tasks=None if key else [task],
@@ -221,7 +228,14 @@ class Task(Operators):
     def set_downstream(
         self, task: Task, flow: Flow | None = None, key: str | None = None, mapped: bool = False
     ) -> None:
-        """Make another task wait for this one; with a key, give it the result as that argument."""
+        """Make another task wait for this one; with a key, give it the result as that argument.
+
+        Args:
+            task: the task that waits.
+            flow: by default the one that is being built.
+            key: the argument of `run` that takes the result.
+            mapped: whether the waiting task runs once for each item of it.
+        """
         task.set_upstream(self, flow=flow, key=key, mapped=mapped)
 
     def set_dependencies(

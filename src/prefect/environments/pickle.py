@@ -118,6 +118,10 @@ class PickleEnvironment(Environment):
         none of it is held in memory beyond a few MiB. Until it is complete the file has another
         name; a former file at `path` is lost only to a complete one.
 
+        Args:
+            path: the file to write.
+            flow: the flow to package.
+
         Raises:
             NotAFlowError: `flow` is not a Flow (a TypeError).
             FlowError: the flow is wrong as it is written.
@@ -233,6 +237,9 @@ class PickleEnvironment(Environment):
         For rotation: `PickleEnvironment([new, old]).rewrap(sealed)` opens with the old key and
         seals for the new one alone, and for `recipients`. Nothing is decrypted but the file's
         data key, and signatures stay valid.
+
+        Args:
+            pickle: the bytes, or the path of a file.
 
         Raises:
             TypeError: `pickle` is neither bytes nor a path.

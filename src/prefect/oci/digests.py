@@ -47,6 +47,9 @@ def verified(blob: Blob) -> VerifiedFile:
     Bytes before the last ones are given as they come: what must not be acted upon before all of
     it is verified is read to the end first. What verifies itself is not hashed a second time.
 
+    Args:
+        blob: what is opened.
+
     Raises:
         ImageContentError: on reading: they are not what was promised.
         OSError: the blob cannot be opened or, on reading, not read.

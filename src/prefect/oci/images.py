@@ -47,6 +47,7 @@ class Blob:
     """Bytes that are named by their digest, wherever they are.
 
     Args:
+        media_type: what the bytes are, as manifests say it.
         digest: "sha256:" and 64 hexadecimal digits.
         size: in bytes.
         open: opens them for reading; who reads compares digest and size.
@@ -145,6 +146,8 @@ def derive(
     OCI's family also where the base is of Docker's, whose layers are the same bytes.
 
     Args:
+        base: what the layers go on.
+        layers: the new ones, from the base up.
         settings: the members of the config's `config` object that replace the base's.
         comments: for each new layer, what `docker history` says of it.
         annotations: of the manifest.

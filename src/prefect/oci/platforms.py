@@ -25,7 +25,13 @@ _VARIANT = re.compile(r"v([0-9]{1,2})(?:\.([0-9]))?")
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """An operating system and a processor."""
+    """An operating system and a processor.
+
+    Args:
+        os: such as "linux".
+        architecture: such as "amd64" or "arm64".
+        variant: such as "v6"; empty where the architecture implies it.
+    """
 
     os: str
     architecture: str
@@ -34,6 +40,9 @@ class Platform:
     @classmethod
     def parse(cls, text: str) -> Platform:
         """Take "linux/arm64", "linux/arm/v7" or a machine's own "linux/x86_64" apart.
+
+        Args:
+            text: os/architecture[/variant], in any case.
 
         Raises:
             TypeError: it is not a str.

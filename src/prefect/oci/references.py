@@ -27,6 +27,12 @@ class Reference:
     """One image's name, taken apart.
 
     Two spellings of one image compare equal: `python` is `docker.io/library/python:latest`.
+
+    Args:
+        registry: host[:port], "docker.io" for Docker Hub.
+        repository: its path there, such as "library/python".
+        tag: None where a digest alone names the image.
+        digest: "sha256:" and 64 hexadecimal digits.
     """
 
     registry: str
@@ -37,6 +43,10 @@ class Reference:
     @classmethod
     def parse(cls, text: str) -> Reference:
         """Take a reference apart.
+
+        Args:
+            text: `[registry/]repository[:tag][@digest]`; without tag and digest, the tag is
+                "latest".
 
         Raises:
             TypeError: it is not a str.

@@ -29,6 +29,9 @@ class Secret:
     `PREFECT_SECRETS_DIR`), where container platforms put theirs. A secret is pickled, printed
     and serialized without its value.
 
+    Args:
+        name: letters, digits and underscores, as of an environment variable.
+
     Raises:
         TypeError: the name is not a str.
         ValueError: the name cannot be an environment variable's.

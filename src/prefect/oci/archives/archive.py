@@ -38,6 +38,7 @@ def read(
     itself packed with gzip is unpacked, to a temporary file without a name.
 
     Args:
+        path: the directory of a layout, or the file of an archive.
         platform: which image of several; None means the only one, else that for this machine.
         name: which image of several: an image reference, or what the index calls it.
 
@@ -73,6 +74,8 @@ def write(image: Image, path: str | os.PathLike[str], *, name: str | None = None
     this platform) the new one takes the place.
 
     Args:
+        image: all of whose layers have blobs.
+        path: where it goes.
         name: an image reference with a tag or none.
 
     Raises:

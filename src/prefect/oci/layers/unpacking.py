@@ -36,6 +36,7 @@ def walk(layer: Layer, *, limit: int | None = None) -> Iterator[tuple[Member, Ta
     then, nothing that was given is to be trusted. No layer needs to be read beyond what is wrong.
 
     Args:
+        layer: one that has a blob.
         limit: of what the layer has unpacked, in bytes; None for any size.
 
     Raises:

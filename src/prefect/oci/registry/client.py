@@ -80,6 +80,7 @@ def fetch(
     The image's reference is by digest, and each blob's `origin` is its repository.
 
     Args:
+        reference: by tag or by digest.
         platform: which of several to take. None means the only one there is, else Linux on this
             machine's processor.
         insecure: whether plain http is allowed; None means on loopback and where
@@ -155,6 +156,8 @@ def push(
     begun are cancelled.
 
     Args:
+        image: all of whose layers have blobs.
+        reference: where it goes, by tag, or by its own digest.
         progress: called with a line when a blob is begun, sent, mounted or found, by one thread at
             a time.
         insecure: whether plain http is allowed; None means on loopback and where

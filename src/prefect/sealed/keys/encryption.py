@@ -25,6 +25,9 @@ class EncryptionKey:
     the raw bytes. Never a passphrase: nothing here would slow down guessing it. A key shows
     itself only through `encode()`; its repr is blank and it refuses to be pickled.
 
+    Args:
+        key: 32 raw bytes, or the text that `encode()` returned, as str or bytes.
+
     Raises:
         TypeError: the key is neither bytes nor str.
         InvalidKeyError: it has another length or is not canonical base64.

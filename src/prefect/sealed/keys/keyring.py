@@ -25,6 +25,9 @@ class Keyring:
     Args:
         encryption_keys: seals with the first, opens with any.
         trusted_signers: None asks for no signature.
+        recipients: seals for all of them, too.
+        identities: open what was sealed for their recipients.
+        signing_key: signs what is sealed.
     """
 
     encryption_keys: tuple[EncryptionKey, ...]
@@ -46,6 +49,14 @@ class Keyring:
         """Read keys as the constructor of `PickleEnvironment` takes them.
 
         Without any, there is a new encryption key.
+
+        Args:
+            encryption_key: one, or several in a list: the first seals, any opens.
+            recipients: public keys of those who may open, too; this needs a signing key.
+            identity: a private key that opens, or several; reading with it needs trusted signers.
+            signing_key: signs what is sealed.
+            trusted_signers: public keys, one of which must have signed what is read; None asks for
+                no signature.
 
         Raises:
             TypeError: something is neither text nor a key of its kind.

@@ -34,6 +34,9 @@ class Recipient:
     Whoever knows it can make files that its owner can open: it says nothing of who made one, so
     files for recipients are signed.
 
+    Args:
+        text: the line of text that `encode()` returned, as str or bytes.
+
     Raises:
         TypeError: the text is neither str nor bytes.
         InvalidKeyError: it is not the text of a recipient.
@@ -91,6 +94,9 @@ class Identity:
     """The private key that opens what was sealed for its recipient.
 
     Its repr is blank and it refuses to be pickled.
+
+    Args:
+        text: the line of text that `encode()` returned, as str or bytes.
 
     Raises:
         TypeError: the text is neither str nor bytes.

@@ -22,6 +22,9 @@ _FIX: Final = "`prefect keygen --signing FILE` makes a signing key, and its sign
 class Signer:
     """The public key of someone whose signature can be trusted.
 
+    Args:
+        text: the line of text that `encode()` returned, as str or bytes.
+
     Raises:
         TypeError: the text is neither str nor bytes.
         InvalidKeyError: it is not the text of a signer.
@@ -68,6 +71,9 @@ class SigningKey:
     """The private key of someone who signs.
 
     Its repr is blank and it refuses to be pickled.
+
+    Args:
+        text: the line of text that `encode()` returned, as str or bytes.
 
     Raises:
         TypeError: the text is neither str nor bytes.
