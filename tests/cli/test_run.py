@@ -91,17 +91,42 @@ def test_parameters_have_types(prefect, of):
     assert "'day' is of type date, a date such as 2024-02-29; 'tomorrow' is not" in err
 
 
+SECRETIVE = """
+import os
+from prefect import Flow, task
+from prefect.environments import Environment
+
+@task
+def show():
+    print("token", os.environ["TOKEN"], os.environb[b"TOKEN"])
+    print("length", len(os.environb[b"TOKEN"]))
+
+with Flow("secretive", environment=Environment(secrets=["TOKEN"])) as flow:
+    show()
+"""
+
+
 def test_a_secret_is_resolved_and_masked(prefect):
     """Without a value nothing runs; with one, what prints it shows a mask."""
-    (prefect.directory / "secret.py").write_text(
-        "import os\nfrom prefect import Flow, task\nfrom prefect.environments import Environment\n"
-        "@task\ndef show():\n    print('token', os.environ['TOKEN'])\n\n"
-        "with Flow('secretive', environment=Environment(secrets=['TOKEN'])) as flow:\n    show()\n"
-    )
+    (prefect.directory / "secret.py").write_text(SECRETIVE)
     (prefect.directory / "secrets").mkdir()
     directory = str(prefect.directory / "secrets")
     _, err = prefect("run", "secret.py", status=2, PREFECT_SECRETS_DIR=directory)
     assert "TOKEN" in err
     (prefect.directory / "secrets" / "TOKEN").write_text("canary-value\n")
     out, _ = prefect("run", "secret.py", PREFECT_SECRETS_DIR=directory)
-    assert "token ***" in out
+    assert "token *** b'***'" in out
+
+
+def test_a_secret_arrives_as_it_is(prefect):
+    """Carriage returns and bytes that are no text reach the task, and do not hinder a build."""
+    (prefect.directory / "secret.py").write_text(SECRETIVE)
+    value = b"\xff\xfe\r\n no text"
+    (prefect.directory / "TOKEN").write_bytes(value + b"\n")
+    prefect("keygen", "flow.key")
+    for given in ({"TOKEN": os.fsdecode(value)}, {"PREFECT_SECRETS_DIR": str(prefect.directory)}):
+        prefect("build", "secret.py", "-o", "secret.flow", "--key-file", "flow.key", **given)
+        for what in (["secret.py"], ["secret.flow", "--key-file", "flow.key"]):
+            out, _ = prefect("run", *what, **given)
+            assert "token *** b'***'" in out
+            assert f"length {len(value)}" in out

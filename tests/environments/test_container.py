@@ -674,7 +674,7 @@ def at_rest(daemon, container, value):
     return found
 
 
-@pytest.mark.parametrize("odd", ["/", "\"ä\\'"])
+@pytest.mark.parametrize("odd", ["/", "\"ä\\'", "\r\n", os.fsdecode(b"\xff\xfe")])
 def test_a_secret_rests_nowhere(daemon, environment, monkeypatch, odd):
     """Its value is in no layer, history, config, commit, log or file of the engine.
 
@@ -686,8 +686,8 @@ def test_a_secret_rests_nowhere(daemon, environment, monkeypatch, odd):
     deadline = time.monotonic() + 30
     while b"failing as asked" not in container.logs() and time.monotonic() < deadline:
         time.sleep(0.05)
-    inside = container.exec_run(["cat", "/run/secrets/TOKEN"]).output.decode().strip()
-    assert inside == value  # it is there, in memory
+    inside = container.exec_run(["cat", "/run/secrets/TOKEN"]).output
+    assert inside == os.fsencode(value) + b"\n"  # it is there, in memory
     assert "token ***" in container.logs().decode()
     assert at_rest(daemon, container, value) == []
 

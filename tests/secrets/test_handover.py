@@ -1,7 +1,7 @@
 """`prefect.secrets.handover`."""
 
 import io
-import json
+import os
 import stat
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 from prefect.errors import SecretError
 from prefect.secrets import handover as container_secrets
-from prefect.secrets.handover import await_values, receive
+from prefect.secrets.handover import await_values, one_line, receive
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def directory(tmp_path, monkeypatch):
 
 
 def sent(values) -> io.BytesIO:
-    return io.BytesIO(json.dumps(values).encode() + b"\n")
+    return io.BytesIO(one_line(values))
 
 
 def deliver(values):
@@ -29,7 +29,19 @@ def deliver(values):
     subprocess.run(command, input=sent(values).read(), check=True)
 
 
-@pytest.mark.parametrize("value", ["simple", "ends with a newline\n", "two\nlines", "", " ä ☃ "])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "simple",
+        "ends with a newline\n",
+        "two\nlines",
+        "",
+        " ä ☃ ",
+        "CR\rand\r\nCRLF\r\n",
+        "ends with CR\r",
+        os.fsdecode(b"no \xff\xfe text"),
+    ],
+)
 def test_what_is_sent_arrives_as_it_was(directory, value):
     """Every value is the same after it went through its file."""
     deliver({"TOKEN": value})

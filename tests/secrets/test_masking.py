@@ -1,7 +1,11 @@
 """`prefect.secrets.masking`."""
 
 import json
+import os
+import re
 import sys
+from urllib.parse import quote as url_quote
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
@@ -66,15 +70,24 @@ def test_a_value_never_passes(value, before, after):
     assert value not in written[0]
 
 
-@pytest.mark.parametrize("value", ['pä"ss\\wörd-9931', "a'b\nc d", "\x1b[1mbold"])
-def test_a_value_is_known_as_python_and_json_write_it(value, capsys):
-    """Printed within a list, in JSON, or in a traceback, it is a mask all the same."""
+@pytest.mark.parametrize(
+    "value",
+    [
+        'pä"ss\\wörd-9931', "a'b\nc d", "\x1b[1mbold", "both ' and \"", "p&a/s s+w\u00f6rd%",
+        "carriage\rreturn", os.fsdecode(b"no \xff\xfe text"), "☃ in the snow 🐍",
+    ],
+)  # fmt: skip
+def test_a_value_is_known_as_programs_quote_it(value, capsys):
+    """Printed within a list, as bytes, in JSON, in a URL or a traceback, it is a mask all the same."""
+    data = os.fsencode(value)
     with masked([value]):
         print([value], {"k": value}, json.dumps(value), json.dumps([value], ensure_ascii=False))
+        print(ascii(value), [data], repr(f"{value}'\""), repr(data + b"'\""), [json.dumps(value)])
+        print(url_quote(data), url_quote(data, safe=""), urlencode({"k": data}))
         assert mask_all({"a": [value, 1, None]}) == {"a": ["***", 1, None]}
     printed = capsys.readouterr().out
-    for part in (value, repr(value)[1:-1], json.dumps(value)[1:-1]):
-        assert part not in printed
+    for word in (*re.findall(r"\w{3,}", value), "xff", "2603", "%"):
+        assert word not in printed
     assert mask(value) == value  # the run is over
 
 

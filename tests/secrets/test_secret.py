@@ -41,10 +41,22 @@ def test_a_value_is_looked_up_in_its_order_whenever_it_is_read(directory, monkey
     assert secret.value == "from the variable"
 
 
-def test_a_file_loses_one_newline_and_no_more(directory):
-    """An editor's final newline is not the secret's, other white space is."""
-    (directory / "TOKEN").write_text(" a\nb \n\n")
-    assert Secret("TOKEN").value == " a\nb \n"
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b" a\nb \n\n", b" a\nb \n"),
+        (b"one\r\ntwo\rthree\r\n", b"one\r\ntwo\rthree"),
+        (b"no newline\r", b"no newline\r"),
+        (b"\xff\xfe no text\n", b"\xff\xfe no text"),
+        ("pä☃\n".encode(), "pä☃".encode()),
+    ],
+)
+def test_a_file_loses_one_newline_and_no_more(directory, content, value):
+    """An editor's final newline is not the secret's; every other byte is, text or not."""
+    (directory / "TOKEN").write_bytes(content)
+    assert os.fsencode(Secret("TOKEN").value) == value
+    with exported(resolve([Secret("TOKEN")])):
+        assert os.environb[b"TOKEN"] == value
 
 
 def test_a_secret_without_a_value_says_where_to_put_it(directory):
@@ -56,10 +68,13 @@ def test_a_secret_without_a_value_says_where_to_put_it(directory):
 
 
 def test_an_unreadable_file_is_an_error_of_ours(directory):
-    """A directory or bytes that are no text in the file's place are said, not passed over."""
-    (directory / "TOKEN").write_bytes(b"\xff\xfe")
+    """A directory in the file's place, or what no environment carries, is said, not passed over."""
+    (directory / "TOKEN").mkdir()
     with pytest.raises(SecretError, match="cannot be read"):
         _ = Secret("TOKEN").value
+    (directory / "BINARY").write_bytes(b"a\0b")
+    with pytest.raises(SecretError, match="BINARY holds a NUL"):
+        _ = Secret("BINARY").value
 
 
 @pytest.mark.parametrize("dump", [pickle.dumps, cloudpickle.dumps])
@@ -100,6 +115,9 @@ def test_types_are_checked():
         secret.value = 5
     with pytest.raises(SecretError, match="NUL"):
         secret.value = "a\0b"
+    with pytest.raises(SecretError, match="cannot carry") as caught:
+        secret.value = "half of a pair: \ud83d"
+    assert "half of" not in str(caught.value)
     with pytest.raises(TypeError, match=r"secrets=\['TOKEN'\]"):
         parse_secrets("TOKEN")
     with pytest.raises(ValueError, match="named twice: TOKEN"):

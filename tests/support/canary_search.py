@@ -4,6 +4,7 @@ import base64
 import gzip
 import io
 import json
+import os
 import tarfile
 import urllib.parse
 from collections.abc import Iterator
@@ -14,12 +15,12 @@ from pathlib import Path
 @cache
 def spellings(value: str) -> set[bytes]:
     """Return the ways in which a value may stand in a file."""
-    raw = value.encode()
+    raw = os.fsencode(value)
     found = {raw, raw.hex().encode(), raw.hex().upper().encode(), raw[::-1]}
-    found.add(urllib.parse.quote(value, safe="").encode())
+    found.add(urllib.parse.quote(raw, safe="").encode())
     for text in (value, repr(value)[1:-1]):  # as JSON and Python quote it, also one in the other
-        found |= {json.dumps(text, ensure_ascii=a)[1:-1].encode() for a in (True, False)}
-        found.add(text.encode())
+        found |= {os.fsencode(json.dumps(text, ensure_ascii=a)[1:-1]) for a in (True, False)}
+        found.add(os.fsencode(text))
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         for shift in range(3):
             # The characters at the edges depend on what stands beside the value.

@@ -17,6 +17,7 @@ from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.files import daemon_files
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.running.parameters import check_described
+from prefect.secrets.handover import one_line
 from prefect.secrets.secret import DEFAULT_DIRECTORY, Secret, resolve, secrets_of
 
 if TYPE_CHECKING:
@@ -131,9 +132,9 @@ class RunnableImage(FlowImage):
     def _deliver(self, container: Container, values: Mapping[str, str]) -> None:
         # One line, so that the reader knows the end without the stream being half-closed,
         # which not every connection to a container engine can do.
-        data = json.dumps(dict(values)).encode() + b"\n"
+        command = [*ENTRYPOINT, "receive-secrets"]
         try:
-            containers.send(self.daemon, container, [*ENTRYPOINT, "receive-secrets"], data)
+            containers.send(self.daemon, container, command, one_line(values))
         except ContainerEngineError as error:
             logs = containers.last_lines(container)
             raise ContainerEngineError(

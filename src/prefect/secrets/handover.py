@@ -9,14 +9,22 @@ import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import SecretError
-from prefect.secrets.secret import Secret, secrets_directory
+from prefect.secrets.secret import Secret, read_value, secrets_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _WAIT_SECONDS = 60.0
 _POLL_SECONDS = 0.005
 _LOCK = ".receiving"
+_BYTES = ("utf-8", "surrogateescape")  # carries any bytes in a str
+
+
+def one_line(values: Mapping[str, str]) -> bytes:
+    """Return values as the line that `receive` reads: bytes that are no text stand for themselves."""
+    # The other side may have another encoding. So what travels are the bytes.
+    texts = {name: os.fsencode(value).decode(*_BYTES) for name, value in values.items()}
+    return json.dumps(texts).encode() + b"\n"
 
 
 def receive(stream: BinaryIO) -> None:
@@ -39,8 +47,10 @@ def receive(stream: BinaryIO) -> None:
     for name, value in values.items():
         part = directory / f".{Secret(name).name}.part"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(f"{value}\n")
+        with os.fdopen(descriptor, "wb") as file:
+            # `read_value` leaves out one newline, of which kind there is.
+            end = b"\r\n" if value.endswith("\r") else b"\n"
+            file.write(value.encode(*_BYTES) + end)
         part.rename(directory / name)
 
 
@@ -66,4 +76,4 @@ def await_values(names: Sequence[str]) -> dict[str, str]:
         with (directory / _LOCK).open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
     # Read here and not through Secret: what was delivered outranks a variable of the image.
-    return {name: (directory / name).read_text().removesuffix("\n") for name in names}
+    return {name: read_value(directory / name) for name in names}

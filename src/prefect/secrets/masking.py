@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from prefect.secrets.spellings import SHORTEST, quoted
 from prefect.streams import stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MASK = "***"
-# Masking a shorter value would garble ordinary text and hide nothing.
-_SHORTEST = 4
 _active: list[str] = []
 
 
@@ -39,8 +37,9 @@ def mask_all(value: Any) -> Any:
 def masked(values: Iterable[str]) -> Iterator[None]:
     """Have `mask` know the values, and mask what is written to standard output and error.
 
-    A value is also known as repr and JSON write it, and line by line. One that a program writes
-    in pieces, in another spelling, or below Python, is not recognised.
+    A value is also known as Python writes it, as text and as bytes, as JSON and URLs do, and line
+    by line. One that a program writes in pieces, in another spelling, or below Python, is not
+    recognised.
     """
     searched = sorted(_spellings(values), key=len, reverse=True)
     if not searched:
@@ -58,10 +57,4 @@ def masked(values: Iterable[str]) -> Iterator[None]:
 
 def _spellings(values: Iterable[str]) -> set[str]:
     parts = {part for value in values for part in (value, *value.splitlines())}
-    parts = {part for part in parts if len(part) >= _SHORTEST}
-    quoted = {
-        text[1:-1]
-        for part in parts
-        for text in (repr(part), json.dumps(part), json.dumps(part, ensure_ascii=False))
-    }
-    return parts | quoted
+    return {text for part in parts if len(part) >= SHORTEST for text in quoted(part)}

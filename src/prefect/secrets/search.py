@@ -6,6 +6,7 @@ file, would come to rest in the artifact.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import SecretError
@@ -29,7 +30,7 @@ def forbidden(secrets: Iterable[Secret], keys: Iterable[bytes] = ()) -> dict[byt
     """
     values = dict.fromkeys(keys, "A key of the environment")
     for secret in secrets:
-        values[(secret.find() or "").encode()] = f"The value of the secret {secret.name}"
+        values[os.fsencode(secret.find() or "")] = f"The value of the secret {secret.name}"
     return {value: name for value, name in values.items() if len(value) >= _SHORTEST}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,8 +27,10 @@ class Secret:
 
     `value` is looked up whenever it is read: the value that was set on this object, then the
     environment variable, then the file of that name in the secrets directory (/run/secrets, or
-    `PREFECT_SECRETS_DIR`), where container platforms put theirs. A secret is pickled, printed
-    and serialized without its value.
+    `PREFECT_SECRETS_DIR`), where container platforms put theirs. Of a file, one newline at its end
+    is left out, and every other byte counts. Bytes that are no text are in the value as in those of
+    `os.environ`: `os.fsencode` gives them back. A secret is pickled, printed and serialized without
+    its value.
 
     Args:
         name: letters, digits and underscores, as of an environment variable.
@@ -66,9 +69,7 @@ class Secret:
     def value(self, value: str | None) -> None:
         if value is not None and not isinstance(value, str):
             raise TypeError(f"A secret's value is a str, not {type(value).__name__}")
-        if value is not None and "\0" in value:
-            raise SecretError(f"The value of {self.name} holds a NUL: no environment can carry it")
-        self._value = value
+        self._value = value if value is None else _carried(self.name, value)
 
     def find(self) -> str | None:
         """Return the value, or None where there is none."""
@@ -80,12 +81,12 @@ class Secret:
         if variable is not None:
             return variable
         try:
-            # One final newline is the editor's, not the secret's.
-            return (secrets_directory() / self.name).read_text().removesuffix("\n")
+            value = read_value(secrets_directory() / self.name)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise SecretError(f"The secret {self.name} cannot be read: {error}") from None
+        return _carried(self.name, value)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
@@ -105,6 +106,35 @@ class Secret:
 def secrets_directory() -> Path:
     """Return the directory whose files are secrets by their names."""
     return Path(os.environ.get(DIRECTORY_VARIABLE, DEFAULT_DIRECTORY))
+
+
+def read_value(path: Path) -> str:
+    """Return the value that a file holds, whatever its bytes are.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    data = path.read_bytes()
+    # One final newline is the editor's, not the secret's.
+    return os.fsdecode(data.removesuffix(b"\r\n" if data.endswith(b"\r\n") else b"\n"))
+
+
+def _carried(name: str, value: str) -> str:
+    """Return a value that an environment can carry.
+
+    Raises:
+        SecretError: it cannot.
+    """
+    if "\0" in value:
+        raise SecretError(f"The value of {name} holds a NUL: no environment can carry it")
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:  # whose text would quote the value
+        raise SecretError(
+            f"The value of {name} holds a character that the environment here cannot carry, as its "
+            f"text is encoded as {sys.getfilesystemencoding()}"
+        ) from None
+    return value
 
 
 def parse_secrets(secrets: Iterable[str | Secret] | None) -> tuple[Secret, ...]:
