@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -18,6 +19,11 @@ def on_terminal(directory, *arguments) -> tuple[int, str]:
         env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
     )  # fmt: skip
     os.close(follower)
+    return drawn_by(process, leader)
+
+
+def drawn_by(process, leader) -> tuple[int, str]:
+    """Return a program's exit status, and what it draws on its terminal until it ends."""
     drawn = b""
     while True:
         try:
@@ -49,6 +55,49 @@ def test_a_failure_shows_its_traceback(prefect):
     assert re.search(r"✗ load .*RuntimeError: as asked", drawn)
     assert 'raise RuntimeError("as asked")' in drawn
     assert re.search(r"✗ etl & co: Failed", drawn)
+
+
+CHATTY = """
+import sys
+from pathlib import Path
+from prefect import Flow, task
+
+@task
+def chatty():
+    for number in range(20_000):
+        print("number", number)
+    print("\\x1b[31mred\\x1b[0m", "tab\\tbed", file=sys.stderr)
+    print("the end", end="")
+    Path("worked").touch()
+
+with Flow("chatty") as flow:
+    chatty()
+"""
+
+
+def test_showing_does_not_hold_up_working(prefect):
+    """A task has written 20,000 lines before the terminal has taken the first; then all come."""
+    (prefect.directory / "chatty.py").write_text(CHATTY)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "run", "chatty.py"],
+        cwd=prefect.directory, stdin=follower, stdout=follower, stderr=follower,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
+    )  # fmt: skip
+    os.close(follower)
+    try:
+        deadline = time.monotonic() + 60
+        while not (prefect.directory / "worked").exists():
+            assert time.monotonic() < deadline, "the task waits for the terminal"
+            time.sleep(0.05)
+        status, drawn = drawn_by(process, leader)
+    finally:
+        process.kill()
+        process.wait()
+    assert status == 0
+    assert re.findall(r"number (\d+)\r\n", drawn) == [str(number) for number in range(20_000)]
+    assert re.search(r"red tab +bed", drawn)
+    assert re.search(r"number 19999.*the end.*✓ chatty: Success", drawn, re.DOTALL)
 
 
 @pytest.mark.services

@@ -6,17 +6,22 @@ import json
 import logging
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment, Segments
 from rich.spinner import Spinner
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from prefect.cli.scroll import Scroll
 from prefect.printable import error_text
+from prefect.running.output import ThreadLines
 from prefect.running.report import (
     ENGINE_LOGGER,
     TASK_LOGGERS,
@@ -26,6 +31,7 @@ from prefect.running.report import (
     tracebacks,
 )
 from prefect.secrets.masking import mask, mask_all
+from prefect.streams import stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
     from prefect.core.state import State
 
 _LARGEST_VIEW = 12
+_DIM = Style(dim=True)
 _MARKS = {
     "Success": Text("✓", "green"),
     "Skipped": Text("↷", "yellow"),
@@ -79,18 +86,35 @@ class LiveDisplay(logging.Handler):
             get_renderable=self._render,
             console=self._console,
             transient=True,
-            refresh_per_second=10,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
+        self._scroll = Scroll(self._console, self._live)
+        self._output = ThreadLines(self._show_output), ThreadLines(self._show_output)
+        self._entered = ExitStack()
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
+        out = self._entered.enter_context(stand_in("stdout"))
+        err = self._entered.enter_context(stand_in("stderr"))
+        self._console.file = out.stream  # not what is written to sys.stdout, which it shows itself
         listen(self)
         self._live.start()
+        self._entered.callback(self._live.stop)
+        self._entered.enter_context(self._scroll)
+        for stream, lines in zip((out, err), self._output, strict=True):
+            stream.take = lines.write
+            self._entered.callback(lines.end)
+            self._entered.callback(setattr, stream, "take", None)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._live.stop()
         forget(self)
+        self._entered.close()
+
+    def _show_output(self, line: str) -> None:
+        self._scroll.add(mask(line))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a task's log line above the view."""
@@ -103,12 +127,14 @@ class LiveDisplay(logging.Handler):
 
     def finished(self, flow: str, state: State) -> None:
         """Show the outcome, with the traceback of each failure."""
+        for lines in self._output:
+            lines.end()
         failed = [{"task": task, "traceback": text} for task, text in tracebacks(state)]
         self._outcome(flow, type(state).__name__, state.message, mask_all(failed))
 
     def refused(self, error: Exception) -> None:
         """Show the error that kept the flow from running."""
-        self._console.print(Text(error_text(mask(str(error))), "red"))
+        self._scroll.add(Text(error_text(mask(str(error))), "red"))
 
     def replay(self, lines: Iterable[str]) -> None:
         """Show a run that tells of itself in JSON lines; other lines are its tasks' output."""
@@ -116,7 +142,7 @@ class LiveDisplay(logging.Handler):
             try:
                 self._replay_event(json.loads(line))
             except (ValueError, KeyError, TypeError):  # written by something below Python
-                self._console.print(Text(line), soft_wrap=True)
+                self._scroll.add(line)
 
     def _replay_event(self, event: dict[str, Any]) -> None:
         kind = event["event"]
@@ -125,11 +151,11 @@ class LiveDisplay(logging.Handler):
         elif kind == "log":
             self._log(event["level"], event["logger"], event["message"])
         elif kind == "output":
-            self._console.print(Text(event["text"]), soft_wrap=True)
+            self._scroll.add(event["text"])
         elif kind == "flow":
             self._outcome(event["flow"], event["state"], event["message"], event["failed"])
         elif kind == "error":
-            self._console.print(Text(error_text(str(event["message"])), "red"))
+            self._scroll.add(Text(error_text(str(event["message"])), "red"))
         else:
             raise KeyError(kind)
 
@@ -152,7 +178,7 @@ class LiveDisplay(logging.Handler):
                 line.append(f"  {time.monotonic() - began:.1f} s", "dim")
             if event["message"] and state != "Success":
                 line.append(f"  {event['message']}", "dim")
-            self._console.print(line)
+            self._scroll.add(line)
         if state in _QUIET or state == "Retrying":
             return
         if index is None:
@@ -174,27 +200,31 @@ class LiveDisplay(logging.Handler):
         line.append(f"  {mapped.children} items in {seconds:.1f} s", "dim")
         if mapped.failed:
             line.append(f", {mapped.failed} failed", "red")
-        self._console.print(line)
+        self._scroll.add(line)
 
     def _log(self, level: str, logger: str, message: str) -> None:
         if logger == ENGINE_LOGGER:
             return  # the view itself shows it
         style = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}.get(level, "")
         name = logger.removeprefix(TASK_LOGGERS)
-        self._console.print(Text.assemble("    ", (f"{name}: ", "dim"), (message, style)))
+        if name.isprintable() and message.isprintable():  # as nearly all are: rich has less to do
+            parts = [Segment(f"    {name}: ", _DIM), Segment(message, Style.parse(style))]
+            self._scroll.add(Segments([*parts, Segment.line()]))
+        else:
+            self._scroll.add(Text.assemble("    ", (f"{name}: ", "dim"), (message, style)))
 
     def _outcome(
         self, flow: str, state: str, message: str | None, failed: list[dict[str, str]]
     ) -> None:
         for failure in failed:
-            self._console.print(Text(f"\n{failure['task']}", "bold red"))
-            self._console.print(Text(failure["traceback"].rstrip()))
+            self._scroll.add(Text(f"\n{failure['task']}", "bold red"))
+            self._scroll.add(Text(failure["traceback"].rstrip()))
         seconds = time.monotonic() - self._started
         line = Text.assemble(
             _MARKS.get(state, Text("✗", "bold red")), " ", (flow, "bold"), f": {state}"
         )
         line.append(f" in {seconds:.1f} s. {message or ''}".rstrip())
-        self._console.print(line)
+        self._scroll.add(line)
 
     def _render(self) -> RenderableType:
         now = time.monotonic()
@@ -213,7 +243,8 @@ class LiveDisplay(logging.Handler):
             Text(f"{self._finished}/{self._total} tasks"),
             Text(
                 "".join(
-                    f"  {self._label(t)}: {m.ended}/{m.children}" for t, m in self._mapped.items()
+                    f"  {self._label(t)}: {m.ended}/{m.children}"
+                    for t, m in list(self._mapped.items())
                 ),
                 "dim",
             ),

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from prefect.core.state import TriggerFailed
 from prefect.printable import error_text
+from prefect.running.output import ThreadLines
 from prefect.secrets.masking import mask, mask_all
 from prefect.streams import stand_in
 
@@ -109,7 +110,7 @@ class JsonReporter(logging.Handler):
     def __enter__(self) -> Self:
         standing_in = self._entered.enter_context(stand_in("stdout"))
         self._stdout = standing_in.stream
-        lines = _OutputLines(self)
+        lines = ThreadLines(lambda line: self.write("output", text=line))
         standing_in.take = lines.write
         self._entered.callback(lines.end)
         self._entered.callback(setattr, standing_in, "take", None)
@@ -151,26 +152,6 @@ class JsonReporter(logging.Handler):
     def refused(self, error: Exception) -> None:
         """Write the error."""
         self.write("error", type=type(error).__name__, message=str(error))
-
-
-class _OutputLines:
-    """Makes an event of each line that is printed."""
-
-    def __init__(self, reporter: JsonReporter) -> None:
-        self._reporter = reporter
-        self._open: dict[int, str] = {}  # the unfinished line of each thread
-
-    def write(self, text: str) -> None:
-        thread = threading.get_ident()
-        *lines, rest = (self._open.pop(thread, "") + text).split("\n")
-        for line in lines:
-            self._reporter.write("output", text=line)
-        if rest:
-            self._open[thread] = rest
-
-    def end(self) -> None:
-        while self._open:
-            self._reporter.write("output", text=self._open.popitem()[1])
 
 
 def describe_task(event: TaskEvent) -> dict[str, Any]:
