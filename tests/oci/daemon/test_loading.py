@@ -181,6 +181,16 @@ def test_a_changed_image_shares_the_layers_of_the_former(build, faulty, daemon, 
     assert proxy.loads == 2
 
 
+def test_an_image_that_has_its_name_is_left_as_it_is(build, faulty, proxy, unique, monkeypatch):
+    """Nothing is sent, and the name is not given again."""
+    first = build().load(faulty, f"{unique}:1")
+    name = first.tags[0]
+    again = build().load(faulty, name)
+    monkeypatch.setattr(Daemon, "tag", None)
+    assert build().load(faulty, name).id == again.id == first.id
+    assert proxy.loads == 1
+
+
 def test_an_image_with_nothing_in_common_is_sent_whole(daemon, faulty, proxy, unique):
     """Its bytes are all at hand: nothing is asked for again, and one load does."""
     image = image_of(layer_of(tar_of(("x", unique))), config={"Labels": MINE | {LABEL: "1"}})

@@ -62,7 +62,10 @@ def load(
     given = image
     if daemon.storage is Storage.CONTAINERD and image.manifest is None:
         image = whole()  # for the digests of its layers: their bytes are not read by that
-    if not _holds(daemon, image, label):
+    held = _held(daemon, image, label)
+    if held is not None and name in held.tags:
+        return held
+    if held is None:
         known = held_layers(daemon, given, kin, name, label)
         if not known or not load_part(daemon, image, known, label, progress):
             image = whole() if image.manifest is None else image
@@ -89,7 +92,7 @@ def load_part(
     both = daemon.storage is not Storage.CLASSIC
     try:
         daemon.load(docker_archive(image, None, leave_out=known, both_indexes=both), progress)
-        if _holds(daemon, image, label):
+        if _held(daemon, image, label):
             return True
         _logger.debug("The container engine has taken the part of an image, and lacks layers of it")
     except ContainerEngineError as error:
@@ -103,7 +106,7 @@ def _load_whole(
 ) -> None:
     try:
         daemon.load(docker_archive(image, None, both_indexes=True), progress)
-        if _holds(daemon, image, label):
+        if _held(daemon, image, label):
             return
         reason = "The container engine took the image, and does not have it or not all of it"
     except ContainerEngineUnavailableError:
@@ -120,16 +123,15 @@ def _identity(daemon: Daemon, image: Image) -> str:
     return str(image.digest) if daemon.storage is Storage.CONTAINERD else image.id
 
 
-def _holds(daemon: Daemon, image: Image, label: str) -> bool:
-    """Tell whether the container engine has an image and all of its layers."""
+def _held(daemon: Daemon, image: Image, label: str) -> DaemonImage | None:
+    """Return an image as the container engine has it, if it has all of its layers."""
     identity = _identity(daemon, image)
-    if daemon.find(identity) is None:
-        return False
-    if daemon.storage is not Storage.CONTAINERD:
-        return True
+    found = daemon.find(identity)
+    if found is None or daemon.storage is not Storage.CONTAINERD:
+        return found
     # It finds an image by its manifest alone. It lists those of which it has all blobs, and
     # unpacks what is not yet unpacked for a container.
-    return identity in daemon.labelled(label) and daemon.can_start(identity)
+    return found if identity in daemon.labelled(label) and daemon.can_start(identity) else None
 
 
 def _remove_half(daemon: Daemon, image: Image) -> None:
