@@ -94,8 +94,6 @@ def test_docstrings_have_one_form():
     """Arguments stand under `Args:`, and each error under `Raises:` by its name, with its reason."""
     odd = []
     for where, text in docstrings().items():
-        if "oci/daemon/" in where:
-            continue
         for paragraph in text.split("\n\n")[1:]:
             heading, *lines = paragraph.split("\n")
             if re.match(r"(Args|Attributes|Returns|Yields|Raises):$", heading):

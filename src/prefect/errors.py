@@ -25,9 +25,9 @@
     ├── RegistryError                       what a registry could not do, or refused
     │   ├── RegistryLoginError              credentials are missing, or were refused
     │   └── RegistryNotFoundError           it does not have what was asked for
-    └── ContainerEngineError                what a container engine could not do
-        ├── ContainerEngineUnavailableError no container engine answers
-        ├── ImageError                      an image that is absent or unfit as a base
+    ├── ImageError                          an image that is absent, or unfit for what it is to do
+    └── ContainerEngineError                what a container engine could not do, or refused
+        ├── ContainerEngineUnavailableError no container engine answers, or it stopped doing so
         └── ImageBuildError                 a step of an image build failed
 
 Messages name the cause and the fix. `ArtifactError` and its kin are raised before anything
@@ -176,16 +176,16 @@ class RegistryNotFoundError(RegistryError):
     """A registry does not have the image, or hides it from who asks."""
 
 
+class ImageError(PrefectError):
+    """An image does not exist, on disk or in a container engine, or is not fit for what it is to do."""
+
+
 class ContainerEngineError(PrefectError):
-    """A container engine could not do what was asked."""
+    """A container engine could not do what was asked, or refused."""
 
 
 class ContainerEngineUnavailableError(ContainerEngineError):
-    """No container engine answers."""
-
-
-class ImageError(ContainerEngineError):
-    """An image does not exist, or is not fit to be a base."""
+    """No container engine answers, or the connection to it broke."""
 
 
 class ImageBuildError(ContainerEngineError):

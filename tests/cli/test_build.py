@@ -195,3 +195,20 @@ def test_an_image_is_built_described_and_run(prefect, daemon, base_image, unique
     assert "TOKEN" in prefect("run", unique, status=2, **environment)[1]
     prefect("run", unique, "--executor", "threads", status=2, TOKEN="t")
     assert daemon.containers.list(all=True, filters=of_image) == []
+
+
+@pytest.mark.services
+def test_the_command_needs_no_docker_py(prefect, daemon, base_image, unique):
+    """A container engine is spoken to without it, and without what speaks to registries."""
+    prefect("build", "etl.py", "--image", base_image, "--tag", unique, "--secret", "TOKEN")
+    changed = (prefect.directory / "etl.py").read_text().replace("timeout=60", "timeout=61")
+    (prefect.directory / "etl.py").write_text(changed)
+    for arguments in (
+        ("build", "etl.py", "--image", base_image, "--tag", unique, "--secret", "TOKEN"),
+        ("info", unique),
+        ("run", unique),
+    ):
+        _, err = prefect(*arguments, TOKEN="t", PYTHONPROFILEIMPORTTIME="1")
+        imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
+        assert "prefect.oci.daemon.transport" in imported
+        assert not imported & {"docker", "requests", "urllib3"}

@@ -15,6 +15,7 @@ import canary_search
 import cloudpickle
 import pytest
 import run_of_tests
+from faulty_daemon import FaultyDaemon, cut_after
 
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment, Secret
@@ -617,24 +618,30 @@ def test_a_run_that_cannot_start_stops_nothing(environment, monkeypatch):
     assert first.status == "running"
 
 
-def test_an_interrupted_start_leaves_no_container(daemon, built, environment, monkeypatch):
+def test_an_interrupted_start_leaves_no_container(
+    daemon, built, environment, monkeypatch, tmp_path
+):
     """Ctrl-C, or a connection that breaks, while the secrets are handed over."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
     image = built[1].id
     before = containers_of(daemon, image)
     environment.run(tty=True)
-    for error, shown in (
-        (KeyboardInterrupt, KeyboardInterrupt),
-        (BrokenPipeError, ContainerEngineError),
-    ):
-
-        def interrupted(*_args, error=error, **_options):
-            raise error
-
-        monkeypatch.setattr("docker.api.exec_api.ExecApiMixin.exec_start", interrupted)
-        with pytest.raises(shown):
+    proxy = FaultyDaemon(os.environ["DOCKER_HOST"], tmp_path / "engine.sock", b"/exec/")
+    proxy.faults = [cut_after(0)]
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", proxy.address)
+        with pytest.raises(ContainerEngineError, match="could not be handed"):
             environment.run()
-        running = containers_of(daemon, image, all=False)
-        assert running <= before
+    proxy.stop()
+    running = containers_of(daemon, image, all=False)
+    assert running <= before
+    monkeypatch.setattr("prefect.oci.daemon.transport.Answer.send", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        environment.run()
+    assert containers_of(daemon, image, all=False) == running
 
 
 def test_a_secrets_value_in_the_flow_is_refused(monkeypatch):

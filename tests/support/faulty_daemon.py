@@ -10,14 +10,16 @@ _CHUNK = 65536
 
 
 class FaultyDaemon:
-    """Passes everything on, but the requests to load an image as the test wants it.
+    """Passes everything on, but some requests, by default those to load an image, as the test wants it.
 
     address: of the real container engine, unix:// or tcp://.
-    faults: for each request to load in turn; past their end, `last` holds.
+    spoiled: what the first line of those requests has in it.
+    faults: for each of them in turn; past their end, `last` holds.
     loads: how many there were.
     """
 
-    def __init__(self, address: str, path: Path) -> None:
+    def __init__(self, address: str, path: Path, spoiled: bytes = b"/images/load") -> None:
+        self._spoiled = spoiled
         self._real = address
         self._path = path
         self.faults: list[Callable | None] = []
@@ -63,7 +65,7 @@ class FaultyDaemon:
             while data := client.recv(_CHUNK):
                 # The client sends the head of a request in one piece.
                 head = data.partition(b"\r\n")[0]
-                if head.startswith(b"POST ") and b"/images/load" in head:
+                if head.startswith(b"POST ") and self._spoiled in head:
                     self.loads += 1
                     fault = self.faults.pop(0) if self.faults else self.last
                     if fault is not None:

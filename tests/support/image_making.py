@@ -166,3 +166,10 @@ def images(draw):
     platform = draw(st.sampled_from(["linux/amd64", "linux/arm64", "linux/arm/v6"]))
     settings = {"Labels": draw(st.dictionaries(names, names, max_size=3)), "Env": ["A=b"]}
     return image_of(*layers, family=family, platform=platform, config=settings)
+
+
+def every_image(daemon, *labels: str) -> set[str]:
+    """Return the ids of a container engine's images with these labels, with a name or without."""
+    query = {"all": "1", "filters": json.dumps({"label": labels})}
+    with daemon.http.request("GET", "/images/json", "list its images", query=query) as answer:
+        return {image["Id"] for image in answer.listed()}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from prefect.environments import ContainerEnvironment
 
 _T = TypeVar("_T")
+_SHORT_ID = len("sha256:") + 12  # as container engines show it
 _SHOWN_WITHOUT_TERMINAL = (
     "Pulling ",
     "Building ",
@@ -120,11 +121,11 @@ def _build_image(
         click.echo(name)
     if not to.any():
         with _build_lines(verbose=verbose):
-            (image, _), seconds = _timed(lambda: environment.build(flow))
-        name = environment.built_tag or image.short_id
+            image_id, seconds = _timed(lambda: environment.load(flow))
+        short_id = image_id[:_SHORT_ID]
+        name = environment.built_tag or short_id
         click.echo(
-            f"Built {printable(flow.name)!r} into the image {name} ({image.short_id}) "
-            f"in {seconds:.2f} s."
+            f"Built {printable(flow.name)!r} into the image {name} ({short_id}) in {seconds:.2f} s."
         )
         click.echo(f"Run it with: prefect run {name}")
 

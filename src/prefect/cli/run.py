@@ -152,17 +152,17 @@ def _run_image(
         request = image.request(parameters=parameters, keyring=keyring, json_lines=as_json or live)
         container = image.start(request, network=network)
         with display or nullcontext():
-            lines = _lines(container.logs(stream=True, follow=True))
+            lines = _lines(container.logs())
             if display:
                 display.replay(lines)
             else:
                 for line in lines:
                     click.echo(line)
-        return int(container.wait()["StatusCode"])
+        return container.wait()
     finally:
         # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
         if container is not None:
-            container.remove(force=True, v=True)
+            container.remove()
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:

@@ -14,14 +14,15 @@ from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.secrets.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from docker.models.containers import Container
+    from docker.models.images import Image
 
     from prefect.core.flow import Flow
     from prefect.images.flow_files import PackagedFlow
     from prefect.images.inspection import FlowImage
     from prefect.images.recipe import ImageRecipe
-    from prefect.oci.daemon.client import Image, LogEntry
-    from prefect.oci.daemon.containers import Container
     from prefect.sealed.keys.encryption import EncryptionKey
     from prefect.sealed.keys.keyring import Keyring
 
@@ -32,8 +33,8 @@ class ContainerEnvironment(Environment):
     """Packages a flow into a container image and runs it there.
 
     The constructor talks to nobody. Images are put together here, without running anything of
-    them: `push` and `export` need no container engine, `build` and `run` use the one where
-    `DOCKER_HOST` points or at the default socket.
+    them: `push` and `export` need no container engine; `build`, `load` and `run` use the one that the
+    command `docker` uses, which `DOCKER_HOST` or a context of docker names.
 
     Args:
         image: the base image, any that has CPython 3.11 or newer, such as "python:3.11-slim"; or,
@@ -135,7 +136,7 @@ class ContainerEnvironment(Environment):
 
         making.write_dockerfile(self._recipe(), self._package(flow), directory or ".")
 
-    def build(self, flow: Flow | None = None) -> tuple[Image, list[LogEntry]]:
+    def build(self, flow: Flow | None = None) -> tuple[Image, list[dict[str, Any]]]:
         """Build the image into the container engine and return it with the build's log.
 
         Only the layers that the container engine does not have are made and sent to it.
@@ -147,25 +148,53 @@ class ContainerEnvironment(Environment):
             NotAFlowError: `flow` is not a Flow (a TypeError).
             PicklingError, SecretError: the flow cannot be packaged.
             ContainerEngineUnavailableError: no container engine answers.
+            ContainerEngineError: the container engine does not take the image.
             ImageError: the base is absent, has no Python, or one that is not fit.
             CompatibilityError: the base has another Python than the one that pickles the flow.
             RequirementsError: the dependencies cannot be resolved or installed.
             ImageBuildError: a set-up command failed; the message ends with its output.
         """
+        log: list[dict[str, Any]] = []
+        built = self._load(flow, lambda line: log.append({"stream": f"{line}\n"}))
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
 
+        return making.docker_image(built), log
+
+    def load(self, flow: Flow | None = None) -> str:
+        """Build the image into the container engine and return its id, without docker-py.
+
+        Only the layers that the container engine does not have are made and sent to it. The lines of
+        the build's log go to the logger `prefect.environments`.
+
+        Args:
+            flow: the flow to package; None builds an image of the dependencies alone.
+
+        Raises:
+            NotAFlowError: `flow` is not a Flow (a TypeError).
+            PicklingError, SecretError: the flow cannot be packaged.
+            ContainerEngineUnavailableError: no container engine answers.
+            ContainerEngineError: the container engine does not take the image.
+            ImageError: the base is absent, has no Python, or one that is not fit.
+            CompatibilityError: the base has another Python than the one that pickles the flow.
+            RequirementsError: the dependencies cannot be resolved or installed.
+            ImageBuildError: a set-up command failed; the message ends with its output.
+        """
+        return self._load(flow, lambda _line: None)
+
+    def _load(self, flow: Flow | None, note: Callable[[str], None]) -> str:
         # In the order of their cost: what can fail early is tried before what takes long.
         packaged = self._package(flow)
-        log: list[LogEntry] = []
 
         def progress(line: str) -> None:
-            log.append({"stream": f"{line}\n"})
+            note(line)
             _logger.info(line)
 
+        from prefect.images import making  # noqa: PLC0415 - as in _recipe
+
         image, self.built_tag = making.build(self._recipe(), packaged, progress)
-        self._packaged, self._built = packaged, str(image.id)
+        self._packaged, self._built = packaged, image.id
         self._made = self._built
-        return image, log
+        return image.id
 
     def push(self, reference: str, flow: Flow | None = None) -> str:
         """Push the image to a registry, without a container engine, and return its name by digest.
@@ -313,7 +342,7 @@ class ContainerEnvironment(Environment):
             self._last_container = None
         container = image.start(request, network=self.network)
         self._last_container = container.id
-        return container
+        return image.docker_container(container)
 
     def serialize(self) -> dict[str, Any]:
         """Return what defines this environment, as plain JSON values without any secret."""

@@ -23,6 +23,8 @@ from prefect.secrets.secret import DEFAULT_DIRECTORY, Secret, resolve, secrets_o
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from docker.models.containers import Container as DockerContainer
+
     from prefect.oci.daemon.containers import Container
     from prefect.sealed.keys.keyring import Keyring
 
@@ -45,7 +47,7 @@ class RunnableImage(FlowImage):
             )
         super().__init__(reference, image.labels, self._read_in_daemon)
         self.daemon = daemon
-        self.id = str(image.id)
+        self.id = image.id
 
     @classmethod
     def named(cls, reference: str) -> Self:
@@ -60,6 +62,20 @@ class RunnableImage(FlowImage):
     def stop(self, container: str) -> None:
         """Stop a container of the image's container engine, if it still exists."""
         containers.stop(self.daemon, container)
+
+    def docker_container(self, container: Container) -> DockerContainer:
+        """Return a container as docker-py's object, and remove it if that cannot be had.
+
+        Raises:
+            ContainerEngineError: the container engine does not have it, or does not answer.
+        """
+        try:
+            from prefect.oci.daemon import objects  # noqa: PLC0415 - loads docker-py
+
+            return objects.container(self.daemon, container.id)
+        except BaseException:  # nobody else knows of it
+            container.remove()
+            raise
 
     def _read_in_daemon(self, path: str) -> bytes:
         with daemon_files(self.daemon, self.id) as files:
@@ -125,7 +141,7 @@ class RunnableImage(FlowImage):
             try:
                 self._deliver(container, request.secrets)
             except BaseException:  # also Ctrl-C: it would wait for its secrets in vain
-                container.remove(force=True, v=True)
+                container.remove()
                 raise
         return container
 
@@ -134,9 +150,9 @@ class RunnableImage(FlowImage):
         # which not every connection to a container engine can do.
         command = [*ENTRYPOINT, "receive-secrets"]
         try:
-            containers.send(self.daemon, container, command, one_line(values))
+            containers.send(container, command, one_line(values))
         except ContainerEngineError as error:
-            logs = containers.last_lines(container)
+            logs = container.last_lines()
             raise ContainerEngineError(
                 f"The secrets could not be handed to the container: {error}\n{logs}"
             ) from error

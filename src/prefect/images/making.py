@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
+    from docker.models.images import Image as DockerImage
+
     from prefect.images.base.image import BaseImage
     from prefect.images.flow_files import PackagedFlow
     from prefect.images.recipe import ImageRecipe
     from prefect.oci.cache.store import Store
-    from prefect.oci.daemon.client import Image as DaemonImage
+    from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.images import Image, Layer
 
 _logger = logging.getLogger("prefect.environments")
@@ -86,6 +88,17 @@ def build(
     return built, name
 
 
+def docker_image(image_id: str) -> DockerImage:
+    """Return an image of the container engine as docker-py's object.
+
+    Raises:
+        ContainerEngineError: the container engine does not have it, or does not answer.
+    """
+    from prefect.oci.daemon import objects  # noqa: PLC0415 - loads docker-py
+
+    return objects.image(Daemon(), image_id)
+
+
 def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> str:
     """Push the image to a registry, without a container engine; return its name by digest.
 
@@ -96,6 +109,8 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
         CompatibilityError: the base has another Python than the one that pickles the flow.
         RequirementsError: the dependencies cannot be resolved or installed.
     """
+    from prefect.oci.registry import client as registry  # noqa: PLC0415 - where one is meant
+
     target = Reference.parse(reference)
     if target.digest:
         raise ValueError(f"{reference!r} has a digest, which follows from the image: leave it out")

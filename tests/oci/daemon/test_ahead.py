@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 import run_of_tests
 from faulty_daemon import FaultyDaemon, answer
-from image_making import image_of, layer_of, tar_of
+from image_making import every_image, image_of, layer_of, tar_of
 
 from prefect.oci.archives.archive import docker_archive
 from prefect.oci.daemon.ahead import PART, LoadingAhead
-from prefect.oci.daemon.client import Daemon, Storage, described
+from prefect.oci.daemon.client import Daemon, Storage
+from prefect.oci.daemon.image import described
 from prefect.oci.daemon.loading import load
 from prefect.oci.images import canonical_json, derive, with_manifest
 
@@ -60,8 +61,7 @@ def layers():
 def mine(daemon, label: str = "") -> set[str]:
     """Return the ids of this module's images, or of those with a label, named or not."""
     ((name, value),) = MINE.items()
-    filters = {"label": [f"{name}={value}", *([label] if label else [])]}
-    return {image["Id"] for image in daemon.client.api.images(all=True, filters=filters)}
+    return every_image(daemon, f"{name}={value}", *([label] if label else []))
 
 
 def offer(ahead, daemon, base, layers) -> None:

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 import run_of_tests
 from faulty_daemon import FaultyDaemon, answer, cut_after, first
-from image_making import image_of, layer_of, tar_of
+from image_making import every_image, image_of, layer_of, tar_of
 from validation import validate
 
 from prefect.errors import (
     ContainerEngineError,
     ContainerEngineUnavailableError,
     ImageContentError,
-    ImageError,
 )
 from prefect.oci.archives.archive import docker_archive, read
-from prefect.oci.daemon.client import Daemon, Storage, described
+from prefect.oci.daemon.client import Daemon, Storage
+from prefect.oci.daemon.image import described
 from prefect.oci.daemon.loading import load
 from prefect.oci.images import Blob, Layer, derive
 
@@ -121,8 +121,7 @@ def build(base, daemon, unique):
 def every(daemon) -> set[str]:
     """Return the ids of all images of these tests, those without a name among them."""
     ((label, value),) = MINE.items()
-    mine = {"label": f"{label}={value}"}
-    return {image["Id"] for image in daemon.client.api.images(all=True, filters=mine)}
+    return every_image(daemon, f"{label}={value}")
 
 
 def identity(daemon, build: Build) -> str:
@@ -277,7 +276,9 @@ def test_a_fault_that_stays(build, faulty, daemon, proxy, unique, fault):
     with pytest.raises(ContainerEngineError) as caught:
         build("new").load(faulty, unique)
     broke = "breaks" in fault or "no JSON" in fault
-    assert isinstance(caught.value, ContainerEngineUnavailableError if broke else ImageError)
+    assert type(caught.value) is (
+        ContainerEngineUnavailableError if broke else ContainerEngineError
+    )
     cause = "does not have it" if "nothing" in fault else "no space left on device"
     cause, fix = (
         ("connection to the container engine broke", "try again")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from prefect.errors import ContainerEngineUnavailableError, ImageError, RegistryError
 from prefect.images.base.image import BaseImage, assumed, look_into
 from prefect.images.base.names import base_reference, names_a_path
-from prefect.oci.daemon.client import Daemon, Storage, described
+from prefect.oci.daemon.client import Daemon, Storage
 from prefect.oci.daemon.files import daemon_files
+from prefect.oci.daemon.image import described
 from prefect.oci.images import Blob, Layer, canonical_json
 from prefect.oci.layers.writing import CODEC, LAYER, compress_layer
 from prefect.oci.platforms import Platform
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from prefect.oci.cache.store import Store
-    from prefect.oci.daemon.client import Image as DaemonImage
+    from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.images import Image
 
 
@@ -73,10 +74,10 @@ class BaseSources:
             image,
             name,
             store,
-            lambda: daemon_files(daemon, str(found.id)),
+            lambda: daemon_files(daemon, found.id),
             progress=self._progress,
         )
-        return replace(base, daemon_id=str(found.id))
+        return replace(base, daemon_id=found.id)
 
     def with_layers(self, store: Store) -> BaseImage:
         """Return the base with layers that can be read: from disk, a registry, or an engine.
@@ -169,20 +170,20 @@ class BaseSources:
 
     def _set_up(self, daemon: Daemon, store: Store, base: DaemonImage, name: str) -> DaemonImage:
         """Run the set-up commands in the base, unless what they made is still there."""
-        identity = canonical_json([str(base.id), self.setup])
+        identity = canonical_json([base.id, self.setup])
         key = f"setup-{hashlib.sha256(identity).hexdigest()}"
         known = store.recall(key)
         if known is not None and (found := daemon.find(str(known))) is not None:
             return found
-        user = base.attrs.get("Config", {}).get("User")
+        user = described(base).settings.get("User")
         lines = [f"FROM {base.id}", "USER root", *(f"RUN {line}" for line in self.setup)]
         lines += [f"USER {user}"] if user else []
         text = "".join(f"{line}\n" for line in lines)
         self._progress(f"Building the base {name} with its set-up commands")
-        built, _ = daemon.build(
+        built = daemon.build(
             {"Dockerfile": text.encode()}, network=self._network, progress=self._progress
         )
-        store.remember(key, str(built.id))
+        store.remember(key, built.id)
         return built
 
     def out_of_daemon(self, daemon: Daemon, store: Store) -> BaseImage:
@@ -278,7 +279,7 @@ def pinned(reference: Reference, image: DaemonImage) -> str:
     """Return an image's name by digest, where a registry of that name gave it one."""
     if reference.digest:
         return str(reference)
-    for digest in image.attrs.get("RepoDigests") or ():
+    for digest in image.repo_digests:
         if Reference.parse(digest).name == reference.name:
-            return str(digest)
+            return digest
     return str(reference)

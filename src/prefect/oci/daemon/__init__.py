@@ -1,4 +1,5 @@
 """Container engines, such as Docker and podman, over their API.
 
-Build passes here to load an image, run to start it. Alone in importing docker.
+Build passes here to load an image, run to start it. Imports no other folder of `oci` but what
+describes and archives images; `objects` alone imports docker, for whoever asks for its objects.
 """

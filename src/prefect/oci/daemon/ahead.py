@@ -44,7 +44,9 @@ class LoadingAhead:
     base's packed layers, for which the base would have to be taken out first; and podman cannot
     list its images while one is removed.
 
-    name, label: as `load` gets them.
+    Args:
+        name: that the whole image is to get.
+        label: of the whole image, and of those that are likely to have layers in common with it.
     """
 
     def __init__(self, daemon: Daemon, name: str, *, label: str) -> None:

@@ -1,45 +1,38 @@
-"""A container engine, over its API: the one module that imports docker."""
+"""A container engine, over its API: its images, and what it tells of itself."""
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import tarfile
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-import docker
-import docker.constants
-import docker.errors
-import requests
-import urllib3
-from docker.models.images import Image
 
 from prefect.errors import (
     ContainerEngineError,
     ContainerEngineUnavailableError,
     ImageBuildError,
     ImageError,
+    RegistryError,
 )
-from prefect.oci import images
+from prefect.oci import documents
+from prefect.oci.daemon.endpoints import find_endpoint
+from prefect.oci.daemon.image import DaemonImage, identifier
+from prefect.oci.daemon.transport import NOT_FOUND, Transport, first_line, in_path
 from prefect.oci.references import Reference
+from prefect.printable import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from prefect.oci.platforms import Platform
 
-__all__ = ["Daemon", "Image", "LogEntry", "Storage", "described"]
-
-LogEntry = dict[str, Any]
-Progress = Callable[[str], None]
+ABSENT = frozenset({NOT_FOUND})
 
 _LOG_TAIL_LINES = 30
-# How a connection that breaks in the middle of an answer shows itself.
-BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 class Storage(Enum):
@@ -58,7 +51,7 @@ class Storage(Enum):
 class Daemon:
     """A Docker Engine (or one that speaks its API) with errors that say what to do.
 
-    Connects where `DOCKER_HOST` and its kin point, else to the default socket.
+    Connects where the variables and files of docker point, else to the default socket.
 
     Raises:
         ContainerEngineUnavailableError: no container engine answers.
@@ -66,213 +59,245 @@ class Daemon:
 
     def __init__(self) -> None:
         self._overlay2 = False  # whether an image that was found is kept by that driver
-        try:
-            # Without asking for the version, which a ping tells in a hundredth of podman's time.
-            self.client = docker.from_env(version=docker.constants.DEFAULT_DOCKER_API_VERSION)
-            # The images and containers that are handed out share the connections: these are
-            # closed once the last of them is gone.
-            weakref.finalize(self.client, self.client.api.close)
-            api: Any = self.client.api
-            answer = api.get(f"{api.base_url}/_ping", timeout=api.timeout)
-            answer.raise_for_status()
-            # Its own ping hides the headers; and its "auto" sets just this.
-            api._version = answer.headers.get("Api-Version") or api._retrieve_server_version()  # noqa: SLF001
-            self._podman = "Libpod-API-Version" in answer.headers
-        except (docker.errors.DockerException, *BROKEN) as error:
-            raise ContainerEngineUnavailableError(
-                f"No container engine answers ({_first_line(error)}). Start Docker, or point "
-                "DOCKER_HOST at a container engine, such as unix:///run/user/1000/docker.sock"
-            ) from error
+        self.http = Transport(find_endpoint())
 
-    def find(self, reference: str) -> Image | None:
+    def find(self, reference: str) -> DaemonImage | None:
         """Return an image that the container engine holds, or None."""
-        with translated(f"look up the image {reference}"):
-            try:
-                found = self.client.images.get(reference)
-            except docker.errors.ImageNotFound:
+        with self.http.request(
+            "GET", f"/images/{in_path(reference)}/json", f"look up the image {reference}",
+            also=ABSENT,
+        ) as answer:  # fmt: skip
+            if answer.status == NOT_FOUND:
                 return None
-        driver = found.attrs.get("GraphDriver") or {}
-        self._overlay2 |= driver.get("Name") == "overlay2" and bool(driver.get("Data"))
+            found = answer.made(DaemonImage.parse, answer.document())
+        self._overlay2 |= found.overlay2
         return found
 
     def pull(
-        self, reference: str, *, platform: Platform | None = None, progress: Progress | None = None
-    ) -> Image:
-        """Pull an image from its registry.
+        self,
+        reference: str,
+        *,
+        platform: Platform | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> DaemonImage:
+        """Pull an image from its registry, with the credentials that docker and podman keep here.
 
-        platform: of an image for several; None takes the container engine's own.
+        Args:
+            platform: of an image for several; None takes the container engine's own.
 
         Raises:
             ImageError: the registry does not have it, refuses it, or cannot be reached.
+            ContainerEngineUnavailableError: the connection to the container engine broke.
         """
-        wanted = str(platform) if platform else None
+        target = Reference.parse(reference)
+        query = {"fromImage": target.name, "tag": target.digest or target.tag or ""}
+        if platform:
+            query["platform"] = str(platform)
         try:
-            for entry in self.client.api.pull(reference, stream=True, decode=True, platform=wanted):
-                if "error" in entry:
-                    raise ImageError(_not_pulled(reference, entry["error"]))
-                if progress and "progressDetail" not in entry:
-                    progress(str(entry.get("status", "")))
-            return self.client.images.get(reference)
-        except (docker.errors.DockerException, *BROKEN) as error:
-            raise ImageError(_not_pulled(reference, _first_line(error))) from error
+            headers = _login(target)
+            with self.http.request(
+                "POST", "/images/create", f"pull {reference}",
+                query=query, headers=headers, timeout=None,
+            ) as answer:  # fmt: skip
+                for entry in answer.entries():
+                    if "error" in entry:
+                        raise _not_pulled(reference, str(entry["error"]))
+                    if progress and "progressDetail" not in entry:
+                        progress(str(entry.get("status", "")))
+        except ContainerEngineUnavailableError:
+            raise
+        except (ContainerEngineError, RegistryError) as error:
+            raise _not_pulled(reference, str(error)) from error
+        found = self.find(reference)
+        if found is None:
+            raise _not_pulled(reference, "the container engine does not have it afterwards")
+        return found
 
     @cached_property
     def storage(self) -> Storage:
         """How the container engine keeps its images."""
-        if self._podman:
+        if self.http.podman:
             return Storage.PODMAN
-        if (
-            self._overlay2
-        ):  # of the classic store alone, and asking has container engines start programs
+        if self._overlay2:
+            # Of the classic store alone, and asking has container engines start programs.
             return Storage.CLASSIC
-        with translated("tell how it keeps images"):
-            info = self.client.info()
-        status = dict(pair for pair in info.get("DriverStatus") or () if len(pair) == 2)  # noqa: PLR2004
-        snapshotter = str(status.get("driver-type", "")).startswith("io.containerd.snapshotter")
-        return Storage.CONTAINERD if snapshotter else Storage.CLASSIC
+        with self.http.request("GET", "/info", "tell how it keeps images") as answer:
+            status = answer.made(_pairs, answer.document().get("DriverStatus"))
+        kind = status.get("driver-type", "")
+        containerd = kind.startswith("io.containerd.snapshotter")
+        return Storage.CONTAINERD if containerd else Storage.CLASSIC
 
-    def load(self, archive: Iterable[bytes], progress: Progress | None = None) -> None:
+    def load(self, archive: Iterable[bytes], progress: Callable[[str], None] | None = None) -> None:
         """Load images from the chunks of an archive, as `docker load` does.
+
+        Sent as it is made: what is not yet compressed need not wait in memory.
 
         Raises:
             ContainerEngineError: the container engine refuses it, or says that a part of it failed.
             Exception: whatever making the archive raises.
         """
-        chunks = _Chunks(archive)
-        with chunks.own_errors(), translated("load an image"):
-            # Sent as it is made: what is not yet compressed need not wait in memory.
-            api: Any = self.client.api  # its own method wants bytes or a file
-            answer = api._post(  # noqa: SLF001
-                api._url("/images/load"), data=chunks, stream=True,  # noqa: SLF001
-                headers={"Content-Type": "application/x-tar"}, params={"quiet": "1"}, timeout=None,
-            )  # fmt: skip
-            for entry in api._stream_helper(answer, decode=True):  # noqa: SLF001
+        with self.http.request(
+            "POST", "/images/load", "load an image",
+            query={"quiet": "1"}, body=archive, headers={"Content-Type": "application/x-tar"},
+            timeout=None,
+        ) as answer:  # fmt: skip
+            for entry in answer.entries():
                 text = str(entry.get("error") or entry.get("stream", "")).strip()
                 if "error" in entry or "failed to unpack" in text.lower():
-                    raise ImageError(f"The container engine cannot load an image: {text}")
+                    raise ContainerEngineError(
+                        f"The container engine cannot load an image: {first_line(text)}"
+                    )
                 if progress and text:
                     progress(text)
 
     def save(self, image: str, path: Path) -> None:
-        """Write an image with all its layers into an archive, as `docker save` does."""
-        with translated(f"save {image}"), path.open("wb") as file:
-            for chunk in self.client.api.get_image(image):
-                file.write(chunk)
+        """Write an image with all its layers into an archive, as `docker save` does.
+
+        Raises:
+            ImageError: the container engine does not have it.
+        """
+        with self.http.request(
+            "GET", f"/images/{in_path(image)}/get", f"save {image}", also=ABSENT, timeout=None
+        ) as answer:
+            if answer.status == NOT_FOUND:
+                raise absent(image)
+            with path.open("wb") as file:
+                while data := answer.read(1 << 20):
+                    file.write(data)
 
     def tag(self, image: str, name: str) -> None:
-        """Give an image a name, which another then loses."""
+        """Give an image a name, which another then loses.
+
+        Raises:
+            ImageError: the container engine does not have it.
+        """
         reference = Reference.parse(name)
-        with translated(f"tag {image} as {name}"):
-            self.client.api.tag(image, reference.name, reference.tag, force=True)
+        with self.http.request(
+            "POST", f"/images/{in_path(image)}/tag", f"tag {image} as {name}",
+            query={"repo": reference.name, "tag": reference.tag or ""}, also=ABSENT,
+        ) as answer:  # fmt: skip
+            if answer.status == NOT_FOUND:
+                raise absent(image)
+
+    def create(self, image: str, settings: Mapping[str, Any]) -> str:
+        """Create a container that is not started; return its id.
+
+        Args:
+            settings: as in the body of the API's request.
+
+        Raises:
+            ImageError: the container engine does not have the image.
+        """
+        with self.http.request(
+            "POST", "/containers/create", f"make a container of {image}",
+            document={"Image": image, **settings}, also=ABSENT, timeout=None,
+        ) as answer:  # fmt: skip
+            if answer.status == NOT_FOUND:
+                raise absent(image)
+            return answer.made(identifier, answer.document())
+
+    def remove_container(self, container: str) -> None:
+        """Remove a container, running or not, if it is there."""
+        with self.http.request(
+            "DELETE", f"/containers/{in_path(container)}",
+            f"remove the container {container[:12]}",
+            query={"force": "1", "v": "1"}, also=ABSENT, timeout=None,
+        ):  # fmt: skip
+            pass
 
     def can_start(self, image: str) -> bool:
         """Tell whether the files of an image can be had: a container is made and never started."""
-        with translated(f"try {image}"):
-            try:
-                container = self.client.api.create_container(image, ["-"], network_disabled=True)
-            except docker.errors.APIError:
-                return False
-            self.client.api.remove_container(container["Id"], force=True, v=True)
-            return True
+        try:
+            container = self.create(image, {"Cmd": ["-"], "NetworkDisabled": True})
+        except ContainerEngineUnavailableError:
+            raise
+        except (ContainerEngineError, ImageError):
+            return False
+        self.remove_container(container)
+        return True
 
     def remove(self, image: str) -> None:
         """Remove an image with all its names, if it is there."""
-        with translated(f"remove {image}"), suppress(docker.errors.ImageNotFound):
-            self.client.api.remove_image(image, force=True)
+        with self.http.request(
+            "DELETE", f"/images/{in_path(image)}", f"remove {image}",
+            query={"force": "1"}, also=ABSENT, timeout=None,
+        ):  # fmt: skip
+            pass
 
     def prune(self, label: str, age: str) -> None:
         """Remove the images without a name that have a label and such an age, as "1h"."""
-        filters = {"label": [label], "until": [age], "dangling": ["true"]}
-        with translated("remove images"):
-            api: Any = self.client.api
-            api.prune_images(filters)
+        filters = json.dumps({"label": [label], "until": [age], "dangling": ["true"]})
+        with self.http.request(
+            "POST", "/images/prune", "remove images", query={"filters": filters}, timeout=None
+        ):
+            pass
 
     def labelled(self, label: str) -> list[str]:
         """Return the ids of the images that have a label, newest first."""
-        with translated("list its images"):
-            return [str(i["Id"]) for i in self.client.api.images(filters={"label": label})]
+        query = {"filters": json.dumps({"label": [label]})}
+        with self.http.request("GET", "/images/json", "list its images", query=query) as answer:
+            return [answer.made(identifier, each) for each in answer.listed()]
 
     def build(
         self,
         context: Mapping[str, bytes],
-        tag: str | None = None,
         *,
         network: str | None = None,
-        progress: Progress | None = None,
-    ) -> tuple[Image, list[LogEntry]]:
+        progress: Callable[[str], None] | None = None,
+    ) -> DaemonImage:
         """Build an image from the files of a context, the Dockerfile among them.
 
-        network: for the build's steps, such as "host"; None means the container engine's default.
+        Args:
+            network: for the build's steps, such as "host"; None means the container engine's default.
 
         Raises:
             ImageBuildError: a step failed; the message carries the end of its output.
         """
-        log: list[LogEntry] = []
+        log: list[dict[str, Any]] = []
         image_id = None
-        name = tag or "the image"
-        with translated(f"build {name}"):
-            for entry in self.client.api.build(
-                fileobj=_tar(context), custom_context=True, tag=tag, rm=True, forcerm=True,
-                decode=True, network_mode=network,
-            ):  # fmt: skip
+        query = {"rm": "1", "forcerm": "1"}
+        if network is not None:
+            query["networkmode"] = network
+        if self.http.endpoint.proxies:
+            query["buildargs"] = json.dumps(self.http.endpoint.proxies)
+        with self.http.request(
+            "POST", "/build", "build the image", query=query, body=[_tar(context)],
+            headers={"Content-Type": "application/x-tar"}, timeout=None,
+        ) as answer:  # fmt: skip
+            for entry in answer.entries():
                 log.append(entry)
                 if "error" in entry:
-                    raise ImageBuildError(_failed_build(name, log))
-                if "aux" in entry:
-                    image_id = entry["aux"].get("ID", image_id)
-                if progress and (line := entry.get("stream", "").strip()):
+                    raise ImageBuildError(_failed_build(log))
+                if isinstance(aux := entry.get("aux"), dict):
+                    image_id = aux.get("ID", image_id)
+                if progress and (line := str(entry.get("stream", "")).strip()):
                     progress(line)
-            if image_id is None:
-                raise ImageBuildError(_failed_build(name, log))
-            return self.client.images.get(image_id), log
+        found = None if image_id is None else self.find(str(image_id))
+        if found is None:
+            raise ImageBuildError(_failed_build(log))
+        return found
 
 
-class _Chunks:
-    """The chunks of an archive on their way: what goes wrong in making them is told apart.
-
-    Whoever sends them takes an OSError of ours, such as one of the disk, for one of the connection.
-    """
-
-    def __init__(self, archive: Iterable[bytes]) -> None:
-        self._chunks = iter(archive)
-        self._error: Exception | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self._chunks
-        except Exception as error:
-            self._error = error
-            raise
-
-    @contextmanager
-    def own_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception:
-            if self._error is not None:
-                raise self._error from None
-            raise
+def absent(image: str) -> ImageError:
+    """Return the error for an image that the container engine does not have."""
+    return ImageError(f"There is no image {image} in the container engine: build it, or pull it")
 
 
-def described(image: Image) -> images.Image:
-    """Return an image of the container engine with its config and the digests of its layers.
+def _login(target: Reference) -> dict[str, str]:
+    """Return the header by which a container engine can log in to a registry."""
+    from prefect.oci.registry.credentials import find_credentials  # noqa: PLC0415 - for pulls alone
 
-    No layer is read. The config says what a container takes from it, and nothing of its making.
-    """
-    attrs = image.attrs
-    config = {
-        "architecture": attrs["Architecture"],
-        "config": attrs.get("Config") or {},
-        "os": attrs["Os"],
-        "rootfs": {"type": "layers", "diff_ids": attrs["RootFS"].get("Layers") or []},
-    }
-    if attrs.get("Variant"):
-        config["variant"] = attrs["Variant"]
-    layers = tuple(images.Layer(diff_id) for diff_id in config["rootfs"]["diff_ids"])
-    return images.Image(images.canonical_json(config), layers)
+    found = find_credentials(target.registry, target.repository)
+    if found is None:
+        return {}
+    login = {"username": found.username, "password": found.password}
+    if found.identity_token:
+        login = {"identitytoken": found.identity_token}
+    login["serveraddress"] = target.registry
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(login).encode()).decode()}
 
 
-def _tar(files: Mapping[str, bytes]) -> io.BytesIO:
+def _tar(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path, content in sorted(files.items()):
@@ -280,51 +305,35 @@ def _tar(files: Mapping[str, bytes]) -> io.BytesIO:
             # Fixed, so that neither umask nor clock reaches the image or defeats its cache.
             info.mode, info.mtime, info.size = 0o644, 0, len(content)
             tar.addfile(info, io.BytesIO(content))
-    buffer.seek(0)
-    return buffer
+    return buffer.getvalue()
 
 
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except docker.errors.ImageNotFound as error:
-        raise ImageError(f"The container engine cannot {doing}: {_first_line(error)}") from error
-    except docker.errors.APIError as error:
-        raise ContainerEngineError(
-            f"The container engine cannot {doing}: {_first_line(error)}"
-        ) from error
-    except FileNotFoundError:
-        raise  # ours: a program or a file that an image does not have
-    except (docker.errors.DockerException, *BROKEN) as error:
-        raise ContainerEngineUnavailableError(
-            f"The connection to the container engine broke while it should {doing}: "
-            f"{_first_line(error)}. See whether it still runs, and try again"
-        ) from error
+def _pairs(told: Any) -> dict[str, str]:
+    listed = documents.expect(told or [], list, "Its status")
+    pairs = [documents.expect(pair, list, "A status") for pair in listed]
+    return {str(pair[0]): str(pair[1]) for pair in pairs if len(pair) == 2}  # noqa: PLR2004
 
 
-def _not_pulled(reference: str, reason: str) -> str:
-    return (
-        f"The image {reference} cannot be pulled: {reason}. Check its name, log in with "
+def _not_pulled(reference: str, reason: str) -> ImageError:
+    return ImageError(
+        f"The image {reference} cannot be pulled: {first_line(reason)}. Check its name, log in with "
         "`docker login` if the registry wants it, or set PREFECT_REGISTRY to the registry that "
         "has it"
     )
 
 
-def _failed_build(tag: str, log: Iterable[LogEntry]) -> str:
+def _failed_build(log: Iterable[dict[str, Any]]) -> str:
     lines: list[str] = []
     error, step = "the container engine did not say why", ""
     for entry in log:
-        if entry.get("stream", "").startswith(("Step ", "STEP ")):  # the latter is podman's
-            step = entry["stream"].strip()
+        text = str(entry.get("stream", ""))
+        if text.startswith(("Step ", "STEP ")):  # the latter is podman's
+            step = text.strip()
             lines.clear()
         else:
-            lines += entry.get("stream", "").splitlines()
-        error = entry.get("error", error)
-    tail = "\n".join(f"    {line}" for line in lines[-_LOG_TAIL_LINES:] if line.strip())
-    return f"Building {tag} failed at {step or 'its start'}: {error.strip()}\n{tail}"
-
-
-def _first_line(error: BaseException) -> str:
-    text = getattr(error, "explanation", None) or str(error)
-    return str(text).strip().splitlines()[0] if str(text).strip() else type(error).__name__
+            lines += text.splitlines()
+        error = str(entry.get("error", error))
+    shown = map(printable, lines[-_LOG_TAIL_LINES:])
+    tail = "\n".join(f"    {line}" for line in shown if line.strip())
+    where = first_line(step) if step else "its start"
+    return f"Building the image failed at {where}: {first_line(error)}\n{tail}"

@@ -2,21 +2,79 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import docker.errors
-from docker.models.containers import Container
-
 from prefect.errors import ContainerEngineError
-from prefect.oci.daemon.client import BROKEN, Daemon, translated
+from prefect.oci import documents
+from prefect.oci.daemon.client import ABSENT, Daemon
+from prefect.oci.daemon.image import identifier
+from prefect.oci.daemon.transport import Answer, first_line, in_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-__all__ = ["Container", "last_lines", "send", "start", "stop"]
+__all__ = ["Container", "send", "start", "stop"]
 
+_FAULT = 3  # the frames of standard input, output and error have lower numbers
+_HEADER = 8  # bytes before each frame: whose it is, three zeros, its length
 _EXIT_SECONDS = 10
+_OUTPUT_BYTES = 1 << 16  # of a program whose output is for a message alone
+_UNCHANGED = 304
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container that was started."""
+
+    daemon: Daemon
+    id: str
+    tty: bool
+
+    def logs(self) -> Iterator[bytes]:
+        """Yield what the container writes, standard output and error alike, until it ends.
+
+        Raises:
+            ContainerEngineError: the logs cannot be had, or break off.
+        """
+        with self._logs("follow the logs", follow="1") as answer:
+            yield from self._payloads(answer)
+
+    def last_lines(self) -> str:
+        """Return the end of the container's logs, or nothing where they cannot be had."""
+        output = b""
+        with (
+            contextlib.suppress(ContainerEngineError),
+            self._logs("read the logs", tail="20") as answer,
+        ):
+            for data in self._payloads(answer):
+                output = (output + data)[-_OUTPUT_BYTES:]
+        return output.decode(errors="replace").strip()
+
+    def wait(self) -> int:
+        """Wait until the container ends; return its exit status."""
+        with self.daemon.http.request(
+            "POST", f"/containers/{self.id}/wait", f"wait for {self.id[:12]}", timeout=None
+        ) as answer:
+            status = answer.document().get("StatusCode")
+            return answer.made(lambda told: documents.expect(told, int, "Its status"), status)
+
+    def remove(self) -> None:
+        """Remove the container, running or not, if it is there."""
+        self.daemon.remove_container(self.id)
+
+    def _logs(self, doing: str, **query: str) -> Answer:
+        return self.daemon.http.request(
+            "GET", f"/containers/{self.id}/logs", f"{doing} of {self.id[:12]}",
+            query={"stdout": "1", "stderr": "1", **query}, timeout=None,
+        )  # fmt: skip
+
+    def _payloads(self, answer: Answer) -> Iterator[bytes]:
+        if self.tty:  # a terminal has one stream, which needs no frames
+            return iter(answer.read, b"")
+        return _payloads(answer, answer.read)
 
 
 def start(
@@ -28,20 +86,35 @@ def start(
     tmpfs: Mapping[str, str] | None = None,
     network: str | None = None,
 ) -> Container:
-    """Start a container in the background and return it."""
-    with translated(f"start {image}"):
-        container = daemon.client.containers.create(
-            image, list(command), tty=tty, tmpfs=dict(tmpfs or {}), network=network
-        )
-        try:
-            container.start()
-        except BaseException:
-            container.remove(force=True, v=True)
-            raise
-        return container
+    """Start a container in the background and return it.
+
+    Raises:
+        ImageError: the container engine does not have the image.
+        ContainerEngineError: the container cannot be made or started.
+    """
+    host: dict[str, Any] = {}
+    if tmpfs:
+        host["Tmpfs"] = dict(tmpfs)
+    if network is not None:
+        host["NetworkMode"] = network
+    settings = {
+        "Cmd": list(command),
+        "Tty": tty,
+        "HostConfig": host,
+        "Env": [f"{name}={value}" for name, value in daemon.http.endpoint.proxies.items()],
+    }
+    container = Container(daemon, daemon.create(image, settings), tty)
+    try:
+        with daemon.http.request(
+            "POST", f"/containers/{container.id}/start", f"start {image}", timeout=None
+        ):
+            return container
+    except BaseException:
+        container.remove()
+        raise
 
 
-def send(daemon: Daemon, container: Container, command: Sequence[str], data: bytes) -> None:
+def send(container: Container, command: Sequence[str], data: bytes) -> None:
     """Run a program inside a running container and write to its standard input.
 
     Nothing of the data reaches the container engine's disk: it goes through a stream.
@@ -49,40 +122,72 @@ def send(daemon: Daemon, container: Container, command: Sequence[str], data: byt
     Raises:
         ContainerEngineError: the program did not end well; the message carries its output.
     """
-    api = daemon.client.api
-    with translated(f"reach into {container.short_id}"):
-        exec_id = api.exec_create(container.id, list(command), stdin=True)["Id"]
-        stream: Any = api.exec_start(exec_id, socket=True)
-        connection = getattr(stream, "_sock", stream)  # a bare socket over TLS
-        try:
-            connection.sendall(data)
-            output = b"".join(iter(lambda: connection.recv(65536), b""))
-        finally:
-            connection.close()
-            stream._response.close()  # noqa: SLF001 - docker keeps the connection's owner there
-        # The stream ends a moment before the container engine knows how the program did.
-        deadline = time.monotonic() + _EXIT_SECONDS
-        while (status := api.exec_inspect(exec_id)["ExitCode"]) is None:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.01)
-        if status != 0:
-            reason = output[8:].decode(errors="replace").strip()
-            raise ContainerEngineError(f"{command[0]} failed in {container.short_id}: {reason}")
+    http = container.daemon.http
+    doing = f"reach into {container.id[:12]}"
+    program = {
+        "Cmd": list(command),
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+    }
+    with http.request(
+        "POST", f"/containers/{container.id}/exec", doing, document=program
+    ) as answer:
+        execution = in_path(answer.made(identifier, answer.document()))
+    output = b""
+    with http.request(
+        "POST", f"/exec/{execution}/start", doing, document={"Detach": False, "Tty": False},
+        headers={"Connection": "Upgrade", "Upgrade": "tcp"}, timeout=None,
+    ) as stream:  # fmt: skip
+        stream.send(data)
+        for part in _payloads(stream, stream.receive):
+            output = (output + part)[-_OUTPUT_BYTES:]
+    # The stream ends a moment before the container engine knows how the program did.
+    deadline = time.monotonic() + _EXIT_SECONDS
+    while (status := _exit_status(container.daemon, execution, doing)) is None:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
+    if status != 0:
+        lines = output.decode(errors="replace").strip().splitlines()
+        reason = "\n".join(map(first_line, lines))
+        raise ContainerEngineError(f"{command[0]} failed in {container.id[:12]}: {reason}")
 
 
-def last_lines(container: Container) -> str:
-    """Return the end of a container's logs, or nothing where they cannot be had."""
-    try:
-        return container.logs(tail=20).decode(errors="replace").strip()
-    except (docker.errors.DockerException, *BROKEN):
-        return ""
+def _exit_status(daemon: Daemon, execution: str, doing: str) -> int | None:
+    with daemon.http.request("GET", f"/exec/{execution}/json", doing) as answer:
+        status = answer.document().get("ExitCode")
+    return None if status is None else int(status)
 
 
 def stop(daemon: Daemon, container_id: str, *, timeout: int = 10) -> None:
     """Stop a container if it still exists; `timeout` seconds for it to end by itself."""
-    with translated(f"stop {container_id[:12]}"):
-        try:
-            daemon.client.containers.get(container_id).stop(timeout=timeout)
-        except docker.errors.NotFound:
-            return
+    with daemon.http.request(
+        "POST", f"/containers/{in_path(container_id)}/stop", f"stop {container_id[:12]}",
+        query={"t": str(timeout)}, also=ABSENT | {_UNCHANGED}, timeout=None,
+    ):  # fmt: skip
+        pass
+
+
+def _payloads(answer: Answer, read: Callable[[], bytes]) -> Iterator[bytes]:
+    """Yield what is in the frames of a stream, as it comes (Docker Engine API, ContainerAttach)."""
+    waiting, rest = b"", 0
+    while data := read():
+        waiting += data
+        while waiting:
+            if not rest:
+                if len(waiting) < _HEADER:
+                    break
+                kind, zeros = waiting[0], waiting[1:4]
+                rest = int.from_bytes(waiting[4:_HEADER], "big")
+                if kind > _FAULT or any(zeros):
+                    raise answer.nonsense("a frame of its stream is malformed")
+                waiting = waiting[_HEADER:]
+                continue
+            part, waiting = waiting[:rest], waiting[rest:]
+            rest -= len(part)
+            if kind == _FAULT:
+                raise answer.nonsense(part.decode(errors="replace"))
+            yield part
+    if waiting or rest:
+        raise answer.nonsense("its stream ends within a frame")

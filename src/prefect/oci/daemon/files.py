@@ -3,50 +3,53 @@
 from __future__ import annotations
 
 import base64
-import io
-import json
 import posixpath
 import tarfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import docker.errors
-
 from prefect.errors import ImageContentError
-from prefect.oci.daemon.client import Daemon, translated
+from prefect.oci import documents
+from prefect.oci.daemon.transport import CHUNK, NOT_FOUND, Answer, in_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from prefect.oci.daemon.client import Daemon
 
-_NOTHING = frozenset({404, 500})  # Docker says 500 of a path below a file, and of links in a circle
+
+_NOTHING = frozenset(
+    {NOT_FOUND, 500}
+)  # Docker says 500 of a path below a file, or links in a circle
 _LARGEST = 1 << 30  # bytes, of which an image's labels may name any file
 _DIRECTORY = 1 << 31  # of the modes of Go's io/fs
+_LINKS = 40  # as many as Linux follows
 
 
 class DaemonFiles:
     """The files of a container that was created and is never started."""
 
     def __init__(self, daemon: Daemon, container: str) -> None:
-        self._api: Any = daemon.client.api
-        self._container = container
+        self._http = daemon.http
+        self._path = f"/containers/{in_path(container)}/archive"
 
     def follow(self, path: str) -> str | None:
         """Return the absolute path of the file that a path leads to, or None if there is none."""
-        url = f"{self._api.base_url}/v{self._api._version}/containers/{self._container}/archive"  # noqa: SLF001 - it has no method that asks without reading
-        with translated(f"look for {path}"):
-            answer = self._api.head(url, params={"path": path}, timeout=self._api.timeout)
-            if answer.status_code in _NOTHING:
+        for _ in range(_LINKS):
+            with self._http.request(
+                "HEAD", self._path, f"look for {path}", query={"path": path}, also=_NOTHING
+            ) as answer:
+                if answer.status in _NOTHING:
+                    return None
+                stat = _stat(answer)
+            if stat["mode"] & _DIRECTORY:
                 return None
-            answer.raise_for_status()
-            stat = json.loads(base64.b64decode(answer.headers["X-Docker-Container-Path-Stat"]))
-        if int(stat.get("mode") or 0) & _DIRECTORY:
-            return None
-        target = str(stat.get("linkTarget") or path)
-        if target != path and stat.get("linkTarget"):
-            return self.follow(target)  # container engines differ in whether they went all the way
-        # The directories on the way may be links; what stands beside the file is found either way.
-        return posixpath.normpath(target)
+            target = stat["linkTarget"] or path
+            if target == path:
+                # The directories on the way may be links; what stands beside the file is found either way.
+                return posixpath.normpath(path)
+            path = target  # container engines differ in whether they went all the way
+        return None
 
     def read(self, path: str) -> bytes:
         """Return a file's content.
@@ -55,37 +58,54 @@ class DaemonFiles:
             FileNotFoundError: there is no such file.
             ImageContentError: it is far too large.
         """
-        with translated(f"read {path}"):
-            try:
-                chunks, stat = self._api.get_archive(self._container, path)
-                if int(stat["mode"]) & _DIRECTORY:
-                    chunks.close()
-                    raise FileNotFoundError(path)
-                if int(stat["size"]) > _LARGEST:
-                    chunks.close()
-                    raise ImageContentError(
-                        f"{path} in the image has {stat['size']} bytes: refused"
-                    )
-                archive = io.BytesIO(b"".join(chunks))
-            except docker.errors.NotFound as error:
-                raise FileNotFoundError(path) from error
-        with tarfile.open(fileobj=archive) as tar:
-            member = tar.next()
-            # Not a link's either: what it leads to is not in this archive.
-            content = tar.extractfile(member) if member and member.isreg() else None
-            if content is None:
+        with self._http.request(
+            "GET", self._path, f"read {path}", query={"path": path}, also=frozenset({NOT_FOUND}),
+            timeout=None,
+        ) as answer:  # fmt: skip
+            if answer.status == NOT_FOUND:
                 raise FileNotFoundError(path)
-            return content.read()
+            stat = _stat(answer)
+            if stat["mode"] & _DIRECTORY:
+                raise FileNotFoundError(path)
+            size = stat["size"]
+            try:
+                with tarfile.open(fileobj=answer, mode="r|") as tar:  # type: ignore[call-overload]
+                    member = tar.next()
+                    size = max(size, member.size if member else 0)
+                    if size > _LARGEST:
+                        raise ImageContentError(f"{path} in the image has {size} bytes: refused")
+                    # Not a link's either: what it leads to is not in this archive.
+                    content = tar.extractfile(member) if member and member.isreg() else None
+                    if content is None:
+                        raise FileNotFoundError(path)
+                    found: bytes = content.read()
+            except tarfile.TarError as error:
+                raise answer.nonsense(f"its archive is malformed: {error}") from error
+            answer.read_all(CHUNK)  # what fills the archive up
+            return found
 
 
 @contextmanager
 def daemon_files(daemon: Daemon, image: str) -> Iterator[DaemonFiles]:
     """Give access to the files of an image."""
-    api = daemon.client.api
-    with translated(f"look into {image}"):
-        container = api.create_container(image, ["-"], network_disabled=True)["Id"]
+    container = daemon.create(image, {"Cmd": ["-"], "NetworkDisabled": True})
     try:
         yield DaemonFiles(daemon, container)
     finally:
-        with translated(f"remove the container {container[:12]}"):
-            api.remove_container(container, force=True, v=True)
+        daemon.remove_container(container)
+
+
+def _stat(answer: Answer) -> dict[str, Any]:
+    """Return mode, size and target of a file, as the container engine tells them in a header."""
+    header = answer.headers.get("X-Docker-Container-Path-Stat") or ""
+
+    def parse(header: str) -> dict[str, Any]:
+        try:
+            told = documents.parse_object(base64.b64decode(header), "A file's description")
+        except ValueError as error:  # of the Base64; the others are of that kind, too
+            raise ImageContentError(str(error)) from error
+        numbers = {name: documents.expect(told.get(name), int, name) for name in ("mode", "size")}
+        target = documents.expect(told.get("linkTarget") or "", str, "linkTarget")
+        return {**numbers, "linkTarget": target}
+
+    return answer.made(parse, header)

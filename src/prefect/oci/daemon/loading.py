@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ContainerEngineError, ContainerEngineUnavailableError, ImageError
 from prefect.oci.archives.archive import docker_archive
-from prefect.oci.daemon.client import Storage, described
+from prefect.oci.daemon.client import Storage
+from prefect.oci.daemon.image import described
 from prefect.oci.images import OCI_LAYER, Blob, Layer, with_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from prefect.oci.daemon.client import Daemon
-    from prefect.oci.daemon.client import Image as DaemonImage
+    from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.images import Image
 
 _MOST_KIN = 64  # images to look at for layers in common
@@ -50,13 +51,15 @@ def load(
 ) -> DaemonImage:
     """Load an image into a container engine under a name; return it as that then has it.
 
-    image: its base's layers may be without blobs where the container engine has them.
-    label: a label of the image, and of those that are likely to have layers in common with it.
-    whole: gives the same image with all blobs, when they are needed.
-    kin: ids of images that are most likely to.
+    Args:
+        image: its base's layers may be without blobs where the container engine has them.
+        label: a label of the image, and of those that are likely to have layers in common with it.
+        whole: gives the same image with all blobs, when they are needed.
+        kin: ids of images that are most likely to.
 
     Raises:
-        ImageError: the container engine does not take the image.
+        ContainerEngineError: the container engine does not take the image.
+        ImageError: somebody removed it meanwhile.
         ContainerEngineUnavailableError: the connection to the container engine broke.
     """
     given = image
@@ -115,7 +118,9 @@ def _load_whole(
     except ContainerEngineError as error:
         reason = str(error)
     _remove_half(daemon, image)
-    raise ImageError(f"{reason}. Look whether its disk is full, and what its own log says")
+    raise ContainerEngineError(
+        f"{reason}. Look whether its disk is full, and what its own log says"
+    )
 
 
 def _identity(daemon: Daemon, image: Image) -> str:
@@ -161,7 +166,8 @@ def held_layers(
 ) -> set[str]:
     """Return the diff_ids of those layers, from the first one up, that the container engine has.
 
-    kin, name, label: of images there that may have them.
+    Args:
+        kin, name, label: of images there that may have them.
     """
     wanted = [layer.diff_id for layer in image.layers]
     # Of the base at least: where its layers are without blobs, they came from this engine.

@@ -1,0 +1,83 @@
+"""An image as a container engine tells of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from prefect.oci import documents, images
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonImage:
+    """An image as a container engine tells of it.
+
+    Attributes:
+        id: by which the container engine knows it.
+        config: the OCI config as far as it is told: what a container takes from it, and its layers.
+        tags: its names.
+        repo_digests: its names by digest, where it came from a registry or went to one.
+        overlay2: whether the classic store keeps it, with its driver of that name.
+    """
+
+    id: str
+    config: bytes = field(repr=False)
+    labels: dict[str, str] = field(repr=False)
+    tags: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()
+    overlay2: bool = False
+
+    @classmethod
+    def parse(cls, told: dict[str, Any]) -> Self:
+        """Take what the container engine tells apart.
+
+        Raises:
+            ImageContentError: it is not what one tells.
+        """
+        driver = documents.expect(told.get("GraphDriver") or {}, dict, "GraphDriver")
+        layers = documents.expect(told.get("RootFS") or {}, dict, "RootFS")
+        config: dict[str, Any] = {
+            "architecture": told.get("Architecture"),
+            "config": told.get("Config") or {},
+            "os": told.get("Os"),
+            "rootfs": {
+                "type": "layers",
+                "diff_ids": layers.get("Layers") or [],
+            },
+        }
+        if told.get("Variant"):
+            config["variant"] = told["Variant"]
+        written = images.canonical_json(config)
+        documents.check_config(written, "Its config")
+        return cls(
+            identifier(told),
+            written,
+            dict(config["config"].get("Labels") or {}),
+            _texts(told.get("RepoTags"), "A tag"),
+            _texts(told.get("RepoDigests"), "A digest"),
+            overlay2=driver.get("Name") == "overlay2" and bool(driver.get("Data")),
+        )
+
+
+def described(image: DaemonImage) -> images.Image:
+    """Return an image of the container engine with its config and the digests of its layers.
+
+    No layer is read. The config says what a container takes from it, and nothing of its making.
+    """
+    diff_ids = json.loads(image.config)["rootfs"]["diff_ids"]
+    return images.Image(image.config, tuple(map(images.Layer, diff_ids)))
+
+
+def identifier(told: Any) -> str:
+    """Return the id of what the container engine tells of.
+
+    Raises:
+        ImageContentError: it has none.
+    """
+    return documents.expect(documents.expect(told, dict, "It").get("Id"), str, "Its id")
+
+
+def _texts(value: Any, what: str) -> tuple[str, ...]:
+    listed = documents.expect(value or [], list, what)
+    return tuple(documents.expect(each, str, what) for each in listed)
