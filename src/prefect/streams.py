@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from typing import Any, Literal, TextIO, TypeAlias
 
     Take: TypeAlias = Callable[[str], object]
@@ -66,25 +65,34 @@ class StandIn:
         return _stream, (self._name,)
 
 
-@contextmanager
-def stand_in(name: Literal["stdout", "stderr"]) -> Iterator[StandIn]:
+class stand_in:  # noqa: N801  # reads as a function
     """Have the stand-in of a standard stream in place, for as long as the context lasts.
 
     Several may, in threads or within each other. The last one puts back the stream, unless
-    somebody else has put something in its place meanwhile.
+    somebody else has put something in its place meanwhile. A context that is never left, in a
+    program that ends with its run, is no mistake: the interpreter's end does not leave it either.
     """
-    with _lock:
-        stream = getattr(sys, name)
-        used = stream if isinstance(stream, StandIn) else _stand_in_of(name, stream)
-        used._users += 1  # noqa: SLF001  # of this module
-        setattr(sys, name, used)
-    try:
-        yield used
-    finally:
+
+    def __init__(self, name: Literal["stdout", "stderr"]) -> None:
+        self._name = name
+        self._used: StandIn | None = None
+
+    def __enter__(self) -> StandIn:
+        with _lock:
+            stream = getattr(sys, self._name)
+            used = stream if isinstance(stream, StandIn) else _stand_in_of(self._name, stream)
+            used._users += 1  # noqa: SLF001  # of this module
+            setattr(sys, self._name, used)
+        self._used = used
+        return used
+
+    def __exit__(self, *exc: object) -> None:
+        used = self._used
+        assert used is not None  # noqa: S101  # for the type checker
         with _lock:
             used._users -= 1  # noqa: SLF001
-            if not used._users and getattr(sys, name) is used:  # noqa: SLF001
-                setattr(sys, name, used.stream)
+            if not used._users and getattr(sys, self._name) is used:  # noqa: SLF001
+                setattr(sys, self._name, used.stream)
 
 
 def _stream(name: str) -> Any:

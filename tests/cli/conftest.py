@@ -34,6 +34,35 @@ if __name__ == "__main__":
 HELPER = "def double(x):\n    return 2 * x\n"
 
 
+NOISY = """
+import atexit, ctypes, os, subprocess, sys, threading, time
+print("while it is loaded")
+from prefect import Flow, task
+
+def late():
+    print("print at exit", os.environ.get("NOISE", ""))
+    os.write(1, b"write at exit\\n")
+    ctypes.CDLL(None).puts(b"C at exit")
+
+@task
+def noisy():
+    atexit.register(late)
+    print("print", file=sys.stderr)
+    os.write(1, b"write to 1\\n")
+    os.write(2, b"write to 2\\n")
+    ctypes.CDLL(None).puts(b"C")
+    subprocess.run("echo child; echo child error >&2", shell=True, check=True)
+    os.write(1, b"no end")
+
+with Flow("noisy") as flow:
+    noisy()
+"""
+NOISE = {
+    "print", "write to 1", "write to 2", "C", "child", "child error", "no end", "write at exit",
+    "C at exit",
+}  # fmt: skip
+
+
 class Prefect:
     """Runs `prefect` in a directory, with nothing on standard input."""
 

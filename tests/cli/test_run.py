@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from tests.cli.conftest import NOISE, NOISY
 
 
 def test_a_file_is_run_as_it_is(prefect):
@@ -130,3 +131,57 @@ def test_a_secret_arrives_as_it_is(prefect):
             out, _ = prefect("run", *what, **given)
             assert "token *** b'***'" in out
             assert f"length {len(value)}" in out
+
+
+@pytest.mark.parametrize("of", ["file", "sealed flow"])
+def test_json_is_one_object_a_line_whoever_writes(prefect, of):
+    """C code, child processes, exit handlers, standard error, and the file while it is loaded."""
+    (prefect.directory / "noisy.py").write_text(NOISY)
+    artifact, noise = ["noisy.py"], NOISE | {"while it is loaded", "print at exit "}
+    if of != "file":
+        prefect("keygen", "flow.key")
+        prefect("build", "noisy.py", "-o", "noisy.flow", "--key-file", "flow.key")
+        artifact, noise = ["noisy.flow", "--key-file", "flow.key"], NOISE | {"print at exit "}
+    out, err = prefect("run", *artifact, "--json")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert err == ""
+    assert {event["text"] for event in events if event["event"] == "output"} == noise
+    outcome = next(n for n, event in enumerate(events) if event["event"] == "flow")
+    late = [event["text"] for event in events[outcome + 1 :]]
+    assert late == ["print at exit ", "write at exit", "C at exit"]
+    streams = {event["text"]: event["stream"] for event in events if event["event"] == "output"}
+    assert {text for text, stream in streams.items() if stream == "stderr"} == {
+        "print", "write to 2", "child error",
+    }  # fmt: skip
+
+
+def test_what_is_written_after_the_run_is_masked(prefect):
+    """Exit handlers know secrets still."""
+    text = NOISY.replace('Flow("noisy")', 'Flow("noisy", environment=Environment(["NOISE"]))')
+    text = text.replace(
+        "import Flow, task", "import Flow, task\nfrom prefect.environments import Environment"
+    )
+    text = text.replace('os.write(1, b"write at exit', 'os.write(1, os.environb[b"NOISE"] + b"')
+    text = text.replace('os.environ.get("NOISE", "")', "secret")
+    text = text.replace(
+        "def noisy():", "def noisy():\n    global secret\n    secret = os.environ['NOISE']"
+    )
+    text = text.replace('os.environb[b"NOISE"]', "secret.encode()")
+    (prefect.directory / "noisy.py").write_text(text)
+    for arguments in ([], ["--json"]):
+        out, _ = prefect("run", "noisy.py", *arguments, NOISE="canary-of-noise")
+        assert "print at exit ***" in out
+        # Only where all is taken is what was written below Python, too.
+        assert arguments == [] or "canary" not in out
+
+
+@pytest.mark.services
+def test_json_of_an_image_is_one_object_a_line(prefect, daemon, base_image, unique):
+    """Both streams of the container are events, and who writes to them does not matter."""
+    (prefect.directory / "noisy.py").write_text(NOISY)
+    prefect("build", "noisy.py", "--image", base_image, "--tag", unique)
+    out, err = prefect("run", unique, "--json")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert err == ""
+    texts = {event["text"] for event in events if event["event"] == "output"}
+    assert NOISE | {"print at exit "} <= texts

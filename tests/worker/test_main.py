@@ -222,3 +222,25 @@ def test_a_bad_parameter_is_exit_status_2(directory, arguments, says):
     """Nothing runs, and the log names the parameter."""
     status, output = worker("run", f"--flow={directory}", *arguments, TOKEN="t")
     assert (status, says in output, "hello" in output) == (2, True, False)
+
+
+def test_events_are_json_lines_whoever_writes(tmp_path):
+    """Standard error, child processes and bare descriptors are events, told before the outcome."""
+
+    def noisy():
+        print("on stderr", file=sys.stderr)
+        os.write(1, b"to 1")
+        os.write(2, b"to 2")
+        subprocess.run("echo of a child >&2", shell=True, check=True)
+
+    with Flow("noisy") as flow:
+        task(noisy)()
+    pickled = pickle_flow(flow)
+    (tmp_path / "manifest.json").write_bytes(pickled.manifest.to_json())
+    (tmp_path / "payload.pickle").write_bytes(pickled.payload)
+    status, output = worker("run", f"--flow={tmp_path}", "--json")
+    events = [json.loads(line) for line in output.splitlines()]
+    assert status == 0
+    told = {(e["stream"], e["text"]) for e in events if e["event"] == "output"}
+    assert told == {("stderr", "on stderr"), ("stdout", "to 1"), ("stderr", "to 2of a child")}
+    assert events[-1]["event"] == "flow"

@@ -142,7 +142,7 @@ class LiveDisplay(logging.Handler):
             try:
                 self._replay_event(json.loads(line))
             except (ValueError, KeyError, TypeError):  # written by something below Python
-                self._scroll.add(line)
+                self._show_output(line)
 
     def _replay_event(self, event: dict[str, Any]) -> None:
         kind = event["event"]

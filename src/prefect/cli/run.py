@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,14 @@ from prefect.cli.artifacts import (
 from prefect.cli.options import key_file_option, trusted_signer_option
 from prefect.engine import executors
 from prefect.running.parameters import parse_pairs, read_parameters
-from prefect.running.report import JsonReporter, LineReporter, Reporter
+from prefect.running.report import JsonReporter, LineReporter, Reporter, as_event
 from prefect.running.stopping import FLOW_FAILED
-from prefect.secrets.masking import masked
+from prefect.secrets.masking import mask_until_exit
 from prefect.secrets.secret import exported, resolve, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from prefect.core.flow import Flow
     from prefect.core.state import State
     from prefect.images.container import RunnableImage
     from prefect.sealed.keys.keyring import Keyring
@@ -71,7 +70,7 @@ def run(
     if network and (is_flow_file(artifact) or Path(artifact).is_file()):
         raise click.UsageError("--network is for images: what runs here has this machine's network")
     if is_flow_file(artifact):
-        state = _run_file(load_flow_file(artifact), given, _executor(executor), as_json, live)
+        state = _run_file(artifact, given, _executor(executor), as_json, live)
     elif (sealed := find_sealed(artifact)) is not None:
         from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
 
@@ -85,13 +84,20 @@ def run(
         sys.exit(FLOW_FAILED)
 
 
-def _run_file(flow: Flow, given: dict[str, str], executor: Any, as_json: bool, live: bool) -> State:
-    serialized = flow.serialize()
-    parameters = read_parameters(serialized, given)
-    # A value that the file set on the environment's own secret counts.
-    values = resolve(getattr(flow.environment, "secrets", ()))
-    reporter = _reporter(serialized, as_json=as_json, live=live)
-    with reporter, masked(values.values()), exported(values):
+def _run_file(
+    artifact: str, given: dict[str, str], executor: Any, as_json: bool, live: bool
+) -> State:
+    with ExitStack() as entered:
+        # What the file writes while it is loaded is output, too.
+        early = entered.enter_context(JsonReporter(until_exit=True)) if as_json else None
+        flow = load_flow_file(artifact)
+        serialized = flow.serialize()
+        parameters = read_parameters(serialized, given)
+        # A value that the file set on the environment's own secret counts.
+        values = resolve(getattr(flow.environment, "secrets", ()))
+        mask_until_exit(values.values())
+        reporter = early or entered.enter_context(_reporter(serialized, as_json=False, live=live))
+        entered.enter_context(exported(values))
         state = flow.run(parameters=parameters, executor=executor, on_state=_observer(reporter))
         reporter.finished(flow.name, state)
     return state
@@ -115,7 +121,8 @@ def _run_sealed(
     parameters = read_parameters(manifest.flow, given)
     values = resolve(secrets_of(manifest.flow))
     reporter = _reporter(manifest.flow, as_json=as_json, live=live)
-    with reporter, masked(values.values()):
+    mask_until_exit(values.values())
+    with reporter:
         state = run_packaged(
             manifest,
             payload,
@@ -150,6 +157,7 @@ def _run_image(
     container = None
     try:
         request = image.request(parameters=parameters, keyring=keyring, json_lines=as_json or live)
+        mask_until_exit(request.secrets.values())
         container = image.start(request, network=network)
         with display or nullcontext():
             lines = _lines(container.logs())
@@ -157,7 +165,7 @@ def _run_image(
                 display.replay(lines)
             else:
                 for line in lines:
-                    click.echo(line)
+                    click.echo(as_event(line) if as_json else line)
         return container.wait()
     finally:
         # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
@@ -176,7 +184,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
 
 def _reporter(flow: dict[str, Any], *, as_json: bool, live: bool) -> Reporter:
     if as_json:
-        return JsonReporter()
+        return JsonReporter(until_exit=True)
     if live:
         from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
 

@@ -5,7 +5,8 @@ Events of the JSON form, each with `time` in seconds since 1970:
     {"event": "task", "task": slug, "name", "map_index": int or null, "state", "message",
      "children": of a mapped task}
     {"event": "log", "level", "logger", "message"}
-    {"event": "output", "text": a line that a task printed}
+    {"event": "output", "stream": "stdout" or "stderr", "text": a line that the process or a child
+     of it wrote}
     {"event": "flow", "flow", "state", "message", "failed": [{"task", "traceback"}]}
     {"event": "error", "type", "message"}
 
@@ -14,20 +15,20 @@ Secret values are masked in all of it.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from prefect.core.state import TriggerFailed
 from prefect.printable import error_text
-from prefect.running.output import ThreadLines
+from prefect.running.output import CapturedOutput
 from prefect.secrets.masking import mask, mask_all
-from prefect.streams import stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +83,7 @@ class LineReporter(logging.StreamHandler[TextIO]):
         """Go on without a reader if there is none any more, as behind `| head`."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
-            abandon_output(error)
+            abandon_output(error, self.stream, sys.stderr)
         else:
             super().handleError(record)
 
@@ -100,37 +101,47 @@ class _LineFormatter(logging.Formatter):
 
 
 class JsonReporter(logging.Handler):
-    """One JSON object a line on standard output, what tasks print among them."""
+    """One JSON object a line on standard output, all that the process writes among them.
 
-    def __init__(self) -> None:
+    Args:
+        until_exit: whether what is written after the run, by exit handlers and threads that are
+            left behind, is reported as well: for programs that end with the run.
+    """
+
+    def __init__(self, *, until_exit: bool = False) -> None:
         super().__init__()
-        self._stdout = sys.stdout
-        self._entered = ExitStack()
+        self._until_exit = until_exit
+        self._output = CapturedOutput(
+            lambda stream, line: self.write("output", stream=stream, text=line)
+        )
 
     def __enter__(self) -> Self:
-        standing_in = self._entered.enter_context(stand_in("stdout"))
-        self._stdout = standing_in.stream
-        lines = ThreadLines(lambda line: self.write("output", text=line))
-        standing_in.take = lines.write
-        self._entered.callback(lines.end)
-        self._entered.callback(setattr, standing_in, "take", None)
+        self._output.start()
+        if self._until_exit:
+            atexit.register(
+                self._output.put_back
+            )  # exit handlers of the flow's code come before it
         listen(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         forget(self)
-        self._entered.close()
+        if self._until_exit and exc[0] is None:
+            self._output.drain()
+        else:
+            self._output.stop()
 
     def write(self, event: str, **values: Any) -> None:
         """Write one event."""
         told = {"event": event, "time": round(time.time(), 3), **mask_all(values)}
+        out = self._output.out
         # The lock is logging's: lines of several threads do not mix.
         with self.lock or threading.RLock():
             try:
-                self._stdout.write(json.dumps(told, default=str) + "\n")
-                self._stdout.flush()
+                out.write(json.dumps(told, default=str) + "\n")
+                out.flush()
             except OSError as error:
-                abandon_output(error)
+                abandon_output(error, out, self._output.err)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a log record, its traceback included."""
@@ -144,7 +155,8 @@ class JsonReporter(logging.Handler):
         self.write("task", **describe_task(event))
 
     def finished(self, flow: str, state: State) -> None:
-        """Write the outcome."""
+        """Write the outcome, after all that was written before it."""
+        self._output.drain()
         failed = [{"task": task, "traceback": text} for task, text in tracebacks(state)]
         name = type(state).__name__
         self.write("flow", flow=flow, state=name, message=state.message, failed=failed)
@@ -166,6 +178,19 @@ def describe_task(event: TaskEvent) -> dict[str, Any]:
     }
 
 
+def as_event(line: str) -> str:
+    """Return a line of JSON for one that a container wrote: the line itself, if it is an event.
+
+    Before its worker reports, and when its interpreter crashes, others write to the same stream.
+    """
+    with suppress(ValueError):
+        event = json.loads(line)
+        if isinstance(event, dict) and isinstance(event.get("event"), str):
+            return line
+    told = {"event": "output", "time": round(time.time(), 3), "stream": "stderr", "text": line}
+    return json.dumps(mask_all(told))
+
+
 def tracebacks(flow_state: State) -> Iterator[tuple[str, str]]:
     """Yield the name and the traceback of each task that raised, mapped children included."""
     states = flow_state.result if isinstance(flow_state.result, dict) else {}
@@ -177,14 +202,14 @@ def tracebacks(flow_state: State) -> Iterator[tuple[str, str]]:
                 yield where, child.traceback
 
 
-def abandon_output(error: OSError) -> None:
-    """Say once that standard output cannot be written, and let the run go on without it."""
+def abandon_output(error: OSError, out: TextIO, err: TextIO) -> None:
+    """Say once that a stream cannot be written, and let the run go on without it."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(nowhere, out.fileno())
     os.close(nowhere)
     with suppress(OSError):  # standard error may have gone the same way
         message = f"Error: nothing more can be written to standard output: {error}"
-        print(message, file=sys.stderr, flush=True)  # noqa: T201
+        print(message, file=err, flush=True)
 
 
 def listen(handler: logging.Handler) -> None:

@@ -41,7 +41,7 @@ def masked(values: Iterable[str]) -> Iterator[None]:
     by line. One that a program writes in pieces, in another spelling, or below Python, is not
     recognised.
     """
-    searched = sorted(_spellings(values), key=len, reverse=True)
+    searched = _spellings(values)
     if not searched:
         yield
         return
@@ -55,6 +55,20 @@ def masked(values: Iterable[str]) -> Iterator[None]:
             _active.remove(value)
 
 
-def _spellings(values: Iterable[str]) -> set[str]:
+def mask_until_exit(values: Iterable[str]) -> None:
+    """Do what `masked` does until this process ends.
+
+    For programs that end with their run: exit handlers and threads that it leaves behind may still
+    tell what they know.
+    """
+    if searched := _spellings(values):
+        _active.extend(searched)
+        stand_in("stdout").__enter__().change = mask
+        stand_in("stderr").__enter__().change = mask
+
+
+def _spellings(values: Iterable[str]) -> list[str]:
+    """Return what to look for: longer ones first, as one may be part of another."""
     parts = {part for value in values for part in (value, *value.splitlines())}
-    return {text for part in parts if len(part) >= SHORTEST for text in quoted(part)}
+    found = {text for part in parts if len(part) >= SHORTEST for text in quoted(part)}
+    return sorted(found, key=len, reverse=True)

@@ -28,7 +28,7 @@ from prefect.running.stopping import (
     unwind_on_signals,
 )
 from prefect.secrets.handover import await_values, receive
-from prefect.secrets.masking import masked
+from prefect.secrets.masking import mask_until_exit
 from prefect.secrets.secret import (
     exported,
     resolve,
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    reporter: Reporter = JsonReporter() if options.json else LineReporter()
+    reporter: Reporter = JsonReporter(until_exit=True) if options.json else LineReporter()
     try:
         awaited = await_values(options.secret)
         manifest, payload, key = read_flow(Path(options.flow), awaited)
@@ -78,7 +78,8 @@ def _run(options: argparse.Namespace) -> int:
     except PrefectError as error:
         reporter.refused(error)
         return BAD_INPUT
-    with reporter, masked([*values.values(), *key]):
+    mask_until_exit([*values.values(), *key])
+    with reporter:
         try:
             state = run_packaged(
                 manifest,
