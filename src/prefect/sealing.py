@@ -17,7 +17,14 @@ from prefect.payload.manifest import Manifest
 from prefect.sealed import reading, rewrapping
 from prefect.sealed.format import FLOW_PAYLOAD
 from prefect.sealed.writing import SealedWriter, seal
-from prefect.secrets.search import PayloadSearch, forbidden, refuse_at_rest
+from prefect.secrets.search import (
+    MANIFEST,
+    PAYLOAD,
+    Forbidden,
+    PayloadSearch,
+    forbidden,
+    refuse_at_rest,
+)
 from prefect.secrets.secret import secrets_of
 
 if TYPE_CHECKING:
@@ -58,7 +65,8 @@ def seal_flow(
     pickled = io.BytesIO()
     manifest = pickle_flow_into(flow, pickled)
     described, payload = manifest.to_json(), pickled.getvalue()
-    refuse_at_rest(_forbidden(manifest, keyring, secrets), manifest=described, payload=payload)
+    parts = {MANIFEST: described, PAYLOAD: payload}
+    refuse_at_rest(_forbidden(manifest, keyring, secrets), parts)
     return manifest, seal(described, payload, holders, signing_key=keyring.signing_key)
 
 
@@ -92,7 +100,7 @@ def seal_flow_to(
     manifest = pickle_flow_into(flow, beginning)
     described = manifest.to_json()
     values = _forbidden(manifest, keyring, secrets)
-    refuse_at_rest(values, manifest=described)
+    refuse_at_rest(values, {MANIFEST: described})
     with replacing(Path(path)) as file:
         writer = SealedWriter(file, described, holders, signing_key=keyring.signing_key)
         payload = PayloadSearch(writer, values)
@@ -181,7 +189,7 @@ def rewrap_flow(source: SealedSource, file: BinaryIO, keyring: Keyring) -> None:
     )
 
 
-def _forbidden(manifest: Manifest, keyring: Keyring, secrets: Iterable[Secret]) -> dict[bytes, str]:
+def _forbidden(manifest: Manifest, keyring: Keyring, secrets: Iterable[Secret]) -> Forbidden:
     # Two of one name may have different values: one that was set, one of the environment.
     return forbidden((*secrets_of(manifest.flow), *secrets), keyring.private_texts())
 

@@ -9,7 +9,7 @@ from importlib import metadata
 import pytest
 
 from prefect.dependencies import lock as locking
-from prefect.dependencies.lock import lock
+from prefect.dependencies.lock import lock, read_lock
 from prefect.dependencies.requirements import installed_versions, requirement_name
 from prefect.dependencies.uv import platform_name
 from prefect.errors import RequirementsError
@@ -164,3 +164,22 @@ def test_names_are_normalised():
     """Spellings of one distribution's name are equal (PEP 503)."""
     assert {requirement_name(n) for n in ("My.Pkg>1", "my_pkg[x]", " my-pkg")} == {"my-pkg"}
     assert requirement_name(">=1") == ""
+
+
+def test_a_locks_address_is_quoted_without_its_password():
+    """An error tells of the line, and of no credentials in it."""
+    for line in (
+        "--index-url https://me:PW-9931@host.test/simple?sig=PW-9931",
+        "six @ https://PW-9931@host.test/six.whl",
+    ):
+        with pytest.raises(RequirementsError, match=r"\*\*\*@host\.test/") as caught:
+            read_lock(f"{line}\n")
+        assert "PW-9931" not in str(caught.value)
+
+
+def test_an_index_is_told_of_without_its_password(monkeypatch):
+    """Also where it is the resolver that tells."""
+    monkeypatch.setenv("UV_INDEX_URL", "http://me:PW-9931@127.0.0.1:9/simple")
+    with pytest.raises(RequirementsError, match=r"127\.0\.0\.1") as caught:
+        lock(["surely-not-here"], **GLIBC)
+    assert "PW-9931" not in str(caught.value)

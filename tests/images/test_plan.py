@@ -13,7 +13,7 @@ from prefect.images.plan import make_plan, wanted
 from prefect.oci.cache.store import Store
 from prefect.sealed.keys.keyring import Keyring
 
-LOCK = f"cloudpickle=={metadata.version('cloudpickle')} --hash=sha256:{'0' * 64}\n"
+LOCK = f"cloudpickle=={metadata.version('cloudpickle')} \\\n    --hash=sha256:{'0' * 64}\n"
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,12 @@ def test_a_flow_is_in_files_and_its_name_in_a_label(here, flow):
     assert list(sealed.flow) == ["sealed.flow"]
     assert flow.name not in str(sealed.labels)
     assert sealed.labels["prefect.sealed"] == "/opt/prefect/flow/sealed.flow"
+
+
+def test_comments_of_a_lock_do_not_travel(here):
+    """They may hold anything, such as the password in the command that made them."""
+    text = f"#    uv pip compile --index-url https://me:PW@host/simple\n{LOCK}    # via x\n"
+    assert plan(here, lock=text).lock == LOCK
 
 
 def test_another_python_is_refused_for_a_flow_alone(store, flow):

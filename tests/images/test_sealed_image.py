@@ -125,6 +125,45 @@ def test_a_secrets_value_is_refused_sealed_or_not(no_daemon, tmp_path, monkeypat
     assert not (tmp_path / "image.tar").exists()
 
 
+@pytest.mark.parametrize("attached", [True, False])
+@pytest.mark.parametrize(
+    ("place", "where"),
+    [
+        ({"setup": ["curl https://me:canary-token-5521@host | sh"]}, "the set-up commands"),
+        ({"python_dependencies": ["six==canary-token-5521"]}, "the dependencies"),
+        ({"lock": "# canary-token-5521\n"}, "the lock"),
+        ({"lock": "--index-url https://me:canary-token-5521@host\n"}, "the lock"),
+        ({"tag": "team/canary-token-5521"}, "the image's name"),
+    ],
+)
+def test_a_secrets_value_is_refused_wherever_it_would_rest(
+    no_daemon, tmp_path, monkeypatch, place, where, attached
+):
+    """Beside the flow as in it, before anything is resolved or run, with or without a flow."""
+    monkeypatch.setenv("TOKEN", "canary-token-5521")
+    base = "python:3.11" if "setup" in place else layout(tmp_path / "base")
+    if "lock" in place:
+        (tmp_path / "etl.lock").write_text(place["lock"])
+        place = {"lock": str(tmp_path / "etl.lock")}
+    environment = ContainerEnvironment(base, secrets=["TOKEN"], **place)
+    flow = make_flow()
+    with pytest.raises(SecretError, match="TOKEN occurs in ") as caught:
+        if attached:
+            flow.environment = environment
+        environment.export(tmp_path / "image.tar", flow if attached else None)
+    # What is attached is told of in the manifest, too.
+    assert where in str(caught.value) or (attached and "manifest" in str(caught.value))
+    assert "canary" not in str(caught.value)
+    assert not (tmp_path / "image.tar").exists()
+
+
+def test_a_key_in_a_set_up_command_is_refused(no_daemon, key):
+    """The image's history would show it to everybody."""
+    environment = ContainerEnvironment("python:3.11", setup=[f"echo {key}"], encryption_key=key)
+    with pytest.raises(SecretError, match="A key of the environment occurs in the set-up commands"):
+        environment.build()
+
+
 def test_the_key_within_the_flow_is_refused(no_daemon, tmp_path, key):
     """It would be in what it is to open."""
     with Flow("leaks") as leaks:

@@ -1,7 +1,12 @@
 """`prefect.secrets.search`."""
 
+import base64
 import io
+import json
+from array import array
+from urllib.parse import quote, urlencode
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +14,8 @@ from hypothesis import strategies as st
 from prefect import Flow, task
 from prefect.environments import PickleEnvironment, Secret
 from prefect.errors import SecretError
-from prefect.secrets.search import PayloadSearch, forbidden, refuse_at_rest
+from prefect.payload.packing import pickle_flow
+from prefect.secrets.search import Forbidden, PayloadSearch, forbidden, refuse_at_rest
 
 VALUE = "s3cret-canary-value"
 
@@ -18,20 +24,21 @@ def test_a_value_in_an_artifact_is_refused_without_being_quoted(monkeypatch):
     """The error names secret and part; a short value is not searched for."""
     monkeypatch.setenv("TOKEN", VALUE)
     values = forbidden([Secret("TOKEN")])
-    with pytest.raises(SecretError, match="TOKEN occurs in the flow's payload") as caught:
-        refuse_at_rest(values, manifest=b"", payload=b"x" + VALUE.encode() + b"y")
+    with pytest.raises(SecretError, match="TOKEN occurs in the lock") as caught:
+        refuse_at_rest(values, {"the manifest": b"", "the lock": b"x" + VALUE.encode() + b"y"})
     assert VALUE not in str(caught.value)
     monkeypatch.setenv("TOKEN", "abc")
-    assert forbidden([Secret("TOKEN"), Secret("UNSET")]) == {}
+    assert not forbidden([Secret("TOKEN"), Secret("UNSET")])
 
 
 @given(st.lists(st.integers(1, 40), max_size=8), st.integers(0, 60))
 def test_a_stream_is_searched_across_its_seams(sizes, position):
     """However the payload is cut into pieces, a value in it is found; without one, all passes."""
     clean = bytes(range(128)) * 2
-    for data in (clean, clean[:position] + VALUE.encode() + clean[position:]):
+    for spelled in (b"", VALUE.encode(), VALUE.upper().encode("utf-32-be")):
+        data = clean[:position] + spelled + clean[position:]
         file = io.BytesIO()
-        search = PayloadSearch(file, {VALUE.encode(): "The value"})
+        search = PayloadSearch(file, Forbidden({VALUE: "The value"}))
 
         def write(data=data, search=search):
             rest = data
@@ -40,12 +47,81 @@ def test_a_stream_is_searched_across_its_seams(sizes, position):
                 rest = rest[size:]
             search.write(rest)
 
-        if data is clean:
+        if not spelled:
             write()
             assert file.getvalue() == clean
         else:
             with pytest.raises(SecretError, match="The value occurs"):
                 write()
+
+
+def spelled(value):
+    """Yield what a module may hold of a value, each in the way of its name."""
+    yield "text", value
+    yield "bytes", value.encode()
+    yield "upper case", value.upper()
+    yield "lower case", f"https://{value.lower()}@host"
+    yield "json", json.dumps({"password": value})
+    yield "repr in json", json.dumps({"text": repr([value])})
+    yield "escapes", ascii(value)
+    yield "repr of bytes", repr(value.encode())
+    yield "url", quote(value, safe="")
+    yield "lower url", quote(value, safe="").lower()
+    yield "form", urlencode({"p": value})
+    for codec in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"):
+        yield codec, value.encode(codec)
+    yield "array", array("u", value)
+    yield "numpy", np.array([value, value + "x"])
+    yield "numpy bytes", np.array([value.encode()])
+    for size in range(3):
+        # Between other text: the edges of base64 depend on it.
+        data = b"-" * size + value.encode() + b":"
+        yield f"base64 {size}", base64.b64encode(data).decode()
+        yield f"url-safe base64 {size}", base64.urlsafe_b64encode(data)
+    yield "hex", value.encode().hex()
+    yield "HEX", value.encode().hex().upper()
+    yield "hex within", (b"?" + value.encode()).hex()
+
+
+@pytest.mark.parametrize("value", [VALUE, "Pa/ss?w>rd~~ÿ&9931", "päß wört '\" \\ 99", "☃🐍 snow-9"])
+def test_every_spelling_of_a_value_is_found(monkeypatch, value):
+    """A module's global, however it writes a secret, does not come to rest in a payload."""
+    monkeypatch.setenv("TOKEN", value)
+    values = forbidden([Secret("TOKEN")])
+
+    def missed(held):
+        with Flow("holds") as flow:
+            task(lambda: held)()
+        try:
+            refuse_at_rest(values, {"payload": pickle_flow(flow).payload})
+        except SecretError:
+            return False
+        return True
+
+    assert [name for name, held in spelled(value) if missed(held)] == []
+    assert missed("something else")
+
+
+def test_a_line_of_a_value_is_found(monkeypatch):
+    """Each behind a comment's sign, but not what any such value has, nor what is short."""
+    key = "-----BEGIN PRIVATE KEY-----\nMIGTAgEAMBMGByqGSM49\nuser: x\n-----END PRIVATE KEY-----\n"
+    monkeypatch.setenv("KEY", key)
+    values = forbidden([Secret("KEY")])
+    with pytest.raises(SecretError, match="A line of the value of the secret KEY occurs"):
+        refuse_at_rest(values, {"the lock": b"# MIGTAgEAMBMGByqGSM49\n"})
+    with pytest.raises(SecretError, match="The value of the secret KEY occurs"):
+        refuse_at_rest(values, {"the lock": base64.b64encode(key.encode())})
+    refuse_at_rest(values, {"the lock": b"-----BEGIN PRIVATE KEY-----\nuser: x\n"})
+
+
+def test_a_short_value_is_found_as_it_is(monkeypatch):
+    """In other cases or encodings it would be found by chance."""
+    monkeypatch.setenv("PIN", "az19")
+    values = forbidden([Secret("PIN")])
+    refuse_at_rest(values, {"payload": b"AZ19, YXoxOQ, 617a3139"})
+    for found in (b"(az19)", "az19".encode("utf-16-le"), np.array(["az19"]).tobytes()):
+        with pytest.raises(SecretError, match="PIN occurs"):
+            refuse_at_rest(values, {"payload": found})
 
 
 def test_the_key_itself_does_not_lie_in_what_it_opens(tmp_path):

@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.dependencies.requirements import requirement_name
+from prefect.dependencies.requirements import requirement_name, without_passwords
 from prefect.dependencies.uv import uv_environment, uv_program
 from prefect.errors import RequirementsError
 from prefect.oci.layers.writing import Entry
@@ -129,7 +129,8 @@ def _run_uv(
             if progress is not None and line.strip().startswith(_REPORTED):
                 progress(line.strip())
     if process.returncode:
-        reason = "".join(line for line in told if not line.startswith(("Using ", "hint:"))).strip()
+        told = [line for line in told if not line.startswith(("Using ", "hint:"))]
+        reason = without_passwords("".join(told).strip())
         fix = ""
         if "wheel" in reason:
             fix = (

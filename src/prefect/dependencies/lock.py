@@ -17,6 +17,7 @@ from prefect.dependencies.requirements import (
     check_requirement,
     installed_versions,
     requirement_name,
+    without_passwords,
 )
 from prefect.dependencies.uv import uv_environment, uv_program
 from prefect.errors import RequirementsError
@@ -83,7 +84,7 @@ def _resolve(wanted: list[str], installed: list[str], python: str, platform: str
             command, capture_output=True, text=True, env=uv_environment(), check=False
         )
         if done.returncode:
-            reason = done.stderr.replace(f"{directory}/", "").strip()
+            reason = without_passwords(done.stderr.replace(f"{directory}/", "").strip())
             raise RequirementsError(
                 f"The dependencies {', '.join(wanted)} cannot be resolved for Python {python} on "
                 f"{platform}:\n{reason}"
@@ -149,7 +150,7 @@ def read_lock(lock: str) -> list[Distribution]:
         hashes = sorted(set(_HASH.findall(text)))
         if match is None or not hashes:
             raise RequirementsError(
-                f"{text[:100]!r} in the lock is not a version with hashes: lock the dependencies again"
+                f"{without_passwords(text)[:100]!r} in the lock is not a version with hashes: lock the dependencies again"
             )
         name, version = requirement_name(match["name"]), match["version"]
         marker = " ".join(_HASH.sub("", match["rest"]).split())

@@ -12,6 +12,7 @@ from prefect.errors import RequirementsError
 # What PEP 440 calls a version, without the local part that no index has.
 _VERSION = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?")
 _INSTALLED = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-py[\d.]+)?\.(dist|egg)-info")
+_URL = re.compile(r"://([^\s'\"`<>]+)")
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 
@@ -43,6 +44,17 @@ def check_requirement(line: str) -> None:
             "prefect must not be among the dependencies: every image gets the very prefect that "
             "builds it"
         )
+
+
+def without_passwords(text: str) -> str:
+    """Return text with `***` for the user, password and query that its URLs may have."""
+    return _URL.sub(_without_password, text)
+
+
+def _without_password(url: re.Match[str]) -> str:
+    _, at, rest = url[1].rpartition("@")
+    rest, question, _ = rest.partition("?")
+    return f"://{'***@' if at else ''}{rest}{'?***' if question else ''}"
 
 
 def installed_versions() -> list[str]:

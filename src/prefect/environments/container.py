@@ -92,6 +92,7 @@ class ContainerEnvironment(Environment):
         self.platform = platform
         self.setup = tuple(_lines("setup", "apt-get update", setup) or ())
         self.lock = None if lock is None else os.fspath(lock)
+        self._keyring: Keyring | None = None
         self._recipe()  # which checks what it is given
         self._keyring = None if encryption_key is None else _keyring(encryption_key)
         self._lost_key = False
@@ -368,6 +369,8 @@ class ContainerEnvironment(Environment):
             self.setup,
             self.network,
             self.lock,
+            tuple(self.secrets),
+            tuple(self._keyring.private_texts()) if self._keyring else (),
         )
 
     def _package(self, flow: Flow | None) -> PackagedFlow | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prefect.images import plan
 from prefect.payload.packing import pickle_flow
 from prefect.running.flow_directory import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE, SEALED_FILE
-from prefect.secrets.search import forbidden, refuse_at_rest
+from prefect.secrets.search import MANIFEST, PAYLOAD, forbidden, refuse_at_rest
 from prefect.secrets.secret import Secret, secrets_of
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def package(flow: Flow, secrets: Iterable[Secret], keyring: Keyring | None) -> P
     manifest = pickled.manifest
     refuse_at_rest(
         forbidden((*secrets_of(manifest.flow), *secrets)),
-        manifest=manifest.to_json(),
-        payload=pickled.payload,
+        {MANIFEST: manifest.to_json(), PAYLOAD: pickled.payload},
     )
     return PackagedFlow(
         manifest,

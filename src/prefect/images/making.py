@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,11 @@ from prefect.oci.daemon.ahead import LoadingAhead
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.loading import load
 from prefect.oci.references import Reference
+from prefect.secrets.search import forbidden, refuse_at_rest
+from prefect.secrets.secret import secrets_of
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from docker.models.images import Image as DockerImage
 
@@ -63,9 +65,9 @@ def build(
         RequirementsError: the dependencies cannot be resolved or installed.
         ImageBuildError: a set-up command failed; the message ends with its output.
     """
+    sources = _sources(recipe, packaged, progress)
     daemon = Daemon()
     with open_cache() as store:
-        sources = _sources(recipe, progress)
         base = sources.in_daemon(daemon, store)
         name = _name_in(recipe, daemon, packaged)
         progress(f"Building the image {name} on {base.reference}")
@@ -162,12 +164,22 @@ def write_dockerfile(
     from prefect.images import dockerfile  # noqa: PLC0415 - for this alone
 
     with open_cache() as store:
-        base = _sources(recipe, _logger.info).for_dockerfile(store)
+        base = _sources(recipe, packaged, _logger.info).for_dockerfile(store)
         context = dockerfile.build_context(_plan(recipe, base, packaged, store))
     dockerfile.write_context(Path(directory), context)
 
 
-def _sources(recipe: ImageRecipe, progress: Callable[[str], None]) -> BaseSources:
+def _sources(
+    recipe: ImageRecipe, packaged: PackagedFlow | None, progress: Callable[[str], None]
+) -> BaseSources:
+    # Before a set-up command runs: its text stays in the image's history.
+    texts = {
+        "the set-up commands": recipe.setup,
+        "the dependencies": recipe.dependencies or (),
+        "the base's name": (recipe.base,),
+        "the image's name": (recipe.name or "",),
+    }
+    _refuse_secrets(recipe, packaged, {part: "\n".join(lines) for part, lines in texts.items()})
     return BaseSources(
         recipe.base, recipe.wanted_platform(), recipe.setup, recipe.network, progress
     )
@@ -178,6 +190,7 @@ def _plan(
 ) -> plan.ImagePlan:
     path = None if recipe.lock is None else Path(recipe.lock)
     locked = _read_lock(path)
+    _refuse_secrets(recipe, packaged, {"the lock": locked or ""})
     made = plan.make_plan(
         base,
         packaged,
@@ -187,6 +200,7 @@ def _plan(
         store=store,
         platform=recipe.wanted_platform(),
     )
+    _refuse_secrets(recipe, packaged, {"the image's labels": "\n".join(made.labels.values())})
     if locked is None and path is not None:
         try:
             with replacing(path, mode=0o644) as file:
@@ -217,8 +231,21 @@ def _image(
 
 def _whole(recipe: ImageRecipe, packaged: PackagedFlow | None, store: Store) -> Image:
     """Return the image with all its bytes at hand."""
-    base = _sources(recipe, _logger.info).with_layers(store)
+    base = _sources(recipe, packaged, _logger.info).with_layers(store)
     return _image(recipe, base, packaged, store, _logger.info)
+
+
+def _refuse_secrets(
+    recipe: ImageRecipe, packaged: PackagedFlow | None, parts: Mapping[str, str]
+) -> None:
+    """Refuse to put a secret's value, or a key, into what an image holds beside the flow.
+
+    Raises:
+        SecretError: names the secret and the part, never the value.
+    """
+    own = secrets_of(packaged.manifest.flow) if packaged else ()
+    values = forbidden((*own, *recipe.secrets), recipe.keys)
+    refuse_at_rest(values, {part: os.fsencode(text) for part, text in parts.items()})
 
 
 def _name_in(recipe: ImageRecipe, daemon: Daemon, packaged: PackagedFlow | None) -> str:

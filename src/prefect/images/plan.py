@@ -126,7 +126,8 @@ def make_plan(
         python=base.python,
         platform=base.platform,
         user=base.user,
-        lock=lock,
+        # Comments may hold anything, such as the command with an index's password that made them.
+        lock="".join(one.text for one in locking.read_lock(lock)),
         runtime=runtime_files(),
         flow=packaged.files if packaged else {},
         labels=labels | (packaged.labels if packaged else {}),

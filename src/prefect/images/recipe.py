@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prefect.images.base.names import base_reference, derived_name, names_a_path
@@ -11,6 +11,8 @@ from prefect.oci.references import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from prefect.secrets.secret import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class ImageRecipe:
         setup: shell commands that a container engine runs in the base first.
         network: the container engine's network for them.
         lock: file of locked dependencies; taken if it is there, else written.
+        secrets: whose values may stand nowhere in an image.
+        keys: private keys that may not either.
 
     Raises:
         ValueError: the base or the name is no image reference, `platform` is no platform, or there
@@ -38,6 +42,8 @@ class ImageRecipe:
     setup: tuple[str, ...] = ()
     network: str | None = None
     lock: str | None = None
+    secrets: tuple[Secret, ...] = ()
+    keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not self.on_disk:

@@ -1,48 +1,112 @@
 """Keeping secret values out of artifacts: what is packaged is searched for them.
 
 cloudpickle copies a module's globals: a token in one of them, or the very key that is to open the
-file, would come to rest in the artifact.
+file, would come to rest in the artifact. docs/threat-model.md says which spellings are found.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import SecretError
+from prefect.secrets.spellings import SHORTEST, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from prefect.secrets.secret import Secret
 
-# Shorter values occur in any artifact by chance.
-_SHORTEST = 4
+# From this length on a spelling occurs by chance nowhere, however it is folded.
+_DISTINCTIVE = 8
+# A shorter line of a value may stand anywhere, such as `port: 5432`.
+_SHORTEST_LINE = 12
+_MOST_LINES = 16
 _SEARCHED_AT_ONCE = 1024 * 1024
+# One text for many spellings: upper and lower case, both alphabets of base64, and, without NULs,
+# the ASCII of UTF-16 and UTF-32, as arrays of characters have it.
+_FOLD = bytes(range(256)).lower().translate(bytes.maketrans(b"-_", b"+/"))
 
 
-def forbidden(secrets: Iterable[Secret], keys: Iterable[bytes] = ()) -> dict[bytes, str]:
-    """Return what may not occur in an artifact, each with what it is called.
+class Forbidden:
+    """What may not occur in an artifact: spellings of values, each with what its value is called.
+
+    Args:
+        values: what each is called, by the value: text, or the bytes of a key.
+    """
+
+    def __init__(self, values: Mapping[str | bytes, str]) -> None:
+        # Both are searched for in the bytes: as they are, and folded.
+        self.exact: dict[bytes, str] = {}
+        self.folded: dict[bytes, str] = {}
+        for value, name in values.items():
+            if len(value) < SHORTEST:
+                continue
+            self._add(_spellings(value), name)
+            for line in _lines(value):
+                self._add(_texts(line), f"A line of {name[0].lower()}{name[1:]}")
+
+    def __bool__(self) -> bool:
+        return bool(self.exact or self.folded)
+
+    def _add(self, spellings: set[bytes], name: str) -> None:
+        if min(map(len, spellings)) < _DISTINCTIVE:
+            self.exact.update(dict.fromkeys(spellings, name))
+        else:
+            self.folded.update(dict.fromkeys(map(_folded, spellings), name))
+
+    def search(self) -> _Search:
+        """Return a search for all of them in bytes that come piece by piece."""
+        return _Search(self)
+
+
+class _Search:
+    def __init__(self, values: Forbidden) -> None:
+        self._values = values
+        self._tails = [b"", b""]
+
+    def find(self, data: bytes | memoryview) -> str | None:
+        """Return what is found in the next piece, or across its seam with the former."""
+        view = memoryview(data)
+        for start in range(0, len(view), _SEARCHED_AT_ONCE):
+            piece = bytes(view[start : start + _SEARCHED_AT_ONCE])
+            for number, spellings in enumerate((self._values.exact, self._values.folded)):
+                if not spellings:
+                    continue
+                text = self._tails[number] + (_folded(piece) if number else piece)
+                for spelling, name in spellings.items():
+                    if spelling in text:
+                        return name
+                self._tails[number] = text[-max(map(len, spellings)) :]
+        return None
+
+
+def forbidden(secrets: Iterable[Secret], keys: Iterable[bytes] = ()) -> Forbidden:
+    """Return what may not occur in an artifact.
 
     Args:
         secrets: those that have a value here are searched for.
         keys: private keys, in the spelling in which a program would hold them.
     """
-    values = dict.fromkeys(keys, "A key of the environment")
+    values: dict[str | bytes, str] = dict.fromkeys(keys, "A key of the environment")
     for secret in secrets:
-        values[os.fsencode(secret.find() or "")] = f"The value of the secret {secret.name}"
-    return {value: name for value, name in values.items() if len(value) >= _SHORTEST}
+        values[secret.find() or ""] = f"The value of the secret {secret.name}"
+    return Forbidden(values)
 
 
-def refuse_at_rest(values: Mapping[bytes, str], **parts: bytes) -> None:
+def refuse_at_rest(values: Forbidden, parts: Mapping[str, bytes]) -> None:
     """Refuse to package bytes in which a forbidden value occurs.
+
+    Args:
+        parts: the bytes, by what they are called, such as "the lock".
 
     Raises:
         SecretError: names the secret and the part, never the value.
     """
-    for value, name in values.items():
+    if values:
         for part, content in parts.items():
-            if value in content:
+            if name := values.search().find(content):
                 raise _at_rest(name, part)
 
 
@@ -53,31 +117,68 @@ class PayloadSearch:
     was written until then is to be thrown away.
     """
 
-    def __init__(self, file: Any, values: Mapping[bytes, str]) -> None:
+    def __init__(self, file: Any, values: Forbidden) -> None:
         self._file = file
-        self._values = values
-        self._overlap = max(map(len, values), default=1) - 1
-        self._tail = b""
+        self._search = values.search() if values else None
 
     def write(self, data: bytes | memoryview) -> int:
         """Search the next piece, also across its seam with the former, and hand it on."""
-        if self._values:
-            view = memoryview(data)
-            for start in range(0, len(view), _SEARCHED_AT_ONCE):
-                self._search(bytes(view[start : start + _SEARCHED_AT_ONCE]))
+        if self._search is not None and (name := self._search.find(data)):
+            raise _at_rest(name, PAYLOAD)
         return int(self._file.write(data))
 
-    def _search(self, piece: bytes) -> None:
-        text = self._tail + piece
-        for value, name in self._values.items():
-            if value in text:
-                raise _at_rest(name, "payload")
-        self._tail = text[-self._overlap :]
+
+PAYLOAD = "the flow's payload"
+MANIFEST = "the flow's manifest"
+_FIXES = {
+    PAYLOAD: "Keep it out of tasks and of the globals of their modules; within a task read "
+    "os.environ['NAME'] or Secret('NAME').value"
+}
 
 
 def _at_rest(name: str, part: str) -> SecretError:
-    return SecretError(
-        f"{name} occurs in the flow's {part} and would come to rest in the artifact. Keep it out "
-        "of tasks and of the globals of their modules; within a task read os.environ['NAME'] or "
-        "Secret('NAME').value"
-    )
+    fix = _FIXES.get(part, "Whoever has that can read it: keep it out of there")
+    return SecretError(f"{name} occurs in {part} and would come to rest in the artifact. {fix}")
+
+
+def _folded(data: bytes) -> bytes:
+    return data.translate(_FOLD, b"\0")
+
+
+def _lines(value: str | bytes) -> list[str]:
+    """Return the lines of a value that has several, as each may stand behind a `#` of its own."""
+    lines = value.splitlines() if isinstance(value, str) else []
+    if len(lines) < 2:  # noqa: PLR2004 - then it is the value
+        return []
+    # What begins and ends a key in PEM is no secret.
+    own = {line for line in map(str.strip, lines) if not line.startswith("-----")}
+    return sorted((line for line in own if len(line) >= _SHORTEST_LINE), key=len)[-_MOST_LINES:]
+
+
+def _spellings(value: str | bytes) -> set[bytes]:
+    """Return the ways in which a value may stand in an artifact."""
+    data = os.fsencode(value)
+    found = {data} if isinstance(value, bytes) else _texts(value)
+    if len(data) < _DISTINCTIVE:
+        return found
+    return found | {data.hex().encode(), *_base64(data)}
+
+
+def _texts(value: str) -> set[bytes]:
+    """Return text as files, pickles, and arrays of characters hold it."""
+    cases = {value}
+    if len(os.fsencode(value)) >= _DISTINCTIVE:  # folding knows the case of ASCII alone
+        cases |= {value.upper(), value.lower()}
+    texts = {text for case in cases for text in quoted(case)}
+    codecs = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+    encoded = {text.encode(codec, "surrogatepass") for text in texts for codec in codecs}
+    return encoded | {os.fsencode(text) for text in texts}
+
+
+def _base64(data: bytes) -> set[bytes]:
+    """Return what of base64 depends on the value alone, whatever stands before and after it."""
+    found = set()
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + data)
+        found.add(encoded[(0, 2, 3)[before] : (before + len(data)) * 8 // 6])
+    return found
