@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,8 @@ SERVICES = "run `make services`, and source .services/env (`make test` does both
 def pytest_configure(config) -> None:
     """Begin a run; what distributes the tests starts the processes that belong to it."""
     if not hasattr(config, "workerinput"):
+        # Who ends the run by SIGTERM ends it as Ctrl-C does: what it made is removed.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         run_of_tests.begin()
 
 
