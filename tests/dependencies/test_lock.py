@@ -9,7 +9,7 @@ from importlib import metadata
 import pytest
 
 from prefect.dependencies import lock as locking
-from prefect.dependencies.lock import lock, read_lock
+from prefect.dependencies.lock import Distribution, lock, read_lock
 from prefect.dependencies.requirements import installed_versions, requirement_name
 from prefect.dependencies.uv import platform_name
 from prefect.errors import RequirementsError
@@ -183,3 +183,40 @@ def test_an_index_is_told_of_without_its_password(monkeypatch):
     with pytest.raises(RequirementsError, match=r"127\.0\.0\.1") as caught:
         lock(["surely-not-here"], **GLIBC)
     assert "PW-9931" not in str(caught.value)
+
+
+SIX = "ff70335d468e7eb6ec65b95b99d3a2836546063f63acc5171de367e834932a81"  # the sdist of 1.17.0
+SIX_WHEEL = "4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274"
+
+
+def test_hashes_that_are_asked_for_are_those_of_the_lock():
+    """A lock has no other hashes of a pinned version, and all of what is not pinned."""
+    line = f"Six==1.17 --hash=sha256:{SIX_WHEEL}"
+    text = lock([line, "idna"], **GLIBC)
+    assert [one for one in read_lock(text) if one.name == "six"] == [
+        Distribution("six", "1.17.0", f"six==1.17.0 \\\n    --hash=sha256:{SIX_WHEEL}\n")
+    ]
+    assert text.count("--hash") > 2
+    both = lock([f"{line} --hash sha256:{SIX}"], **GLIBC)
+    assert set(re.findall("[0-9a-f]{64}", both)) == {SIX, SIX_WHEEL}
+    other = lock([f"six==1.17.0 --hash=sha512:{'0' * 128}"], **GLIBC)  # the installer compares it
+    assert other == f"six==1.17.0 \\\n    --hash=sha512:{'0' * 128}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (f"six==1.17.0 --hash=sha256:{'0' * 64}", "None of the hashes"),
+        (f"six==1.16.0 --hash=sha256:{SIX_WHEEL}", "None of the hashes"),
+        (f"six>=1.17.0 --hash=sha256:{SIX_WHEEL}", r"write six==VERSION"),
+        (f"six==1.* --hash=sha256:{SIX_WHEEL}", r"write six==VERSION"),
+        ("six==1.17.0 --hash=sha256:0", "is no hash of six"),
+        (f"six==1.17.0 --hash=md5:{'0' * 32}", "is no hash of six"),
+        ("six==1.17.0 --no-binary=six", "is not a requirement"),
+        (f"six=1 --hash=sha256:{SIX_WHEEL}", "is not a requirement"),
+    ],
+)
+def test_hashes_that_prove_nothing_are_refused(line, says):
+    """Those of another file, and those that are no hashes of one version."""
+    with pytest.raises(RequirementsError, match=says):
+        lock([line], **GLIBC)

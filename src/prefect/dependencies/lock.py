@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 from prefect.dependencies.requirements import (
     check_requirement,
     installed_versions,
+    parse_requirement,
+    pinned_version,
     requirement_name,
+    split_hashes,
     without_passwords,
 )
 from prefect.dependencies.uv import uv_environment, uv_program
@@ -25,13 +28,16 @@ from prefect.errors import RequirementsError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from packaging.version import Version
+
     from prefect.oci.cache.store import Store
 
 _FRESH = 24 * 3600  # seconds
 _SEPARATORS = re.compile(r"[\s,=]+|file://")
 _ENTRY = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;]+)(?P<rest>.*)")
 _HASH = re.compile(r"--hash=(\S+)")
-_FORMAT = 1  # counts up when uv is asked in another way
+_BLOCK = re.compile(r"^(\S[^\n]*?)((?: \\\n +--hash=\S+)+)$", re.MULTILINE)
+_FORMAT = 2  # counts up when uv is asked in another way
 
 
 def lock(
@@ -40,10 +46,11 @@ def lock(
     """Resolve requirements to a text of "name==version --hash=…" lines without any URL.
 
     Where the requirements leave a choice, the version that is installed here is taken, so that
-    what runs elsewhere is what was tried here.
+    what runs elsewhere is what was tried here. Of a version that is asked for with hashes, these
+    hashes alone are in the lock, as they are; of any other, all that the index tells.
 
     Args:
-        requirements: PEP 508 lines, such as "pandas>=2".
+        requirements: PEP 508 lines, such as "pandas>=2" or "six==1.17.0 --hash=sha256:…".
         python: series of the Python that will install them, such as "3.11".
         platform: uv's name of the platform, from `platform_name`.
         store: remembers the answer for a day, as long as the requirements, what is installed here,
@@ -53,7 +60,7 @@ def lock(
 
     Raises:
         RequirementsError: they contradict each other, or something does not exist; the message
-            is the resolver's.
+            is the resolver's. Or no hash that stands behind a version is one of the index's.
     """
     wanted = sorted({line.strip(" \t") for line in requirements if line.strip()})
     for line in wanted:
@@ -89,7 +96,43 @@ def _resolve(wanted: list[str], installed: list[str], python: str, platform: str
                 f"The dependencies {', '.join(wanted)} cannot be resolved for Python {python} on "
                 f"{platform}:\n{reason}"
             )
-        return output.read_text()
+        return _with_pins(output.read_text(), wanted)
+
+
+def _with_pins(text: str, wanted: list[str]) -> str:
+    """Put the hashes that were asked for in the place of those that the index has.
+
+    uv makes a lock from what an index tells, whatever stands behind a requirement.
+    """
+    pins: dict[tuple[str, Version], set[str]] = {}
+    for line in wanted:
+        _, hashes = split_hashes(line)
+        if hashes and (version := pinned_version(parse_requirement(line))):
+            pins.setdefault((requirement_name(line), version), set()).update(hashes)
+    if not pins:
+        return text
+    from packaging.version import Version  # noqa: PLC0415 - for pins alone
+
+    def pinned(block: re.Match[str]) -> str:
+        entry = _ENTRY.fullmatch(block[1])
+        if entry is None:
+            return block[0]
+        asked = pins.get((requirement_name(entry["name"]), Version(entry["version"])))
+        if asked is None:
+            return block[0]
+        known = set(_HASH.findall(block[2]))
+        comparable = {one.partition(":")[0] for one in asked} <= {
+            one.partition(":")[0] for one in known
+        }
+        if comparable and not asked & known:
+            raise RequirementsError(
+                f"None of the hashes that are asked for is one of {entry['name']} "
+                f"{entry['version']} in the index: the file of another index, or an altered one, "
+                "was hashed. Compare where they come from, or write the requirement without them"
+            )
+        return block[1] + "".join(f" \\\n    --hash={one}" for one in sorted(asked))
+
+    return _BLOCK.sub(pinned, text)
 
 
 def _lock_key(wanted: list[str], installed: list[str], python: str, platform: str) -> str:

@@ -6,14 +6,21 @@ import os
 import re
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from prefect.errors import RequirementsError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+    from packaging.version import Version
 
 # What PEP 440 calls a version, without the local part that no index has.
 _VERSION = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?")
 _INSTALLED = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-py[\d.]+)?\.(dist|egg)-info")
 _URL = re.compile(r"://([^\s'\"`<>]+)")
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+_HASH_OPTION = re.compile(r"\s+--hash(?:=|\s+)(\S+)")
+_HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 
 
 def requirement_name(line: str) -> str:
@@ -22,8 +29,41 @@ def requirement_name(line: str) -> str:
     return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
 
 
+def split_hashes(line: str) -> tuple[str, list[str]]:
+    """Return a requirement line without its `--hash=…` options, and their hashes."""
+    return _HASH_OPTION.sub("", line).strip(), _HASH_OPTION.findall(line)
+
+
+def parse_requirement(line: str) -> Requirement:
+    """Return a requirement line, without its hashes, as packaging knows it.
+
+    Raises:
+        RequirementsError: it is not what PEP 508 calls a requirement.
+    """
+    # Imported here: most builds find their lock remembered, and compare none.
+    from packaging.requirements import InvalidRequirement, Requirement  # noqa: PLC0415
+
+    try:
+        return Requirement(split_hashes(line)[0])
+    except InvalidRequirement as error:
+        reason = str(error).partition("\n")[0]
+        raise RequirementsError(f"{line!r} is not a requirement: {reason}") from error
+
+
+def pinned_version(requirement: Requirement) -> Version | None:
+    """Return the one version that a requirement allows; None if it may be one of several."""
+    from packaging.version import Version  # noqa: PLC0415 - as above
+
+    match [one.version for one in requirement.specifier if one.operator in {"==", "==="}]:
+        case [version] if not version.endswith(".*"):
+            return Version(version)
+    return None
+
+
 def check_requirement(line: str) -> None:
     """Refuse a line that is no requirement, or one of prefect itself or of an address.
+
+    Hashes stand behind the exact version that they are of (`six==1.17.0 --hash=sha256:…`).
 
     Raises:
         RequirementsError: names the line and what to write instead.
@@ -33,7 +73,8 @@ def check_requirement(line: str) -> None:
             f"{requirement_name(line)!r} is asked for by an address. A lock has hashes and no "
             "addresses, which may hold passwords: publish it to an index, or install it in the base"
         )
-    odd = not line.isprintable() or not requirement_name(line)
+    bare, hashes = split_hashes(line)
+    odd = not line.isprintable() or not requirement_name(line) or re.search(r"\s-", bare)
     if odd or line.startswith(("-", "#", "/", ".")):
         raise RequirementsError(
             f"{line!r} is not a requirement: write a name and, where it matters, a version, "
@@ -43,6 +84,17 @@ def check_requirement(line: str) -> None:
         raise RequirementsError(
             "prefect must not be among the dependencies: every image gets the very prefect that "
             "builds it"
+        )
+    for one in hashes:
+        if not _HASH.fullmatch(one):
+            raise RequirementsError(
+                f"{one[:150]!r} is no hash of {requirement_name(line)}: write sha256:<64 hex digits>, "
+                "or one of sha384 or sha512"
+            )
+    if hashes and pinned_version(parse_requirement(line)) is None:
+        raise RequirementsError(
+            f"{bare!r} has hashes, which belong to the files of one version: write "
+            f"{requirement_name(line)}==VERSION before them"
         )
 
 
