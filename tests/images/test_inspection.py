@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +135,23 @@ def test_a_daemon_gives_the_same_manifest(daemon, environment, flow, unique):
     assert RunnableImage(Daemon(), name).manifest().flow == flow.serialize()
     with pytest.raises(ImageError, match="no image nobody-has-this:1 in the container engine"):
         RunnableImage(Daemon(), "nobody-has-this:1")
+
+
+@pytest.mark.services
+def test_a_daemon_is_asked_for_an_images_manifest_once(
+    daemon, environment, flow, unique, tmp_path, monkeypatch
+):
+    """Looking into an image takes a container; its id names its content, so once is enough."""
+    name = f"{os.environ['PREFECT_TEST_REGISTRY']}/{unique}:1"
+    environment.push(name, flow)
+    daemon.images.pull(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    begin = f"{time.time():.9f}"  # the test before had a container of this very image
+    for _ in range(3):
+        assert RunnableImage(Daemon(), name).manifest().flow == flow.serialize()
+    asked = {"type": "container", "event": "create", "image": daemon.images.get(name).id}
+    made = daemon.events(since=begin, until=int(time.time()) + 1, filters=asked, decode=True)
+    assert len([*made]) == 1
 
 
 def test_dependencies_alone_are_said_to_be(environment, tmp_path):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from prefect.core.value_types import json_form
 from prefect.errors import ContainerEngineError, ImageError, ParameterError
 from prefect.images.inspection import FlowImage
-from prefect.images.plan import ENTRYPOINT
+from prefect.images.plan import ENTRYPOINT, LABEL_MANIFEST
+from prefect.oci.cache.of_user import open_cache
 from prefect.oci.daemon import containers
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.files import daemon_files
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 # Memory only: what is written here is in no layer, no commit and no file of the engine.
 _SECRETS_TMPFS = {DEFAULT_DIRECTORY: "mode=1777,size=4m,noexec,nosuid,nodev"}
+_REMEMBERED = 1 << 20  # bytes: manifests are far smaller
 
 
 class RunnableImage(FlowImage):
@@ -78,8 +81,21 @@ class RunnableImage(FlowImage):
             raise
 
     def _read_in_daemon(self, path: str) -> bytes:
-        with daemon_files(self.daemon, self.id) as files:
-            return files.read(path)
+        if path != self._labels.get(LABEL_MANIFEST):
+            with daemon_files(self.daemon, self.id) as files:
+                return files.read(path)
+        # To look into an image takes a container each time; its id names its content.
+        key = f"manifest in the image {self.id}"
+        with open_cache() as store:
+            known = store.recall(key)
+            if isinstance(known, str):
+                return known.encode()
+            with daemon_files(self.daemon, self.id) as files:
+                found = files.read(path)
+            with suppress(UnicodeDecodeError):  # then it is no manifest, as the caller will say
+                if len(found) <= _REMEMBERED:
+                    store.remember(key, found.decode())
+        return found
 
     def request(
         self,

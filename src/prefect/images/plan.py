@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from prefect.dependencies import lock as locking
 from prefect.dependencies.requirements import requirement_name
 from prefect.errors import CompatibilityError, RequirementsError
 from prefect.images.runtime import runtime_files
@@ -116,6 +115,8 @@ def make_plan(
     if lock is not None:
         _require_locked(lines, lock)
     else:
+        from prefect.dependencies import lock as locking  # noqa: PLC0415 - labels need it not
+
         lock = locking.lock(lines, python=base.python, platform=base.platform, store=store)
     labels = {LABEL_VERSION: __version__, LABEL_PYTHON: base.python}
     return ImagePlan(
@@ -135,6 +136,8 @@ def make_plan(
 
 
 def _require_locked(lines: list[str], lock: str) -> None:
+    from prefect.dependencies import lock as locking  # noqa: PLC0415 - see above
+
     known = {one.name for one in locking.read_lock(lock)}
     asked = {requirement_name(line) for line in lines if ";" not in line}
     if missing := sorted(asked - known):
