@@ -89,7 +89,8 @@ def test_check_tells_by_its_exit_status(offline):
         (["--lock", "base", "--export", "x.tar"], "is a directory"),
         (["--lock", "binary.lock", "--export", "x.tar"], "cannot be read"),
         (["--lock", "foreign.lock", "--export", "x.tar"], "not a version with hashes"),
-        (["--lock", "empty.lock", "--export", "x.tar"], "lacks cloudpickle"),
+        (["--lock", "empty.lock", "-r", "six", "--export", "x.tar"], "it lacks"),
+        (["--relock", "--export", "x.tar"], "name the file"),
         (["--lock", "tampered.lock", "--export", "x.tar"], "ash mismatch"),
         (["--lock", "etl.py/new.lock", "--export", "x.tar"], "etl.py/new.lock"),
         (["--key-file", "me", "--export", "x.tar"], "an encryption key is needed"),
@@ -138,7 +139,7 @@ def test_options_of_images_need_an_image(prefect):
 
 
 def test_a_lock_is_written_once_and_then_taken(offline):
-    """The second build resolves nothing, and a lock that lacks what is asked for is refused."""
+    """The second build resolves nothing; a lock that does not fit is refused, and relocked if asked."""
     first, _ = build(offline, "--lock", "locks/etl.lock", "--export", "1.tar")
     lock = (offline.directory / "locks/etl.lock").read_text()
     assert "cloudpickle==" in lock
@@ -148,6 +149,12 @@ def test_a_lock_is_written_once_and_then_taken(offline):
     assert (offline.directory / "locks/etl.lock").read_text() == lock
     more = ["--lock", "locks/etl.lock", "-r", "markupsafe", "--export", "3.tar"]
     assert "lacks markupsafe" in build(offline, *more, status=2)[1]
+    assert (offline.directory / "locks/etl.lock").read_text() == lock
+    build(offline, *more, "--relock")
+    assert "markupsafe==" in (offline.directory / "locks/etl.lock").read_text()
+    build(offline, *more)
+    newer = ["--lock", "locks/etl.lock", "-r", "markupsafe>=99", "--export", "3.tar"]
+    assert "not >=99" in build(offline, *newer, status=2)[1]
 
 
 def test_an_archive_is_not_looked_for_in_a_registry(offline):

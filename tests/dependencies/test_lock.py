@@ -88,10 +88,10 @@ def test_a_lock_is_asked_for_again_when_what_a_variable_names_changes(
     directory.mkdir()
     os.utime(directory, (1, 1))
     monkeypatch.setenv("UV_FIND_LINKS", value.format(directory))
-    before = locking._lock_key([], [], "3.11", "linux")
-    assert locking._lock_key([], [], "3.11", "linux") == before
+    before = locking._lock_key([], [], [], "3.11", "linux")
+    assert locking._lock_key([], [], [], "3.11", "linux") == before
     (directory / "new.whl").touch()
-    assert locking._lock_key([], [], "3.11", "linux") != before
+    assert locking._lock_key([], [], [], "3.11", "linux") != before
 
 
 def test_a_lock_is_asked_for_again_after_a_day(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 from base_making import HERE, base
 
 from prefect import Flow, task
+from prefect.dependencies.lock import read_lock
 from prefect.errors import CompatibilityError, NotAFlowError, RequirementsError
 from prefect.images.base.image import look_into
 from prefect.images.flow_files import package
@@ -49,7 +50,7 @@ def test_a_flow_is_in_files_and_its_name_in_a_label(here, flow):
     opened = plan(here, package(flow, (), None))
     assert sorted(opened.flow) == ["manifest.json", "payload.pickle"]
     assert opened.labels["prefect.flow"] == flow.name
-    lock = LOCK + LOCK.replace("cloudpickle", "cryptography")
+    lock = LOCK + f"cryptography==99 --hash=sha256:{'0' * 64}\n"
     sealed = plan(here, package(flow, (), Keyring.of()), lock)
     assert list(sealed.flow) == ["sealed.flow"]
     assert flow.name not in str(sealed.labels)
@@ -93,15 +94,66 @@ def test_without_a_list_the_flow_says_what_it_needs(monkeypatch):
     assert f"cryptography=={metadata.version('cryptography')}" in wanted(sealed, [])
 
 
-def test_a_lock_that_was_made_for_less_is_refused(here, flow):
-    """What the image needs must be in it, but for what a marker may leave out."""
-    assert plan(here, dependencies=["Cloud_Pickle2; python_version < '3'"]).lock == LOCK
-    with pytest.raises(RequirementsError, match="lacks iniconfig, which"):
-        plan(here, dependencies=["Iniconfig>=2"])
-    with pytest.raises(RequirementsError, match="lacks cryptography"):
-        plan(here, package(flow, (), Keyring.of()))
+def line_of(name, version, digit="0"):
+    return f"{name}=={version} \\\n    --hash=sha256:{digit * 64}\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [
+        ("idna>=99", "it has idna 3.6, not >=99"),
+        ("IDNA==3.7", "it has idna 3.6, not ==3.7"),
+        ("iniconfig", "it lacks iniconfig"),
+        ("requests[socks]>=2", r"it does not tell of requests\[socks\]"),
+        (f"idna==3.6 --hash=sha256:{'1' * 64}", "it has other hashes of idna 3.6"),
+        ("colorama; sys_platform == 'linux'", "it lacks colorama"),
+        ("tomli", "it lacks tomli"),
+        ("cloudpickle<2", "it has cloudpickle .*, not <2"),
+    ],
+)
+def test_a_lock_that_does_not_fit_is_refused(here, asked, problem):
+    """By name, version, extra, hash and marker; the error says how to lock anew."""
+    lock = LOCK + line_of("idna", "3.6") + line_of("requests[security]", "2.30")
+    lock += line_of("tomli", "2.0").replace(" \\", " ; python_version < '3.0' \\")
+    with pytest.raises(RequirementsError, match=f"{problem}.*--relock.*relock=True"):
+        plan(here, dependencies=[asked], lock=lock)
+
+
+def test_a_lock_that_fits_is_taken_as_it_is(here):
+    """Whoever made it; what a marker leaves out of the image need not be in it."""
+    lock = LOCK + line_of("idna", "3.6") + line_of("requests[security,socks]", "2.30rc1")
+    asked = ["idna>=3", "Requests[SOCKS]>=2", "colorama; sys_platform == 'win32'"]
+    asked += ["Cloud_Pickle2; python_version < '3'", f"idna==3.6 --hash=sha256:{'0' * 64}"]
+    made = plan(here, dependencies=asked, lock=f"# by hand\n{lock}")
+    assert read_lock(made.lock) == read_lock(lock)
+    assert "requests[security,socks]==" in made.lock
     with pytest.raises(RequirementsError, match="not a version with hashes"):
         plan(here, lock="--index-url https://user:token@example.org\n" + LOCK)
+
+
+def test_what_the_runtime_needs_is_added_to_a_lock(here, flow, store):
+    """cloudpickle, and cryptography where a flow is sealed, beside what the lock has."""
+    lock = line_of("idna", "3.6") + line_of("cffi", "2.0.0")
+    made = read_lock(plan(here, dependencies=["idna"], lock=lock, store=store).lock)
+    assert {one.name for one in made} == {"idna", "cffi", "cloudpickle"}
+    sealed = read_lock(plan(here, package(flow, (), Keyring.of()), lock, store=store).lock)
+    assert {"cryptography", "cloudpickle"} <= {one.name for one in sealed}
+    assert [one.text for one in sealed if one.name in {"idna", "cffi"}] == [
+        one.text for one in read_lock(lock)
+    ]
+    old = line_of("cffi", "1.0.0")
+    with pytest.raises(RequirementsError, match=r"beside what the lock has:(.|\n)*cffi"):
+        plan(here, package(flow, (), Keyring.of()), old, store=store)
+
+
+def test_a_lock_may_have_another_release_of_what_the_runtime_needs(here):
+    """One of the series that pickled, or a later one: not an older one."""
+    major, minor, *_ = metadata.version("cloudpickle").split(".")
+    for version in (f"{major}.{minor}.0", f"{major}.99"):
+        lock = line_of("cloudpickle", version)
+        assert plan(here, lock=lock).lock == lock
+    with pytest.raises(RequirementsError, match=r"it has cloudpickle 1\.0, not >="):
+        plan(here, lock=line_of("cloudpickle", "1.0"))
 
 
 def test_only_flows_are_packaged():

@@ -62,8 +62,12 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 )  # fmt: skip
 @click.option(
     "--lock", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-    help="Locked dependencies with hashes: taken from this file if it is there, else written to it.",
+    help="Locked dependencies with hashes: taken from this file if it is there, else written to it. "
+    "One that does not fit what is asked for is refused.",
 )  # fmt: skip
+@click.option(
+    "--relock", is_flag=True, help="Resolve the dependencies anew, and replace the --lock FILE."
+)
 @click.option(
     "-r", "--requirement", "requirements", multiple=True, metavar="REQUIREMENT",
     help="A dependency, such as 'pandas>=2', or a file of them. May be repeated. Without any, "
@@ -95,6 +99,7 @@ def build(
     platform: str | None,
     setup: tuple[str, ...],
     lock: Path | None,
+    relock: bool,
     requirements: tuple[str, ...],
     secrets: tuple[str, ...],
     network: str | None,
@@ -114,9 +119,9 @@ def build(
     ContainerEnvironment becomes its image, and any other is sealed into FILE.flow. The secrets that
     the flow's own environment names are kept.
     """
-    if image is None and (tag or requirements or network or platform or setup or lock):
+    if image is None and (tag or requirements or network or platform or setup or lock or relock):
         raise click.UsageError(
-            "--tag, -r, --network, --platform, --setup and --lock go with --image BASE"
+            "--tag, -r, --network, --platform, --setup, --lock and --relock go with --image BASE"
         )
     destinations = Destinations(push, export, check, dockerfile)
     destinations.require_possible(sealed=bool(key_file))
@@ -139,6 +144,7 @@ def build(
                 platform=platform,
                 setup=setup or None,
                 lock=lock,
+                relock=relock,
                 encryption_key=encryption_key,
             )
     except ValueError as error:

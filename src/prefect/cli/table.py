@@ -140,6 +140,11 @@ COMMANDS: dict[str, Command] = {
                 (),
             ),
             "--lock": ("Locked dependencies with hashes", (), ("--lock",)),
+            "--relock": (
+                "Resolve the dependencies anew, and replace the --lock FILE",
+                None,
+                ("--relock",),
+            ),
             "-r": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
             "--requirement": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
             "--secret": ("Name of a secret that the flow needs when it runs", (), ()),

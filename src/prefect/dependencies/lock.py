@@ -34,14 +34,22 @@ if TYPE_CHECKING:
 
 _FRESH = 24 * 3600  # seconds
 _SEPARATORS = re.compile(r"[\s,=]+|file://")
-_ENTRY = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;]+)(?P<rest>.*)")
+_ENTRY = re.compile(
+    r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^\]]*)\])?==(?P<version>[^\s;]+)(?P<rest>.*)"
+)
 _HASH = re.compile(r"--hash=(\S+)")
 _BLOCK = re.compile(r"^(\S[^\n]*?)((?: \\\n +--hash=\S+)+)$", re.MULTILINE)
-_FORMAT = 2  # counts up when uv is asked in another way
+_FORMAT = 3  # counts up when uv is asked in another way
 
 
 def lock(
-    requirements: Iterable[str], *, python: str, platform: str, store: Store | None = None
+    requirements: Iterable[str],
+    *,
+    python: str,
+    platform: str,
+    store: Store | None = None,
+    constraints: Iterable[str] = (),
+    fresh: bool = False,
 ) -> str:
     """Resolve requirements to a text of "name==version --hash=…" lines without any URL.
 
@@ -57,6 +65,8 @@ def lock(
             uv and its variables stay the same. A release is thus taken up the day after, where
             neither a requirement nor an installed version says which to take; clearing the cache
             asks anew.
+        constraints: lines "name==version", for what has to have that version if it is needed.
+        fresh: ask anew, whatever is remembered.
 
     Raises:
         RequirementsError: they contradict each other, or something does not exist; the message
@@ -66,16 +76,21 @@ def lock(
     for line in wanted:
         check_requirement(line)
     installed = installed_versions()
-    key = "" if store is None else _lock_key(wanted, installed, python, platform)
-    if store is not None and isinstance(text := store.recall(key, max_age=_FRESH), str):
-        return text
-    text = _resolve(wanted, installed, python, platform)
+    bounds = sorted(constraints)
+    key = "" if store is None else _lock_key(wanted, installed, bounds, python, platform)
+    if store is not None and not fresh:
+        text = store.recall(key, max_age=_FRESH)
+        if isinstance(text, str):
+            return text
+    text = _resolve(wanted, installed, bounds, python, platform)
     if store is not None:
         store.remember(key, text)
     return text
 
 
-def _resolve(wanted: list[str], installed: list[str], python: str, platform: str) -> str:
+def _resolve(
+    wanted: list[str], installed: list[str], bounds: list[str], python: str, platform: str
+) -> str:
     with tempfile.TemporaryDirectory(prefix="prefect-lock-") as directory:
         source, output = Path(directory, "requirements.in"), Path(directory, "requirements.lock")
         source.write_text("".join(f"{line}\n" for line in wanted))
@@ -83,6 +98,12 @@ def _resolve(wanted: list[str], installed: list[str], python: str, platform: str
         output.write_text("".join(f"{line}\n" for line in installed))
         command = [uv_program(), "pip", "compile", str(source), "--output-file", str(output)]
         command += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
+        # So that whoever reads the lock can tell which extras it was made for.
+        command += ["--no-strip-extras"]
+        if bounds:
+            limits = Path(directory, "constraints")
+            limits.write_text("".join(f"{line}\n" for line in bounds))
+            command += ["--constraints", str(limits)]
         command += ["--no-emit-index-url", "--no-emit-find-links"]
         # Any interpreter will do: named, so that uv does not search the machine for that version.
         command += ["--python", sys.executable]
@@ -92,9 +113,10 @@ def _resolve(wanted: list[str], installed: list[str], python: str, platform: str
         )
         if done.returncode:
             reason = without_passwords(done.stderr.replace(f"{directory}/", "").strip())
+            beside = " beside what the lock has" if bounds else ""
             raise RequirementsError(
                 f"The dependencies {', '.join(wanted)} cannot be resolved for Python {python} on "
-                f"{platform}:\n{reason}"
+                f"{platform}{beside}:\n{reason}"
             )
         return _with_pins(output.read_text(), wanted)
 
@@ -135,7 +157,9 @@ def _with_pins(text: str, wanted: list[str]) -> str:
     return _BLOCK.sub(pinned, text)
 
 
-def _lock_key(wanted: list[str], installed: list[str], python: str, platform: str) -> str:
+def _lock_key(
+    wanted: list[str], installed: list[str], bounds: list[str], python: str, platform: str
+) -> str:
     # Which index answers is a matter of variables, whose values may be passwords.
     variables = sorted(
         (name, value, [_stamp(part) for part in _paths(value)])
@@ -144,7 +168,7 @@ def _lock_key(wanted: list[str], installed: list[str], python: str, platform: st
     )
     program = Path(uv_program()).stat()
     uv = [program.st_size, program.st_mtime_ns]
-    inputs = [_FORMAT, wanted, installed, python, platform, uv, variables]
+    inputs = [_FORMAT, wanted, installed, bounds, python, platform, uv, variables]
     return f"lock {hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}"
 
 
@@ -159,6 +183,31 @@ def _stamp(value: str) -> int | None:
         return Path(value).stat().st_mtime_ns
     except (OSError, ValueError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a lock.
+
+    Args:
+        name: normalised.
+        extras: normalised names of the extras whose requirements are locked as well.
+        marker: what Python and platform it is for, as PEP 508 writes it; "" is all.
+        hashes: sorted, as "sha256:…".
+    """
+
+    name: str
+    extras: frozenset[str]
+    version: str
+    marker: str
+    hashes: tuple[str, ...]
+
+    def text(self, *, extras: bool = True) -> str:
+        """Return the line in a form that says the same for the same thing."""
+        named = f"[{','.join(sorted(self.extras))}]" if extras and self.extras else ""
+        marker = f" ; {self.marker}" if self.marker else ""
+        lines = [f"{self.name}{named}=={self.version}{marker}"]
+        return " \\\n    ".join([*lines, *(f"--hash={one}" for one in self.hashes)]) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,21 +234,44 @@ def read_lock(lock: str) -> list[Distribution]:
         RequirementsError: a line is not "name==version --hash=…".
     """
     found: dict[str, Distribution] = {}
+    for entry in read_entries(lock):
+        own = entry.text(extras=False)
+        # A second line is for another platform or Python, by its marker.
+        former = found.get(entry.name)
+        text = former.text + own if former else own
+        found[entry.name] = Distribution(entry.name, entry.version, text)
+    return [found[name] for name in sorted(found)]
+
+
+def canonical_lock(lock: str) -> str:
+    """Return a lock without its comments, in a form that says the same for the same thing.
+
+    Raises:
+        RequirementsError: a line is not "name==version --hash=…".
+    """
+    return "".join(entry.text() for entry in sorted(read_entries(lock), key=lambda e: e.name))
+
+
+def read_entries(lock: str) -> list[Entry]:
+    """Return the lines of a lock, in their order.
+
+    Raises:
+        RequirementsError: one is not "name==version --hash=…".
+    """
+    entries = []
     for line in lock.replace("\\\n", " ").splitlines():
         text = line.partition(" #")[0].strip()
         if not text or text.startswith("#"):
             continue
         match = _ENTRY.fullmatch(text)
-        hashes = sorted(set(_HASH.findall(text)))
+        hashes = tuple(sorted(set(_HASH.findall(text))))
         if match is None or not hashes:
             raise RequirementsError(
-                f"{without_passwords(text)[:100]!r} in the lock is not a version with hashes: lock the dependencies again"
+                f"{without_passwords(text)[:100]!r} in the lock is not a version with hashes: lock "
+                "the dependencies again"
             )
-        name, version = requirement_name(match["name"]), match["version"]
-        marker = " ".join(_HASH.sub("", match["rest"]).split())
-        lines = [f"{name}=={version} {marker}".strip(), *(f"--hash={one}" for one in hashes)]
-        own = " \\\n    ".join(lines) + "\n"
-        # A second line is for another platform or Python, by its marker.
-        former = found.get(name)
-        found[name] = Distribution(name, version, former.text + own if former else own)
-    return [found[name] for name in sorted(found)]
+        marker = " ".join(_HASH.sub("", match["rest"]).split()).removeprefix(";").strip()
+        extras = frozenset(requirement_name(one) for one in (match["extras"] or "").split(","))
+        name = requirement_name(match["name"])
+        entries.append(Entry(name, extras - {""}, match["version"], marker, hashes))
+    return entries

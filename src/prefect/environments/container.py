@@ -50,7 +50,9 @@ class ContainerEnvironment(Environment):
         setup: shell commands that run in the base as root before anything is added, such as
             "apt-get update && apt-get install -y libpq5". They need a container engine, which runs
             them.
-        lock: file of locked dependencies; taken if it is there, else written.
+        lock: file of locked dependencies; taken if it is there and fits what is asked for, else
+            written. The file is never changed.
+        relock: write that file anew, also where it is there: for when what is asked for has changed.
         encryption_key: seals the flow within the image, bytes, text or the key object; of several
             in a list, the first seals and any opens. Whoever runs it needs the key: `run` hands it
             over as a secret, elsewhere it is the secret PREFECT_ENCRYPTION_KEY.
@@ -74,6 +76,7 @@ class ContainerEnvironment(Environment):
         platform: str | None = None,
         setup: Sequence[str] | None = None,
         lock: str | os.PathLike[str] | None = None,
+        relock: bool = False,
         encryption_key: bytes
         | str
         | EncryptionKey
@@ -92,6 +95,7 @@ class ContainerEnvironment(Environment):
         self.platform = platform
         self.setup = tuple(_lines("setup", "apt-get update", setup) or ())
         self.lock = None if lock is None else os.fspath(lock)
+        self.relock = relock
         self._keyring: Keyring | None = None
         self._recipe()  # which checks what it is given
         self._keyring = None if encryption_key is None else _keyring(encryption_key)
@@ -369,6 +373,7 @@ class ContainerEnvironment(Environment):
             self.setup,
             self.network,
             self.lock,
+            self.relock,
             tuple(self.secrets),
             tuple(self._keyring.private_texts()) if self._keyring else (),
         )
@@ -424,6 +429,7 @@ class ContainerEnvironment(Environment):
             "_keyring": None,
             "_lost_key": self._lost_key or self._keyring is not None,
             "lock": None,
+            "relock": False,
         }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +83,11 @@ def build(
                 name,
                 label=plan.LABEL_VERSION,
                 whole=lambda: _image(
-                    recipe, sources.out_of_daemon(daemon, store), packaged, store, progress
+                    replace(recipe, relock=False),  # which is done by now
+                    sources.out_of_daemon(daemon, store),
+                    packaged,
+                    store,
+                    progress,
                 ),
                 kin=ahead.end(),
                 progress=progress,
@@ -189,7 +194,7 @@ def _plan(
     recipe: ImageRecipe, base: BaseImage, packaged: PackagedFlow | None, store: Store
 ) -> plan.ImagePlan:
     path = None if recipe.lock is None else Path(recipe.lock)
-    locked = _read_lock(path)
+    locked = None if recipe.relock else _read_lock(path)
     _refuse_secrets(recipe, packaged, {"the lock": locked or ""})
     made = plan.make_plan(
         base,
@@ -199,6 +204,7 @@ def _plan(
         lock=locked,
         store=store,
         platform=recipe.wanted_platform(),
+        fresh=recipe.relock,
     )
     _refuse_secrets(recipe, packaged, {"the image's labels": "\n".join(made.labels.values())})
     if locked is None and path is not None:

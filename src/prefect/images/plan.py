@@ -17,7 +17,7 @@ from prefect.running.flow_directory import PREFIX
 from prefect.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from prefect.images.base.image import BaseImage
     from prefect.images.flow_files import PackagedFlow
@@ -28,6 +28,9 @@ LOCK_FILE = f"{PREFIX}/requirements.lock"
 PYTHON = f"{PREFIX}/bin/python"
 ENTRYPOINT = (PYTHON, "-m", "prefect.worker")
 COMMAND = ("run",)
+
+# How many parts of a version a lock's release has to reach, to read what is written here.
+_SERIES = {"cloudpickle": 2, "cryptography": 1}
 
 LABEL_FLOW = "prefect.flow"
 LABEL_MANIFEST = "prefect.manifest"
@@ -97,27 +100,32 @@ def make_plan(
     lock: str | None,
     store: Store | None,
     platform: Platform | None = None,
+    fresh: bool = False,
 ) -> ImagePlan:
     """Decide what goes into an image.
 
     Args:
         platform: of a base for several, where one was asked for.
         dependencies: requirement lines; None takes what the flow imports, as installed here.
-        lock: locked dependencies to take as they are; None resolves them.
+        lock: locked dependencies to take as they are, with what the runtime needs added where it
+            is not among them; None resolves them.
+        fresh: resolve anew, whatever is remembered.
 
     Raises:
         CompatibilityError: the base has another Python than the one that pickled the flow.
-        RequirementsError: the dependencies cannot be resolved, or the lock is none of them.
+        RequirementsError: the dependencies cannot be resolved, or the lock does not fit them.
     """
     if packaged is not None:
         require_same_python(base, packaged)
-    lines = wanted(packaged, dependencies)
-    if lock is not None:
-        _require_locked(lines, lock)
-    else:
-        from prefect.dependencies import lock as locking  # noqa: PLC0415 - labels need it not
+    from prefect.dependencies import lock as locking  # noqa: PLC0415 - labels need it not
 
-        lock = locking.lock(lines, python=base.python, platform=base.platform, store=store)
+    if lock is not None:
+        lock = _fitting_lock(lock, packaged, dependencies, base, store)
+    else:
+        lines = wanted(packaged, dependencies)
+        lock = locking.lock(
+            lines, python=base.python, platform=base.platform, store=store, fresh=fresh
+        )
     labels = {LABEL_VERSION: __version__, LABEL_PYTHON: base.python}
     return ImagePlan(
         base=base.reference,
@@ -128,33 +136,76 @@ def make_plan(
         platform=base.platform,
         user=base.user,
         # Comments may hold anything, such as the command with an index's password that made them.
-        lock="".join(one.text for one in locking.read_lock(lock)),
+        lock=locking.canonical_lock(lock),
         runtime=runtime_files(),
         flow=packaged.files if packaged else {},
         labels=labels | (packaged.labels if packaged else {}),
     )
 
 
-def _require_locked(lines: list[str], lock: str) -> None:
-    from prefect.dependencies import lock as locking  # noqa: PLC0415 - see above
+def _fitting_lock(
+    lock: str,
+    packaged: PackagedFlow | None,
+    dependencies: Sequence[str] | None,
+    base: BaseImage,
+    store: Store | None,
+) -> str:
+    """Return a lock with what the runtime needs in it, if it has what is asked for.
 
-    known = {one.name for one in locking.read_lock(lock)}
-    asked = {requirement_name(line) for line in lines if ";" not in line}
-    if missing := sorted(asked - known):
+    What is asked for counts by version, and what the flow imports by name: which version of that is
+    wanted is what a lock is there to say.
+    """
+    from prefect.dependencies import comparing  # noqa: PLC0415 - labels need it not
+    from prefect.dependencies import lock as locking  # noqa: PLC0415 - the same
+
+    target = (base.python, base.platform)
+    locked = comparing.entries_for(locking.read_entries(lock), *target)
+    problems = comparing.unmet(_asked(packaged, dependencies), locked, *target)
+    needs = _needs(packaged)
+    absent = [line for line in needs if requirement_name(line) not in locked]
+    # What is there may be another release than here, as long as it can read what is written here.
+    present = [_oldest(line) for line in needs if line not in absent]
+    problems += comparing.unmet(present, locked, *target)
+    if problems:
         raise RequirementsError(
-            f"The lock lacks {', '.join(missing)}, which the image needs: delete it, so that the "
-            "next build locks anew"
+            f"The lock does not fit what is asked for: {'; '.join(problems)}. Lock anew and "
+            "replace the file with --relock, or ContainerEnvironment(..., relock=True); or ask for "
+            "what it has"
         )
+    if not absent:
+        return lock
+    bounds = [f"{entry.name}=={entry.version}" for entry in locked.values()]
+    more = locking.lock(
+        absent, python=base.python, platform=base.platform, store=store, constraints=bounds
+    )
+    added = [one.text for one in locking.read_lock(more) if one.name not in locked]
+    return "\n".join([lock, *added])
+
+
+def _asked(packaged: PackagedFlow | None, dependencies: Sequence[str] | None) -> list[str]:
+    if dependencies is not None:
+        return [line for line in dependencies if line.strip()]
+    return sorted({requirement_name(line) for line in _imported(packaged)})
+
+
+def _imported(packaged: PackagedFlow | None) -> list[str]:
+    found = set(packaged.manifest.requirements.values()) if packaged else set()
+    # A local version such as 2.1+cpu is a build of that version that no index has.
+    return sorted(line.partition("+")[0] for line in found)
+
+
+def _needs(packaged: PackagedFlow | None) -> list[str]:
+    """Return what the runtime needs, in the versions that are here."""
+    return [*(packaged.needs if packaged else ()), f"cloudpickle=={cloudpickle_here()}"]
+
+
+def _oldest(line: str) -> str:
+    name, _, version = line.partition("==")
+    series = version.split(".")[: _SERIES[name]]
+    return f"{name}>={'.'.join(series)}"
 
 
 def wanted(packaged: PackagedFlow | None, dependencies: Sequence[str] | None) -> list[str]:
     """Return the requirement lines of an image, what its runtime needs among them."""
-    lines: Iterable[str]
-    if dependencies is not None:
-        lines = dependencies
-    else:
-        found = set(packaged.manifest.requirements.values()) if packaged else set()
-        # A local version such as 2.1+cpu is a build of that version that no index has.
-        lines = sorted(line.partition("+")[0] for line in found)
-    needs = packaged.needs if packaged else ()
-    return [*lines, *needs, f"cloudpickle=={cloudpickle_here()}"]
+    lines = _imported(packaged) if dependencies is None else dependencies
+    return [*lines, *_needs(packaged)]

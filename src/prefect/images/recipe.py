@@ -27,12 +27,13 @@ class ImageRecipe:
         setup: shell commands that a container engine runs in the base first.
         network: the container engine's network for them.
         lock: file of locked dependencies; taken if it is there, else written.
+        relock: write it anew, also where it is there.
         secrets: whose values may stand nowhere in an image.
         keys: private keys that may not either.
 
     Raises:
-        ValueError: the base or the name is no image reference, `platform` is no platform, or there
-            are set-up commands for a base on disk.
+        ValueError: the base or the name is no image reference, `platform` is no platform, there
+            are set-up commands for a base on disk, or there is no file to lock anew.
     """
 
     base: str
@@ -42,6 +43,7 @@ class ImageRecipe:
     setup: tuple[str, ...] = ()
     network: str | None = None
     lock: str | None = None
+    relock: bool = False
     secrets: tuple[Secret, ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
 
@@ -54,6 +56,8 @@ class ImageRecipe:
             )
         if self.platform is not None:
             Platform.parse(self.platform)
+        if self.relock and self.lock is None:
+            raise ValueError("There is nothing to lock anew: name the file, by --lock or lock=")
         if any("\n" in command for command in self.setup):
             raise ValueError("A set-up command is one line: join several with && or list them")
         if self.setup and self.on_disk:
