@@ -108,7 +108,8 @@ def test_an_upload_that_fails_is_cancelled(faulty, faults, open_registry, there,
     faulty.rule("PUT", "uploads/", faults.answering(503))
     with pytest.raises(RegistryError, match="status 503"):
         push(image(b"small"), there, retries=retries)
-    assert faulty.count("DELETE", "uploads/") == faulty.count("POST", "uploads/$") == 4
+    # Layer and config are sent side by side: the one that fails for good first stops the other.
+    assert faulty.count("DELETE", "uploads/") == faulty.count("POST", "uploads/$") >= 4
     assert not list(open_registry.files.glob(f"**/{there.repository}/_uploads/*/startedat"))
 
 
@@ -182,9 +183,9 @@ def test_a_mount_may_become_an_upload(faulty, faults, there, reference, layer, p
     blob = dataclasses.replace(fetched.layers[0].blob, origin=absent)
     moved = dataclasses.replace(fetched.layers[0], blob=blob)
     push(dataclasses.replace(fetched, layers=(moved,)), other, retries=retries)
-    assert [s.path for s in faulty.seen if s.method == "POST"] == [
-        f"/v2/{other.repository}/blobs/uploads/?mount={blob.digest}&from={absent.repository}",
+    assert sorted(s.path for s in faulty.seen if s.method == "POST") == [
         f"/v2/{other.repository}/blobs/uploads/",  # the config
+        f"/v2/{other.repository}/blobs/uploads/?mount={blob.digest}&from={absent.repository}",
     ]
     assert read(fetch(other)) == layer
 

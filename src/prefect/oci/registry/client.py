@@ -190,8 +190,7 @@ def push(
         return Pushed(digest)
     blobs = [layer.blob for layer in image.layers if layer.blob is not None]
     uploads = Uploads(transport, tell)
-    outcomes = _put_all(uploads, blobs, transport.stopped)
-    outcomes |= _put_all(uploads, [image.config_blob()], transport.stopped)
+    outcomes = _put_all(uploads, [*blobs, image.config_blob()], transport.stopped)
     _put_manifest(transport, image, reference, digest)
     tell(f"The image {digest} is pushed")
 
