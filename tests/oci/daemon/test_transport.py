@@ -3,15 +3,17 @@
 import gc
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 from scripted_daemon import PING, ScriptedDaemon, chunked_answer, json_answer
 
-from prefect.errors import ContainerEngineError, ContainerEngineUnavailableError
+from prefect.errors import ContainerEngineError, ContainerEngineUnavailableError, ImageError
 from prefect.oci.daemon import containers, transport
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.containers import Container
+from prefect.oci.daemon.image import described
 
 ID = "a" * 64
 NOT_THERE = json_answer(b'{"message": "no such image"}', "404 Not Found")
@@ -152,6 +154,15 @@ def test_an_image_with_nothing_in_it(engine, daemon):
     assert (found.id, found.labels, found.tags) == (f"sha256:{ID}", {}, ())
 
 
+def test_an_image_that_is_there_in_part(engine, daemon):
+    """Containerd's store knows no platform of one: it can be found and removed, and not be used."""
+    engine.answers = [inspected(Architecture="", Os="")]
+    found = daemon.find("demo")
+    assert found.id == f"sha256:{ID}"
+    with pytest.raises(ImageError, match="in part: remove it"):
+        described(found)
+
+
 def test_answers_are_bounded(engine, daemon, monkeypatch):
     """A document, an error or a line of a stream that does not end is not read to its end."""
     monkeypatch.setattr(transport, "_DOCUMENT_BYTES", 100_000)
@@ -271,6 +282,9 @@ def test_connections_are_closed_with_the_last_who_uses_them(engine):
     del daemon, logs
     gc.collect()
     engine.hang_up()
+    deadline = time.monotonic() + 30
+    while open_files() > before and time.monotonic() < deadline:
+        time.sleep(0.01)  # the other side, which is in this process, closes its own in threads
     assert open_files() <= before
 
 

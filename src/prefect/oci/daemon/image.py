@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from prefect.errors import ImageError
 from prefect.oci import documents, images
 
 
@@ -15,14 +15,17 @@ class DaemonImage:
 
     Attributes:
         id: by which the container engine knows it.
-        config: the OCI config as far as it is told: what a container takes from it, and its layers.
+        config: the OCI config as far as it is told: what a container takes from it, and its layers;
+            None of an image that the container engine has in part.
+        diff_ids: of its layers, from the base up.
         tags: its names.
         repo_digests: its names by digest, where it came from a registry or went to one.
         overlay2: whether the classic store keeps it, with its driver of that name.
     """
 
     id: str
-    config: bytes = field(repr=False)
+    config: bytes | None = field(repr=False)
+    diff_ids: tuple[str, ...] = field(repr=False)
     labels: dict[str, str] = field(repr=False)
     tags: tuple[str, ...] = ()
     repo_digests: tuple[str, ...] = ()
@@ -49,10 +52,15 @@ class DaemonImage:
         if told.get("Variant"):
             config["variant"] = told["Variant"]
         written = images.canonical_json(config)
-        documents.check_config(written, "Its config")
+        # containerd's store tells no platform of an image that it has in part: to be removed by its
+        # id it is known all the same.
+        partial = not config["architecture"] and not config["os"]
+        known = {"architecture": "unknown", "os": "unknown"} if partial else {}
+        documents.check_config(images.canonical_json(config | known), "Its config")
         return cls(
             identifier(told),
-            written,
+            None if partial else written,
+            tuple(config["rootfs"]["diff_ids"]),
             dict(config["config"].get("Labels") or {}),
             _texts(told.get("RepoTags"), "A tag"),
             _texts(told.get("RepoDigests"), "A digest"),
@@ -64,9 +72,16 @@ def described(image: DaemonImage) -> images.Image:
     """Return an image of the container engine with its config and the digests of its layers.
 
     No layer is read. The config says what a container takes from it, and nothing of its making.
+
+    Raises:
+        ImageError: the container engine has it in part.
     """
-    diff_ids = json.loads(image.config)["rootfs"]["diff_ids"]
-    return images.Image(image.config, tuple(map(images.Layer, diff_ids)))
+    if image.config is None:
+        raise ImageError(
+            f"The container engine has the image {image.id} in part: remove it there, and pull or "
+            "build it again"
+        )
+    return images.Image(image.config, tuple(map(images.Layer, image.diff_ids)))
 
 
 def identifier(told: Any) -> str:

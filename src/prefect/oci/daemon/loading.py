@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, BinaryIO
 from prefect.errors import ContainerEngineError, ContainerEngineUnavailableError, ImageError
 from prefect.oci.archives.archive import docker_archive
 from prefect.oci.daemon.client import Storage
-from prefect.oci.daemon.image import described
 from prefect.oci.images import OCI_LAYER, Blob, Layer, with_manifest
 
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ def held_layers(
     longest = next((n for n, layer in enumerate(image.layers) if layer.blob), len(wanted))
     for candidate in chain(kin, _kin(daemon, name, label)):
         found = daemon.find(candidate)
-        layers = [layer.diff_id for layer in described(found).layers] if found else []
+        layers = found.diff_ids if found else ()
         common = next((n for n, (a, b) in enumerate(zip(wanted, layers, strict=False)) if a != b),
                       min(len(wanted), len(layers)))  # fmt: skip
         longest = max(longest, common)
