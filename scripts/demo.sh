@@ -94,12 +94,12 @@ fi
 made="$made image:$TAG"
 
 step "What is in the image?"
-try prefect info "$TAG"
+try prefect info "image:$TAG"
 
 step "Run the image: two of the years, and the table alone"
 say "A file that is written in a container goes with it, hence no picture. To get one out, mount"
 say "a directory: docker run --rm -v \"\$PWD/out:/out\" $TAG run -p picture=/out/weather.png"
-try prefect run "$TAG" -p first_year=2014 -p picture=null
+try prefect run "image:$TAG" -p first_year=2014 -p picture=null
 
 step "The very same image as a file, for which no engine is needed"
 try prefect build examples/weather.py --image "$base" --tag "$TAG" --export "$ARCHIVE"

@@ -178,22 +178,22 @@ def test_an_image_is_built_described_and_run(prefect, daemon, base_image, unique
         "build", "etl.py", "--image", base_image, "--tag", unique, "-r", "needs.txt",
         "--secret", "TOKEN",
     )  # fmt: skip
-    assert f"prefect run {unique}" in out
+    assert f"prefect run image:{unique}" in out
     assert "Building the image" in err
-    manifest = json.loads(prefect("info", unique, "--json")[0])
+    manifest = json.loads(prefect("info", f"image:{unique}", "--json")[0])
     assert manifest["flow"]["environment"]["secrets"] == ["TOKEN"]
     assert manifest["flow"]["environment"]["python_dependencies"] == ["iniconfig"]
 
     of_image = {"ancestor": unique}
-    out, _ = prefect("run", unique, "-p", "n=2", TOKEN="t")
+    out, _ = prefect("run", f"image:{unique}", "-p", "n=2", TOKEN="t")
     assert "loaded [0, 2]" in out
-    out, _ = prefect("run", unique, "-p", "fail=true", status=1, TOKEN="t")
+    out, _ = prefect("run", f"image:{unique}", "-p", "fail=true", status=1, TOKEN="t")
     assert "RuntimeError: as asked" in out
-    out, _ = prefect("run", unique, "--json", TOKEN="t")
+    out, _ = prefect("run", f"image:{unique}", "--json", TOKEN="t")
     assert json.loads(out.splitlines()[-1])["state"] == "Success"
     environment = {name: value for name, value in os.environ.items() if name != "TOKEN"}
-    assert "TOKEN" in prefect("run", unique, status=2, **environment)[1]
-    prefect("run", unique, "--executor", "threads", status=2, TOKEN="t")
+    assert "TOKEN" in prefect("run", f"image:{unique}", status=2, **environment)[1]
+    prefect("run", f"image:{unique}", "--executor", "threads", status=2, TOKEN="t")
     assert daemon.containers.list(all=True, filters=of_image) == []
 
 
@@ -205,8 +205,8 @@ def test_the_command_needs_no_docker_py(prefect, daemon, base_image, unique):
     (prefect.directory / "etl.py").write_text(changed)
     for arguments in (
         ("build", "etl.py", "--image", base_image, "--tag", unique, "--secret", "TOKEN"),
-        ("info", unique),
-        ("run", unique),
+        ("info", f"image:{unique}"),
+        ("run", f"image:{unique}"),
     ):
         _, err = prefect(*arguments, TOKEN="t", PYTHONPROFILEIMPORTTIME="1")
         imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}

@@ -196,7 +196,7 @@ def test_an_image_on_disk_is_not_run_from_there(offline):
 def test_a_directory_of_an_images_name_hides_no_image(offline):
     """Only a layout counts as an image on disk: many a directory is called as its image is."""
     (offline.directory / "etl").mkdir()
-    assert "DOCKER_HOST" in offline("info", "etl", status=2)[1]
+    assert "DOCKER_HOST" in offline("info", "image:etl", status=2)[1]
 
 
 def test_a_sealed_image_is_looked_into_with_its_key(offline):
@@ -353,7 +353,7 @@ def test_a_sealed_image_is_run_with_its_key(prefect, daemon, base_image, unique)
         (["--key-file", "other.key", "--key-file", "flow.key"], {}),
         ([], {"PREFECT_ENCRYPTION_KEY": key}),
     ):
-        out, err = prefect("run", unique, "-p", "n=2", *arguments, **environment)
+        out, err = prefect("run", f"image:{unique}", "-p", "n=2", *arguments, **environment)
         assert "loaded [0, 2]" in out
         assert key not in out + err
     of_image = {"ancestor": unique}
@@ -362,7 +362,7 @@ def test_a_sealed_image_is_run_with_its_key(prefect, daemon, base_image, unique)
         (["--key-file", "other.key"], "cannot be opened"),
         (["--key-file", "me"], "trusted"),
     ):
-        assert says in prefect("run", unique, *arguments, status=2)[1]
+        assert says in prefect("run", f"image:{unique}", *arguments, status=2)[1]
     assert daemon.containers.list(all=True, filters=of_image) == []
 
 
@@ -378,4 +378,4 @@ def test_a_daemon_loads_and_runs_what_was_exported(prefect, daemon, base_image, 
     )  # fmt: skip
     assert unique in done.stdout
     assert daemon.images.get(unique).id == image_id
-    assert "loaded [0, 2, 4]" in prefect("run", unique)[0]
+    assert "loaded [0, 2, 4]" in prefect("run", f"image:{unique}")[0]

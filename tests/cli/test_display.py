@@ -104,7 +104,7 @@ def test_showing_does_not_hold_up_working(prefect):
 def test_an_image_is_shown_alike(prefect, daemon, base_image, unique):
     """A container's run is drawn from its JSON lines."""
     prefect("build", "etl.py", "--image", base_image, "--tag", unique)
-    status, drawn = on_terminal(prefect.directory, "run", unique, "-p", "n=2")
+    status, drawn = on_terminal(prefect.directory, "run", f"image:{unique}", "-p", "n=2")
     assert status == 0
     assert re.search(r"✓ transform +2 items", drawn)
     assert "loaded [0, 2]" in drawn

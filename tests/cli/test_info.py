@@ -63,11 +63,11 @@ def test_what_cannot_be_opened_is_said(sealed):
 
 
 def test_a_mistyped_file_is_named_although_no_daemon_answers(prefect):
-    """What is neither a file nor, for want of a container engine, an image, is said to be neither."""
-    _, err = prefect("info", "etl.floww", status=2, DOCKER_HOST="unix:///nowhere.sock")
-    assert "no file etl.floww" in err
-    _, err = prefect("info", "./etl.floww", status=2)
-    assert "no file ./etl.floww" in err
+    """No container engine is asked for it; how an image is named is said where it may be one."""
+    for name, hint in (("etl.floww", True), ("./etl.floww", False), ("etl.flow", False)):
+        _, err = prefect("info", name, status=2, DOCKER_HOST="unix:///nowhere.sock")
+        assert f"no file {name.removeprefix('./')}" in err
+        assert (f"write image:{name}" in err) is hint
 
 
 def test_without_a_key_is_shown_what_anyone_can_see(sealed):

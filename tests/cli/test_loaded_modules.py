@@ -88,4 +88,4 @@ def test_images_in_a_container_engine_need_neither_a_registry_nor_keys(
     daemon.images.pull(base_image)
     loaded = loaded_by(flow_files, "build", "hello.py", "--image", base_image, "--tag", tag)
     assert (loaded & elsewhere) == set()
-    assert loaded_by(flow_files, "run", tag) & (elsewhere | PICKLED) == set()
+    assert loaded_by(flow_files, "run", f"image:{tag}") & (elsewhere | PICKLED) == set()

@@ -180,7 +180,7 @@ def test_json_of_an_image_is_one_object_a_line(prefect, daemon, base_image, uniq
     """Both streams of the container are events, and who writes to them does not matter."""
     (prefect.directory / "noisy.py").write_text(NOISY)
     prefect("build", "noisy.py", "--image", base_image, "--tag", unique)
-    out, err = prefect("run", unique, "--json")
+    out, err = prefect("run", f"image:{unique}", "--json")
     events = [json.loads(line) for line in out.splitlines()]
     assert err == ""
     texts = {event["text"] for event in events if event["event"] == "output"}

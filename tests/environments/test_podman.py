@@ -110,11 +110,11 @@ def test_nothing_is_loaded_twice(environment, built, monkeypatch):
 
 def test_the_command_looks_into_it_and_runs_it(environment):
     """`prefect info` reads the manifest through an archive; `prefect run` ends as the flow does."""
-    shown = run_command("info", "podman-report")
+    shown = run_command("info", "image:podman-report")
     assert shown.returncode == 0, shown.stderr
     assert "Podman report" in shown.stdout
     assert RunnableImage(Daemon(), "podman-report").manifest().flow["name"] == "Podman report"
-    ran = run_command("run", "podman-report", "--parameter", "name=you")
+    ran = run_command("run", "image:podman-report", "--parameter", "name=you")
     assert ran.returncode == 0, ran.stderr
     assert "hello you" in ran.stdout
 

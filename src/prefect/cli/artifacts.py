@@ -1,4 +1,8 @@
-"""What an argument of the command names: a file of flows, a sealed flow, or an image."""
+"""What an argument of the command names: a file of flows, a sealed flow, or an image.
+
+The rules stand in the help of `prefect`. They look at how the argument is written and at nothing
+else, so that the same words mean the same thing wherever they are said.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,11 @@ if TYPE_CHECKING:
     from types import CodeType, TracebackType
 
     from prefect.images.container import RunnableImage
+    from prefect.images.inspection import FlowImage
+    from prefect.sealed.source import SealedSource
 
+_PATH_STARTS = ("file:", "/", "./", "../", "~/")
+_ENDINGS = (".flow", ".tar", ".tar.gz", ".tgz")
 _LOADERS = {__name__, "importlib._bootstrap", "importlib._bootstrap_external"}
 
 
@@ -41,9 +49,29 @@ class _Script(SourceFileLoader):
         return self.source_to_code(self.get_data(path), path)
 
 
+def image_named(argument: str) -> str | None:
+    """Return the image's name where an argument is one by how it is written, else None.
+
+    What is on disk has no say: a file that is missing, or one too many, changes no meaning.
+    """
+    kind, colon, name = argument.partition(":")
+    if colon and kind == "image":
+        return name
+    if argument.startswith(_PATH_STARTS) or argument.endswith(_ENDINGS) or is_flow_file(argument):
+        return None
+    host, slash, _ = argument.partition("/")
+    has_host = bool(slash) and ("." in host or host == "localhost")
+    return argument if colon or "@" in argument or has_host else None
+
+
+def image_argument(name: str) -> str:
+    """Return how an image's name is written as an argument."""
+    return name if image_named(name) == name else f"image:{name}"
+
+
 def is_flow_file(argument: str) -> bool:
     """Tell whether an argument is FILE.py or FILE.py:FLOW."""
-    return _split(argument)[0].suffix == ".py"
+    return not argument.startswith("image:") and _split(argument)[0].suffix == ".py"
 
 
 def flow_file(argument: str) -> Path:
@@ -111,40 +139,80 @@ def _choose(path: Path, flows: dict[str, Flow], wanted: str | None) -> Flow:
     return distinct[0]
 
 
-def find_sealed(argument: str) -> Path | None:
-    """Return the path of a sealed flow's file, or None where the argument names no file.
+def find_sealed(argument: str) -> SealedSource | None:
+    """Return the sealed flow that an argument names, or None where it names an image.
+
+    What comes through a pipe is read here, as it can be read but once.
 
     Raises:
-        click.ClickException: there is a file that cannot be read, or none although one is meant.
+        click.ClickException: it names a file that is not there or cannot be read.
     """
-    path = Path(argument)
+    if image_named(argument) is not None:
+        return None
+    path = path_named(argument)
     try:
         with path.open("rb") as file:
+            regular = file.seekable()
             # Image archives are tar archives, or compressed ones.
-            head = file.read(262)
-            return None if head[257:] == b"ustar" or head[:2] == b"\x1f\x8b" else path
-    except (FileNotFoundError, IsADirectoryError):
-        if path.suffix == ".flow":
-            raise click.UsageError(f"There is no file {argument}") from None
-        return None
+            found = file.read(262) if regular else file.read()
+    except FileNotFoundError:
+        raise click.UsageError(f"There is no file {path}{_or_image(argument)}") from None
+    except IsADirectoryError:
+        if (path / "oci-layout").is_file():
+            return None
+        raise click.UsageError(
+            f"{path} is a directory, neither a file nor an OCI layout{_or_image(argument)}"
+        ) from None
     except OSError as error:
-        raise click.FileError(argument, error.strerror or str(error)) from error
+        raise click.FileError(str(path), error.strerror or str(error)) from error
+    if found[257:262] != b"ustar" and found[:2] != b"\x1f\x8b":
+        return path if regular else found
+    if not regular:
+        raise click.UsageError(f"{path} is an image in a pipe: write it to a file first")
+    return None
 
 
-def require_sealed(argument: str) -> Path:
-    """Return the path of a sealed flow's file.
+def require_sealed(argument: str) -> SealedSource:
+    """Return the sealed flow of a file.
 
     Raises:
-        click.ClickException: there is no such file, or it cannot be read.
+        click.ClickException: there is no such file, it cannot be read, or is an image.
     """
-    path = find_sealed(argument)
-    if path is None:
-        if Path(argument).is_dir():
-            raise click.UsageError(f"{argument} is a directory, not a sealed flow")
-        if Path(argument).exists():
-            raise click.UsageError(f"{argument} is an image or packed, not a sealed flow")
-        raise click.UsageError(f"There is no file {argument}")
-    return path
+    path = path_named(argument)
+    found = find_sealed(f"file:{path}")
+    if found is None:
+        raise click.UsageError(f"{path} is an image or packed, not a sealed flow")
+    return found
+
+
+def require_sealed_file(argument: str) -> Path:
+    """Return the path of a sealed flow's file that can be read again, and no pipe.
+
+    Raises:
+        click.ClickException: there is no such file, it cannot be read, or is an image or a pipe.
+    """
+    found = require_sealed(argument)
+    if not isinstance(found, Path):
+        raise click.UsageError(f"{path_named(argument)} is a pipe: write it to a file first")
+    return found
+
+
+def path_named(argument: str) -> Path:
+    """Return the path of PATH or file:PATH."""
+    return Path(argument.removeprefix("file:")).expanduser()
+
+
+def _or_image(argument: str) -> str:
+    """Return what is added where somebody may have meant an image."""
+    from prefect.oci.references import Reference  # noqa: PLC0415 - for these errors alone
+
+    if argument.startswith(_PATH_STARTS) or argument.endswith(_ENDINGS):
+        return ""
+    try:
+        Reference.parse(argument)
+    except ValueError:
+        return ""
+    return f". If {argument} is an image, write image:{argument}"
 
 
 @contextmanager
@@ -156,35 +224,66 @@ def writing(path: Path) -> Iterator[None]:
         raise click.FileError(str(path), error.strerror or str(error)) from error
 
 
+def find_image(argument: str) -> FlowImage:
+    """Return the flow image that an argument names: on disk, in a container engine or a registry.
+
+    Raises:
+        ArtifactError: it cannot be an image's name.
+        ImageError: neither has it, or it is not of this package.
+        ContainerEngineUnavailableError: no container engine answers, and no registry is named.
+        RegistryError: the registry that it names does not have it either.
+    """
+    from prefect.images import finding  # noqa: PLC0415 - for images alone
+
+    name = image_named(argument)
+    if name is None:
+        return finding.find(path_named(argument))
+    with _or_file(name):
+        return finding.find(name)
+
+
 def find_in_daemon(argument: str) -> RunnableImage:
     """Return the flow image of the container engine that an argument names.
 
     Raises:
-        ArtifactError: it cannot be an image's name, and no such file exists.
+        ArtifactError: it cannot be an image's name.
         ContainerEngineError: no container engine answers, or the container engine does not have it.
         click.ClickException: it is an image on disk.
     """
+    name = image_named(argument)
+    if name is None:
+        raise _not_loaded(path_named(argument))
     from prefect.images import finding  # noqa: PLC0415 - for images alone
 
+    with _or_file(name):
+        return finding.find_in_daemon(name)
+
+
+@contextmanager
+def _or_file(name: str) -> Iterator[None]:
+    """Say that there is a file of the name of an image that is not there."""
     try:
-        return finding.find_in_daemon(argument)
+        yield
     except (ArtifactError, ContainerEngineUnavailableError, ImageError) as error:
-        if finding.is_on_disk(Path(argument)):
-            raise _not_loaded(argument) from error
-        raise
+        if not Path(name).exists():
+            raise
+        raise click.UsageError(
+            f"{error}. If the file {name} is meant, write file:{name}"
+        ) from error
 
 
-def _not_loaded(argument: str) -> click.UsageError:
-    how = f"docker load --input {argument}"
-    if Path(argument).is_dir():
-        how = f"skopeo copy oci:{argument} docker-daemon:NAME:TAG"
+def _not_loaded(path: Path) -> click.UsageError:
+    how = f"docker load --input {path}"
+    if path.is_dir():
+        how = f"skopeo copy oci:{path} docker-daemon:NAME:TAG"
     return click.UsageError(
-        f"{argument} is an image on disk, and runs where a container engine has it: load it with "
-        f"`{how}` and run it by its name. `prefect info {argument}` looks into it as it is"
+        f"{path} is an image on disk, and runs where a container engine has it: load it with "
+        f"`{how}` and run it by its name. `prefect info {path}` looks into it as it is"
     )
 
 
 def _split(argument: str) -> tuple[Path, str | None]:
+    argument = argument.removeprefix("file:")
     file, colon, flow = argument.rpartition(":")
     if colon and file.endswith(".py"):
         return Path(file), flow

@@ -10,7 +10,7 @@ import click
 
 from prefect.cli.artifacts import flow_file, load_flow_file, writing
 from prefect.cli.build_image import Destinations, build_image, requirement_lines
-from prefect.cli.options import recipient_option, sealing_key_option, signing_key_option
+from prefect.cli.options import Command, recipient_option, sealing_key_option, signing_key_option
 from prefect.cli.output import is_replaceable, refuse_inputs, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.printable import printable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 
 
-@click.command(short_help="Package a flow into a sealed file or a container image.")
+@click.command(cls=Command, short_help="Package a flow into a sealed file or a container image.")
 @click.argument("file", metavar="FILE.py[:FLOW]")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.flow",
@@ -88,7 +88,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 def build(
     file: str,
     output: Path | None,
-    key_file: tuple[Path, ...],
+    key_file: Path | None,
     recipients: tuple[str, ...],
     signing_key: Path | None,
     image: str | None,
@@ -124,7 +124,9 @@ def build(
             "--tag, -r, --network, --platform, --setup, --lock and --relock go with --image BASE"
         )
     destinations = Destinations(push, export, check, dockerfile)
-    destinations.require_possible(sealed=bool(key_file))
+    destinations.require_possible(sealed=bool(key_file), tag=tag)
+    if network and not setup:
+        raise click.UsageError("--network is for the commands of --setup, and there are none")
     if image is not None and output is not None:
         raise click.UsageError("-o makes a sealed flow and --image an image: choose one")
     if image is not None and (recipients or signing_key):
@@ -158,33 +160,57 @@ def build(
         flow.environment.secrets = asked
         build_image(flow, flow.environment, destinations, verbose=verbose)
         return
-    if destinations.any():
-        raise click.UsageError(
-            "--push, --export, --check and --dockerfile are for images: give --image BASE"
-        )
+    _require_sealable(flow, destinations, recipients, signing_key, verbose=verbose)
     source = flow_file(file)
     target = output or Path(f"{source.stem}.flow")
-    refuse_inputs(target, (source, *key_file, signing_key))
+    refuse_inputs(target, (source, key_file, signing_key))
     environment = _sealing(key_file, recipients, signing_key, asked)
     flow.environment = environment
     _build_sealed(flow, target, environment)
 
 
-def _for_image(image: str | None, key_files: tuple[Path, ...]) -> list[EncryptionKey] | None:
+def _require_sealable(
+    flow: Flow,
+    destinations: Destinations,
+    recipients: tuple[str, ...],
+    signing_key: Path | None,
+    *,
+    verbose: bool,
+) -> None:
+    """Refuse what a sealed flow would leave out: what is for images, and what its flow asks for."""
+    if destinations.any():
+        raise click.UsageError(
+            "--push, --export, --check and --dockerfile are for images: give --image BASE"
+        )
+    if verbose:
+        raise click.UsageError("--verbose shows the lines of an image's build, and this is none")
+    own = flow.environment
+    if isinstance(own, PickleEnvironment):  # its encryption key may be one that nobody asked for
+        given = (own.keyring.signing_key, signing_key), (own.keyring.recipients, recipients)
+        for (has, named), option in zip(given, ("signing-key", "recipient"), strict=True):
+            if has and not named:
+                raise click.UsageError(
+                    f"This flow's PickleEnvironment has a {option.replace('-', ' ')}, and the "
+                    f"command seals with what its options name: give --{option}, or have "
+                    "flow.environment.build(flow) seal it"
+                )
+
+
+def _for_image(image: str | None, key_file: Path | None) -> list[EncryptionKey] | None:
     """Check a base's name; return the keys that seal the flow in its image."""
     if image is None:
         return None
     if image.endswith(_ARCHIVES) and Path(image).is_file():
         raise click.UsageError(f"As a path, a base begins with a dot or a slash: ./{image}")
-    if not key_files:
+    if key_file is None:
         return None
     from prefect.cli.keys import read_encryption_keys  # noqa: PLC0415 - loads cryptography
 
-    return read_encryption_keys(key_files)
+    return read_encryption_keys((key_file,))
 
 
 def _sealing(
-    key_files: tuple[Path, ...],
+    key_file: Path | None,
     recipients: tuple[str, ...],
     signing_key: Path | None,
     secrets: tuple[Secret, ...],
@@ -192,7 +218,13 @@ def _sealing(
     from prefect.cli import keys  # noqa: PLC0415 - loads cryptography, which images may not need
 
     # For recipients alone no encryption key is needed.
+    key_files = (key_file,) if key_file else ()
     keyring = keys.find_keyring(key_files) if recipients else keys.read_keyring(key_files)
+    if key_file and keyring and keyring.identities:
+        raise click.UsageError(
+            f"{key_file} holds an identity, which opens and does not seal: to seal for it, give its "
+            "recipient with --recipient"
+        )
     return PickleEnvironment(
         (keyring and keyring.encryption_keys) or None,
         identity=(keyring and keyring.identities) or None,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from prefect.cli.artifacts import writing
+from prefect.cli.artifacts import image_argument, writing
 from prefect.errors import PrefectError
 from prefect.printable import printable
 from prefect.running.stopping import FLOW_FAILED
@@ -49,12 +49,21 @@ class Destinations:
         """Tell whether one was named."""
         return any(x is not None for x in (self.push, self.export, self.check, self.dockerfile))
 
-    def require_possible(self, *, sealed: bool) -> None:
+    def require_possible(self, *, sealed: bool, tag: str | None) -> None:
         """Refuse what cannot be, before anything is run or built.
+
+        Args:
+            sealed: whether the flow is to be sealed within the image.
+            tag: the name that was asked for.
 
         Raises:
             click.UsageError: says what.
         """
+        if tag and self.any() and self.export is None:
+            raise click.UsageError(
+                "--tag names an image in a container engine or an archive, and this one goes to "
+                "neither. --push says the whole name in a registry"
+            )
         if self.push is not None:
             from prefect.oci.references import Reference  # noqa: PLC0415 - for these alone
 
@@ -127,7 +136,7 @@ def _build_image(
         click.echo(
             f"Built {printable(flow.name)!r} into the image {name} ({short_id}) in {seconds:.2f} s."
         )
-        click.echo(f"Run it with: prefect run {name}")
+        click.echo(f"Run it with: prefect run {image_argument(name)}")
 
 
 def _check(flow: Flow, environment: ContainerEnvironment, wanted: str, *, verbose: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prefect.cli.options import Command
 from prefect.cli.output import size
 from prefect.oci.cache.of_user import SIZE_VARIABLE, cache_directory, cache_limit, clear_cache
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(short_help="Show or clear what image builds keep on disk.")
+@click.command(cls=Command, short_help="Show or clear what image builds keep on disk.")
 @click.option("--clear", is_flag=True, help="Delete it, but for what running builds use.")
 def cache(clear: bool) -> None:
     """Show where image builds keep layers and locks, and how much that is.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prefect.cli.artifacts import find_sealed, is_flow_file
-from prefect.cli.options import key_file_option, names_a_key, trusted_signer_option
+from prefect.cli.artifacts import find_image, find_sealed, is_flow_file
+from prefect.cli.options import Command, key_file_option, names_a_key, trusted_signer_option
 from prefect.printable import printable
 from prefect.running.flow_directory import KEY_VARIABLE
 
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from prefect.payload.manifest import Manifest
     from prefect.sealed.reading import Outline
+    from prefect.sealed.source import SealedSource
 
 _LONGEST_LIST = 8
 
 
-@click.command(short_help="Look into a sealed flow or an image without running it.")
+@click.command(cls=Command, short_help="Look into a sealed flow or an image without running it.")
 @click.argument("artifact")
 @key_file_option
 @trusted_signer_option
@@ -34,47 +35,60 @@ def info(
     """Show what ARTIFACT holds: a .flow file, or an image.
 
     An image is one of the container engine; an archive or an OCI layout on disk; or, where the
-    container engine does not have it and its name begins with a registry, one of that registry.
+    container engine does not have it and its name begins with a registry, one of that registry. What
+    names a file and what an image is said by `prefect --help`.
 
     Only the manifest is read and authenticated, of an image in the one small layer that has it.
     The flow is neither unpickled nor run, so that looking is safe whatever it does when it runs.
     Of a sealed flow without its key, the sizes and the ids of its keys and signers are shown,
     which nobody has vouched for.
     """
-    sealed = None if is_flow_file(artifact) else find_sealed(artifact)
-    if sealed is not None and not names_a_key(key_file) and not trusted_signers:
-        _show_outline(sealed, as_json=as_json)
+    source = find_artifact(artifact)
+    if source is not None and not names_a_key(key_file) and not trusted_signers:
+        _show_outline(source, as_json=as_json)
         return
-    manifest = read_manifest(artifact, key_file, trusted_signers)
+    manifest = read_manifest(artifact, source, key_file, trusted_signers)
     if as_json:
         click.echo(json.dumps(manifest.to_dict(), indent=2))
     else:
         _show(manifest)
 
 
-def read_manifest(
-    artifact: str, key_files: tuple[Path, ...], trusted_signers: tuple[str, ...]
-) -> Manifest:
-    """Return an artifact's manifest, of a sealed flow's file or of an image."""
+def find_artifact(artifact: str) -> SealedSource | None:
+    """Return the sealed flow that an argument names, or None where it names an image.
+
+    Raises:
+        click.ClickException: it is a flow's source; or a file that is not there or cannot be read.
+    """
     if is_flow_file(artifact):
         raise click.UsageError(
             f"{artifact} is no artifact: to look into it, it would have to be run. "
             f"Package it with `prefect build {artifact}`, or draw it with `prefect graph`"
         )
-    sealed = find_sealed(artifact)
-    if sealed is None:
-        from prefect.images import finding  # noqa: PLC0415 - for images alone
+    return find_sealed(artifact)
 
-        image = finding.find(artifact)
+
+def read_manifest(
+    artifact: str,
+    source: SealedSource | None,
+    key_files: tuple[Path, ...],
+    trusted_signers: tuple[str, ...],
+) -> Manifest:
+    """Return the manifest of a sealed flow, or of the image that an argument names."""
+    if source is None:
+        image = find_image(artifact)
+        if key_files or trusted_signers:
+            image.require_sealed()
         if not image.sealed:
             return image.manifest(None)
     from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
 
-    if sealed is None:
-        return image.manifest(read_keyring(key_files))
+    keyring = read_keyring(key_files, trusted_signers)
+    if source is None:
+        return image.manifest(keyring)
     from prefect.sealing import read_manifest as read  # noqa: PLC0415 - the same
 
-    return read(sealed, read_keyring(key_files, trusted_signers))
+    return read(source, keyring)
 
 
 def show_holders(outline: Outline, *, trusted: list[str] | None = None) -> None:
@@ -95,7 +109,7 @@ def show_holders(outline: Outline, *, trusted: list[str] | None = None) -> None:
     )
 
 
-def _show_outline(sealed: Path, *, as_json: bool) -> None:
+def _show_outline(sealed: SealedSource, *, as_json: bool) -> None:
     from prefect.sealed.reading import outline  # noqa: PLC0415 - for sealed flows alone
 
     found = outline(sealed)

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from prefect.cli.keys import write_key_file
+from prefect.cli.options import Command
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.recipients import Identity
 from prefect.sealed.keys.signers import SigningKey
 
 
-@click.command(short_help="Make an encryption key, or a pair of keys.")
+@click.command(cls=Command, short_help="Make an encryption key, or a pair of keys.")
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default=None,
                 required=False)  # fmt: skip
 @click.option("--recipient", is_flag=True, help="An identity, and its recipient in FILE.pub.")

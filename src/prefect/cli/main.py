@@ -101,7 +101,14 @@ def main() -> None:
       prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
       prefect build etl.py --image python:3.11-slim --export etl.tar
       prefect info etl.tar
-      prefect run etl -p year=2013
+      prefect run image:etl -p year=2013
+
+    \b
+    What an argument names is told by how it is written, whatever is there:
+      etl.py etl.py:FLOW             a file whose flow is loaded from its source
+      etl  etl.flow  etl.tar  ./etl  a file, as is all else with a leading / ./ ../ or ~/
+      etl:1  ghcr.io/team/etl        an image: with a tag, a digest or a registry's host
+      file:etl:1  image:etl          the one and the other outright
 
     A key comes from a file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument. The
     exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and 130 or

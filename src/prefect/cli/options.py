@@ -27,9 +27,8 @@ key_file_option = _file_option(
 )
 sealing_key_option = _file_option(
     "--key-file",
-    "File with the encryption key that seals; of several, the first does. Without any, a sealed "
-    f"flow takes the key in the variable {KEY_VARIABLE}.",
-    multiple=True,
+    "File with the encryption key that seals. Without one, a sealed flow takes the key in the "
+    f"variable {KEY_VARIABLE}.",
 )
 signing_key_option = _file_option("--signing-key", "File with your signing key.")
 recipient_option = click.option(
@@ -40,6 +39,37 @@ trusted_signer_option = click.option(
     "--trusted-signer", "trusted_signers", multiple=True, metavar="TEXT|FILE.pub",
     help="Refuse what none of these signers has signed. May be repeated.",
 )  # fmt: skip
+
+
+class Command(click.Command):
+    """A command that refuses an option that is given twice and counts once."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments as click does.
+
+        Raises:
+            click.UsageError: an option is given twice.
+        """
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option in given:
+            once = isinstance(option, click.Option) and not option.multiple and not option.is_flag
+            if once and given.count(option) > 1:
+                raise click.UsageError(f"{option.opts[-1]} is given twice, and can be but one", ctx)
+        return super().parse_args(ctx, args)
+
+
+def refuse_keys(what: str, key_files: tuple[Path, ...], trusted_signers: tuple[str, ...]) -> None:
+    """Refuse keys and signers for what has neither.
+
+    Raises:
+        click.UsageError: some are given.
+    """
+    if key_files or trusted_signers:
+        option = "--key-file" if key_files else "--trusted-signer"
+        raise click.UsageError(
+            f"{option} is for sealed flows, and {what}: nothing of it could be checked. "
+            "Leave the option out if you trust it"
+        )
 
 
 def names_a_key(key_files: tuple[Path, ...]) -> bool:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prefect.cli.artifacts import require_sealed, writing
+from prefect.cli.artifacts import require_sealed_file, writing
 from prefect.cli.keys import read_encryption_keys, read_keyring, read_recipients
-from prefect.cli.options import key_file_option, recipient_option, trusted_signer_option
+from prefect.cli.options import Command, key_file_option, recipient_option, trusted_signer_option
 from prefect.cli.output import is_replaceable, refuse_inputs
 from prefect.files import replacing
 from prefect.sealed.rewrapping import rewrap as rewrap_into
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prefect.sealed.keys.parsing import WrappingKey
 
 
-@click.command(short_help="Change who can open a sealed flow.")
+@click.command(cls=Command, short_help="Change who can open a sealed flow.")
 @click.argument("file", metavar="FILE.flow")
 @key_file_option
 @click.option(
@@ -50,7 +50,7 @@ def rewrap(
         raise click.UsageError("Say who is to open it: --to-key-file FILE or --recipient TEXT")
     keyring = read_keyring(key_file, trusted_signers)
     to: list[WrappingKey] = [*read_encryption_keys(to_key_files), *read_recipients(recipients)]
-    path = require_sealed(file)
+    path = require_sealed_file(file)
     target = output or path
     refuse_inputs(target, (*key_file, *to_key_files))
     if not is_replaceable(target):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import sys
 from contextlib import ExitStack, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,12 @@ from prefect.cli.artifacts import (
     is_flow_file,
     load_flow_file,
 )
-from prefect.cli.options import key_file_option, trusted_signer_option
+from prefect.cli.options import (
+    Command,
+    key_file_option,
+    refuse_keys,
+    trusted_signer_option,
+)
 from prefect.engine import executors
 from prefect.running.parameters import parse_pairs, read_parameters
 from prefect.running.report import JsonReporter, LineReporter, Reporter, as_event
@@ -26,15 +30,17 @@ from prefect.secrets.secret import exported, resolve, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from prefect.core.state import State
     from prefect.images.container import RunnableImage
     from prefect.sealed.keys.keyring import Keyring
+    from prefect.sealed.source import SealedSource
 
 _EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "DaskExecutor"}
 
 
-@click.command(short_help="Run a sealed flow, an image, or a file's flow.")
+@click.command(cls=Command, short_help="Run a sealed flow, an image, or a file's flow.")
 @click.argument("artifact", metavar="ARTIFACT|FILE.py[:FLOW]")
 @click.option(
     "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE",
@@ -67,11 +73,12 @@ def run(
     """
     given = parse_pairs(parameters)
     live = sys.stdout.isatty() and not as_json
-    if network and (is_flow_file(artifact) or Path(artifact).is_file()):
-        raise click.UsageError("--network is for images: what runs here has this machine's network")
     if is_flow_file(artifact):
+        _refuse_network(network)
+        refuse_keys("a file's own flow is none", key_file, trusted_signers)
         state = _run_file(artifact, given, _executor(executor), as_json, live)
     elif (sealed := find_sealed(artifact)) is not None:
+        _refuse_network(network)
         from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
 
         keyring = read_keyring(key_file, trusted_signers)
@@ -79,9 +86,20 @@ def run(
     else:
         if executor != "local":
             raise click.UsageError("--executor is not for images: their tasks run within them")
+        if trusted_signers:
+            raise click.UsageError(
+                "--trusted-signer is for sealed flows' files: a signature on the flow in an image "
+                "would say nothing of the image's other programs, which would run, too. Name an "
+                "image that you trust by its digest, as NAME@sha256:…"
+            )
         sys.exit(_run_image(find_in_daemon(artifact), given, network, key_file, as_json, live))
     if not state.is_successful():
         sys.exit(FLOW_FAILED)
+
+
+def _refuse_network(network: str | None) -> None:
+    if network:
+        raise click.UsageError("--network is for images: what runs here has this machine's network")
 
 
 def _run_file(
@@ -105,7 +123,7 @@ def _run_file(
 
 def _run_sealed(
     keyring: Keyring,
-    sealed: Path,
+    sealed: SealedSource,
     given: dict[str, str],
     executor: Any,
     as_json: bool,
@@ -145,6 +163,8 @@ def _run_image(
 ) -> int:
     display = None
     keyring = None
+    if key_files:
+        image.require_sealed()
     if image.sealed:
         from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
 

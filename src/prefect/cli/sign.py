@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from prefect.cli.artifacts import require_sealed, writing
+from prefect.cli.artifacts import require_sealed_file, writing
 from prefect.cli.keys import read_signing_key
-from prefect.cli.options import signing_key_option
+from prefect.cli.options import Command, signing_key_option
 from prefect.files import replacing
 from prefect.sealed import reading as sealing
 from prefect.sealed.rewrapping import add_signature
 from prefect.sealed.sshsig import ssh_sign
 
 
-@click.command(short_help="Sign a sealed flow.")
+@click.command(cls=Command, short_help="Sign a sealed flow.")
 @click.argument("file", metavar="FILE.flow")
 @signing_key_option
 @click.option(
@@ -35,7 +35,7 @@ def sign(file: str, signing_key: Path | None, ssh_key: Path | None) -> None:
     """  # noqa: D301 - click reads the \b
     if (signing_key is None) == (ssh_key is None):
         raise click.UsageError("Sign with --signing-key FILE or with --ssh-key FILE")
-    path = require_sealed(file)
+    path = require_sealed_file(file)
     key = read_signing_key(signing_key)
     if key is not None:
         with writing(path), replacing(path) as new:

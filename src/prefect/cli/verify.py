@@ -9,14 +9,14 @@ import click
 from prefect.cli.artifacts import require_sealed
 from prefect.cli.info import show_holders
 from prefect.cli.keys import read_keyring
-from prefect.cli.options import key_file_option, trusted_signer_option
+from prefect.cli.options import Command, key_file_option, trusted_signer_option
 from prefect.sealed import reading
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(short_help="Authenticate every byte of a sealed flow.")
+@click.command(cls=Command, short_help="Authenticate every byte of a sealed flow.")
 @click.argument("file", metavar="FILE.flow")
 @key_file_option
 @trusted_signer_option

@@ -285,8 +285,9 @@ class ContainerEnvironment(Environment):
         Only the one small layer with the flow is read of an image in a registry or on disk.
 
         Args:
-            reference: the path of an archive or of an OCI layout; or an image reference, which the
-                container engine is asked for first, and then the registry that it names. None
+            reference: the path of an archive or of an OCI layout, a str with a leading "/", "./",
+                "../" or "~/"; or an image reference, which the container engine is asked for first,
+                and then the registry that it names. None
                 means the image that `build`, `push` or `export` made last, or, if there was
                 none, the container engine's image of the name that `tag` gives.
 
@@ -298,7 +299,8 @@ class ContainerEnvironment(Environment):
             TypeError: `reference` is neither a str nor a path.
             ArtifactError: it cannot be an image's name, and no such file exists.
             ImageError: there is no such image; it was not made by this package, or without a flow;
-                it is sealed and there is no key; or nothing was built and no tag is given.
+                it is sealed and there is no key, or not sealed although this environment was
+                given one; or nothing was built and no tag is given.
             AuthenticationError: the key does not open the flow.
             FormatError, ImageContentError: its bytes are malformed, or are not those promised.
             ContainerEngineUnavailableError: no container engine answers, and no registry is named.
@@ -329,7 +331,8 @@ class ContainerEnvironment(Environment):
             parameters: values by the names of the flow's parameters.
 
         Raises:
-            ImageError: no image was built yet.
+            ImageError: no image was built yet; or its flow is not sealed although this environment
+                was given a key.
             SecretError: a secret has no value here; nothing is stopped or started then.
             ParameterError: parameters come with a command, have no JSON form, or are missing,
                 unknown or of another type than the flow says.
@@ -404,6 +407,8 @@ class ContainerEnvironment(Environment):
         return made
 
     def _keyring_for(self, image: FlowImage) -> Keyring | None:
+        if self._keyring is not None or self._lost_key:
+            image.require_sealed()
         if image.sealed and self._keyring is None and (key := Secret(KEY_VARIABLE).find()):
             return _keyring(key)
         return self._keyring

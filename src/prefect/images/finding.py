@@ -12,6 +12,7 @@ from prefect.errors import (
     ImageError,
     RegistryError,
 )
+from prefect.images.base.names import names_a_path
 from prefect.images.inspection import FlowImage, look_into_layers
 from prefect.oci.references import DEFAULT_REGISTRY, Reference
 
@@ -24,23 +25,24 @@ def find(name: str | os.PathLike[str], platform: Platform | None = None) -> Flow
     """Return the flow image of a name; nothing of it is executed.
 
     Args:
-        name: the path of an archive or of an OCI layout; or an image reference, which the
-            container engine is asked for first, and then the registry that it names.
+        name: the path of an archive or of an OCI layout, a str with a leading "/", "./", "../" or
+            "~/"; or an image reference, which the container engine is asked for first, and then the
+            registry that it names.
         platform: which image of several; None means the only one, else that for this machine.
 
     Raises:
         TypeError: it is neither a str nor a path.
-        ArtifactError: it cannot be an image's name, and no such file exists.
+        ArtifactError: it cannot be an image's name.
         ImageError: neither the container engine nor a file has it, or it is not of this package.
         ImageContentError: its bytes are not what their digests say.
         ContainerEngineUnavailableError: no container engine answers, and no registry is named.
         RegistryError: the registry that it names does not have it either.
     """
     text = os.fspath(name)
-    if isinstance(name, os.PathLike) or is_on_disk(Path(text)):
+    if isinstance(name, os.PathLike) or names_a_path(text):
         from prefect.oci.archives import archive  # noqa: PLC0415 - for images on disk alone
 
-        return look_into_layers(archive.read(text, platform), text)
+        return look_into_layers(archive.read(Path(text).expanduser(), platform), text)
     reference = _parsed(text)
     try:
         return find_in_daemon(text)
@@ -63,7 +65,7 @@ def find_in_daemon(name: str) -> RunnableImage:
     """Return the flow image of a name in the container engine.
 
     Raises:
-        ArtifactError: it cannot be an image's name, and no such file exists.
+        ArtifactError: it cannot be an image's name.
         ContainerEngineUnavailableError: no container engine answers.
         ImageError: the container engine does not have it, or it is not of this package.
     """
@@ -75,27 +77,19 @@ def find_in_daemon(name: str) -> RunnableImage:
         daemon = Daemon()
     except ContainerEngineUnavailableError as error:
         raise ContainerEngineUnavailableError(
-            f"There is no file {name}, and no container engine to look for an image in: {error}"
+            f"There is no container engine to look for the image {name} in: {error}"
         ) from error
     if daemon.find(name) is None:
         raise ImageError(
-            f"{name} is neither a file here nor an image in the container engine. Check its name, "
-            "build it with `prefect build`, or name the registry that has it, such as "
-            "ghcr.io/team/etl:1"
+            f"There is no image {name} in the container engine. Check its name, build it with "
+            "`prefect build`, or name the registry that has it, such as ghcr.io/team/etl:1"
         )
     return RunnableImage(daemon, name)
-
-
-def is_on_disk(path: Path) -> bool:
-    """Tell whether a path is a file, or the directory of an OCI layout.
-
-    A directory of any other kind may have the name of an image by chance.
-    """
-    return path.is_file() or (path / "oci-layout").is_file()
 
 
 def _parsed(name: str) -> Reference:
     try:
         return Reference.parse(name)
     except ValueError as error:
-        raise ArtifactError(f"There is no file {name}, and as an image: {error}") from None
+        hint = f". If it is a path, write ./{name}" if Path(name).exists() else ""
+        raise ArtifactError(f"{error}{hint}") from None

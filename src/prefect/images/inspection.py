@@ -60,19 +60,35 @@ class FlowImage:
         """Whether there is a flow, and not dependencies alone."""
         return self.sealed or LABEL_FLOW in self._labels
 
+    def require_sealed(self) -> None:
+        """Refuse an image whose flow no key and no signer could vouch for.
+
+        Raises:
+            ImageError: it holds a flow that is not sealed.
+        """
+        if self.holds_flow and not self.sealed:
+            raise ImageError(
+                f"The flow in the image {self.reference} is not sealed: the key or the signer that "
+                "was given could check nothing, and anybody may have made it. Leave them out if you "
+                "trust the image, or build it with a key"
+            )
+
     def manifest(self, keyring: Keyring | None = None) -> Manifest:
         """Read what the image says of its flow; nothing of it is executed.
 
         Args:
-            keyring: has the key of a sealed flow.
+            keyring: has the key of a sealed flow, and whose signature it must have.
 
         Raises:
-            ImageError: it holds no flow, or a sealed one and no key is given.
+            ImageError: it holds no flow, a sealed one and no key is given, or one that is not
+                sealed although a key is given.
             AuthenticationError: the key does not open it.
             FormatError: its manifest is malformed.
         """
         if not self.holds_flow:
             raise ImageError(f"The image {self.reference} holds dependencies alone, and no flow")
+        if keyring is not None:
+            self.require_sealed()
         if not self.sealed:
             return Manifest.from_json(self._file(self._labels.get(LABEL_MANIFEST, "")))
         if keyring is None:
