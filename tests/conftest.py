@@ -21,8 +21,10 @@ SERVICES = "run `make services`, and source .services/env (`make test` does both
 def pytest_configure(config) -> None:
     """Begin a run; what distributes the tests starts the processes that belong to it."""
     if not hasattr(config, "workerinput"):
-        # Who ends the run by SIGTERM ends it as Ctrl-C does: what it made is removed.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # Who ends the run by SIGTERM ends it as Ctrl-C does: what it made is removed. And what shells
+        # start in the background ignores Ctrl-C, which some tests send.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.default_int_handler)
         run_of_tests.begin()
 
 

@@ -90,7 +90,8 @@ def write(name):
         print(name, "print", number)
         os.write(1, f"{name} write {number}\\n".encode())
 threads = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
-child = subprocess.Popen([sys.executable, "-c", "for n in range(5000): print('child', n)"])
+child = subprocess.Popen([sys.executable, "-c",  # by lines, which what is buffered would cut
+    "import os\\nfor n in range(5000): os.write(1, b'child %d\\\\n' % n)"])
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 child.wait()
