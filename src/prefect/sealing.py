@@ -29,7 +29,7 @@ from prefect.secrets.secret import secrets_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from typing import BinaryIO
 
     from prefect.core.flow import Flow
@@ -42,7 +42,7 @@ _PICKLED_ONCE_BYTES = 4 * 1024 * 1024
 
 
 def seal_flow(
-    flow: Flow, keyring: Keyring, secrets: Iterable[Secret] = ()
+    flow: Flow, keyring: Keyring, secrets: Iterable[Secret] = (), allowed: Collection[str] = ()
 ) -> tuple[Manifest, bytes]:
     """Return a flow's manifest, and the flow sealed for the holders of a keyring.
 
@@ -50,6 +50,7 @@ def seal_flow(
         flow: the flow to package.
         keyring: seals with its first encryption key and for its recipients, and signs.
         secrets: whose values may not occur in the flow, beside those that it names itself.
+        allowed: names of what looks like a token and need not be warned of.
 
     Raises:
         NotAFlowError: `flow` is not a Flow.
@@ -58,7 +59,9 @@ def seal_flow(
         SecretError: a secret's value, or a key, occurs in it.
         ArtifactError: there is no key to seal with, or the flow is too large.
     """
-    from prefect.payload.packing import pickle_flow_into  # noqa: PLC0415 - to open needs no pickler
+    # To open needs neither.
+    from prefect.payload.packing import pickle_flow_into  # noqa: PLC0415
+    from prefect.secrets.tokens import TokenSearch, warn_of_tokens  # noqa: PLC0415
 
     holders = keyring.to_seal()
     # Not made canonical: what is sealed is random all the same.
@@ -67,11 +70,19 @@ def seal_flow(
     described, payload = manifest.to_json(), pickled.getvalue()
     parts = {MANIFEST: described, PAYLOAD: payload}
     refuse_at_rest(_forbidden(manifest, keyring, secrets), parts)
+    tokens = TokenSearch()
+    for part in parts.values():
+        tokens.feed(part)
+    warn_of_tokens(tokens.finish(), allowed, flow)
     return manifest, seal(described, payload, holders, signing_key=keyring.signing_key)
 
 
 def seal_flow_to(
-    path: os.PathLike[str] | str, flow: Flow, keyring: Keyring, secrets: Iterable[Secret] = ()
+    path: os.PathLike[str] | str,
+    flow: Flow,
+    keyring: Keyring,
+    secrets: Iterable[Secret] = (),
+    allowed: Collection[str] = (),
 ) -> Manifest:
     """Write a flow as a sealed flow into a file, however large it is; return its manifest.
 
@@ -83,6 +94,7 @@ def seal_flow_to(
         flow: the flow to package.
         keyring: seals with its first encryption key and for its recipients, and signs.
         secrets: whose values may not occur in the flow, beside those that it names itself.
+        allowed: names of what looks like a token and need not be warned of.
 
     Raises:
         NotAFlowError: `flow` is not a Flow.
@@ -93,6 +105,7 @@ def seal_flow_to(
         OSError: the file cannot be written.
     """
     from prefect.payload.packing import pickle_flow_into  # noqa: PLC0415 - as above
+    from prefect.secrets.tokens import TokenSearch, warn_of_tokens  # noqa: PLC0415
 
     holders = keyring.to_seal()
     # The manifest stands before the payload, and only pickling finds out what it requires.
@@ -103,7 +116,9 @@ def seal_flow_to(
     refuse_at_rest(values, {MANIFEST: described})
     with replacing(Path(path)) as file:
         writer = SealedWriter(file, described, holders, signing_key=keyring.signing_key)
-        payload = PayloadSearch(writer, values)
+        tokens = TokenSearch()
+        tokens.feed(described)
+        payload = PayloadSearch(writer, values, tokens)
         if beginning.is_all:
             payload.write(bytes(beginning.content))
         elif pickle_flow_into(flow, payload) != manifest:
@@ -112,6 +127,7 @@ def seal_flow_to(
                 "while it is packaged. Build it when nothing does"
             )
         writer.finish()
+    warn_of_tokens(tokens.finish(), allowed, flow)
     return manifest
 
 

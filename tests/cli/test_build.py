@@ -212,3 +212,26 @@ def test_the_command_needs_no_docker_py(prefect, daemon, base_image, unique):
         imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
         assert "prefect.oci.daemon.transport" in imported
         assert not imported & {"docker", "requests", "urllib3"}
+
+
+def test_what_looks_like_a_token_is_refused_for_an_image_and_warned_of_in_a_flow(prefect):
+    """The message names its kind and place, and how to allow it after a look."""
+    token = "AKIA" + "QWERTZUIOP234567"
+    (prefect.directory / "leaky.py").write_text(
+        f"from prefect import Flow, task\nKEY = 'AKIA' + {token[4:]!r}\n"
+        "@task\ndef load():\n    return len(KEY)\n\nwith Flow('leaky') as flow:\n    load()\n"
+    )
+    image = ["build", "leaky.py", "--image", "python:3.11", "--export", "leaky.tar"]
+    _, err = prefect(*image, status=2)
+    place = "what looks like an AWS access key ID (the global KEY of leaky)"
+    assert f"{place} in the flow's payload" in err
+    _, err = prefect(*image, "--allow-secret-like", "x", status=2)
+    assert "cannot name what looks like a secret" in err
+    prefect("keygen", "flow.key")
+    sealed = ["build", "leaky.py", "--key-file", "flow.key"]
+    _, err = prefect(*sealed)
+    assert f"Warning: the sealed flow 'leaky' holds {place}." in err
+    assert token not in err
+    name = err.partition("--allow-secret-like ")[2].partition(",")[0]
+    _, err = prefect(*sealed, "--allow-secret-like", name)
+    assert "Warning" not in err

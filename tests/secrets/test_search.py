@@ -16,6 +16,7 @@ from prefect.environments import PickleEnvironment, Secret
 from prefect.errors import SecretError
 from prefect.payload.packing import pickle_flow
 from prefect.secrets.search import Forbidden, PayloadSearch, forbidden, refuse_at_rest
+from prefect.secrets.tokens import TokenSearch
 
 VALUE = "s3cret-canary-value"
 
@@ -38,7 +39,7 @@ def test_a_stream_is_searched_across_its_seams(sizes, position):
     for spelled in (b"", VALUE.encode(), VALUE.upper().encode("utf-32-be")):
         data = clean[:position] + spelled + clean[position:]
         file = io.BytesIO()
-        search = PayloadSearch(file, Forbidden({VALUE: "The value"}))
+        search = PayloadSearch(file, Forbidden({VALUE: "The value"}), TokenSearch())
 
         def write(data=data, search=search):
             rest = data

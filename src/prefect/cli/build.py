@@ -13,6 +13,7 @@ from prefect.cli.build_image import Destinations, build_image, requirement_lines
 from prefect.cli.options import Command, recipient_option, sealing_key_option, signing_key_option
 from prefect.cli.output import is_replaceable, refuse_inputs, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
+from prefect.environments.environment import allowed_names
 from prefect.printable import printable
 from prefect.secrets.secret import Secret, merge_secrets, parse_secrets
 
@@ -78,6 +79,11 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
     help="Name of a secret that the flow needs when it runs. May be repeated.",
 )  # fmt: skip
 @click.option(
+    "--allow-secret-like", "allowed", multiple=True, metavar="NAME",
+    help="The name of something that looks like a well-known token and is none, as a build has told "
+    "it. An image is refused for it, a sealed flow warns of it. May be repeated.",
+)  # fmt: skip
+@click.option(
     "--network", help="The container engine's network for the set-up commands, such as host."
 )
 @click.option(
@@ -102,6 +108,7 @@ def build(
     relock: bool,
     requirements: tuple[str, ...],
     secrets: tuple[str, ...],
+    allowed: tuple[str, ...],
     network: str | None,
     dockerfile: Path | None,
     verbose: bool,
@@ -136,6 +143,7 @@ def build(
     own = getattr(flow.environment, "secrets", ())
     try:
         asked = merge_secrets(own, parse_secrets(secrets))
+        names = allowed_names(allowed)
         if image is not None:
             flow.environment = ContainerEnvironment(
                 image,
@@ -148,6 +156,7 @@ def build(
                 lock=lock,
                 relock=relock,
                 encryption_key=encryption_key,
+                allow_secret_like=names,
             )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
@@ -158,13 +167,15 @@ def build(
                 "becomes a sealed flow, with --image BASE and --key-file an image that seals it"
             )
         flow.environment.secrets = asked
+        if image is None:
+            flow.environment.allow_secret_like += names
         build_image(flow, flow.environment, destinations, verbose=verbose)
         return
     _require_sealable(flow, destinations, recipients, signing_key, verbose=verbose)
     source = flow_file(file)
     target = output or Path(f"{source.stem}.flow")
     refuse_inputs(target, (source, key_file, signing_key))
-    environment = _sealing(key_file, recipients, signing_key, asked)
+    environment = _sealing(key_file, recipients, signing_key, asked, names)
     flow.environment = environment
     _build_sealed(flow, target, environment)
 
@@ -214,6 +225,7 @@ def _sealing(
     recipients: tuple[str, ...],
     signing_key: Path | None,
     secrets: tuple[Secret, ...],
+    allowed: tuple[str, ...],
 ) -> PickleEnvironment:
     from prefect.cli import keys  # noqa: PLC0415 - loads cryptography, which images may not need
 
@@ -231,6 +243,7 @@ def _sealing(
         recipients=keys.read_recipients(recipients) or None,
         signing_key=keys.read_signing_key(signing_key),
         secrets=secrets,
+        allow_secret_like=allowed,
     )
 
 

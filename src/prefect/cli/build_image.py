@@ -215,7 +215,10 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         line = printable(record.getMessage())  # of container engines, registries and packages
-        if self._in_place:
+        if record.levelno >= logging.WARNING:
+            self.clear()
+            click.echo(line, err=True)
+        elif self._in_place:
             width = os.get_terminal_size(2).columns - 1
             click.echo(f"\r\x1b[K{line[:width]}", nl=False, err=True)
         elif self._verbose or line.startswith(_SHOWN_WITHOUT_TERMINAL):

@@ -160,6 +160,11 @@ COMMANDS: dict[str, Command] = {
             "-r": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
             "--requirement": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
             "--secret": ("Name of a secret that the flow needs when it runs", (), ()),
+            "--allow-secret-like": (
+                "The name of something that looks like a well-known token and is none, as a build has told it",
+                (),
+                (),
+            ),
             "--network": (
                 "The container engine's network for the set-up commands, such as host",
                 (),

@@ -8,7 +8,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect.environments.environment import Environment
+from prefect.environments.environment import Environment, allowed_names
 from prefect.errors import ImageError, InvalidKeyError
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.secrets.secret import Secret
@@ -56,12 +56,16 @@ class ContainerEnvironment(Environment):
         encryption_key: seals the flow within the image, bytes, text or the key object; of several
             in a list, the first seals and any opens. Whoever runs it needs the key: `run` hands it
             over as a secret, elsewhere it is the secret PREFECT_ENCRYPTION_KEY.
+        allow_secret_like: names of what looks like a well-known token and is none, such as
+            "aws-access-key-0123abcd". An image that would hold one in the open is refused, and the
+            error tells the name.
 
     The attribute `built_tag` is the name that `build` gave last; equal images may have several.
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: `image` or `tag` is no image reference, `platform` no platform.
+        ValueError: `image` or `tag` is no image reference, `platform` no platform,
+            `allow_secret_like` has what cannot be such a name.
         InvalidKeyError: `encryption_key` is no key.
     """
 
@@ -82,8 +86,10 @@ class ContainerEnvironment(Environment):
         | EncryptionKey
         | Sequence[bytes | str | EncryptionKey]
         | None = None,
+        allow_secret_like: Iterable[str] | None = None,
     ) -> None:
         super().__init__(secrets)
+        self.allow_secret_like = allowed_names(allow_secret_like)
         if not isinstance(image, str):
             raise TypeError(f"An image is named by a str, not by {image!r}")
         if network is not None and not isinstance(network, str):
@@ -379,6 +385,7 @@ class ContainerEnvironment(Environment):
             self.relock,
             tuple(self.secrets),
             tuple(self._keyring.private_texts()) if self._keyring else (),
+            self.allow_secret_like,
         )
 
     def _package(self, flow: Flow | None) -> PackagedFlow | None:
@@ -395,7 +402,7 @@ class ContainerEnvironment(Environment):
             flow.environment = environment._without_destination()  # noqa: SLF001 - of this class
         from prefect.images.flow_files import package  # noqa: PLC0415 - as in _recipe
 
-        return package(flow, self.secrets, self._keyring)
+        return package(flow, self.secrets, self._keyring, self.allow_secret_like)
 
     def _without_destination(self) -> ContainerEnvironment:
         """Return this environment without its images' name and network.

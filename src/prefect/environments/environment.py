@@ -46,3 +46,17 @@ class Environment:
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in self.serialize().items() if k != "type" and v)
         return f"{type(self).__name__}({settings})"
+
+
+def allowed_names(names: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the names of what looks like a secret and is none.
+
+    Raises:
+        TypeError: it is a single str.
+        ValueError: something cannot be such a name.
+    """
+    if not names:
+        return ()
+    from prefect.secrets.tokens import parse_names  # noqa: PLC0415 - for builds alone
+
+    return parse_names(names)

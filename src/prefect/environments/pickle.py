@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect.environments.environment import Environment
+from prefect.environments.environment import Environment, allowed_names
 from prefect.errors import ArtifactError, NotAFlowError
 from prefect.running.packaged import run_packaged
 from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
@@ -45,6 +45,8 @@ class PickleEnvironment(Environment):
         signing_key: signs what is built.
         trusted_signers: public keys, one of which must have signed what is read, whatever the file
             says. None asks for no signature.
+        allow_secret_like: names of what looks like a well-known token and is none, such as
+            "aws-access-key-0123abcd"; a build warns of any other.
 
     A key is given as the line of text that `prefect keygen` writes, a str or bytes, or as the object
     of `prefect.sealed.keys` that it spells.
@@ -52,6 +54,7 @@ class PickleEnvironment(Environment):
     Raises:
         TypeError: a key is neither bytes nor str, nor a key of its kind.
         InvalidKeyError: a key has not the shape of one.
+        ValueError: `allow_secret_like` has what cannot be such a name.
         SignaturePolicyError: there are recipients, and no signing key.
     """
 
@@ -68,10 +71,12 @@ class PickleEnvironment(Environment):
         identity: bytes | str | Identity | Sequence[bytes | str | Identity] | None = None,
         signing_key: bytes | str | SigningKey | None = None,
         trusted_signers: bytes | str | Signer | Sequence[bytes | str | Signer] | None = None,
+        allow_secret_like: Iterable[str] | None = None,
     ) -> None:
         from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415
 
         super().__init__(secrets)
+        self.allow_secret_like = allowed_names(allow_secret_like)
         self._keys: Keyring | None = Keyring.of(
             encryption_key,
             recipients=recipients,
@@ -108,7 +113,7 @@ class PickleEnvironment(Environment):
 
         if flow is None:
             raise NotAFlowError("Only a Flow can be packaged, and none was given: call build(flow)")
-        _, self._built = seal_flow(flow, self.keyring, self.secrets)
+        _, self._built = seal_flow(flow, self.keyring, self.secrets, self.allow_secret_like)
         return self._built
 
     def build_to(self, path: str | os.PathLike[str], flow: Flow) -> None:
@@ -132,7 +137,7 @@ class PickleEnvironment(Environment):
         """
         from prefect.sealing import seal_flow_to  # noqa: PLC0415
 
-        seal_flow_to(path, flow, self.keyring, self.secrets)
+        seal_flow_to(path, flow, self.keyring, self.secrets, self.allow_secret_like)
         self._built = Path(path)
 
     def info(self, pickle: SealedSource) -> dict[str, Any]:

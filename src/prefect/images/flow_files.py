@@ -10,9 +10,10 @@ from prefect.payload.packing import pickle_flow
 from prefect.running.flow_directory import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE, SEALED_FILE
 from prefect.secrets.search import MANIFEST, PAYLOAD, forbidden, refuse_at_rest
 from prefect.secrets.secret import Secret, secrets_of
+from prefect.secrets.tokens import refuse_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from prefect.core.flow import Flow
     from prefect.payload.manifest import Manifest
@@ -33,8 +34,16 @@ class PackagedFlow:
     needs: tuple[str, ...] = ()
 
 
-def package(flow: Flow, secrets: Iterable[Secret], keyring: Keyring | None) -> PackagedFlow:
+def package(
+    flow: Flow, secrets: Iterable[Secret], keyring: Keyring | None, allowed: Collection[str] = ()
+) -> PackagedFlow:
     """Package a flow: in the open, or sealed where there is a key for it.
+
+    Args:
+        flow: the flow.
+        secrets: whose values may not occur in it, beside those that it names itself.
+        keyring: seals it.
+        allowed: names of what looks like a token and may be in it in the open.
 
     Raises:
         NotAFlowError: something other than a flow was given.
@@ -46,7 +55,7 @@ def package(flow: Flow, secrets: Iterable[Secret], keyring: Keyring | None) -> P
 
         from prefect.sealing import seal_flow  # noqa: PLC0415 - loads cryptography
 
-        manifest, sealed = seal_flow(flow, keyring, secrets)
+        manifest, sealed = seal_flow(flow, keyring, secrets, allowed)
         return PackagedFlow(
             manifest,
             {SEALED_FILE: sealed},
@@ -55,10 +64,9 @@ def package(flow: Flow, secrets: Iterable[Secret], keyring: Keyring | None) -> P
         )
     pickled = pickle_flow(flow)
     manifest = pickled.manifest
-    refuse_at_rest(
-        forbidden((*secrets_of(manifest.flow), *secrets)),
-        {MANIFEST: manifest.to_json(), PAYLOAD: pickled.payload},
-    )
+    parts = {MANIFEST: manifest.to_json(), PAYLOAD: pickled.payload}
+    refuse_at_rest(forbidden((*secrets_of(manifest.flow), *secrets)), parts)
+    refuse_tokens(parts, allowed, flow)
     return PackagedFlow(
         manifest,
         {

@@ -21,6 +21,7 @@ from prefect.oci.daemon.loading import load
 from prefect.oci.references import Reference
 from prefect.secrets.search import forbidden, refuse_at_rest
 from prefect.secrets.secret import secrets_of
+from prefect.secrets.tokens import refuse_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -244,14 +245,16 @@ def _whole(recipe: ImageRecipe, packaged: PackagedFlow | None, store: Store) -> 
 def _refuse_secrets(
     recipe: ImageRecipe, packaged: PackagedFlow | None, parts: Mapping[str, str]
 ) -> None:
-    """Refuse to put a secret's value, or a key, into what an image holds beside the flow.
+    """Refuse to put a secret's value, a key, or a token into what an image holds beside the flow.
 
     Raises:
         SecretError: names the secret and the part, never the value.
     """
     own = secrets_of(packaged.manifest.flow) if packaged else ()
     values = forbidden((*own, *recipe.secrets), recipe.keys)
-    refuse_at_rest(values, {part: os.fsencode(text) for part, text in parts.items()})
+    contents = {part: os.fsencode(text) for part, text in parts.items()}
+    refuse_at_rest(values, contents)
+    refuse_tokens(contents, recipe.allowed)
 
 
 def _name_in(recipe: ImageRecipe, daemon: Daemon, packaged: PackagedFlow | None) -> str:

@@ -30,6 +30,7 @@ class ImageRecipe:
         relock: write it anew, also where it is there.
         secrets: whose values may stand nowhere in an image.
         keys: private keys that may not either.
+        allowed: names of what looks like a token and may stand there.
 
     Raises:
         ValueError: the base or the name is no image reference, `platform` is no platform, there
@@ -46,6 +47,7 @@ class ImageRecipe:
     relock: bool = False
     secrets: tuple[Secret, ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
+    allowed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.on_disk:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from prefect.secrets.secret import Secret
+    from prefect.secrets.tokens import TokenSearch
 
 # From this length on a spelling occurs by chance nowhere, however it is folded.
 _DISTINCTIVE = 8
@@ -115,16 +116,23 @@ class PayloadSearch:
 
     It does for a stream what `refuse_at_rest` does for bytes, and raises the same error: what
     was written until then is to be thrown away.
+
+    Args:
+        file: gets what passes.
+        values: are refused.
+        tokens: is fed with what passes.
     """
 
-    def __init__(self, file: Any, values: Forbidden) -> None:
+    def __init__(self, file: Any, values: Forbidden, tokens: TokenSearch) -> None:
         self._file = file
+        self._tokens = tokens
         self._search = values.search() if values else None
 
     def write(self, data: bytes | memoryview) -> int:
         """Search the next piece, also across its seam with the former, and hand it on."""
         if self._search is not None and (name := self._search.find(data)):
             raise _at_rest(name, PAYLOAD)
+        self._tokens.feed(data)
         return int(self._file.write(data))
 
 
