@@ -7,11 +7,12 @@ import time
 from importlib import metadata
 
 import pytest
+from wheel_making import sdist
 
 from prefect.dependencies import lock as locking
 from prefect.dependencies.lock import Distribution, lock, read_lock
 from prefect.dependencies.requirements import installed_versions, requirement_name
-from prefect.dependencies.uv import platform_name
+from prefect.dependencies.uv import child_environment, platform_name, uv_environment
 from prefect.errors import RequirementsError
 from prefect.oci.cache.store import Store
 
@@ -88,10 +89,10 @@ def test_a_lock_is_asked_for_again_when_what_a_variable_names_changes(
     directory.mkdir()
     os.utime(directory, (1, 1))
     monkeypatch.setenv("UV_FIND_LINKS", value.format(directory))
-    before = locking._lock_key([], [], [], "3.11", "linux")
-    assert locking._lock_key([], [], [], "3.11", "linux") == before
+    before = locking._lock_key(locking._Question([], [], [], [], "3.11", "linux"))
+    assert locking._lock_key(locking._Question([], [], [], [], "3.11", "linux")) == before
     (directory / "new.whl").touch()
-    assert locking._lock_key([], [], [], "3.11", "linux") != before
+    assert locking._lock_key(locking._Question([], [], [], [], "3.11", "linux")) != before
 
 
 def test_a_lock_is_asked_for_again_after_a_day(tmp_path, monkeypatch):
@@ -220,3 +221,71 @@ def test_hashes_that_prove_nothing_are_refused(line, says):
     """Those of another file, and those that are no hashes of one version."""
     with pytest.raises(RequirementsError, match=says):
         lock([line], **GLIBC)
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    """The file in which a build script tells its environment; uv finds its sdist `strangeofours`."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("DB_PASSWORD", "hunter2")
+    monkeypatch.setenv("PREFECT_ENCRYPTION_KEY", "hunter3")
+    told = tmp_path / "told.json"
+    sdist(wheels, "strangeofours", told)
+    return told
+
+
+def test_a_lock_runs_no_build_script_unless_it_is_allowed(source, monkeypatch):
+    """What has no wheel is an error that says how to allow it, whatever uv's variables say."""
+    monkeypatch.setenv("UV_NO_BINARY", "1")
+    with pytest.raises(
+        RequirementsError, match=r"no wheel of strangeofours.*--allow-source strangeofours"
+    ):
+        lock(["strangeofours"], **GLIBC)
+    with pytest.raises(RequirementsError, match=r"allow_source=\['strangeofours'\]"):
+        lock(["strangeofours"], **GLIBC, sources=["other"])
+    assert not source.exists()
+    assert "strangeofours==1 " in lock(["strangeofours"], **GLIBC, sources=["strangeofours"])
+
+
+def test_a_build_script_gets_no_secrets(source):
+    """Of this process's variables it has those that any program needs."""
+    lock(["strangeofours"], **GLIBC, sources=["strangeofours"])
+    told = source.read_text()
+    assert '"PATH"' in told
+    assert "hunter" not in told
+
+
+def test_a_build_script_gets_no_credentials_of_an_index(source, monkeypatch):
+    """What uv has it hands on, so nothing is built with such a variable in it."""
+    monkeypatch.setenv("UV_INDEX_OURS_PASSWORD", "hunter4")
+    with pytest.raises(RequirementsError, match="UV_INDEX_OURS_PASSWORD holds cred") as caught:
+        lock(["strangeofours"], **GLIBC, sources=["strangeofours"])
+    assert "hunter4" not in str(caught.value)
+    assert not source.exists()
+
+
+@pytest.mark.parametrize("name", ["UV_EXTRA_INDEX_URL", "UV_DEFAULT_INDEX", "HTTPS_PROXY"])
+def test_credentials_in_an_address_are_credentials(monkeypatch, name):
+    """An index's or a proxy's; an address without any is handed on."""
+    monkeypatch.setenv(name, "https://127.0.0.1/simple")
+    assert name in uv_environment(builds=True)
+    monkeypatch.setenv(name, "https://token@127.0.0.1/simple")
+    with pytest.raises(RequirementsError, match=f"{name} holds credentials"):
+        uv_environment(builds=True)
+    assert name in uv_environment()
+
+
+def test_uv_is_not_told_the_builds_secrets(tmp_path, monkeypatch):
+    """Not even where it executes nothing: it gets what is its own, and what programs need."""
+    for name in ("DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "UV_PUBLISH_TOKEN", "PREFECT_X"):
+        monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("UV_INDEX_OURS_PASSWORD", "for uv")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    found = uv_environment()
+    assert "hunter2" not in found.values()
+    assert {"PATH", "UV_INDEX_OURS_PASSWORD", "https_proxy"} <= found.keys()
+    assert not {name for name in child_environment() if name.startswith("UV_")}

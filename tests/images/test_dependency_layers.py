@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from wheel_making import sdist
 
 from prefect.dependencies import bytecode
 from prefect.dependencies.bytecode import Compiler, Interpreter
@@ -456,7 +457,7 @@ def test_the_environments_own_files_are_not_replaced(tmp_path, wheels, path):
 
 def test_a_distribution_without_a_wheel_is_named(tmp_path):
     """The error says which, for which Python and platform, and what to do."""
-    text = lock(["sgmllib3k"], python=HERE, platform=AMD64)
+    text = lock(["sgmllib3k"], python=HERE, platform=AMD64, sources=["sgmllib3k"])
     with (
         Store(tmp_path / "store") as store,
         pytest.raises(RequirementsError, match=rf"Python {HERE} on {AMD64}") as caught,
@@ -465,6 +466,39 @@ def test_a_distribution_without_a_wheel_is_named(tmp_path):
     assert "sgmllib3k" in str(caught.value)
     assert "Only wheels can be installed" in str(caught.value)
     assert "/tmp" not in str(caught.value)
+
+
+def test_plain_python_is_built_where_that_is_allowed(tmp_path, wheels, monkeypatch):
+    """For any Python and processor; a wheel is preferred, and has a layer of its own making."""
+    told = tmp_path / "told.json"
+    directory = Path(os.environ["UV_FIND_LINKS"])
+    sdist(directory, "strangeofours", told)
+    target = {"python": OTHER, "platform": ARM64}
+    text = lock(["strangeofours"], **target, sources=["strangeofours"])
+    with Store(tmp_path / "store") as store:
+        with pytest.raises(RequirementsError, match="--allow-source"):
+            build(text, store, **target)
+        ((layer, _),) = build(text, store, **target, sources=["strangeofours"])
+        assert any(name.endswith("site-packages/strangeofours.py") for name in members(layer))
+        told.unlink()
+        line = wheels("strangeofours", "1", {"strangeofours.py": b""}).strip()
+        ((other, _),) = build(line, store, **target, sources=["strangeofours"])
+        assert other.diff_id != layer.diff_id
+        assert not told.exists()
+
+
+def test_what_was_compiled_for_this_machine_enters_no_image(tmp_path, wheels):
+    """Also where Python and processor are the image's: the C library is not."""
+    tag = f"cp{HERE.replace('.', '')}-cp{HERE.replace('.', '')}-linux_x86_64"
+    sdist(Path(os.environ["UV_FIND_LINKS"]), "strangeofours", tmp_path / "told.json", tag)
+    text = lock(["strangeofours"], python=HERE, platform=AMD64, sources=["strangeofours"])
+    with (
+        Store(tmp_path / "store") as store,
+        pytest.raises(
+            RequirementsError, match=r"strangeofours was built for this machine|not compatible"
+        ),
+    ):
+        build(text, store, sources=["strangeofours"])
 
 
 def test_the_resolvers_variables_have_no_say_any_more(tmp_path, wheels, monkeypatch):

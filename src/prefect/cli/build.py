@@ -75,6 +75,11 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
     "the image gets what the flow imports, in the versions installed here.",
 )  # fmt: skip
 @click.option(
+    "--allow-source", multiple=True, metavar="NAME",
+    help="Build this dependency here from its source, where it has no wheel that fits: that runs its "
+    "build script. May be repeated.",
+)  # fmt: skip
+@click.option(
     "--secret", "secrets", multiple=True, metavar="NAME",
     help="Name of a secret that the flow needs when it runs. May be repeated.",
 )  # fmt: skip
@@ -107,6 +112,7 @@ def build(
     lock: Path | None,
     relock: bool,
     requirements: tuple[str, ...],
+    allow_source: tuple[str, ...],
     secrets: tuple[str, ...],
     allowed: tuple[str, ...],
     network: str | None,
@@ -126,9 +132,11 @@ def build(
     ContainerEnvironment becomes its image, and any other is sealed into FILE.flow. The secrets that
     the flow's own environment names are kept.
     """
-    if image is None and (tag or requirements or network or platform or setup or lock or relock):
+    if image is None and (
+        tag or requirements or network or platform or setup or lock or relock or allow_source
+    ):
         raise click.UsageError(
-            "--tag, -r, --network, --platform, --setup, --lock and --relock go with --image BASE"
+            "--tag, -r, --allow-source, --network, --platform, --setup, --lock and --relock go with --image BASE"
         )
     destinations = Destinations(push, export, check, dockerfile)
     destinations.require_possible(sealed=bool(key_file), tag=tag)
@@ -155,6 +163,7 @@ def build(
                 setup=setup or None,
                 lock=lock,
                 relock=relock,
+                allow_source=allow_source,
                 encryption_key=encryption_key,
                 allow_secret_like=names,
             )

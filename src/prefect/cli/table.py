@@ -159,6 +159,11 @@ COMMANDS: dict[str, Command] = {
             ),
             "-r": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
             "--requirement": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
+            "--allow-source": (
+                "Build this dependency here from its source, where it has no wheel that fits",
+                (),
+                (),
+            ),
             "--secret": ("Name of a secret that the flow needs when it runs", (), ()),
             "--allow-secret-like": (
                 "The name of something that looks like a well-known token and is none, as a build has told it",

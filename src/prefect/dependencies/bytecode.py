@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prefect.dependencies.uv import child_environment
 from prefect.oci.layers.writing import Entry
 
 if TYPE_CHECKING:
@@ -98,7 +99,12 @@ def _ask_version(program: str) -> list[str]:
         if file.read(2) == b"#!":
             return []
     done = subprocess.run(  # noqa: S603 - a Python, isolated
-        [program, "-I", "-S", "-c", _PROBE], capture_output=True, text=True, check=False, timeout=10
+        [program, "-I", "-S", "-c", _PROBE],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=10,
+        env=child_environment(),
     )
     return done.stdout.split() if done.returncode == 0 else []
 
@@ -161,13 +167,12 @@ class Compiler:
     def _start(self) -> subprocess.Popen[bytes]:
         # Isolated as by -I, which would leave the hash seed to chance.
         options = ("-P", "-s", "-S", "-X", "utf8", "-W", "ignore")
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PREFECT_"))}
         return subprocess.Popen(  # noqa: S603 - a Python with our own program
             [self._interpreter.program, *options, str(_PROGRAM)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=kept | {"PYTHONHASHSEED": "0"},
+            env=child_environment() | {"PYTHONHASHSEED": "0"},
         )
 
 

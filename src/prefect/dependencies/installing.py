@@ -17,16 +17,17 @@ import re
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import requirement_name, without_passwords
-from prefect.dependencies.uv import uv_environment, uv_program
+from prefect.dependencies.uv import source_options, uv_environment, uv_program
 from prefect.errors import RequirementsError
 from prefect.oci.layers.writing import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from prefect.dependencies.lock import Distribution
 
@@ -50,6 +51,7 @@ def install(
     python: str,
     platform: str,
     prefix: str,
+    sources: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, list[Entry]]:
     """Install distributions into a new directory; return each one's files for the prefix, by name.
@@ -62,16 +64,48 @@ def install(
     Args:
         directory: on the file system of the result; the entries' files stay in it.
         prefix: where the image has them, such as "/opt/prefect".
+        sources: names of those that are built here where they have no wheel that fits.
         progress: gets lines of uv's while it downloads.
 
     Raises:
         RequirementsError: there is no wheel for this Python and platform, or it is malformed, or
-            cannot be had.
+            cannot be had; or what was built is for this machine alone.
     """
+    put = partial(
+        _install, directory=directory, python=python, platform=platform, prefix=prefix,
+        progress=progress,
+    )  # fmt: skip
+    built: dict[str, list[Entry]] = {}
+    for one in distributions:
+        if one.name in sources:
+            try:
+                built |= put([one])
+            except _NoWheelError:
+                built |= put([one], build=True)
+    rest = [one for one in distributions if one.name not in sources]
+    return built | (put(rest) if rest else {})
+
+
+class _NoWheelError(RequirementsError):
+    """There is no wheel for the image's Python and platform."""
+
+
+def _install(
+    distributions: Sequence[Distribution],
+    directory: Path,
+    *,
+    python: str,
+    platform: str,
+    prefix: str,
+    progress: Callable[[str], None] | None,
+    build: bool = False,
+) -> dict[str, list[Entry]]:
     stage = Path(tempfile.mkdtemp(dir=directory, prefix="stage-"))
     interpreter = os.path.abspath(sys.executable)  # noqa: PTH100 - and no links resolved: it is quoted
-    _run_uv(distributions, stage, interpreter, python, platform, progress)
+    _run_uv(distributions, stage, interpreter, python, platform, progress, build=build)
     staged = dict(_walk(stage))
+    if build:
+        _require_pure(staged)
     for name in _LEFT_BY_UV:
         staged.pop(name, None)
     names = {one.name for one in distributions}
@@ -87,7 +121,7 @@ def install(
     result: dict[str, list[Entry]] = {}
     for one in distributions:
         if strays or not disputed.isdisjoint(owners.get(one.name, ())):
-            result |= install(
+            result |= _install(
                 [one], directory, python=python, platform=platform, prefix=prefix,
                 progress=progress,
             )  # fmt: skip
@@ -106,13 +140,16 @@ def _run_uv(
     python: str,
     platform: str,
     progress: Callable[[str], None] | None,
+    *,
+    build: bool,
 ) -> None:
     lock = stage.with_name(f"{stage.name}.lock")
     lock.write_text("".join(one.text for one in distributions))
     command = [uv_program(), "pip", "install", "--prefix", str(stage), "--python", interpreter]
     command += ["--python-version", python, "--python-platform", platform, "--no-deps"]
-    command += ["--only-binary", ":all:", "--require-hashes", "--requirements", str(lock)]
-    environment = {k: v for k, v in uv_environment().items() if k not in _RESOLVING}
+    command += source_options(one.name for one in distributions if build)
+    command += ["--require-hashes", "--requirements", str(lock)]
+    environment = {k: v for k, v in uv_environment(builds=build).items() if k not in _RESOLVING}
     environment |= {"UV_NO_INSTALLER_METADATA": "1", "UV_COMPILE_BYTECODE": "0"}
     told: list[str] = []
     with subprocess.Popen(  # noqa: S603 - a fixed program; requirements stand in a file
@@ -131,16 +168,30 @@ def _run_uv(
     if process.returncode:
         told = [line for line in told if not line.startswith(("Using ", "hint:"))]
         reason = without_passwords("".join(told).strip())
-        fix = ""
-        if "wheel" in reason:
-            fix = (
-                "\nOnly wheels can be installed for another machine. Ask for a version that has "
-                "one, for a base image with another Python, or let a container engine build the image from "
-                "`create_dockerfile`, whose pip can build from source"
-            )
-        raise RequirementsError(
-            f"The dependencies cannot be installed for Python {python} on {platform}:\n{reason}{fix}"
+        where = f"The dependencies cannot be installed for Python {python} on {platform}"
+        if "wheel" not in reason:
+            raise RequirementsError(f"{where}:\n{reason}")
+        raise _NoWheelError(
+            f"{where}:\n{reason}\nOnly wheels can be installed for another machine. Ask for a version "
+            "that has one, or for a base image with another Python; allow what is plain Python to be "
+            "built here from its source, with --allow-source NAME, or "
+            "ContainerEnvironment(..., allow_source=[NAME]); or let a container engine build the image "
+            "from `create_dockerfile`, whose pip can build from source"
         )
+
+
+def _require_pure(staged: Mapping[str, Path]) -> None:
+    """Refuse what was compiled here, for this machine's C library."""
+    for path, file in staged.items():
+        if path.endswith(".dist-info/WHEEL"):
+            tags = re.findall(r"^Tag: *(\S+)", file.read_text(), flags=re.MULTILINE)
+            if not all(tag.endswith("-none-any") for tag in tags):
+                raise RequirementsError(
+                    f"{_distribution_name(posixpath.basename(posixpath.dirname(path)))} was built for "
+                    f"this machine ({', '.join(tags)}), and images have another C library: let a "
+                    "container engine build the image from `create_dockerfile`, or ask for a version "
+                    "that has a wheel"
+                )
 
 
 def _walk(directory: Path) -> Iterator[tuple[str, Path]]:

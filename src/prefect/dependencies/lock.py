@@ -11,7 +11,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prefect.dependencies.requirements import (
     check_requirement,
@@ -22,11 +22,11 @@ from prefect.dependencies.requirements import (
     split_hashes,
     without_passwords,
 )
-from prefect.dependencies.uv import uv_environment, uv_program
+from prefect.dependencies.uv import source_options, uv_environment, uv_program
 from prefect.errors import RequirementsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from packaging.version import Version
 
@@ -39,7 +39,10 @@ _ENTRY = re.compile(
 )
 _HASH = re.compile(r"--hash=(\S+)")
 _BLOCK = re.compile(r"^(\S[^\n]*?)((?: \\\n +--hash=\S+)+)$", re.MULTILINE)
-_FORMAT = 3  # counts up when uv is asked in another way
+_WITHOUT_WHEEL = re.compile(
+    r"(?:[Bb]ecause|and) (?:all versions of )?([A-Za-z0-9._-]+?)(?:[<>=!~,\[][^\s]*)? ha(?:s|ve) no usable wheels"
+)
+_FORMAT = 4  # counts up when uv is asked in another way
 
 
 def lock(
@@ -49,6 +52,7 @@ def lock(
     platform: str,
     store: Store | None = None,
     constraints: Iterable[str] = (),
+    sources: Iterable[str] = (),
     fresh: bool = False,
 ) -> str:
     """Resolve requirements to a text of "name==version --hash=…" lines without any URL.
@@ -66,59 +70,95 @@ def lock(
             neither a requirement nor an installed version says which to take; clearing the cache
             asks anew.
         constraints: lines "name==version", for what has to have that version if it is needed.
+        sources: normalised names of distributions whose build script may run here, where they have
+            no wheel that fits; of all others, wheels alone are taken, and nothing is executed.
         fresh: ask anew, whatever is remembered.
 
     Raises:
         RequirementsError: they contradict each other, or something does not exist; the message
-            is the resolver's. Or no hash that stands behind a version is one of the index's.
+            is the resolver's. Or no hash that stands behind a version is one of the index's; or
+            something has no wheel; or a build script would get credentials.
     """
     wanted = sorted({line.strip(" \t") for line in requirements if line.strip()})
     for line in wanted:
         check_requirement(line)
     installed = installed_versions()
-    bounds = sorted(constraints)
-    key = "" if store is None else _lock_key(wanted, installed, bounds, python, platform)
+    question = _Question(
+        wanted, installed, sorted(constraints), sorted(set(sources)), python, platform
+    )
+    key = "" if store is None else _lock_key(question)
     if store is not None and not fresh:
         text = store.recall(key, max_age=_FRESH)
         if isinstance(text, str):
             return text
-    text = _resolve(wanted, installed, bounds, python, platform)
+    text = _resolve(question)
     if store is not None:
         store.remember(key, text)
     return text
 
 
-def _resolve(
-    wanted: list[str], installed: list[str], bounds: list[str], python: str, platform: str
-) -> str:
+class _Question(NamedTuple):
+    wanted: list[str]
+    installed: list[str]
+    bounds: list[str]
+    sources: list[str]
+    python: str
+    platform: str
+
+
+def _resolve(asked: _Question) -> str:
+    text, reason = _compile(asked, ())
+    if text is None and asked.sources and "wheel" in reason:
+        text, reason = _compile(asked, asked.sources)
+    if text is not None:
+        return _with_pins(text, asked.wanted)
+    beside = " beside what the lock has" if asked.bounds else ""
+    fix = ""
+    if lacking := sorted(set(_WITHOUT_WHEEL.findall(reason)) - set(asked.sources)):
+        options = " ".join(f"--allow-source {name}" for name in lacking)
+        names = ", ".join(lacking)
+        fix = (
+            f"\nThere is no wheel of {names} that fits, and building from source runs a stranger's "
+            f"code here. Ask for a version that has one, or allow it: {options}, or "
+            f"ContainerEnvironment(..., allow_source={lacking})"
+        )
+    raise RequirementsError(
+        f"The dependencies {', '.join(asked.wanted)} cannot be resolved for Python {asked.python} "
+        f"on {asked.platform}{beside}:\n{reason}{fix}"
+    )
+
+
+def _compile(asked: _Question, sources: Sequence[str]) -> tuple[str | None, str]:
+    """Return the lock, or else uv's reason why there is none."""
     with tempfile.TemporaryDirectory(prefix="prefect-lock-") as directory:
         source, output = Path(directory, "requirements.in"), Path(directory, "requirements.lock")
-        source.write_text("".join(f"{line}\n" for line in wanted))
+        source.write_text("".join(f"{line}\n" for line in asked.wanted))
         # uv reads an output that is already there as a set of preferences.
-        output.write_text("".join(f"{line}\n" for line in installed))
+        output.write_text("".join(f"{line}\n" for line in asked.installed))
         command = [uv_program(), "pip", "compile", str(source), "--output-file", str(output)]
         command += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
         # So that whoever reads the lock can tell which extras it was made for.
         command += ["--no-strip-extras"]
-        if bounds:
+        command += source_options(sources)
+        if asked.bounds:
             limits = Path(directory, "constraints")
-            limits.write_text("".join(f"{line}\n" for line in bounds))
+            limits.write_text("".join(f"{line}\n" for line in asked.bounds))
             command += ["--constraints", str(limits)]
         command += ["--no-emit-index-url", "--no-emit-find-links"]
         # Any interpreter will do: named, so that uv does not search the machine for that version.
         command += ["--python", sys.executable]
-        command += ["--python-version", python, "--python-platform", platform]
+        command += ["--python-version", asked.python, "--python-platform", asked.platform]
+        environment = uv_environment(builds=bool(sources))
         done = subprocess.run(  # noqa: S603 - a fixed program; lines stand in a file
-            command, capture_output=True, text=True, env=uv_environment(), check=False
+            command, capture_output=True, text=True, env=environment, check=False
         )
         if done.returncode:
-            reason = without_passwords(done.stderr.replace(f"{directory}/", "").strip())
-            beside = " beside what the lock has" if bounds else ""
-            raise RequirementsError(
-                f"The dependencies {', '.join(wanted)} cannot be resolved for Python {python} on "
-                f"{platform}{beside}:\n{reason}"
+            told = (
+                line for line in done.stderr.splitlines() if not line.startswith("hint: Wheels")
             )
-        return _with_pins(output.read_text(), wanted)
+            reason = "\n".join(told).replace(f"{directory}/", "").strip()
+            return None, without_passwords(reason)
+        return output.read_text(), ""
 
 
 def _with_pins(text: str, wanted: list[str]) -> str:
@@ -157,9 +197,7 @@ def _with_pins(text: str, wanted: list[str]) -> str:
     return _BLOCK.sub(pinned, text)
 
 
-def _lock_key(
-    wanted: list[str], installed: list[str], bounds: list[str], python: str, platform: str
-) -> str:
+def _lock_key(asked: _Question) -> str:
     # Which index answers is a matter of variables, whose values may be passwords.
     variables = sorted(
         (name, value, [_stamp(part) for part in _paths(value)])
@@ -168,7 +206,7 @@ def _lock_key(
     )
     program = Path(uv_program()).stat()
     uv = [program.st_size, program.st_mtime_ns]
-    inputs = [_FORMAT, wanted, installed, bounds, python, platform, uv, variables]
+    inputs = [_FORMAT, *asked, uv, variables]
     return f"lock {hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}"
 
 

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect.errors import RequirementsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # The newest glibc for which uv knows a platform of its own; wheels for older ones fit as well.
 _NEWEST_GLIBC = 40
 _OLDEST_GLIBC = 31
+_PLAIN = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TMP|TEMP|TZ|LANG|LANGUAGE|LC_[A-Z]+|LD_LIBRARY_PATH"
+    r"|XDG_RUNTIME_DIR|XDG_(?:CACHE|CONFIG|DATA|STATE|BIN)_(?:HOME|DIRS)"
+)
+# Of uv's own, all but what is for publishing; and how the network is reached.
+_FOR_UV = re.compile(
+    rf"{_PLAIN.pattern}|UV_(?!PUBLISH_)\w+|NETRC|SSL_CERT_FILE|SSL_CERT_DIR|SSL_CLIENT_CERT"
+    r"|(?i:https?_proxy|all_proxy|no_proxy)|DBUS_SESSION_BUS_ADDRESS"
+)
+_USER_IN_URL = re.compile(r"://[^/@\s]+@")
 
 
 def uv_program() -> str:
@@ -27,15 +42,53 @@ def uv_program() -> str:
     return str(find_uv_bin())
 
 
-def uv_environment() -> dict[str, str]:
-    """Return the environment variables for uv: this process's, without what is not uv's business."""
-    # uv may run build scripts of what it resolves, which our keys are none of the business of.
-    own = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+def child_environment() -> dict[str, str]:
+    """Return what every child process gets of this process's environment variables.
+
+    That is what programs need to run at all. A build's own process may hold secrets in any other.
+    """
+    return {name: value for name, value in os.environ.items() if _PLAIN.fullmatch(name)}
+
+
+def uv_environment(*, builds: bool = False) -> dict[str, str]:
+    """Return the environment variables for uv.
+
+    Args:
+        builds: whether uv may run build scripts, which get all that uv has.
+
+    Raises:
+        RequirementsError: build scripts would get an index's credentials.
+    """
+    own = {name: value for name, value in os.environ.items() if _FOR_UV.fullmatch(name)}
+    # keyring is a program of the user's, which may need variables that nobody can foresee.
+    if os.environ.get("UV_KEYRING_PROVIDER") == "subprocess" and not builds:
+        own = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    if builds and (held := sorted(name for name in own if _is_credential(name, own[name]))):
+        raise RequirementsError(
+            f"{', '.join(held)} holds credentials, which a build script would get with all the "
+            "variables that uv has. Build the wheel where there are none, and name its directory "
+            "in UV_FIND_LINKS; or leave out --allow-source (allow_source=)"
+        )
     # uv fails where its cache cannot be, which to a build is a matter of speed.
     if "UV_CACHE_DIR" not in own and not _has_cache():
         own["UV_NO_CACHE"] = "1"
-    # A project's own uv settings are about that project, not about this image.
+    # A project's own uv settings are about that project, not about this image; nor is what may be
+    # built from source for a matter of variables.
+    for name in ("UV_NO_BUILD", "UV_NO_BUILD_PACKAGE", "UV_NO_BINARY", "UV_NO_BINARY_PACKAGE"):
+        own.pop(name, None)
     return own | {"UV_NO_CONFIG": "1", "NO_COLOR": "1"}
+
+
+def source_options(names: Iterable[str]) -> list[str]:
+    """Return uv's options that take wheels alone, but for what is built from its source."""
+    options = ["--only-binary", ":all:"]
+    for name in sorted(names):
+        options += ["--no-binary", name]
+    return options
+
+
+def _is_credential(name: str, value: str) -> bool:
+    return name.endswith(("_PASSWORD", "_TOKEN")) or _USER_IN_URL.search(value) is not None
 
 
 def _has_cache() -> bool:

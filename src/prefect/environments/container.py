@@ -53,6 +53,9 @@ class ContainerEnvironment(Environment):
         lock: file of locked dependencies; taken if it is there and fits what is asked for, else
             written. The file is never changed.
         relock: write that file anew, also where it is there: for when what is asked for has changed.
+        allow_source: names of distributions that may be built from source on this machine, where they
+            have no wheel that fits: their build scripts are run. Of all others, wheels alone are
+            taken.
         encryption_key: seals the flow within the image, bytes, text or the key object; of several
             in a list, the first seals and any opens. Whoever runs it needs the key: `run` hands it
             over as a secret, elsewhere it is the secret PREFECT_ENCRYPTION_KEY.
@@ -81,6 +84,7 @@ class ContainerEnvironment(Environment):
         setup: Sequence[str] | None = None,
         lock: str | os.PathLike[str] | None = None,
         relock: bool = False,
+        allow_source: Sequence[str] = (),
         encryption_key: bytes
         | str
         | EncryptionKey
@@ -102,6 +106,7 @@ class ContainerEnvironment(Environment):
         self.setup = tuple(_lines("setup", "apt-get update", setup) or ())
         self.lock = None if lock is None else os.fspath(lock)
         self.relock = relock
+        self.allow_source = tuple(_lines("allow_source", "docopt", allow_source) or ())
         self._keyring: Keyring | None = None
         self._recipe()  # which checks what it is given
         self._keyring = None if encryption_key is None else _keyring(encryption_key)
@@ -383,6 +388,7 @@ class ContainerEnvironment(Environment):
             self.network,
             self.lock,
             self.relock,
+            self.allow_source,
             tuple(self.secrets),
             tuple(self._keyring.private_texts()) if self._keyring else (),
             self.allow_secret_like,
@@ -442,6 +448,7 @@ class ContainerEnvironment(Environment):
             "_lost_key": self._lost_key or self._keyring is not None,
             "lock": None,
             "relock": False,
+            "allow_source": (),
         }
 
 

@@ -61,6 +61,7 @@ def assemble(
             python=plan.python,
             platform=plan.platform,
             prefix=PREFIX,
+            sources=plan.sources,
             store=store,
             progress=progress,
             ready=ready,

@@ -23,7 +23,7 @@ from prefect.oci.images import canonical_json, digest_of
 from prefect.oci.layers.writing import CODEC, LAYER, Entry, Written, write_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from prefect.oci.cache.store import Store
     from prefect.oci.images import Layer
@@ -49,6 +49,7 @@ def dependency_layers(
     platform: str,
     store: Store,
     prefix: str = "/opt/prefect",
+    sources: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
     ready: Callable[[Sequence[Layer]], None] | None = None,
 ) -> list[tuple[Layer, str]]:
@@ -64,6 +65,7 @@ def dependency_layers(
         platform: uv's name of the image's platform, from `requirements.platform_name`.
         store: where layers are looked for and kept; to be left open while they are read.
         prefix: of the image's environment, which has `bin/python` for console scripts.
+        sources: names of distributions that are built here where they have no wheel that fits.
         progress: gets a line of text now and then where there is something to wait for.
         ready: gets the layers that there are, from the first one up, while others are made.
 
@@ -71,7 +73,7 @@ def dependency_layers(
         RequirementsError: there is no wheel of a distribution for this Python and platform.
         OSError: the disk is full.
     """
-    work = _Work(python, platform, prefix, store, progress)
+    work = _Work(python, platform, prefix, store, sources, progress)
     with work.tools():
         return work.layers(read_lock(lock), ready)
 
@@ -83,12 +85,14 @@ class _Work:
         platform: str,
         prefix: str,
         store: Store,
+        sources: Collection[str],
         progress: Callable[[str], None] | None,
     ) -> None:
         self._python = python
         self._platform = platform
         self._prefix = prefix
         self._store = store
+        self._sources = frozenset(sources)
         self._progress = progress
         self._interpreter: Interpreter | None = find_interpreter(python, store)
         self._lock = threading.RLock()
@@ -210,6 +214,7 @@ class _Work:
                 python=self._python,
                 platform=self._platform,
                 prefix=self._prefix,
+                sources=self._sources,
                 progress=self._progress,
             )
             # A distribution that its marker leaves out has no files.
@@ -236,11 +241,15 @@ class _Work:
             self._progress(text)
 
     def _size_key(self, one: Distribution) -> str:
-        return f"size {self._digest(one.text)}"
+        return f"size {self._digest(self._origin(one))}"
 
     def _key(self, group: Sequence[Distribution]) -> str:
         bytecode = "" if self._interpreter is None else self._interpreter.version
-        return f"dependencies {self._digest(CODEC, bytecode, *(one.text for one in group))}"
+        return f"dependencies {self._digest(CODEC, bytecode, *map(self._origin, group))}"
+
+    def _origin(self, one: Distribution) -> str:
+        """Return what a distribution is made from: what a build gives is no wheel of its index's."""
+        return f"{one.text}built\n" if one.name in self._sources else one.text
 
     def _digest(self, *parts: str) -> str:
         return digest_of(

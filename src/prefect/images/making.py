@@ -205,6 +205,7 @@ def _plan(
         lock=locked,
         store=store,
         platform=recipe.wanted_platform(),
+        sources=recipe.sources,
         fresh=recipe.relock,
     )
     _refuse_secrets(recipe, packaged, {"the image's labels": "\n".join(made.labels.values())})

@@ -53,6 +53,7 @@ class ImagePlan:
         platform: uv's name of its platform, such as "x86_64-manylinux_2_36".
         user: the base's own user, as which containers run; "" where it names none.
         lock: the locked dependencies.
+        sources: normalised names of those that may be built from source.
         runtime: the files of this package, by their paths below site-packages.
         flow: the files of the packaged flow by name; empty for an image of dependencies alone.
         labels: what inspection reads without looking into the layers.
@@ -67,6 +68,7 @@ class ImagePlan:
     runtime: Mapping[str, bytes]
     base_platform: str = ""
     setup: tuple[str, ...] = ()
+    sources: frozenset[str] = frozenset()
     flow: Mapping[str, bytes] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -100,6 +102,7 @@ def make_plan(
     lock: str | None,
     store: Store | None,
     platform: Platform | None = None,
+    sources: Sequence[str] = (),
     fresh: bool = False,
 ) -> ImagePlan:
     """Decide what goes into an image.
@@ -109,6 +112,7 @@ def make_plan(
         dependencies: requirement lines; None takes what the flow imports, as installed here.
         lock: locked dependencies to take as they are, with what the runtime needs added where it
             is not among them; None resolves them.
+        sources: names of distributions that may be built from source.
         fresh: resolve anew, whatever is remembered.
 
     Raises:
@@ -119,18 +123,25 @@ def make_plan(
         require_same_python(base, packaged)
     from prefect.dependencies import lock as locking  # noqa: PLC0415 - labels need it not
 
+    allowed = frozenset(map(requirement_name, sources))
     if lock is not None:
         lock = _fitting_lock(lock, packaged, dependencies, base, store)
     else:
         lines = wanted(packaged, dependencies)
         lock = locking.lock(
-            lines, python=base.python, platform=base.platform, store=store, fresh=fresh
+            lines,
+            python=base.python,
+            platform=base.platform,
+            store=store,
+            sources=allowed,
+            fresh=fresh,
         )
     labels = {LABEL_VERSION: __version__, LABEL_PYTHON: base.python}
     return ImagePlan(
         base=base.reference,
         base_platform=str(platform or ""),
         setup=setup,
+        sources=allowed,
         interpreter=base.interpreter,
         python=base.python,
         platform=base.platform,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from prefect.secrets.secret import Secret
+
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,13 @@ class ImageRecipe:
         network: the container engine's network for them.
         lock: file of locked dependencies; taken if it is there, else written.
         relock: write it anew, also where it is there.
+        sources: names of distributions that may be built from source here.
         secrets: whose values may stand nowhere in an image.
         keys: private keys that may not either.
         allowed: names of what looks like a token and may stand there.
 
     Raises:
-        ValueError: the base or the name is no image reference, `platform` is no platform, there
+        ValueError: the base or the name is no image reference, one of `sources` is no name, `platform` is no platform, there
             are set-up commands for a base on disk, or there is no file to lock anew.
     """
 
@@ -45,6 +49,7 @@ class ImageRecipe:
     network: str | None = None
     lock: str | None = None
     relock: bool = False
+    sources: tuple[str, ...] = ()
     secrets: tuple[Secret, ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     allowed: tuple[str, ...] = ()
@@ -58,6 +63,9 @@ class ImageRecipe:
             )
         if self.platform is not None:
             Platform.parse(self.platform)
+        for name in self.sources:
+            if not _DISTRIBUTION.fullmatch(name):
+                raise ValueError(f"{name!r} is no distribution's name, such as docopt")
         if self.relock and self.lock is None:
             raise ValueError("There is nothing to lock anew: name the file, by --lock or lock=")
         if any("\n" in command for command in self.setup):
