@@ -178,7 +178,7 @@ def test_an_image_is_built_described_and_run(prefect, daemon, base_image, unique
         "build", "etl.py", "--image", base_image, "--tag", unique, "-r", "needs.txt",
         "--secret", "TOKEN",
     )  # fmt: skip
-    assert f"prefect run image:{unique}" in out
+    assert f"prefect run {unique}:latest" in out
     assert "Building the image" in err
     manifest = json.loads(prefect("info", f"image:{unique}", "--json")[0])
     assert manifest["flow"]["environment"]["secrets"] == ["TOKEN"]

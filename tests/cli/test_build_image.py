@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -379,3 +380,87 @@ def test_a_daemon_loads_and_runs_what_was_exported(prefect, daemon, base_image, 
     assert unique in done.stdout
     assert daemon.images.get(unique).id == image_id
     assert "loaded [0, 2, 4]" in prefect("run", f"image:{unique}")[0]
+
+
+def test_an_archive_is_a_base_as_the_error_says_to_write_it(offline):
+    """A path with a leading dot works; without one, the error says how to write it, and that works."""
+    with tarfile.open(offline.directory / "base.tar", "w") as archive:
+        archive.add(offline.directory / "base", ".")
+    arguments = ["etl.py", *NOTHING, "--export", "etl.tar", "--image"]
+    _, err = offline("build", *arguments, "base.tar", status=2)
+    assert "slash: ./base.tar" in err
+    offline("build", *arguments, "./base.tar")
+
+
+OWN = """
+from prefect import Flow, task
+from prefect.environments import ContainerEnvironment
+
+@task
+def nothing():
+    pass
+
+with Flow("own") as flow:
+    nothing()
+
+flow.environment = ContainerEnvironment(
+    "./base", tag="own:1", python_dependencies=["iniconfig"], lock="own.lock", secrets=["OWN"],
+    encryption_key=open("flow.key").read().strip(),
+)
+"""
+
+
+def test_what_the_flows_own_environment_says_holds(offline):
+    """Options change what they name, or add to it: dependencies, lock, key and secrets stay."""
+    directory = offline.directory
+    (directory / "own.py").write_text(OWN)
+    offline("keygen", "flow.key")
+    shutil.copytree(directory / "base", directory / "other")
+    for options, name, image, dependencies in (
+        ([], "own:1", "./base", ["iniconfig"]),
+        (["--tag", "mine:2"], "mine:2", "./base", ["iniconfig"]),
+        (["--image", "./other"], "own:1", "./other", ["iniconfig"]),
+        (["-r", "idna", "--relock"], "own:1", "./base", ["iniconfig", "idna"]),
+    ):
+        offline("build", "own.py", *options, "--export", "own.tar")
+        with tarfile.open(directory / "own.tar") as archive:
+            listed = json.loads(archive.extractfile("manifest.json").read())
+        assert listed[0]["RepoTags"] == [name]
+        out, _ = offline("info", "own.tar", "--json", "--key-file", "flow.key")
+        environment = json.loads(out)["flow"]["environment"]
+        assert environment["image"] == image
+        assert environment["python_dependencies"] == dependencies
+        assert environment["secrets"] == ["OWN"]
+        assert "iniconfig" in (directory / "own.lock").read_text()
+        (directory / "own.tar").unlink()
+    assert "go with --image" in offline("build", "etl.py", "--tag", "x", status=2)[1]
+    options = ("--key-file", "flow.key", "-o", "x.flow", "--tag", "x")
+    assert "go with --image" in offline("build", "own.py", *options, status=2)[1]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_wheels_file_is_no_requirement(offline, there):
+    """The error says what is to be done instead."""
+    if there:
+        (offline.directory / "x-1-py3-none-any.whl").write_bytes(b"PK\xff")
+    arguments = ("--export", "x.tar", "-r", "./x-1-py3-none-any.whl")
+    assert "no file of a package" in build(offline, *arguments, status=2)[1]
+
+
+def test_what_is_written_heeds_the_umask(offline):
+    """Archives, layouts, locks and pictures are for their owner alone where the umask says so."""
+    directory = offline.directory
+    for arguments in (
+        ("build", "etl.py", "--image", "./base", *NOTHING, "--lock", "a.lock", "--export", "a.tar"),
+        ("build", "etl.py", "--image", "./base", *NOTHING, "--export", "layout"),
+        ("build", "etl.py", "--image", "python:3.11", *NOTHING, "--dockerfile", "context"),
+        ("graph", "etl.py", "-o", "etl.dot"),
+    ):
+        command = [sys.executable, "-m", "prefect", *arguments]
+        subprocess.run(command, cwd=directory, umask=0o077, check=True, capture_output=True)
+    written = [directory / name for name in ("a.lock", "a.tar", "etl.dot", "layout", "context")]
+    written += [*(directory / "layout").rglob("*"), directory / "context/flow"]
+    assert {path: path.stat().st_mode & 0o077 for path in written} == dict.fromkeys(written, 0)
+    # A Dockerfile copies modes into the image, where any user may have to read them.
+    for path in (directory / "context/runtime").rglob("*"):
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644)

@@ -1,5 +1,7 @@
 """`prefect.environments.ContainerEnvironment`, on a real container engine and a real registry."""
 
+import copy
+import inspect
 import io
 import json
 import os
@@ -18,7 +20,7 @@ import run_of_tests
 from faulty_daemon import FaultyDaemon, cut_after
 
 from prefect import Flow, Parameter, task
-from prefect.environments import ContainerEnvironment, Secret
+from prefect.environments import ContainerEnvironment, PickleEnvironment, Secret
 from prefect.errors import (
     ArtifactError,
     CompatibilityError,
@@ -709,3 +711,23 @@ def test_the_search_finds_what_is_planted(daemon, environment, built):
     container.wait()
     found = at_rest(daemon, container, value)
     assert {"inspect", "logs", "saved commit", "config.v2.json"} <= set(found)
+
+
+def test_an_environment_like_another_has_all_of_it():
+    """`but` changes what it is told, and keeps every other argument of the constructor, keys too."""
+    every = {
+        "image": "python:3.11", "tag": "etl:1", "python_dependencies": ["pandas"],
+        "secrets": ["TOKEN"], "network": "host", "platform": "linux/arm64", "setup": ["true"],
+        "lock": "a.lock", "relock": True, "allow_source": ["docopt"],
+        "encryption_key": PickleEnvironment().encryption_key,
+        "allow_secret_like": ["aws-access-key-0123abcd"],
+    }  # fmt: skip
+    parameters = inspect.signature(ContainerEnvironment).parameters
+    assert every.keys() == parameters.keys(), "an argument is new: is it kept?"
+    environment = ContainerEnvironment(**every)
+    assert vars(environment.but()) == vars(environment)
+    other = vars(environment.but(image="python:3.12"))
+    assert other.pop("image") == "python:3.12"
+    assert other.items() <= vars(environment).items()
+    lost = copy.copy(environment)
+    assert vars(lost.but()) == vars(lost)

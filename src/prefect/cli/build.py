@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from prefect.cli.options import Command, recipient_option, sealing_key_option, s
 from prefect.cli.output import is_replaceable, refuse_inputs, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.environments.environment import allowed_names
+from prefect.images.base.names import names_a_path
 from prefect.printable import printable
 from prefect.secrets.secret import Secret, merge_secrets, parse_secrets
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from prefect.sealed.keys.encryption import EncryptionKey
 
 
+_FOR_IMAGES = (
+    "--tag, -r, --allow-source, --network, --platform, --setup, --lock and --relock go with --image "
+    "BASE, or with a flow that has a ContainerEnvironment, and not with -o"
+)
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 
 
@@ -129,44 +134,43 @@ def build(
     the key and for recipients, and signed where a signing key is given; with --image, a container
     image, in which --key-file seals it as well. An image goes into the container engine; --push,
     --export, --check and --dockerfile need none. With neither -o nor --image, a flow that has a
-    ContainerEnvironment becomes its image, and any other is sealed into FILE.flow. The secrets that
-    the flow's own environment names are kept.
+    ContainerEnvironment becomes its image, and any other is sealed into FILE.flow. What the flow's own
+    ContainerEnvironment says holds for an image unless an option says otherwise; -r, --setup and
+    --secret are added to it. The secrets that any environment of its own names are kept.
     """
-    if image is None and (
-        tag or requirements or network or platform or setup or lock or relock or allow_source
-    ):
-        raise click.UsageError(
-            "--tag, -r, --allow-source, --network, --platform, --setup, --lock and --relock go with --image BASE"
-        )
+    options: dict[str, Any] = {
+        "tag": tag,
+        "network": network,
+        "platform": platform,
+        "setup": setup,
+        "lock": lock,
+        "relock": relock,
+        "allow_source": allow_source,
+        "python_dependencies": requirements,
+    }
+    options = {name: value for name, value in options.items() if value}
+    if output is not None and options and image is None:
+        raise click.UsageError(_FOR_IMAGES)
     destinations = Destinations(push, export, check, dockerfile)
     destinations.require_possible(sealed=bool(key_file), tag=tag)
-    if network and not setup:
-        raise click.UsageError("--network is for the commands of --setup, and there are none")
     if image is not None and output is not None:
         raise click.UsageError("-o makes a sealed flow and --image an image: choose one")
     if image is not None and (recipients or signing_key):
         raise click.UsageError("--recipient and --signing-key are for sealed flows, not for images")
-    encryption_key = _for_image(image, key_file)
+    if image is not None and (keys := _for_image(image, key_file)):
+        options["encryption_key"] = keys
     flow = load_flow_file(file)
     own = getattr(flow.environment, "secrets", ())
     try:
         asked = merge_secrets(own, parse_secrets(secrets))
         names = allowed_names(allowed)
-        if image is not None:
-            flow.environment = ContainerEnvironment(
-                image,
-                tag=tag,
-                python_dependencies=requirement_lines(requirements),
-                secrets=asked,
-                network=network,
-                platform=platform,
-                setup=setup or None,
-                lock=lock,
-                relock=relock,
-                allow_source=allow_source,
-                encryption_key=encryption_key,
-                allow_secret_like=names,
-            )
+        if image is not None or (
+            output is None and isinstance(flow.environment, ContainerEnvironment)
+        ):
+            options |= {"secrets": asked, "allow_secret_like": names}
+            flow.environment = _image_environment(flow, image, options)
+        elif options:
+            raise click.UsageError(_FOR_IMAGES)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if output is None and isinstance(flow.environment, ContainerEnvironment):
@@ -175,9 +179,6 @@ def build(
                 "This flow has a ContainerEnvironment, whose image would not be sealed. With -o it "
                 "becomes a sealed flow, with --image BASE and --key-file an image that seals it"
             )
-        flow.environment.secrets = asked
-        if image is None:
-            flow.environment.allow_secret_like += names
         build_image(flow, flow.environment, destinations, verbose=verbose)
         return
     _require_sealable(flow, destinations, recipients, signing_key, verbose=verbose)
@@ -187,6 +188,31 @@ def build(
     environment = _sealing(key_file, recipients, signing_key, asked, names)
     flow.environment = environment
     _build_sealed(flow, target, environment)
+
+
+def _image_environment(
+    flow: Flow, image: str | None, options: dict[str, Any]
+) -> ContainerEnvironment:
+    """Return the flow's own ContainerEnvironment with what the options say, or a new one.
+
+    Lists are added to those that it has: nothing that the flow's file asks for is dropped.
+    """
+    own = flow.environment
+    options["python_dependencies"] = requirement_lines(options.get("python_dependencies", ()))
+    if isinstance(own, ContainerEnvironment):
+        if options["python_dependencies"] is None:
+            del options["python_dependencies"]
+        elif own.python_dependencies:
+            options["python_dependencies"][:0] = own.python_dependencies
+        options["setup"] = (*own.setup, *options.get("setup", ()))
+        options["allow_source"] = (*own.allow_source, *options.get("allow_source", ()))
+        options["allow_secret_like"] = (*own.allow_secret_like, *options["allow_secret_like"])
+        environment = own.but(**options, **({} if image is None else {"image": image}))
+    else:
+        environment = ContainerEnvironment(image or "", **options)
+    if options.get("network") and not environment.setup:
+        raise click.UsageError("--network is for the commands of --setup, and there are none")
+    return environment
 
 
 def _require_sealable(
@@ -216,11 +242,9 @@ def _require_sealable(
                 )
 
 
-def _for_image(image: str | None, key_file: Path | None) -> list[EncryptionKey] | None:
+def _for_image(image: str, key_file: Path | None) -> list[EncryptionKey] | None:
     """Check a base's name; return the keys that seal the flow in its image."""
-    if image is None:
-        return None
-    if image.endswith(_ARCHIVES) and Path(image).is_file():
+    if image.endswith(_ARCHIVES) and not names_a_path(image) and Path(image).is_file():
         raise click.UsageError(f"As a path, a base begins with a dot or a slash: ./{image}")
     if key_file is None:
         return None

@@ -176,6 +176,11 @@ def requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
     lines = []
     for requirement in requirements:
         path = Path(requirement)
+        if path.suffix in {".whl", ".gz", ".zip"} and "@" not in requirement:
+            raise click.UsageError(
+                f"-r {requirement}: an image gets what a package index has, by name and version, and "
+                "no file of a package. Put it into an index, and name it as NAME==VERSION"
+            )
         if path.is_file():
             try:
                 text = path.read_text().replace("\\\n", " ")

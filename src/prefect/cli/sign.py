@@ -47,6 +47,6 @@ def sign(file: str, signing_key: Path | None, ssh_key: Path | None) -> None:
         with writing(ssh_key):
             text = ssh_key.read_bytes()
         signature = ssh_sign(path, text)
-        with writing(target), replacing(target, mode=0o644) as new:
+        with writing(target), replacing(target, mode=None) as new:
             new.write(signature)
         click.echo(f"Wrote {target}.")

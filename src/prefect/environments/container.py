@@ -117,6 +117,37 @@ class ContainerEnvironment(Environment):
         self.built_tag: str | None = None
         self._last_container: str | None = None
 
+    def but(self, **arguments: Any) -> ContainerEnvironment:
+        """Return an environment like this one, but for some of the constructor's arguments.
+
+        It has this one's key, and nothing that was built.
+
+        Args:
+            arguments: those of the constructor that are to be others, by name.
+
+        Raises:
+            TypeError: an argument is unknown, or has the wrong type.
+            ValueError: `image` or `tag` is no image reference, `platform` no platform.
+            InvalidKeyError: `encryption_key` is no key.
+        """
+        mine = {
+            "image": self.image,
+            "tag": None if self.tag == self.image else self.tag,
+            "python_dependencies": self.python_dependencies,
+            "secrets": self.secrets,
+            "network": self.network,
+            "platform": self.platform,
+            "setup": self.setup,
+            "lock": self.lock,
+            "relock": self.relock,
+            "allow_source": self.allow_source,
+            "encryption_key": None if self._keyring is None else self._keyring.encryption_keys,
+            "allow_secret_like": self.allow_secret_like,
+        }
+        made = ContainerEnvironment(**{**mine, **arguments})
+        made._lost_key = self._lost_key and made._keyring is None
+        return made
+
     def pull_image(self) -> None:
         """Pull the base image: from its own registry, or from Docker Hub where it names none.
 

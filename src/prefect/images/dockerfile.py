@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import OutputError
@@ -12,7 +13,6 @@ from prefect.running.flow_directory import FLOW_DIRECTORY, PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 NAME = "Dockerfile"
 FIRST_LINE = "# Written by prefect. "
@@ -31,6 +31,9 @@ def build_context(plan: ImagePlan) -> dict[str, bytes]:
 def write_context(directory: Path, context: Mapping[str, bytes]) -> None:
     """Write the files of a build's context, each of them whole or not at all.
 
+    Files, and the runtime's directories, have permissions that let every user of the image read
+    them. Who may read the flow here is up to its new directory, which has those of the umask.
+
     Raises:
         OutputError: there is a Dockerfile that is not prefect's.
         OSError: they cannot be written.
@@ -41,6 +44,12 @@ def write_context(directory: Path, context: Mapping[str, bytes]) -> None:
             f"{existing} was not written by prefect and is not overwritten: choose another "
             "directory"
         )
+    for parent in sorted({Path(path).parent for path in context}):
+        for each in (*reversed(parent.parents), parent):
+            if not (directory / each).is_dir():
+                (directory / each).mkdir(parents=True)
+                if each.parts[:1] == (_RUNTIME,):
+                    (directory / each).chmod(0o755)
     for path, content in context.items():
         with replacing(directory / path, mode=0o644) as file:
             file.write(content)

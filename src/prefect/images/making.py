@@ -211,7 +211,7 @@ def _plan(
     _refuse_secrets(recipe, packaged, {"the image's labels": "\n".join(made.labels.values())})
     if locked is None and path is not None:
         try:
-            with replacing(path, mode=0o644) as file:
+            with replacing(path, mode=None) as file:
                 file.write(made.lock.encode())
         except OSError as error:
             raise RequirementsError(f"The lock {path} cannot be written: {error}") from error

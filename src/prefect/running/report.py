@@ -203,10 +203,15 @@ def tracebacks(flow_state: State) -> Iterator[tuple[str, str]]:
 
 
 def abandon_output(error: OSError, out: TextIO, err: TextIO) -> None:
-    """Say once that a stream cannot be written, and let the run go on without it."""
+    """Say once that a stream cannot be written, and let the run go on without it.
+
+    Nothing is said of a reader that has seen enough, such as `head`.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, out.fileno())
     os.close(nowhere)
+    if isinstance(error, BrokenPipeError):
+        return
     with suppress(OSError):  # standard error may have gone the same way
         message = f"Error: nothing more can be written to standard output: {error}"
         print(message, file=err, flush=True)

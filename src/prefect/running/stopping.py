@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 from contextlib import suppress
@@ -35,10 +36,17 @@ def exit_status(stop: KeyboardInterrupt) -> int:
 
 
 def provide_streams() -> None:
-    """Put something in the place of standard streams that the caller has closed."""
+    """Have standard streams that take any text.
+
+    Something is put in the place of those that the caller has closed. What a stream's encoding lacks
+    is written as an escape: no run fails because of a name.
+    """
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
+        stream = getattr(sys, name)
+        if stream is None:
             setattr(sys, name, cast("TextIO", open("/dev/null", "w")))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _terminate(number: int, _frame: object) -> NoReturn:

@@ -25,6 +25,7 @@ from prefect.running.stopping import (
     FLOW_FAILED,
     SUCCEEDED,
     exit_status,
+    provide_streams,
     unwind_on_signals,
 )
 from prefect.secrets.handover import await_values, receive
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 success, 1 the flow failed, 2 bad input, 130 and 143 stopped by Ctrl-C and by SIGTERM.
     """
     options = _parser().parse_args(arguments)
+    provide_streams()
     unwind_on_signals()
     try:
         status: int = options.action(options)

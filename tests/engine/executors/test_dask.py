@@ -1,9 +1,11 @@
 """DaskExecutor, on real clusters of processes."""
 
 import os
+import socket
 import sys
 import threading
 
+import distributed
 import pytest
 
 import prefect
@@ -267,3 +269,14 @@ def test_log_lines_come_back(executor, caplog):
         ("ERROR", "logging 1"), ("ERROR", "logging 2"), ("INFO", "printing 1"), ("INFO", "printing 2"),
     ]  # fmt: skip
     assert all("ValueError: caught" in r.exc_text for r in records if r.levelname == "ERROR")
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):
+    """Dask's client is not even made: it would try again for half a minute."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]  # not listening
+        monkeypatch.setattr(distributed, "Client", None)
+        for address in (f"tcp://127.0.0.1:{port}", f"127.0.0.1:{port}"):
+            with pytest.raises(ExecutorError, match=r"No Dask scheduler answers.*dask scheduler"):
+                DaskExecutor(address).start()

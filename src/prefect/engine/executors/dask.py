@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from asyncio import CancelledError
 from contextvars import ContextVar
 from itertools import count
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from prefect.engine.job import Job
 
 LARGE = 1 << 20
+_ANSWER_SECONDS = 10  # a scheduler that listens answers in far less
 """Bytes of a job from which on it is put on a worker directly, not through the scheduler."""
 
 
@@ -73,7 +75,9 @@ class DaskExecutor(Executor):
         # Not the client of whatever else this process computes with Dask.
         options = {"set_as_default": False, **self.client_kwargs}
         if self.address is not None:
+            options = {"timeout": _ANSWER_SECONDS, **options}
             try:
+                _require_listener(self.address, options["timeout"])
                 return _DaskSession(connect(self.address, **options))
             except (OSError, ValueError) as error:
                 raise ExecutorError(
@@ -92,6 +96,23 @@ class DaskExecutor(Executor):
 
     def __repr__(self) -> str:
         return f"DaskExecutor({self.address or self.cluster_class or ''!r})"
+
+
+def _require_listener(address: str, timeout: Any) -> None:
+    """Refuse an address where nothing listens at once: Dask's client tries again for half a minute.
+
+    Raises:
+        OSError: nobody listens there.
+        ValueError: it is no address.
+    """
+    from distributed.comm.addressing import (  # noqa: PLC0415  # an extra
+        get_address_host_port,
+        parse_address,
+    )
+
+    if parse_address(address)[0] in {"tcp", "tls", "ws", "wss"}:
+        seconds = timeout if isinstance(timeout, int | float) else _ANSWER_SECONDS
+        socket.create_connection(get_address_host_port(address), timeout=seconds).close()
 
 
 class _DaskSession(Session):

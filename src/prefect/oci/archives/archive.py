@@ -91,7 +91,7 @@ def write(image: Image, path: str | os.PathLike[str], *, name: str | None = None
         write_layout(image, where, _descriptor(image, reference))
         return
     require_free(where)
-    with replacing(where, mode=0o644) as file:
+    with replacing(where, mode=None) as file:
         for chunk in docker_archive(image, name, both_indexes=True):
             file.write(chunk)
 

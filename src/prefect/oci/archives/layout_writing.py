@@ -6,10 +6,8 @@ import errno
 import fcntl
 import os
 import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageContentError, ImageError, OutputError
@@ -22,6 +20,7 @@ from prefect.oci.images import OCI_INDEX, Blob, Image, blob_of, canonical_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 _INDEX: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX}
 
@@ -80,19 +79,17 @@ def require_free_directory(path: Path) -> None:
 def _fill(path: Path, blobs: list[Blob], index: dict[str, Any]) -> None:
     directory = path / "blobs" / "sha256"
     for each in (directory.parent, directory):
-        if not each.is_dir():
-            each.mkdir()
-            each.chmod(0o755)  # whatever the umask
+        each.mkdir(exist_ok=True)
     for blob in {blob.digest: blob for blob in blobs}.values():
         there = directory / blob.digest.removeprefix("sha256:")
         if not _holds(there, blob):
-            with replacing(there, mode=0o644) as file, verified(blob) as source:
+            with replacing(there, mode=None) as file, verified(blob) as source:
                 shutil.copyfileobj(source, file, CHUNK)
     for name, data in (
         (MARKER, canonical_json(MARKING)),
         (INDEX, canonical_json(index)),
     ):  # the index last
-        with replacing(path / name, mode=0o644) as file:
+        with replacing(path / name, mode=None) as file:
             file.write(data)
 
 
@@ -125,9 +122,10 @@ def _renamed(path: Path) -> Iterator[Path]:
     """Yield a new directory beside the path, which takes its name once it is complete."""
     target = path.resolve()
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    # Not a directory of `tempfile`, which has permissions of its own, whatever the umask.
+    fresh = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}")
+    fresh.mkdir()
     try:
-        fresh.chmod(0o755)
         yield fresh
         fresh.rename(target)  # of a directory that is there, only if it is empty
     finally:
