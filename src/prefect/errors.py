@@ -157,7 +157,7 @@ class OutputError(PrefectError, FileExistsError):
 
 
 class SettingError(PrefectError, ValueError):
-    """A variable of the environment has a value that means nothing."""
+    """A variable of the environment means nothing, or names a directory that cannot be trusted."""
 
 
 class RenderError(PrefectError):

@@ -20,10 +20,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 from wheel_making import sdist
 
 from prefect.dependencies import bytecode
 from prefect.dependencies.bytecode import Compiler, Interpreter
+from prefect.dependencies.installing import install
 from prefect.dependencies.lock import lock, read_lock
 from prefect.errors import RequirementsError
 from prefect.images import dependency_layers as dependencies
@@ -396,15 +398,51 @@ def test_what_two_distributions_have_belongs_to_both(tmp_path, wheels):
             assert (packages / "shared" / "__init__.py").exists()
 
 
-def test_files_that_no_record_lists_are_there(tmp_path, wheels):
+def test_files_that_no_record_lists_are_there_and_told(tmp_path, wheels):
     """A wheel with an incomplete RECORD is installed as uv does it, beside others too."""
     text = wheels("alpha", "1", {"alpha.py": b"", "unlisted.txt": b"x"}, record={"alpha.py": ""})
     text += wheels("beta", "1", {"beta.py": b""})
+    said = []
     with Store(tmp_path / "store") as store:
-        ((layer, _),) = build(text, store)
+        ((layer, _),) = build(text, store, progress=said.append)
         assert {f"{SITE}/unlisted.txt", f"{SITE}/alpha.py", f"{SITE}/beta.py"} <= members(
             layer
         ).keys()
+    (told,) = [line for line in said if line.startswith("Taking ")]
+    assert "of alpha: alpha.py, unlisted.txt" in told
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_was_edited_in_a_virtual_environment_enters_no_layer(tmp_path, wheels, alone):
+    """Its files are hard links into uv's cache: each is compared with its wheel's RECORD."""
+    text = wheels("alpha", "1", {"alpha.py": b"x = 1\n", "alpha-1.data/data/etc/a": b"1"})
+    more = "" if alone else wheels("beta", "1", {"beta.py": b""})
+    (tmp_path / "lock").write_text(text)
+    install = [find_uv_bin(), "pip", "install", "--quiet", "--target", str(tmp_path / "here"),
+               "--link-mode", "hardlink", "--python", sys.executable, "-r", str(tmp_path / "lock")]  # fmt: skip
+    subprocess.run(install, check=True)
+    with (tmp_path / "here" / "alpha.py").open("w") as file:
+        file.write("x = 2\n")
+    with (
+        Store(tmp_path / "store") as store,
+        pytest.raises(
+            RequirementsError, match=r"^alpha\.py of alpha is not .* `uv cache clean alpha`"
+        ),
+    ):
+        build(text + more, store)
+    subprocess.run([find_uv_bin(), "cache", "clean", "--quiet", "alpha"], check=True)
+    with Store(tmp_path / "store") as store:
+        build(text + more, store)
+
+
+def test_what_is_staged_shares_nothing_with_uvs_cache(tmp_path, wheels, monkeypatch):
+    """Whatever a variable says: an edit during a build reaches no layer."""
+    monkeypatch.setenv("UV_LINK_MODE", "hardlink")
+    text = wheels("alpha", "1", {"alpha.py": b"x = 1\n"})
+    entries = install(read_lock(text), tmp_path, python=HERE, platform=AMD64, prefix="/opt/x")
+    files = [one.content for one in entries["alpha"] if isinstance(one.content, Path)]
+    assert files
+    assert {file.stat().st_nlink for file in files} == {1}
 
 
 def test_scripts_are_for_the_images_python(tmp_path, wheels):

@@ -1,7 +1,8 @@
 """Locked distributions as files for an image's prefix: uv installs, nothing here resolves.
 
-uv installs for another Python and platform into a staging directory, whose files are hard links
-into its cache: they are read and never written. What uv wrote for this machine, the interpreter in
+uv installs for another Python and platform into a staging directory. Its files are copies, compared with
+the RECORD that lists them, for uv's cache may be edited: what is in virtual environments are hard links
+into it. What uv wrote for this machine, the interpreter in
 console scripts and its series in paths, becomes the image's own while the files are listed.
 """
 
@@ -21,7 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.dependencies.requirements import requirement_name, without_passwords
+from prefect.dependencies import records
+from prefect.dependencies.requirements import without_passwords
 from prefect.dependencies.uv import source_options, uv_environment, uv_program
 from prefect.errors import RequirementsError
 from prefect.oci.layers.writing import Entry
@@ -41,6 +43,7 @@ _LEFT_BY_UV = frozenset({".lock", ".gitignore", "CACHEDIR.TAG"})
 # Variables for the resolver: they had their say when the lock was made.
 _RESOLVING = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER"})
 _ENVIRONMENT = re.compile(r"pyvenv\.cfg|bin/(python[\d.]*|activate.*)|flow(/.*)?")
+_SHOWN = 4  # files in a line of progress
 _REPORTED = ("Downloading ", "Downloaded ", "Preparing ", "Prepared ")
 
 
@@ -69,7 +72,8 @@ def install(
 
     Raises:
         RequirementsError: there is no wheel for this Python and platform, or it is malformed, or
-            cannot be had; or what was built is for this machine alone.
+            cannot be had; what was built is for this machine alone; or a file is not what its RECORD
+            says.
     """
     put = partial(
         _install, directory=directory, python=python, platform=platform, prefix=prefix,
@@ -109,9 +113,10 @@ def _install(
     for name in _LEFT_BY_UV:
         staged.pop(name, None)
     names = {one.name for one in distributions}
+    owners = {name: paths for name, paths in records.owners(staged).items() if name in names}
     if len(names) == 1:
+        _require_recorded(owners, staged, progress)
         return _entries({names.pop(): sorted(staged)}, staged, interpreter, python, prefix)
-    owners = {name: paths for name, paths in _owners(staged).items() if name in names}
     listed: dict[str, set[str]] = {}
     for paths in owners.values():
         for path, fingerprint in paths.items():
@@ -130,6 +135,7 @@ def _install(
         for name, paths in owners.items()
         if name not in result
     }
+    _require_recorded({name: owners[name] for name in owned}, staged, progress)
     return result | _entries(owned, staged, interpreter, python, prefix)
 
 
@@ -147,6 +153,7 @@ def _run_uv(
     lock.write_text("".join(one.text for one in distributions))
     command = [uv_program(), "pip", "install", "--prefix", str(stage), "--python", interpreter]
     command += ["--python-version", python, "--python-platform", platform, "--no-deps"]
+    command += ["--link-mode", "copy"]
     command += source_options(one.name for one in distributions if build)
     command += ["--require-hashes", "--requirements", str(lock)]
     environment = {k: v for k, v in uv_environment(builds=build).items() if k not in _RESOLVING}
@@ -180,6 +187,24 @@ def _run_uv(
         )
 
 
+def _require_recorded(
+    owners: Mapping[str, Mapping[str, str]],
+    staged: Mapping[str, Path],
+    progress: Callable[[str], None] | None,
+) -> None:
+    """Compare files with the RECORDs that list them, and tell of those that none has a hash for."""
+    for name, listed in owners.items():
+        unproven = set(records.require_recorded(name, listed, staged))
+        if len(owners) == 1:  # by itself, a distribution has all that is there
+            unproven |= staged.keys() - listed.keys()
+        if unproven and progress is not None:
+            short = sorted(path.partition("-packages/")[2] or path for path in unproven)
+            short.sort(key=lambda path: ".dist-info/" in path)
+            more = f", and {len(short) - _SHOWN} more" if len(short) > _SHOWN else ""
+            shown = ", ".join(short[:_SHOWN])
+            progress(f"Taking without a hash in its RECORD, of {name}: {shown}{more}")
+
+
 def _require_pure(staged: Mapping[str, Path]) -> None:
     """Refuse what was compiled here, for this machine's C library."""
     for path, file in staged.items():
@@ -187,7 +212,7 @@ def _require_pure(staged: Mapping[str, Path]) -> None:
             tags = re.findall(r"^Tag: *(\S+)", file.read_text(), flags=re.MULTILINE)
             if not all(tag.endswith("-none-any") for tag in tags):
                 raise RequirementsError(
-                    f"{_distribution_name(posixpath.basename(posixpath.dirname(path)))} was built for "
+                    f"{records.distribution_name(posixpath.basename(posixpath.dirname(path)))} was built for "
                     f"this machine ({', '.join(tags)}), and images have another C library: let a "
                     "container engine build the image from `create_dockerfile`, or ask for a version "
                     "that has a wheel"
@@ -202,35 +227,6 @@ def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
         start = "" if below == "." else f"{below}/"
         for name in files:
             yield f"{start}{name}", Path(base, name)
-
-
-def _owners(staged: Mapping[str, Path]) -> dict[str, dict[str, str]]:
-    """Return what each distribution's RECORD lists: paths in the stage, with hash and size."""
-    owners: dict[str, dict[str, str]] = {}
-    for path, file in staged.items():
-        packages, _, name = path.rpartition("/")
-        info = posixpath.basename(packages)
-        if name != "RECORD" or not info.endswith(".dist-info"):
-            continue
-        site = posixpath.dirname(packages)
-        owned = owners.setdefault(_distribution_name(info), {})
-        for row in _rows(file):
-            owned[posixpath.normpath(posixpath.join(site, row[0]))] = ",".join(row[1:])
-        # Signatures of a RECORD are in none.
-        owned |= {other: "" for other in staged if other.startswith(f"{packages}/")}
-    return owners
-
-
-def _distribution_name(info: str) -> str:
-    return requirement_name(info.removesuffix(".dist-info").rpartition("-")[0])
-
-
-def _rows(record: Path) -> list[list[str]]:
-    try:
-        with record.open(encoding="utf-8", newline="") as file:
-            return [row for row in csv.reader(file) if row]
-    except (ValueError, csv.Error) as error:
-        raise RequirementsError(f"{record.parent.name} has a malformed RECORD: {error}") from error
 
 
 def _entries(
@@ -307,7 +303,7 @@ def _record(path: str, file: Path, rewritten: Mapping[str, bytes], python: str) 
     site = posixpath.dirname(posixpath.dirname(path))
     new_site = posixpath.dirname(posixpath.dirname(_image_path(path, python)))
     rows = []
-    for row in _rows(file):
+    for row in records.rows(file):
         if "/__pycache__/" in f"/{row[0]}":
             continue
         staged = posixpath.normpath(posixpath.join(site, row[0]))

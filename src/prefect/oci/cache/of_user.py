@@ -19,7 +19,7 @@ def open_cache() -> Store:
     It is bounded by `PREFECT_CACHE_SIZE`, such as "20GiB" or "500MB", by default 10 GiB.
 
     Raises:
-        SettingError: the variable is no size.
+        SettingError: the variable is no size; or others own the directory, or may write it.
     """
     return Store(cache_directory(), cache_limit())
 

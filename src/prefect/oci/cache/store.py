@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from prefect.errors import ImageContentError
 from prefect.oci.cache.held import LOCK, Held, evict, flush, flush_directory, keeping, locked, sweep
+from prefect.oci.cache.private import make_private, require_private
 from prefect.oci.digests import DIGEST
 from prefect.oci.images import Blob, Layer, canonical_json, digest_of
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from prefect.oci.layers.writing import Written
 
 DEFAULT_LIMIT = 10 << 30  # bytes
+_PARTS = ("blobs", "facts", "locks", "work")
 _VERSION = "v1"  # of what the files in the directory mean
 _logger = logging.getLogger("prefect.oci")
 # Touching a file at every use would be a write to disk for nothing.
@@ -52,9 +54,12 @@ class Store:
     unless `close` or `with` says when.
 
     Args:
-        directory: made if missing; None, as where there is no home, is a temporary directory.
+        directory: made if missing, with its parents, for this user alone; None, as where there is no home, is a temporary directory.
         limit: in bytes. Kept to when something is added and when the store is closed; what is in
             use at that time stays.
+
+    Raises:
+        SettingError: others own the directory, or may write it or put another in its place.
     """
 
     def __init__(self, directory: Path | None, limit: int = DEFAULT_LIMIT) -> None:
@@ -209,6 +214,8 @@ class Store:
             root = directory / _VERSION
             try:
                 _prepare(root)
+                for each in (directory, root, *(root / name for name in _PARTS)):
+                    require_private(each)
                 # Some file systems of networks have no locks, and without them nothing here holds.
                 with locked(root / LOCK, create=True, wait=False):
                     return root
@@ -325,10 +332,10 @@ class Store:
 
 
 def _prepare(root: Path) -> None:
-    for name in ("blobs", "facts", "locks", "work"):
+    for name in _PARTS:
         path = root / name
         if not path.is_dir():
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(path)
         if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(f"{path} cannot be written")
 

@@ -1,0 +1,80 @@
+"""Directories that nobody else can change: what a cache believes must be its user's own."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from typing import TYPE_CHECKING
+
+from prefect.errors import SettingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make_private(path: Path) -> None:
+    """Make a directory and its missing parents, for this user alone, whatever the umask is."""
+    missing = []
+    while not path.exists():
+        missing.append(path)
+        path = path.parent
+    for each in reversed(missing):
+        try:
+            each.mkdir(mode=0o700)
+        except FileExistsError:  # somebody else who starts just now
+            continue
+        each.chmod(0o700)
+
+
+def require_private(directory: Path) -> None:
+    """Refuse a directory that others own or may write, or may put another one in the place of.
+
+    Raises:
+        SettingError: says which, and how to mend it.
+    """
+    real = directory.resolve()
+    status = real.stat()
+    if status.st_uid != os.geteuid():
+        raise SettingError(
+            f"The cache directory {directory} belongs to {_user(status.st_uid)}, and builds would "
+            f"believe what is in it. Delete it, or name another by XDG_CACHE_HOME"
+        )
+    if _others_write(status):
+        raise SettingError(
+            f"The cache directory {directory} may be written by others, and builds would believe "
+            f"what is in it. Delete it, or, if you trust what it holds: chmod go-w {real}"
+        )
+    for parent in real.parents:
+        status = parent.stat()
+        # In a sticky directory, such as /tmp, nobody renames what is another's.
+        if _others_write(status) and not status.st_mode & stat.S_ISVTX:
+            raise SettingError(
+                f"Others may write {parent}, and so put another directory in the place of the cache "
+                f"{directory}: chmod go-w {parent}, or name another place by XDG_CACHE_HOME"
+            )
+
+
+def _others_write(status: os.stat_result) -> bool:
+    if status.st_mode & stat.S_IWOTH:
+        return True
+    return bool(status.st_mode & stat.S_IWGRP) and not _is_own_group(status.st_gid)
+
+
+def _is_own_group(gid: int) -> bool:
+    """Tell whether a group is this user's alone, as many systems make one for each user."""
+    if gid == 0 and os.geteuid() == 0:
+        return True
+    try:
+        group, user = grp.getgrgid(gid), pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return user.pw_gid == gid and group.gr_name == user.pw_name and not group.gr_mem
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"the user {uid}"
