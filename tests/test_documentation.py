@@ -163,7 +163,7 @@ def test_the_readmes_way_to_an_image_works(base_image, daemon, unique, tmp_path,
     """Build, info and run, as printed; the services are up, and the container engine's own client is used."""
     (commands,) = [b for b in blocks("README.md", "sh") if "make services" in b]
     commands = re.sub(r"^make services.*\n", "", commands)
-    commands = re.sub(r"(--tag|info|run|--rm) hello\b", rf"\1 {unique}", commands)
+    commands = re.sub(r"(--tag|info|run|--rm) (image:)?hello\b", rf"\1 \2{unique}", commands)
     monkeypatch.setenv("PREFECT_TEST_IMAGE", base_image)
     assert in_shell(commands, tmp_path).count("Hello, you!") == 2
 

@@ -171,8 +171,8 @@ def test_weather_travels_with_its_helper(tmp_path):
     assert {"matplotlib", "pandas", "vega_datasets"} <= set(requirements)
     assert "charts" not in requirements
     pictures = []
-    for what in (sealed, EXAMPLES / "weather.py"):
-        events(prefect("run", what, "--key-file", key, "--json", cwd=tmp_path))
+    for what in ((sealed, "--key-file", key), (EXAMPLES / "weather.py",)):
+        events(prefect("run", *what, "--json", cwd=tmp_path))
         pictures.append((tmp_path / "weather.png").read_bytes())
         (tmp_path / "weather.png").unlink()
     assert pictures[0] == pictures[1]

@@ -16,7 +16,7 @@ from pathlib import Path
 import docker
 import docker.errors
 
-LABEL = "prefect.test.run"
+LABEL = "prefect-test-run"
 _VARIABLE = "PREFECT_TEST_RUN"
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
