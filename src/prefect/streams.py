@@ -32,7 +32,7 @@ class StandIn:
     Attributes:
         stream: what it stands for.
         take: takes all text, in the place of the stream; None for nobody.
-        change: what text goes through on its way to the stream; None for nothing.
+        change: what text goes through on its way to either; None for nothing.
     """
 
     def __init__(self, name: Literal["stdout", "stderr"], stream: TextIO) -> None:
@@ -45,11 +45,8 @@ class StandIn:
     def write(self, text: str) -> int:
         """Write text to where it belongs; return its length."""
         take = (printed.get() if self._name == "stdout" else None) or self.take
-        if take is not None:
-            take(text)
-        else:
-            change = self.change
-            self.stream.write(text if change is None else change(text))
+        change = self.change
+        (take or self.stream.write)(text if change is None else change(text))
         return len(text)
 
     def writelines(self, texts: Iterable[str]) -> None:

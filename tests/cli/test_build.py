@@ -185,15 +185,15 @@ def test_an_image_is_built_described_and_run(prefect, daemon, base_image, unique
     assert manifest["flow"]["environment"]["python_dependencies"] == ["iniconfig"]
 
     of_image = {"ancestor": unique}
-    out, _ = prefect("run", f"image:{unique}", "-p", "n=2", TOKEN="t")
+    out, _ = prefect("run", f"image:{unique}", "-p", "n=2", TOKEN="some token")
     assert "loaded [0, 2]" in out
-    out, _ = prefect("run", f"image:{unique}", "-p", "fail=true", status=1, TOKEN="t")
+    out, _ = prefect("run", f"image:{unique}", "-p", "fail=true", status=1, TOKEN="some token")
     assert "RuntimeError: as asked" in out
-    out, _ = prefect("run", f"image:{unique}", "--json", TOKEN="t")
+    out, _ = prefect("run", f"image:{unique}", "--json", TOKEN="some token")
     assert json.loads(out.splitlines()[-1])["state"] == "Success"
     environment = {name: value for name, value in os.environ.items() if name != "TOKEN"}
     assert "TOKEN" in prefect("run", f"image:{unique}", status=2, **environment)[1]
-    prefect("run", f"image:{unique}", "--executor", "threads", status=2, TOKEN="t")
+    prefect("run", f"image:{unique}", "--executor", "threads", status=2, TOKEN="some token")
     assert daemon.containers.list(all=True, filters=of_image) == []
 
 
@@ -208,7 +208,7 @@ def test_the_command_needs_no_docker_py(prefect, daemon, base_image, unique):
         ("info", f"image:{unique}"),
         ("run", f"image:{unique}"),
     ):
-        _, err = prefect(*arguments, TOKEN="t", PYTHONPROFILEIMPORTTIME="1")
+        _, err = prefect(*arguments, TOKEN="some token", PYTHONPROFILEIMPORTTIME="1")
         imported = {line.rpartition("|")[2].strip() for line in err.splitlines()}
         assert "prefect.oci.daemon.transport" in imported
         assert not imported & {"docker", "requests", "urllib3"}

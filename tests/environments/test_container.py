@@ -589,7 +589,7 @@ def test_a_stopped_flow_ends_at_once(environment):
 def test_an_image_runs_without_this_software_around_it(daemon, built):
     """`docker run` alone runs the flow, with its secret as a variable, and names a missing one."""
     output = daemon.containers.run(
-        built[1].id, ["run", "-p", "name=you"], environment={"TOKEN": "t"}, remove=True
+        built[1].id, ["run", "-p", "name=you"], environment={"TOKEN": "token"}, remove=True
     )
     assert b"hello you" in output
     container = daemon.containers.run(built[1].id, detach=True)

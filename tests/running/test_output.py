@@ -41,7 +41,7 @@ subprocess.run("echo child; echo child error >&2", shell=True, check=True)
     assert rest == [[], ""]
     out = [line for stream, line in told if stream == "stdout"]
     err = [line for stream, line in told if stream == "stderr"]
-    assert sorted(out) == sorted(["python", "its own", "one", "\ufffd", "c", "child"])
+    assert sorted(out) == sorted(["python", "its own", "one", "\udcff", "c", "child"])
     assert sorted(err) == sorted(["python error", "two", "child error"])
 
 

@@ -22,14 +22,17 @@ VALUE = "s3cret-canary-value"
 
 
 def test_a_value_in_an_artifact_is_refused_without_being_quoted(monkeypatch):
-    """The error names secret and part; a short value is not searched for."""
+    """The error names secret and part; a value too short to be searched for is refused itself."""
     monkeypatch.setenv("TOKEN", VALUE)
     values = forbidden([Secret("TOKEN")])
     with pytest.raises(SecretError, match="TOKEN occurs in the lock") as caught:
         refuse_at_rest(values, {"the manifest": b"", "the lock": b"x" + VALUE.encode() + b"y"})
     assert VALUE not in str(caught.value)
-    monkeypatch.setenv("TOKEN", "abc")
+    monkeypatch.setenv("TOKEN", "")
     assert not forbidden([Secret("TOKEN"), Secret("UNSET")])
+    monkeypatch.setenv("TOKEN", "abc")
+    with pytest.raises(SecretError, match="fewer than 4 characters"):
+        forbidden([Secret("TOKEN")])
 
 
 @given(st.lists(st.integers(1, 40), max_size=8), st.integers(0, 60))

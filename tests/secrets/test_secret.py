@@ -35,8 +35,8 @@ def test_a_value_is_looked_up_in_its_order_whenever_it_is_read(directory, monkey
     assert secret.value == "from the file"
     monkeypatch.setenv("TOKEN", "from the variable")
     assert secret.value == "from the variable"
-    secret.value = "set"
-    assert secret.value == "set"
+    secret.value = "set here"
+    assert secret.value == "set here"
     secret.value = None
     assert secret.value == "from the variable"
 
@@ -48,7 +48,7 @@ def test_a_value_is_looked_up_in_its_order_whenever_it_is_read(directory, monkey
         (b"one\r\ntwo\rthree\r\n", b"one\r\ntwo\rthree"),
         (b"no newline\r", b"no newline\r"),
         (b"\xff\xfe no text\n", b"\xff\xfe no text"),
-        ("pä☃\n".encode(), "pä☃".encode()),
+        ("päß☃\n".encode(), "päß☃".encode()),
     ],
 )
 def test_a_file_loses_one_newline_and_no_more(directory, content, value):
@@ -127,10 +127,10 @@ def test_types_are_checked():
 
 def test_all_missing_secrets_are_named_at_once(directory, monkeypatch):
     """One run tells all that has to be set."""
-    monkeypatch.setenv("THERE", "x")
+    monkeypatch.setenv("THERE", "a value")
     with pytest.raises(SecretError, match="MISSING_1, MISSING_2"):
         resolve(parse_secrets(["MISSING_1", "THERE", "MISSING_2"]))
-    assert resolve(parse_secrets(["THERE"])) == {"THERE": "x"}
+    assert resolve(parse_secrets(["THERE"])) == {"THERE": "a value"}
 
 
 def test_exported_values_are_gone_afterwards(monkeypatch):

@@ -95,7 +95,7 @@ def test_events_are_json_lines(directory):
 )
 def test_bad_input_is_exit_status_2(directory, arguments, says):
     """Nothing runs, and the message names the cause."""
-    status, output = worker("run", f"--flow={directory}", *arguments, TOKEN="t")
+    status, output = worker("run", f"--flow={directory}", *arguments, TOKEN="some token")
     assert status == 2
     assert says in output
     assert "hello" not in output
@@ -118,7 +118,7 @@ def test_an_awaited_secret_is_used_once_it_is_there(directory, tmp_path):
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     process = start("run", f"--flow={directory}", "--secret=TOKEN", "-p", "fail=true",
-                    TOKEN="t", PREFECT_SECRETS_DIR=str(secrets))  # fmt: skip
+                    TOKEN="some token", PREFECT_SECRETS_DIR=str(secrets))  # fmt: skip
     (secrets / "TOKEN.new").write_text("awaited\n")
     (secrets / "TOKEN.new").rename(secrets / "TOKEN")
     output, _ = process.communicate(timeout=60)
@@ -154,7 +154,7 @@ def test_held_up_it_ends_when_stopped_with_the_works_status():
 
 def test_a_signal_ends_a_running_flow(directory):
     """SIGTERM stops the flow at once, with the status that shells give it."""
-    process = start("run", f"--flow={directory}", "-p", "fail=wait", TOKEN="t")
+    process = start("run", f"--flow={directory}", "-p", "fail=wait", TOKEN="some token")
     while "hello" not in process.stdout.readline():
         pass
     process.send_signal(signal.SIGTERM)
@@ -188,7 +188,7 @@ def test_a_task_that_exits_has_failed(tmp_path):
 
 def test_output_without_a_reader_is_no_end(directory):
     """Behind `| head -1` the run goes on, says so once, and keeps its own exit status."""
-    process = start("run", f"--flow={directory}", TOKEN="t")
+    process = start("run", f"--flow={directory}", TOKEN="some token")
     process.stdout.close()
     assert process.wait(timeout=60) == 0
 
@@ -220,7 +220,7 @@ def test_an_unfinished_line_does_not_swallow_an_event(tmp_path):
 )
 def test_a_bad_parameter_is_exit_status_2(directory, arguments, says):
     """Nothing runs, and the log names the parameter."""
-    status, output = worker("run", f"--flow={directory}", *arguments, TOKEN="t")
+    status, output = worker("run", f"--flow={directory}", *arguments, TOKEN="some token")
     assert (status, says in output, "hello" in output) == (2, True, False)
 
 

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from prefect.cli.scroll import Scroll
 from prefect.printable import error_text
-from prefect.running.output import ThreadLines
+from prefect.running.output import CapturedOutput
 from prefect.running.report import (
     ENGINE_LOGGER,
     TASK_LOGGERS,
@@ -31,7 +31,6 @@ from prefect.running.report import (
     tracebacks,
 )
 from prefect.secrets.masking import mask, mask_all
-from prefect.streams import stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,22 +90,21 @@ class LiveDisplay(logging.Handler):
             redirect_stderr=False,
         )
         self._scroll = Scroll(self._console, self._live)
-        self._output = ThreadLines(self._show_output), ThreadLines(self._show_output)
+        self._output = CapturedOutput(lambda _, line: self._show_output(line))
         self._entered = ExitStack()
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
-        out = self._entered.enter_context(stand_in("stdout"))
-        err = self._entered.enter_context(stand_in("stderr"))
-        self._console.file = out.stream  # not what is written to sys.stdout, which it shows itself
+        self._output.start()
+        self._entered.callback(self._output.stop)
+        self._console.file = (
+            self._output.out
+        )  # not what is written to standard output, which it shows
         listen(self)
         self._live.start()
         self._entered.callback(self._live.stop)
         self._entered.enter_context(self._scroll)
-        for stream, lines in zip((out, err), self._output, strict=True):
-            stream.take = lines.write
-            self._entered.callback(lines.end)
-            self._entered.callback(setattr, stream, "take", None)
+        self._entered.callback(self._output.drain)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -127,8 +125,7 @@ class LiveDisplay(logging.Handler):
 
     def finished(self, flow: str, state: State) -> None:
         """Show the outcome, with the traceback of each failure."""
-        for lines in self._output:
-            lines.end()
+        self._output.drain()
         failed = [{"task": task, "traceback": text} for task, text in tracebacks(state)]
         self._outcome(flow, type(state).__name__, state.message, mask_all(failed))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -22,11 +23,19 @@ from prefect.cli.options import (
     trusted_signer_option,
 )
 from prefect.engine import executors
+from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.running.parameters import parse_pairs, read_parameters
 from prefect.running.report import JsonReporter, LineReporter, Reporter, as_event
 from prefect.running.stopping import FLOW_FAILED
 from prefect.secrets.masking import mask_until_exit
-from prefect.secrets.secret import exported, resolve, secrets_of
+from prefect.secrets.secret import (
+    Secret,
+    exported,
+    merge_secrets,
+    parse_secrets,
+    resolve,
+    secrets_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +59,11 @@ _EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "Da
 @key_file_option
 @trusted_signer_option
 @click.option(
+    "--secret", "secrets", multiple=True, metavar="NAME",
+    help="Name of a secret that the flow needs beside those that it names itself: a variable of the "
+    "environment, or a file in the secrets directory. May be repeated.",
+)  # fmt: skip
+@click.option(
     "--executor", default="local", metavar="WHERE", show_default=True,
     help="Where tasks run: local (one after the other), threads, dask (a cluster of processes "
     "here), or the address of a Dask scheduler, such as tcp://10.0.0.5:8786. Not for images.",
@@ -61,28 +75,33 @@ def run(
     parameters: tuple[str, ...],
     key_file: tuple[Path, ...],
     trusted_signers: tuple[str, ...],
+    secrets: tuple[str, ...],
     executor: str,
     network: str | None,
     as_json: bool,
 ) -> None:
     """Run the flow of ARTIFACT: a .flow file, an image in the container engine, or FILE.py itself.
 
-    Secrets that the flow names are taken from the environment or from the secrets directory, and
+    Secrets that the flow or --secret names are taken from the environment or from the secrets directory, and
     what tasks print has them masked. The exit status is 0 for success, 1 when the flow failed,
     2 for wrong usage or bad input; then nothing has run.
     """
     given = parse_pairs(parameters)
+    try:
+        named = parse_secrets(secrets)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     live = sys.stdout.isatty() and not as_json
     if is_flow_file(artifact):
         _refuse_network(network)
         refuse_keys("a file's own flow is none", key_file, trusted_signers)
-        state = _run_file(artifact, given, _executor(executor), as_json, live)
+        state = _run_file(artifact, given, named, _executor(executor), as_json, live)
     elif (sealed := find_sealed(artifact)) is not None:
         _refuse_network(network)
         from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
 
         keyring = read_keyring(key_file, trusted_signers)
-        state = _run_sealed(keyring, sealed, given, _executor(executor), as_json, live)
+        state = _run_sealed(keyring, sealed, given, named, _executor(executor), as_json, live)
     else:
         if executor != "local":
             raise click.UsageError("--executor is not for images: their tasks run within them")
@@ -92,7 +111,8 @@ def run(
                 "would say nothing of the image's other programs, which would run, too. Name an "
                 "image that you trust by its digest, as NAME@sha256:…"
             )
-        sys.exit(_run_image(find_in_daemon(artifact), given, network, key_file, as_json, live))
+        image = find_in_daemon(artifact)
+        sys.exit(_run_image(image, given, named, network, key_file, as_json, live))
     if not state.is_successful():
         sys.exit(FLOW_FAILED)
 
@@ -103,7 +123,12 @@ def _refuse_network(network: str | None) -> None:
 
 
 def _run_file(
-    artifact: str, given: dict[str, str], executor: Any, as_json: bool, live: bool
+    artifact: str,
+    given: dict[str, str],
+    secrets: tuple[Secret, ...],
+    executor: Any,
+    as_json: bool,
+    live: bool,
 ) -> State:
     with ExitStack() as entered:
         # What the file writes while it is loaded is output, too.
@@ -112,8 +137,8 @@ def _run_file(
         serialized = flow.serialize()
         parameters = read_parameters(serialized, given)
         # A value that the file set on the environment's own secret counts.
-        values = resolve(getattr(flow.environment, "secrets", ()))
-        mask_until_exit(values.values())
+        values = resolve(merge_secrets(secrets, getattr(flow.environment, "secrets", ())))
+        mask_until_exit([*values.values(), *_take_key()])
         reporter = early or entered.enter_context(_reporter(serialized, as_json=False, live=live))
         entered.enter_context(exported(values))
         state = flow.run(parameters=parameters, executor=executor, on_state=_observer(reporter))
@@ -125,6 +150,7 @@ def _run_sealed(
     keyring: Keyring,
     sealed: SealedSource,
     given: dict[str, str],
+    secrets: tuple[Secret, ...],
     executor: Any,
     as_json: bool,
     live: bool,
@@ -137,9 +163,11 @@ def _run_sealed(
     manifest, payload = open_flow(sealed, keyring)
     manifest.check_compatible()
     parameters = read_parameters(manifest.flow, given)
-    values = resolve(secrets_of(manifest.flow))
+    values = resolve(merge_secrets(secrets, secrets_of(manifest.flow)))
+    keys = [key.encode() for key in keyring.encryption_keys]
+    keys += [key.encode() for key in keyring.identities]
+    mask_until_exit([*values.values(), *keys, *_take_key()])
     reporter = _reporter(manifest.flow, as_json=as_json, live=live)
-    mask_until_exit(values.values())
     with reporter:
         state = run_packaged(
             manifest,
@@ -156,6 +184,7 @@ def _run_sealed(
 def _run_image(
     image: RunnableImage,
     given: dict[str, str],
+    secrets: tuple[Secret, ...],
     network: str | None,
     key_files: tuple[Path, ...],
     as_json: bool,
@@ -176,7 +205,9 @@ def _run_image(
         display = LiveDisplay(image.manifest(keyring).flow)
     container = None
     try:
-        request = image.request(parameters=parameters, keyring=keyring, json_lines=as_json or live)
+        request = image.request(
+            parameters=parameters, secrets=secrets, keyring=keyring, json_lines=as_json or live
+        )
         mask_until_exit(request.secrets.values())
         container = image.start(request, network=network)
         with display or nullcontext():
@@ -191,6 +222,12 @@ def _run_image(
         # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
         if container is not None:
             container.remove()
+
+
+def _take_key() -> list[str]:
+    """Take the key that opens sealed flows out of the environment: no task has a use for it."""
+    key = os.environ.pop(KEY_VARIABLE, "").strip()
+    return [key] if key else []
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
@@ -209,7 +246,7 @@ def _reporter(flow: dict[str, Any], *, as_json: bool, live: bool) -> Reporter:
         from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
 
         return LiveDisplay(flow)
-    return LineReporter()
+    return LineReporter(until_exit=True)
 
 
 def _observer(reporter: Reporter) -> Any:

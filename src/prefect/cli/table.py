@@ -205,6 +205,11 @@ COMMANDS: dict[str, Command] = {
             "--parameter": ("A parameter", (), ()),
             "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
+            "--secret": (
+                "Name of a secret that the flow needs beside those that it names itself",
+                (),
+                (),
+            ),
             "--executor": ("Where tasks run", (), ("--executor",)),
             "--network": ("For an image", (), ("--network",)),
             "--json": ("Report one JSON object a line", None, ("--json",)),

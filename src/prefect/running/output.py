@@ -47,8 +47,8 @@ class CapturedOutput:
     2, which are pipes meanwhile. Python code that prints and other code have no common order.
 
     Args:
-        tell: called with "stdout" or "stderr" and each line, in any thread. What it writes to
-            `out` and `err` is not taken.
+        tell: called with "stdout" or "stderr" and each line, in any thread; bytes that are no text
+            are in it as `os.fsdecode` puts them. What it writes to `out` and `err` is not taken.
 
     Attributes:
         out: standard output as it was.
@@ -75,7 +75,8 @@ class CapturedOutput:
         with suppress(OSError, ValueError, AttributeError):  # it is no file: a test's, for example
             if stream.fileno() == number:
                 stream.flush()
-                pipe = _Pipe(number, lambda line: self._tell(name, line))
+                encoding = getattr(stream, "encoding", None) or "utf-8"
+                pipe = _Pipe(number, encoding, lambda line: self._tell(name, line))
                 self._pipes.append(pipe)
                 own = pipe.replaced
         lines = ThreadLines(lambda line: self._tell(name, line))
@@ -111,14 +112,14 @@ class CapturedOutput:
 class _Pipe:
     """A pipe in the place of a file descriptor, and the thread that reads it."""
 
-    def __init__(self, number: int, tell: Callable[[str], object]) -> None:
+    def __init__(self, number: int, encoding: str, tell: Callable[[str], object]) -> None:
         self._number = number
         self._tell = tell
         # Ends what is written before it: no program's output has it by chance.
         self._mark = b"\0" + os.urandom(16).hex().encode()
         self._marked = threading.Event()
         self._reading, self._writing = os.pipe()
-        self.replaced = open(os.dup(number), "w", encoding="utf-8", errors="replace")  # noqa: PTH123, SIM115
+        self.replaced = open(os.dup(number), "w", encoding=encoding, errors="replace")  # noqa: PTH123, SIM115
         os.dup2(self._writing, number)
         self._thread = threading.Thread(target=self._read, name="prefect-output", daemon=True)
         self._thread.start()
@@ -143,15 +144,15 @@ class _Pipe:
             for line in lines:
                 if line.endswith(self._mark):
                     if len(line) > len(self._mark):
-                        self._tell(line.removesuffix(self._mark).decode(errors="replace"))
+                        self._tell(line.removesuffix(self._mark).decode(errors="surrogateescape"))
                     self._marked.set()
                 else:
-                    self._tell(line.decode(errors="replace"))
+                    self._tell(line.decode(errors="surrogateescape"))
             if len(rest) > _LONGEST:
-                self._tell(rest.decode(errors="replace"))
+                self._tell(rest.decode(errors="surrogateescape"))
                 rest = b""
         if rest:
-            self._tell(rest.decode(errors="replace"))
+            self._tell(rest.decode(errors="surrogateescape"))
         os.close(self._reading)
 
 

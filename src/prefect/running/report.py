@@ -28,10 +28,10 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 from prefect.core.state import TriggerFailed
 from prefect.printable import error_text
 from prefect.running.output import CapturedOutput
-from prefect.secrets.masking import mask, mask_all
+from prefect.secrets.masking import is_masking, mask, mask_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from prefect.core.state import State
     from prefect.engine.events import TaskEvent
@@ -55,19 +55,72 @@ class Reporter(Protocol):
         """Take the error that kept the flow from running."""
 
 
-class LineReporter(logging.StreamHandler[TextIO]):
-    """Log lines on standard output."""
+class _Captured:
+    """What reporters share that take all that this process writes.
 
-    def __init__(self) -> None:
+    Args:
+        tell: called with the name of the stream and each line, as `CapturedOutput` does.
+        until_exit: whether what is written after the run is taken as well.
+    """
+
+    def __init__(self, tell: Callable[[str, str], object], *, until_exit: bool) -> None:
+        self.output = CapturedOutput(tell)
+        self._until_exit = until_exit
+        self._taking = False
+
+    def start(self) -> None:
+        self.output.start()
+        self._taking = True
+        if self._until_exit:
+            # Exit handlers of the flow's code come before it.
+            atexit.register(self.output.put_back)
+
+    def end(self, error: object) -> None:
+        if not self._taking:
+            return
+        if self._until_exit and error is None:
+            self.output.drain()
+        else:
+            self.output.stop()
+
+    def write(self, line: str, stream: str = "stdout") -> None:
+        """Write a line to a stream as it was, or go on without it."""
+        out = self.output.out if stream == "stdout" else self.output.err
+        try:
+            out.write(f"{line}\n")
+            out.flush()
+        except OSError as error:
+            abandon_output(error, out, self.output.err)
+
+
+class LineReporter(logging.StreamHandler[TextIO]):
+    """Log lines on standard output.
+
+    Where there are secrets, all that the process and its children write is taken, and masked line
+    by line: loggers keep the streams that they found, and processes of a cluster have their own.
+
+    Args:
+        until_exit: whether that goes on after the run, for programs that end with it.
+    """
+
+    def __init__(self, *, until_exit: bool = False) -> None:
         super().__init__(sys.stdout)
         self.setFormatter(_LineFormatter("%(asctime)s  %(levelname)-7s  %(message)s", "%H:%M:%S"))
+        self._captured = _Captured(self._show, until_exit=until_exit)
 
     def __enter__(self) -> Self:
+        if is_masking():
+            self._captured.start()
+            self.setStream(self._captured.output.out)
         listen(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         forget(self)
+        self._captured.end(exc[0])
+
+    def _show(self, stream: str, line: str) -> None:
+        self._captured.write(mask(line), stream)
 
     def on_state(self, event: TaskEvent) -> None:
         """Do nothing: the runner's own log lines tell it."""
@@ -110,38 +163,28 @@ class JsonReporter(logging.Handler):
 
     def __init__(self, *, until_exit: bool = False) -> None:
         super().__init__()
-        self._until_exit = until_exit
-        self._output = CapturedOutput(
-            lambda stream, line: self.write("output", stream=stream, text=line)
-        )
+        self._captured = _Captured(self._tell, until_exit=until_exit)
 
     def __enter__(self) -> Self:
-        self._output.start()
-        if self._until_exit:
-            atexit.register(
-                self._output.put_back
-            )  # exit handlers of the flow's code come before it
+        self._captured.start()
         listen(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         forget(self)
-        if self._until_exit and exc[0] is None:
-            self._output.drain()
-        else:
-            self._output.stop()
+        self._captured.end(exc[0])
+
+    def _tell(self, stream: str, line: str) -> None:
+        # A value may be no text. JSON has no other way to tell of such bytes than U+FFFD.
+        text = mask(line).encode(errors="surrogateescape").decode(errors="replace")
+        self.write("output", stream=stream, text=text)
 
     def write(self, event: str, **values: Any) -> None:
         """Write one event."""
         told = {"event": event, "time": round(time.time(), 3), **mask_all(values)}
-        out = self._output.out
         # The lock is logging's: lines of several threads do not mix.
         with self.lock or threading.RLock():
-            try:
-                out.write(json.dumps(told, default=str) + "\n")
-                out.flush()
-            except OSError as error:
-                abandon_output(error, out, self._output.err)
+            self._captured.write(json.dumps(told, default=str))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a log record, its traceback included."""
@@ -156,7 +199,7 @@ class JsonReporter(logging.Handler):
 
     def finished(self, flow: str, state: State) -> None:
         """Write the outcome, after all that was written before it."""
-        self._output.drain()
+        self._captured.output.drain()
         failed = [{"task": task, "traceback": text} for task, text in tracebacks(state)]
         name = type(state).__name__
         self.write("flow", flow=flow, state=name, message=state.message, failed=failed)

@@ -22,6 +22,11 @@ def mask(text: str) -> str:
     return text
 
 
+def is_masking() -> bool:
+    """Tell whether there is anything to mask now."""
+    return bool(_active)
+
+
 def mask_all(value: Any) -> Any:
     """Mask every string within plain JSON values."""
     if isinstance(value, str):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import FormatError, SecretError
+from prefect.secrets.spellings import SHORTEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +30,8 @@ class Secret:
     environment variable, then the file of that name in the secrets directory (/run/secrets, or
     `PREFECT_SECRETS_DIR`), where container platforms put theirs. Of a file, one newline at its end
     is left out, and every other byte counts. Bytes that are no text are in the value as in those of
-    `os.environ`: `os.fsencode` gives them back. A secret is pickled, printed and serialized without
+    `os.environ`: `os.fsencode` gives them back. A value of one to three characters cannot be kept secret:
+    it is a `SecretError`. A secret is pickled, printed and serialized without
     its value.
 
     Args:
@@ -79,7 +81,7 @@ class Secret:
         if self._value is not None:
             return self._value
         if variable is not None:
-            return variable
+            return _carried(self.name, variable)
         try:
             value = read_value(secrets_directory() / self.name)
         except (FileNotFoundError, NotADirectoryError):
@@ -120,10 +122,10 @@ def read_value(path: Path) -> str:
 
 
 def _carried(name: str, value: str) -> str:
-    """Return a value that an environment can carry.
+    """Return a value that an environment can carry, and that can be kept secret.
 
     Raises:
-        SecretError: it cannot.
+        SecretError: it cannot. An empty one has nothing to keep, and passes.
     """
     if "\0" in value:
         raise SecretError(f"The value of {name} holds a NUL: no environment can carry it")
@@ -134,6 +136,12 @@ def _carried(name: str, value: str) -> str:
             f"The value of {name} holds a character that the environment here cannot carry, as its "
             f"text is encoded as {sys.getfilesystemencoding()}"
         ) from None
+    if 0 < len(value) < SHORTEST:
+        raise SecretError(
+            f"The value of {name} has fewer than {SHORTEST} characters. It would stand in any text "
+            "by chance, and can be neither masked nor kept out of what is built. Use a longer one; "
+            "or, if it need not be secret, hand it over as a parameter"
+        )
     return value
 
 

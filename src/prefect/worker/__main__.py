@@ -67,7 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    reporter: Reporter = JsonReporter(until_exit=True) if options.json else LineReporter()
+    kind = JsonReporter if options.json else LineReporter
+    reporter: Reporter = kind(until_exit=True)
     try:
         awaited = await_values(options.secret)
         manifest, payload, key = read_flow(Path(options.flow), awaited)
