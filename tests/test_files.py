@@ -1,10 +1,13 @@
 """`prefect.files`."""
 
+import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from prefect.files import replacing
+from prefect.files import create, replacing, replacing_directory
 
 
 def test_a_file_takes_its_name_when_it_is_complete(tmp_path):
@@ -43,3 +46,54 @@ def test_a_symbolic_link_stays_one(tmp_path):
         file.write(b"new")
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_bytes() == b"new"
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from prefect import files
+if sys.argv[1] == "named":
+    del os.O_TMPFILE  # as on a file system that has no files without names
+if sys.argv[2] == "directory":
+    with files.replacing_directory(Path("target")) as directory:
+        (directory / "half").write_text("half")
+        os.kill(os.getpid(), 9)
+with files.replacing("target") as file:
+    file.write(b"half")
+    file.flush()
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.parametrize(("how", "what"), [("unnamed", "file"), ("named", "file"),
+                                           ("named", "directory")])  # fmt: skip
+def test_what_a_killed_maker_left_is_gone_with_the_next(tmp_path, how, what):
+    """Most leave nothing; else the next one who writes there removes it, and nothing of others."""
+    others = [tmp_path / ".target.0123456789abcdef", tmp_path / "x.prefect-part"]
+    for path in others:
+        path.write_text("somebody else's")
+    subprocess.run([sys.executable, "-c", KILLED, how, what], cwd=tmp_path, check=False)
+    left = set(tmp_path.iterdir()) - set(others)
+    assert len(left) == (0 if how == "unnamed" else 1)
+    create(tmp_path / "another", b"whole")
+    assert set(tmp_path.iterdir()) == {*others, tmp_path / "another"}
+
+
+def test_what_is_still_written_is_left_alone(tmp_path, monkeypatch):
+    """Two at once, with hidden names, do not take each other's for abandoned."""
+    monkeypatch.delattr(os, "O_TMPFILE")
+    with replacing_directory(tmp_path / "a") as a, replacing(tmp_path / "b") as b:
+        (a / "half").write_text("half")
+        b.write(b"half")
+        create(tmp_path / "c", b"")
+        assert len(list(tmp_path.iterdir())) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+    assert (tmp_path / "b").read_bytes() == b"half"
+
+
+def test_nothing_is_created_over_another(tmp_path):
+    """The former file stays, and nothing beside it."""
+    create(tmp_path / "key", b"first")
+    with pytest.raises(FileExistsError):
+        create(tmp_path / "key", b"second")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("key", b"first")]

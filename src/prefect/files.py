@@ -1,19 +1,30 @@
-"""Writing a file so that it is there complete, or not at all."""
+"""Writing a file so that it is there complete, or not at all.
+
+Until it is complete, a file has no name where the file system can do without one, and is gone with
+its maker, however that ends. Elsewhere, as all directories do, it has a hidden name, which the next
+one who writes there removes: its maker holds a lock on it, which ends with the maker.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import contextmanager
+import re
+import shutil
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_SUFFIX = ".prefect-part"
+_PART = re.compile(r"\..*\.[0-9a-f]{16}" + re.escape(_SUFFIX))
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str], *, mode: int | None = 0o600) -> Iterator[BinaryIO]:
-    """Yield a new file beside the path that takes its name once it is complete and on disk.
+    """Yield a new file that takes the path's name once it is complete and on disk.
 
     A former file of that name stays as it is until then, and its permissions are kept. After an
     error nothing is left behind. Directories on the way are made.
@@ -26,18 +37,17 @@ def replacing(path: str | os.PathLike[str], *, mode: int | None = 0o600) -> Iter
         OSError: the file cannot be written.
     """
     target = Path(path).resolve()
-    with _part(target, mode) as (file, part):
+    with _part(target, mode) as part:
         if target.exists():
-            os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-        part.replace(target)
-    directory = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)  # the name itself
-    finally:
-        os.close(directory)
+            os.fchmod(part.file.fileno(), target.stat().st_mode & 0o777)
+        yield part.file
+        part.flush()
+        if part.path is None:
+            named = _name_beside(target)
+            part.link(named)
+            part.path = named
+        part.path.replace(target)
+    _flush_directory(target.parent)
 
 
 def create(path: str | os.PathLike[str], content: bytes, *, mode: int = 0o600) -> None:
@@ -53,24 +63,134 @@ def create(path: str | os.PathLike[str], content: bytes, *, mode: int = 0o600) -
         OSError: the file cannot be written.
     """
     target = Path(path)
-    with _part(target, mode) as (file, part):
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        os.link(part, target)  # unlike a rename, a link refuses a name that is taken
+    with _part(target, mode) as part:
+        part.file.write(content)
+        part.flush()
+        part.link(target)  # unlike a rename, a link refuses a name that is taken
 
 
 @contextmanager
-def _part(target: Path, mode: int | None) -> Iterator[tuple[BinaryIO, Path]]:
-    """Yield an open file beside the target, which is removed if it still has its own name."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}")
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    handle = os.open(part, flags, 0o666 if mode is None else mode & 0o600)
+def replacing_directory(path: Path) -> Iterator[Path]:
+    """Yield a new directory that takes the path's name once it is complete.
+
+    Args:
+        path: the directory, which is not there or is empty; directories on the way are made.
+
+    Raises:
+        OSError: it cannot be made, or the path is another's by then.
+    """
+    target = path.resolve()
+    _prepare(target.parent)
+    handle, part = _open_directory(target)
     try:
-        with os.fdopen(handle, "w+b") as file:
+        yield part
+        part.rename(target)  # of a directory that is there, only if it is empty
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        os.close(handle)
+
+
+class _Part:
+    """A file on its way: open, locked, and with no name or a hidden one."""
+
+    def __init__(self, file: BinaryIO, path: Path | None) -> None:
+        self.file = file
+        self.path = path
+
+    def flush(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def link(self, target: Path) -> None:
+        """Give it one more name, unless that is taken."""
+        if self.path is not None:
+            os.link(self.path, target)
+            return
+        directory = os.open(target.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:  # relative to a directory, as only that call follows the link, which this is
+            os.link(f"/proc/self/fd/{self.file.fileno()}", target.name, dst_dir_fd=directory)
+        finally:
+            os.close(directory)
+
+
+@contextmanager
+def _part(target: Path, mode: int | None) -> Iterator[_Part]:
+    """Yield an open file that goes beside the target, and is removed if it still has another name."""
+    _prepare(target.parent)
+    permissions = 0o666 if mode is None else mode & 0o600
+    handle, path = _open_part(target, permissions)
+    with os.fdopen(handle, "w+b") as file:
+        part = _Part(file, path)
+        try:
             if mode is not None:
                 os.fchmod(handle, mode)  # whatever the umask
-            yield file, part
+            yield part
+        finally:
+            if part.path is not None:
+                part.path.unlink(missing_ok=True)
+
+
+def _open_part(target: Path, permissions: int) -> tuple[int, Path | None]:
+    flags = os.O_RDWR | os.O_CLOEXEC
+    unnamed = getattr(os, "O_TMPFILE", 0)
+    if unnamed and os.access("/proc/self/fd", os.X_OK):  # where it could get a name later on
+        with suppress(OSError):  # EOPNOTSUPP of some file systems; any other comes again below
+            handle = os.open(target.parent, flags | unnamed, permissions)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            return handle, None
+    while True:
+        path = _name_beside(target)
+        handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, permissions)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:  # else somebody took it for abandoned before it was locked
+            return handle, path
+        os.close(handle)
+
+
+def _open_directory(target: Path) -> tuple[int, Path]:
+    while True:
+        path = _name_beside(target)
+        path.mkdir()
+        with suppress(FileNotFoundError):  # taken for abandoned before it was even opened
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:
+                return handle, path
+            os.close(handle)
+
+
+def _name_beside(target: Path) -> Path:
+    return target.with_name(f".{target.name[:200]}.{os.urandom(8).hex()}{_SUFFIX}")
+
+
+def _prepare(directory: Path) -> None:
+    """Make a directory if need be, and remove what dead makers of files left in it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # a directory that can be written, and not read
+        for name in os.listdir(directory):  # noqa: PTH208 - far faster, in large directories
+            if name.endswith(_SUFFIX) and _PART.fullmatch(name):
+                _remove_if_abandoned(directory / name)
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    """Remove a part of this user's whose lock nobody holds any more."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    with suppress(OSError):
+        if os.fstat(handle).st_uid == os.geteuid():
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    os.close(handle)
+
+
+def _flush_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # the names themselves
     finally:
-        part.unlink(missing_ok=True)
+        os.close(directory)

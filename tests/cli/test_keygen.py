@@ -72,3 +72,21 @@ def test_a_pair_can_go_to_a_secret_store(prefect):
     out, err = prefect("keygen", "--recipient", "-")
     assert Identity(out.strip()).recipient == Recipient(err.strip())
     assert "choose one" in prefect("keygen", "--recipient", "--signing", status=2)[1]
+
+
+@pytest.mark.parametrize("option", ["--recipient", "--signing"])
+def test_a_lost_public_key_is_written_again(prefect, option):
+    """From the private one, the very same; never over another, nor from a key that has none."""
+    prefect("keygen", option, "me")
+    public = prefect.directory / "me.pub"
+    text = public.read_text()
+    assert "not overwritten" in prefect("keygen", "--public", "me", status=2)[1]
+    public.unlink()
+    out, err = prefect("keygen", "--public", "me")
+    assert (out, err) == ("", "Wrote me.pub.\n")
+    assert public.read_text() == text
+    assert stat.S_IMODE(public.stat().st_mode) == 0o644
+    prefect("keygen", "flow.key")
+    assert "an encryption key" in prefect("keygen", "--public", "flow.key", status=2)[1]
+    assert "FILE" in prefect("keygen", "--public", status=2)[1]
+    assert "choose one" in prefect("keygen", "--public", option, "me", status=2)[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from prefect.cli.keys import write_key_file
+from prefect.cli.keys import write_key_file, write_public_key
 from prefect.cli.options import Command
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.sealed.keys.encryption import EncryptionKey
@@ -19,7 +19,8 @@ from prefect.sealed.keys.signers import SigningKey
                 required=False)  # fmt: skip
 @click.option("--recipient", is_flag=True, help="An identity, and its recipient in FILE.pub.")
 @click.option("--signing", is_flag=True, help="A signing key, and its signer in FILE.pub.")
-def keygen(file: Path | None, recipient: bool, signing: bool) -> None:
+@click.option("--public", is_flag=True, help="Only write FILE.pub anew, from the key in FILE.")
+def keygen(file: Path | None, recipient: bool, signing: bool, public: bool) -> None:
     """Make a new key in FILE, readable by you alone.
 
     Without an option it is an encryption key (default FILE: prefect.key). Whoever has it can read
@@ -27,21 +28,28 @@ def keygen(file: Path | None, recipient: bool, signing: bool) -> None:
 
     With --recipient it is an identity: others seal for the recipient in FILE.pub, and only the
     identity opens that. With --signing it is a signing key: others trust the signer in FILE.pub.
-    Files with .pub are public; nothing in them has to be kept secret.
+    Files with .pub are public; nothing in them has to be kept secret. Where one was lost, --public
+    writes it again.
 
     An existing file is never overwritten. FILE "-" writes the private key to standard output, for
     a secret store, and the public one to standard error.
     """
-    if recipient and signing:
-        raise click.UsageError("--recipient and --signing make different keys: choose one")
-    if recipient:
+    if recipient + signing + public > 1:
+        raise click.UsageError(
+            "--recipient and --signing make different keys, and --public makes none: choose one"
+        )
+    if public:
+        if file is None or str(file) == "-":
+            raise click.UsageError("--public needs the FILE of a private key")
+        click.echo(f"Wrote {write_public_key(file)}.", err=True)
+    elif recipient:
         identity = Identity.generate()
-        text, public = identity.encode(), identity.recipient.encode()
-        _put(file or Path("prefect-identity"), "identity", identity.id, text, public)
+        text, other = identity.encode(), identity.recipient.encode()
+        _put(file or Path("prefect-identity"), "identity", identity.id, text, other)
     elif signing:
         key = SigningKey.generate()
-        text, public = key.encode(), key.signer.encode()
-        _put(file or Path("prefect-signing-key"), "signing key", key.id, text, public)
+        text, other = key.encode(), key.signer.encode()
+        _put(file or Path("prefect-signing-key"), "signing key", key.id, text, other)
     else:
         new = EncryptionKey.generate()
         _put(file or Path("prefect.key"), "key", new.id, new.encode(), None)

@@ -146,3 +146,29 @@ def write_key_file(path: Path, key: str, *, public: str | None = None) -> None:
         ) from None
     except OSError as error:
         raise click.FileError(str(path), error.strerror or str(error)) from error
+
+
+def write_public_key(path: Path) -> Path:
+    """Write FILE.pub for the private key in FILE; return its path.
+
+    Raises:
+        InvalidKeyError: FILE holds no key that has a public one.
+        click.ClickException: FILE cannot be read, or FILE.pub is there or cannot be written.
+    """
+    key = parse_key(_read(path))
+    if isinstance(key, Identity):
+        public = key.recipient.encode()
+    elif isinstance(key, SigningKey):
+        public = key.signer.encode()
+    else:
+        raise InvalidKeyError(
+            f"{path} holds {_KINDS[type(key)]}; an identity or a signing key is needed"
+        )
+    public_path = path.with_name(f"{path.name}.pub")
+    try:
+        create(public_path, f"{public}\n".encode(), mode=0o644)
+    except FileExistsError:
+        raise click.ClickException(f"{public_path} exists and is not overwritten") from None
+    except OSError as error:
+        raise click.FileError(str(public_path), error.strerror or str(error)) from error
+    return public_path

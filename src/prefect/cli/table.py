@@ -274,6 +274,7 @@ COMMANDS: dict[str, Command] = {
         {
             "--recipient": ("An identity, and its recipient in FILE.pub", None, ("--recipient",)),
             "--signing": ("A signing key, and its signer in FILE.pub", None, ("--signing",)),
+            "--public": ("Only write FILE.pub anew, from the key in FILE", None, ("--public",)),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
             "--help": ("Show this message and exit", None, ("-h", "--help")),
         },

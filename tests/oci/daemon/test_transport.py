@@ -229,11 +229,12 @@ def test_a_started_container_is_not_left_behind(engine, daemon):
     """Where it cannot be started, it is removed again."""
     refused = json_answer(b'{"message": "no runtime"}', "500 Internal Server Error")
     gone = b"HTTP/1.1 204 No Content\r\n\r\n"
-    engine.answers = [json_answer(json.dumps({"Id": ID}).encode(), "201 Created"), refused, gone]
+    made = json_answer(json.dumps({"Id": ID}).encode(), "201 Created")
+    engine.answers = [json_answer(b"[]"), made, refused, gone]
     with pytest.raises(ContainerEngineError, match="cannot start demo: no runtime"):
         containers.start(daemon, "demo", ["x"], network="host", tmpfs={"/a": "size=1"})
     assert engine.requests[-1] == f"DELETE /v1.41/containers/{ID}?force=1&v=1"
-    assert json.loads(engine.bodies[0])["HostConfig"] == {
+    assert json.loads(engine.bodies[1])["HostConfig"] == {
         "NetworkMode": "host", "Tmpfs": {"/a": "size=1"},
     }  # fmt: skip
 

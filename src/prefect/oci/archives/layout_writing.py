@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageContentError, ImageError, OutputError
-from prefect.files import replacing
+from prefect.files import replacing, replacing_directory
 from prefect.oci.archives.layouts import INDEX, MARKER, MARKING, index_of, labels, same
 from prefect.oci.archives.sources import Directory
 from prefect.oci.digests import CHUNK, verified
@@ -46,7 +46,7 @@ def write_layout(image: Image, path: Path, entry: Mapping[str, Any]) -> None:
     require_free_directory(path)
     if not path.is_dir() or not any(path.iterdir()):
         try:
-            with _renamed(path) as fresh:
+            with replacing_directory(path) as fresh:
                 _fill(fresh, blobs, _INDEX | {"manifests": [entry]})
         except OSError as error:
             if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
@@ -115,21 +115,6 @@ def _replaces(entry: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def _name(entry: Mapping[str, Any]) -> str:
     return next(iter(labels(descriptor(entry, "An entry"))), "")
-
-
-@contextmanager
-def _renamed(path: Path) -> Iterator[Path]:
-    """Yield a new directory beside the path, which takes its name once it is complete."""
-    target = path.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Not a directory of `tempfile`, which has permissions of its own, whatever the umask.
-    fresh = target.with_name(f".{target.name[:200]}.{os.urandom(4).hex()}")
-    fresh.mkdir()
-    try:
-        yield fresh
-        fresh.rename(target)  # of a directory that is there, only if it is empty
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 @contextmanager

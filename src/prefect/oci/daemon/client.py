@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import tarfile
+from contextlib import suppress
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from prefect.errors import (
 from prefect.oci import documents
 from prefect.oci.daemon.endpoints import find_endpoint
 from prefect.oci.daemon.image import DaemonImage, identifier
+from prefect.oci.daemon.makers import LABEL_MAKER, is_dead, this_process
 from prefect.oci.daemon.transport import NOT_FOUND, Transport, first_line, in_path
 from prefect.oci.references import Reference
 from prefect.printable import printable
@@ -182,12 +184,17 @@ class Daemon:
     def create(self, image: str, settings: Mapping[str, Any]) -> str:
         """Create a container that is not started; return its id.
 
+        Those that a process of this machine made, and was killed before they were started or removed,
+        are removed first.
+
         Args:
-            settings: as in the body of the API's request.
+            settings: as in the body of the API's request, but for labels.
 
         Raises:
             ImageError: the container engine does not have the image.
         """
+        self._remove_abandoned()
+        settings = {**settings, "Labels": {LABEL_MAKER: this_process()}}
         with self.http.request(
             "POST", "/containers/create", f"make a container of {image}",
             document={"Image": image, **settings}, also=ABSENT, timeout=None,
@@ -195,6 +202,21 @@ class Daemon:
             if answer.status == NOT_FOUND:
                 raise absent(image)
             return answer.made(identifier, answer.document())
+
+    def _remove_abandoned(self) -> None:
+        query = {
+            "all": "1",
+            "filters": json.dumps({"label": [LABEL_MAKER], "status": ["created"]}),
+        }
+        with self.http.request(
+            "GET", "/containers/json", "list its containers", query=query
+        ) as answer:
+            found = answer.listed()
+        for each in found:
+            labels = each.get("Labels")
+            if isinstance(labels, dict) and is_dead(str(labels.get(LABEL_MAKER, ""))):
+                with suppress(ContainerEngineError):  # another one removes it, too
+                    self.remove_container(str(each.get("Id")))
 
     def remove_container(self, container: str) -> None:
         """Remove a container, running or not, if it is there."""

@@ -87,7 +87,10 @@ class DaemonFiles:
 
 @contextmanager
 def daemon_files(daemon: Daemon, image: str) -> Iterator[DaemonFiles]:
-    """Give access to the files of an image."""
+    """Give access to the files of an image.
+
+    That takes a container, which is never started.
+    """
     container = daemon.create(image, {"Cmd": ["-"], "NetworkDisabled": True})
     try:
         yield DaemonFiles(daemon, container)
