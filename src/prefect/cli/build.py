@@ -14,7 +14,6 @@ from prefect.cli.options import Command, recipient_option, sealing_key_option, s
 from prefect.cli.output import is_replaceable, refuse_inputs, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.environments.environment import allowed_names
-from prefect.images.base.names import names_a_path
 from prefect.printable import printable
 from prefect.secrets.secret import Secret, merge_secrets, parse_secrets
 
@@ -244,6 +243,8 @@ def _require_sealable(
 
 def _for_image(image: str, key_file: Path | None) -> list[EncryptionKey] | None:
     """Check a base's name; return the keys that seal the flow in its image."""
+    from prefect.images.base.names import names_a_path  # noqa: PLC0415 - sealed flows need none
+
     if image.endswith(_ARCHIVES) and not names_a_path(image) and Path(image).is_file():
         raise click.UsageError(f"As a path, a base begins with a dot or a slash: ./{image}")
     if key_file is None:
