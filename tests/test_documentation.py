@@ -54,6 +54,8 @@ def run(source: str, directory: Path) -> str:
         cwd=directory, capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    # A flow that fails is not a program that does: its tracebacks are logged.
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return done.stdout
 
 
@@ -121,51 +123,132 @@ def test_every_example_in_python_runs(page, tmp_path):
         run("\n".join(examples), tmp_path)
 
 
+def test_the_readmes_flow_does_what_it_shows(tmp_path):
+    """Each year is fetched, is long enough, and is published."""
+    (example,) = [b for b in blocks("README.md", "python") if "yearly" in b]
+    printed = run(example, tmp_path)
+    assert "rows: [365]" in printed
+    assert printed.splitlines()[-1].startswith("[<Success")
+
+
 @pytest.mark.services
 def test_the_example_with_a_container_runs(base_image, daemon, unique, tmp_path, monkeypatch):
-    """The README's image is built and run, on the base image of the tests."""
+    """The README's image of its first flow is built and run, on the base image of the tests."""
     monkeypatch.setenv("DB_PASSWORD", "of the test")
-    (example,) = [b for b in blocks("README.md", "python") if "build(flow=flow)" in b]
-    flow = (
-        "from prefect import Flow, Parameter, task\n"
-        f"with Flow('{unique}') as flow:\n    task(lambda year: print('it is', year))(Parameter('year'))\n"
-    )
+    first, *others = blocks("README.md", "python")
+    (example,) = [b for b in others if "build(flow=flow)" in b]
     code = example.replace("python:3.11-slim", base_image).replace('"pandas>=2"', '"iniconfig"')
-    output = run(flow + code, tmp_path)
-    assert "it is 2013" in output
+    printed = run(first.replace('Flow("hello")', f'Flow("{unique}")') + code, tmp_path)
+    status, *logs = printed.splitlines()[2:]
+    assert status == "0"
+    assert any("Hello, you!" in line for line in logs)
+
+
+COMMANDS = {
+    (page, number): commands for page in PAGES for number, commands in enumerate(blocks(page, "sh"))
+}
 
 
 def in_shell(commands: str, directory: Path) -> str:
-    """Run a block of commands with this package's `prefect` first on the path."""
-    (directory / "bin").mkdir()
-    command = directory / "bin" / "prefect"
+    """Run commands in a checkout with this package's `prefect` first on the path.
+
+    What they leave there is nothing that a commit would take.
+    """
+    programs, checkout = directory / "bin", directory / "checkout"
+    programs.mkdir()
+    command = programs / "prefect"
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m prefect "$@"\n')
     command.chmod(0o755)
-    shutil.copytree(ROOT / "examples", directory / "examples")
+    shutil.copytree(ROOT / "examples", checkout / "examples")
+    shutil.copy(ROOT / ".gitignore", checkout)
+    subprocess.run(["git", "init", "-q"], cwd=checkout, check=True)
+    subprocess.run(["git", "add", "."], cwd=checkout, check=True)
     done = subprocess.run(
-        ["sh", "-eu", "-c", commands], cwd=directory, capture_output=True, text=True, check=False,
-        env=os.environ | {"PATH": f"{directory / 'bin'}:{os.environ['PATH']}"}, timeout=240,
+        ["sh", "-eu", "-c", commands], cwd=checkout, capture_output=True, text=True, check=False,
+        env=os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}, timeout=240,
+        stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    left = subprocess.run(
+        ["git", "status", "--porcelain", "--untracked-files=all"],
+        cwd=checkout, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert [line for line in left.splitlines() if line.startswith("??")] == []
     return done.stdout
 
 
+def commands_with(words: str) -> str:
+    """Return the one block of commands, of any page, with these words; note that it is run."""
+    ((where, found),) = [each for each in COMMANDS.items() if words in each[1]]
+    TRIED.add(where)
+    return found
+
+
+TRIED: set[tuple[str, int]] = set()
+PARTS = ["pip install", "keygen flow.key", "keygen --signing", "--export", "make services",
+         "team/etl:1"]  # fmt: skip
+
+
+def test_each_block_of_commands_has_its_test():
+    """Each one is among those that the tests below run."""
+    for words in PARTS:
+        commands_with(words)
+    assert sorted(COMMANDS) == sorted(TRIED)
+
+
 def test_the_readmes_way_to_one_file_works(tmp_path):
-    """Key, build, info and run, as printed; then the same for a recipient, signed."""
-    shared, sent = [b for b in blocks("README.md", "sh") if "keygen" in b]
-    output = in_shell(shared + sent, tmp_path)
-    assert "Hello, you!" in output
+    """Install, key, build, info and run, as printed; then the same for a recipient, signed."""
+    # That the package installs is another test's; here it is as if it were.
+    install = commands_with("pip install").partition("pip install .\n")[2]
+    output = in_shell(
+        install + commands_with("keygen flow.key") + commands_with("keygen --signing"), tmp_path
+    )
+    assert output.count("Hello, you!") == 2
     assert "Hello, world!" in output
+    assert "greet" in output
+
+
+@pytest.mark.services
+def test_the_readmes_way_to_an_image_without_an_engine_works(
+    base_image, registry, unique, tmp_path, monkeypatch
+):
+    """Pushed, exported and looked into, as printed, with a registry and a base at hand."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    commands = commands_with("--export").replace("python:3.11-slim", base_image)
+    output = in_shell(commands.replace("ghcr.io/you/hello", f"{registry}/{unique}"), tmp_path)
+    pushed, exported, *described = output.splitlines()
+    assert re.fullmatch(rf"{registry}/{unique}@sha256:[0-9a-f]{{64}}", pushed)
+    assert exported == pushed.rpartition("@")[2]
+    assert described[0] == "hello"
 
 
 @pytest.mark.services
 def test_the_readmes_way_to_an_image_works(base_image, daemon, unique, tmp_path, monkeypatch):
     """Build, info and run, as printed; the services are up, and the container engine's own client is used."""
-    (commands,) = [b for b in blocks("README.md", "sh") if "make services" in b]
-    commands = re.sub(r"^make services.*\n", "", commands)
+    commands = re.sub(r"^make services.*\n", "", commands_with("make services"))
     commands = re.sub(r"(--tag|info|run|--rm) (image:)?hello\b", rf"\1 \2{unique}", commands)
     monkeypatch.setenv("PREFECT_TEST_IMAGE", base_image)
-    assert in_shell(commands, tmp_path).count("Hello, you!") == 2
+    output = in_shell(commands, tmp_path)
+    assert output.count("Hello, you!") == 2
+    assert "greet" in output
+
+
+@pytest.mark.services
+def test_an_image_runs_as_it_is_documented(base_image, daemon, unique, tmp_path, monkeypatch):
+    """Without this software around it: its flow, with a parameter, and something else."""
+    monkeypatch.setenv("DB_PASSWORD", "of the test")
+    run(
+        "from prefect import Flow, Parameter, task\n"
+        "from prefect.environments import ContainerEnvironment\n"
+        "with Flow('etl') as flow:\n"
+        "    task(lambda limit: print('limit is', limit))(Parameter('limit', default=3))\n"
+        f"ContainerEnvironment({base_image!r}, {unique + ':1'!r}, []).build(flow)\n",
+        tmp_path,
+    )
+    output = in_shell(commands_with("team/etl:1").replace("team/etl", unique), tmp_path)
+    assert "limit is 3" in output
+    assert '"limit is 10"' in output
 
 
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]

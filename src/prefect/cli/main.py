@@ -90,10 +90,10 @@ def main() -> None:
 
     \b
     For somebody else, by their public key, and signed with yours:
-      prefect keygen --signing me                     (others get me.pub)
-      prefect keygen --recipient them                 (they do this, and send them.pub)
-      prefect build etl.py -o etl.flow --recipient them.pub --signing-key me
-      prefect run etl.flow --key-file them --trusted-signer me.pub
+      prefect keygen --signing me.key                 (others get me.key.pub)
+      prefect keygen --recipient them.key             (they do this, and send them.key.pub)
+      prefect build etl.py -o etl.flow --recipient them.key.pub --signing-key me.key
+      prefect run etl.flow --key-file them.key --trusted-signer me.key.pub
 
     \b
     As a container image, in a container engine, a registry or a file:

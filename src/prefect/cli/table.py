@@ -22,10 +22,10 @@ Usage: prefect [OPTIONS] COMMAND [ARGS]...
     prefect run etl.flow --key-file flow.key -p year=2013
 
   For somebody else, by their public key, and signed with yours:
-    prefect keygen --signing me                     (others get me.pub)
-    prefect keygen --recipient them                 (they do this, and send them.pub)
-    prefect build etl.py -o etl.flow --recipient them.pub --signing-key me
-    prefect run etl.flow --key-file them --trusted-signer me.pub
+    prefect keygen --signing me.key                 (others get me.key.pub)
+    prefect keygen --recipient them.key             (they do this, and send them.key.pub)
+    prefect build etl.py -o etl.flow --recipient them.key.pub --signing-key me.key
+    prefect run etl.flow --key-file them.key --trusted-signer me.key.pub
 
   As a container image, in a container engine, a registry or a file:
     prefect build etl.py --image python:3.11-slim --tag etl -r pandas
@@ -73,10 +73,10 @@ Usage: prefect [OPTIONS] COMMAND [ARGS]...
     prefect run etl.flow --key-file flow.key -p year=2013
 
   For somebody else, by their public key, and signed with yours:
-    prefect keygen --signing me                     (others get me.pub)
-    prefect keygen --recipient them                 (they do this, and send them.pub)
-    prefect build etl.py -o etl.flow --recipient them.pub --signing-key me
-    prefect run etl.flow --key-file them --trusted-signer me.pub
+    prefect keygen --signing me.key                 (others get me.key.pub)
+    prefect keygen --recipient them.key             (they do this, and send them.key.pub)
+    prefect build etl.py -o etl.flow --recipient them.key.pub --signing-key me.key
+    prefect run etl.flow --key-file them.key --trusted-signer me.key.pub
 
   As a container image, in a container engine, a registry or a file:
     prefect build etl.py --image python:3.11-slim --tag etl -r pandas

@@ -119,7 +119,7 @@ class _Pipe:
         self._mark = b"\0" + os.urandom(16).hex().encode()
         self._marked = threading.Event()
         self._reading, self._writing = os.pipe()
-        self.replaced = open(os.dup(number), "w", encoding=encoding, errors="replace")  # noqa: PTH123, SIM115
+        self.replaced = open(os.dup(number), "w", encoding=encoding, errors="backslashreplace")  # noqa: PTH123, SIM115
         os.dup2(self._writing, number)
         self._thread = threading.Thread(target=self._read, name="prefect-output", daemon=True)
         self._thread.start()
