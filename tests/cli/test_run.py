@@ -4,7 +4,10 @@ import json
 import os
 
 import pytest
+from installing import install
 from tests.cli.conftest import NOISE, NOISY
+
+from prefect.environments import PickleEnvironment
 
 
 def test_a_file_is_run_as_it_is(prefect):
@@ -185,3 +188,32 @@ def test_json_of_an_image_is_one_object_a_line(prefect, daemon, base_image, uniq
     assert err == ""
     texts = {event["text"] for event in events if event["event"] == "output"}
     assert NOISE | {"print at exit "} <= texts
+
+
+def test_other_versions_are_told_and_with_strict_refused(prefect):
+    """What the flow imports, and what that needs in turn: one line each, before anything runs."""
+    old, new = (prefect.directory / name / "site-packages" for name in ("old", "new"))
+    for site, version in ((old, "1.0"), (new, "2.0")):
+        install(site, "topofours", version, "deepofours")
+        install(site, "deepofours", version)
+    (prefect.directory / "uses.py").write_text(
+        "import topofours\nfrom prefect import Flow, task\n"
+        "@task\ndef use():\n    print('ran with', topofours.version)\n"
+        "with Flow('uses') as flow:\n    use()\n"
+    )
+    key = PickleEnvironment().encryption_key
+    there = {"PYTHONPATH": str(old), "PREFECT_ENCRYPTION_KEY": key}
+    here = there | {"PYTHONPATH": str(new)}
+    prefect("build", "uses.py", "-o", "uses.flow", **there)
+    assert "with deepofours 1.0" in " ".join(prefect("info", "uses.flow", **there)[0].split())
+    out, err = prefect("run", "uses.flow", "--strict", **there)
+    assert "ran with 1.0" in out + err
+    assert "Packaged with" not in out + err
+    out, err = prefect("run", "uses.flow", **here)
+    assert "ran with 2.0" in out + err
+    for name in ("topofours", "deepofours"):
+        assert (out + err).count(f"Packaged with {name}==1.0, and here is 2.0") == 1
+    out, err = prefect("run", "uses.flow", "--strict", status=2, **here)
+    assert "ran with" not in out + err
+    assert "deepofours==1.0 (here 2.0), topofours==1.0 (here 2.0)" in out + err
+    assert "build it" in prefect("run", "uses.py", "--strict", status=2, **here)[1]

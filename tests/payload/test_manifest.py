@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 from hypothesis import given
@@ -42,7 +43,12 @@ def test_what_is_written_is_read_again(name, requirements):
         b"[]",
         b"null",
         b"[" * 100_000,
-        changed(format=2),
+        changed(format=3),
+        changed(format=1),  # which has no `installed`
+        changed(format=True),
+        changed(installed=None),
+        changed(installed={"numpy": "1\nsigned by me"}),
+        changed(installed={"a b": "1"}),
         changed(format="1"),
         changed(more=1),
         changed(flow=[]),
@@ -95,6 +101,23 @@ def test_other_versions_than_packaged_are_told():
     import numpy as np
 
     assert GOOD.differing_requirements() == [("numpy==1.0", np.__version__)]
+
+
+def test_what_is_needed_in_turn_is_compared_too():
+    """By version; what is not here is none of another version."""
+    here = metadata.version("numpy")
+    manifest = Manifest.from_json(changed(installed={"idna": "0.1", "no-such": "1", "numpy": here}))
+    assert manifest.differing_requirements() == [("idna==0.1", metadata.version("idna"))]
+
+
+def test_a_manifest_of_format_1_is_read_and_written():
+    """It tells direct requirements alone, which are compared."""
+    values = GOOD.to_dict() | {"format": 1}
+    del values["installed"]
+    old = Manifest.from_json(json.dumps(values).encode())
+    assert old.installed == {}
+    assert Manifest.from_json(old.to_json()) == old
+    assert [line for line, _ in old.differing_requirements()] == ["numpy==1.0"]
 
 
 def test_reading_a_manifest_cannot_unpickle():

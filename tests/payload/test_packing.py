@@ -5,6 +5,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from installing import install
 
 from prefect import Flow, task
 from prefect.errors import ArtifactError, CompatibilityError, NotAFlowError, PicklingError
@@ -289,3 +290,31 @@ def test_odd_entries_among_the_modules_are_passed_over(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "odd_entry", Odd())
     pickle_flow(Flow("f"))
+
+
+def test_the_manifest_tells_what_requirements_need_in_turn(run_python, tmp_path):
+    """Through extras and markers, as installed here; a flow without requirements tells nothing."""
+    site = tmp_path / "site-packages"
+    install(site, "topofours", "1.5", "Mid_Of.Ours[more]>=1; python_version > '3'", "gone",
+            "never; sys_platform == 'win32'", "extraofours; extra == 'other'")  # fmt: skip
+    install(site, "mid_of_ours", "2+local", "extraofours; extra == 'more'", "topofours", "odd ><")
+    install(site, "extraofours", "3")
+    (tmp_path / "job.py").write_text(
+        "import topofours\nfrom prefect import Flow, task\n"
+        "from prefect.payload.packing import pickle_flow\n"
+        "@task\ndef use():\n    return topofours.version\n"
+        "with Flow('job') as flow:\n    use()\n"
+        "print(pickle_flow(flow).manifest.installed)\n"
+    )
+    done = run_python("job.py", cwd=tmp_path, PYTHONPATH=str(site))
+    assert done.stdout.strip() == str(
+        {"extraofours": "3", "mid-of-ours": "2+local", "topofours": "1.5"}
+    ), done.stderr
+    with Flow("plain") as plain:
+        constant()
+    assert pickle_flow(plain).manifest.installed == {}
+
+
+@task
+def constant():
+    return 1

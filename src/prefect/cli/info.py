@@ -139,6 +139,7 @@ def _show(manifest: Manifest) -> None:
         "cloudpickle": manifest.cloudpickle,
         "packaged by": f"prefect {manifest.prefect}",
         "requires": ", ".join(sorted(set(manifest.requirements.values()))) or "nothing else",
+        **_with(manifest),
         "environment": _environment(environment),
         "secrets": ", ".join(environment.get("secrets", ())) or "none",
     }
@@ -149,6 +150,15 @@ def _show(manifest: Manifest) -> None:
         _columns([["Parameter", "Default", "Type"], *parameters], heading=True)
     click.echo()
     _columns([["Task", "After", "Settings"], *_tasks(flow)], heading=True)
+
+
+def _with(manifest: Manifest) -> dict[str, str]:
+    """Return what the requirements were installed with, if there is anything else."""
+    direct = {
+        line.partition("==")[0].lower().replace("_", "-") for line in manifest.requirements.values()
+    }
+    more = [f"{name} {v}" for name, v in manifest.installed.items() if name not in direct]
+    return {"with": _some(more)} if more else {}
 
 
 def _tasks(flow: dict[str, Any]) -> Iterator[list[str]]:

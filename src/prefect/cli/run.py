@@ -69,6 +69,11 @@ _EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "Da
     "here), or the address of a Dask scheduler, such as tcp://10.0.0.5:8786. Not for images.",
 )  # fmt: skip
 @click.option("--network", help="For an image: the container engine's network for its container.")
+@click.option(
+    "--strict", is_flag=True,
+    help="Refuse to run where what the flow needs is there in other versions than where it was "
+    "packaged; else each is a warning.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Report one JSON object a line.")
 def run(
     artifact: str,
@@ -78,6 +83,7 @@ def run(
     secrets: tuple[str, ...],
     executor: str,
     network: str | None,
+    strict: bool,
     as_json: bool,
 ) -> None:
     """Run the flow of ARTIFACT: a .flow file, an image in the container engine, or FILE.py itself.
@@ -95,13 +101,17 @@ def run(
     if is_flow_file(artifact):
         _refuse_network(network)
         refuse_keys("a file's own flow is none", key_file, trusted_signers)
+        if strict:
+            raise click.UsageError("--strict compares with what a flow was packaged with: build it")
         state = _run_file(artifact, given, named, _executor(executor), as_json, live)
     elif (sealed := find_sealed(artifact)) is not None:
         _refuse_network(network)
         from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
 
         keyring = read_keyring(key_file, trusted_signers)
-        state = _run_sealed(keyring, sealed, given, named, _executor(executor), as_json, live)
+        state = _run_sealed(
+            keyring, sealed, given, named, _executor(executor), as_json, live, strict=strict
+        )
     else:
         if executor != "local":
             raise click.UsageError("--executor is not for images: their tasks run within them")
@@ -112,7 +122,7 @@ def run(
                 "image that you trust by its digest, as NAME@sha256:…"
             )
         image = find_in_daemon(artifact)
-        sys.exit(_run_image(image, given, named, network, key_file, as_json, live))
+        sys.exit(_run_image(image, given, named, network, key_file, as_json, live, strict=strict))
     if not state.is_successful():
         sys.exit(FLOW_FAILED)
 
@@ -154,6 +164,8 @@ def _run_sealed(
     executor: Any,
     as_json: bool,
     live: bool,
+    *,
+    strict: bool,
 ) -> State:
     from prefect.running.packaged import run_packaged  # noqa: PLC0415 - for sealed flows alone
     from prefect.sealing import open_flow  # noqa: PLC0415 - the same
@@ -176,6 +188,7 @@ def _run_sealed(
             parameters=parameters,
             executor=executor,
             on_state=_observer(reporter),
+            strict=strict,
         )
         reporter.finished(manifest.flow["name"], state)
     return state
@@ -189,6 +202,8 @@ def _run_image(
     key_files: tuple[Path, ...],
     as_json: bool,
     live: bool,
+    *,
+    strict: bool,
 ) -> int:
     display = None
     keyring = None
@@ -206,7 +221,11 @@ def _run_image(
     container = None
     try:
         request = image.request(
-            parameters=parameters, secrets=secrets, keyring=keyring, json_lines=as_json or live
+            parameters=parameters,
+            secrets=secrets,
+            keyring=keyring,
+            json_lines=as_json or live,
+            strict=strict,
         )
         mask_until_exit(request.secrets.values())
         container = image.start(request, network=network)

@@ -212,6 +212,11 @@ COMMANDS: dict[str, Command] = {
             ),
             "--executor": ("Where tasks run", (), ("--executor",)),
             "--network": ("For an image", (), ("--network",)),
+            "--strict": (
+                "Refuse to run where what the flow needs is there in other versions than where it was packaged",
+                None,
+                ("--strict",),
+            ),
             "--json": ("Report one JSON object a line", None, ("--json",)),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
             "--help": ("Show this message and exit", None, ("-h", "--help")),

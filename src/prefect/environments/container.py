@@ -360,6 +360,7 @@ class ContainerEnvironment(Environment):
         tty: bool = False,
         *,
         parameters: Mapping[str, Any] | None = None,
+        strict: bool = False,
     ) -> Container:
         """Start a container and return it at once; a container that this left running is stopped.
 
@@ -371,8 +372,11 @@ class ContainerEnvironment(Environment):
             tty: give the container a terminal and keep it up after its work is done, for
                 `exec_run`.
             parameters: values by the names of the flow's parameters.
+            strict: the flow refuses to run, with exit status 2, where the image has other versions of
+                what it needs than where it was packaged. Otherwise each is a line in the logs.
 
         Raises:
+            ValueError: `strict` comes with a command.
             ImageError: no image was built yet; or its flow is not sealed although this environment
                 was given a key.
             SecretError: a secret has no value here; nothing is stopped or started then.
@@ -385,7 +389,12 @@ class ContainerEnvironment(Environment):
         image = RunnableImage.named(self._image_to_run())
         keyring = self._keyring_for(image)
         request = image.request(
-            command, tty=tty, parameters=parameters, secrets=self.secrets, keyring=keyring
+            command,
+            tty=tty,
+            parameters=parameters,
+            secrets=self.secrets,
+            keyring=keyring,
+            strict=strict,
         )
         if self._last_container is not None:
             image.stop(self._last_container)

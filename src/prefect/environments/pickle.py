@@ -198,6 +198,7 @@ class PickleEnvironment(Environment):
         parameters: Mapping[str, Any] | None = None,
         executor: Any = None,
         on_state: Callable[[Any], None] | None = None,
+        strict: bool = False,
     ) -> State:
         """Run an encrypted pickle in this process, by default the one that was built last.
 
@@ -206,6 +207,8 @@ class PickleEnvironment(Environment):
             parameters: values by the names of the flow's parameters.
             executor: where tasks run; by default here, one after the other.
             on_state: called with each change of a task's state.
+            strict: refuse to run where what the flow needs is installed in other versions than where
+                it was packaged. Otherwise each is logged as a warning.
 
         Returns:
             The flow's final state; a failed flow is a `Failed` state, not an exception.
@@ -214,6 +217,8 @@ class PickleEnvironment(Environment):
             TypeError: `bytes` is neither bytes nor a path, or does not hold a Flow
                 (NotAFlowError).
             ArtifactError: nothing was built yet, or the pickle cannot be opened or loaded here.
+            CompatibilityError: what the flow needs is not here, or in another version and the run
+                is strict.
             SignaturePolicyError: an identity has to open it, and no trusted signers are named.
             SecretError: a secret has no value.
             ParameterError: a parameter is missing, unknown or of another type.
@@ -234,6 +239,7 @@ class PickleEnvironment(Environment):
             parameters=parameters,
             executor=executor,
             on_state=on_state,
+            strict=strict,
         )
 
     def rewrap(self, pickle: SealedSource) -> bytes:

@@ -106,6 +106,7 @@ class RunnableImage(FlowImage):
         secrets: Iterable[Secret] = (),
         keyring: Keyring | None = None,
         json_lines: bool = False,
+        strict: bool = False,
     ) -> RunRequest:
         """Check what a container is to do, and resolve its secrets here; nothing is started yet.
 
@@ -133,7 +134,7 @@ class RunnableImage(FlowImage):
             key.value = key_of(self._sealed_flow, keyring)
         values = resolve(known.values())
         action, *rest = _what_to_run(
-            command, parameters, holds_flow=self.holds_flow, json_lines=json_lines
+            command, parameters, holds_flow=self.holds_flow, json_lines=json_lines, strict=strict
         )
         awaited = [f"--secret={name}" for name in values]
         hold = ["--hold"] if tty else []
@@ -189,7 +190,10 @@ def _what_to_run(
     *,
     holds_flow: bool,
     json_lines: bool,
+    strict: bool,
 ) -> list[str]:
+    if strict and (command is not None or not holds_flow):
+        raise ValueError("strict compares what a flow needs: leave it out where no flow runs")
     if command is not None:
         if parameters:
             raise ParameterError("Parameters are the flow's: give either parameters or a command")
@@ -202,6 +206,8 @@ def _what_to_run(
     arguments = ["run"]
     if json_lines:
         arguments.append("--json")
+    if strict:
+        arguments.append("--strict")
     if parameters:
         try:
             text = json.dumps(json_form(dict(parameters)), allow_nan=False)

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from importlib import util
 from typing import Any, NoReturn
 
@@ -15,9 +15,11 @@ from prefect.errors import CompatibilityError, FormatError
 from prefect.payload.description import check_description
 from prefect.version import __version__
 
-FORMAT = 1
+FORMAT = 2  # the first with `installed`
+_READABLE = (1, FORMAT)
 # Names and versions as they are: what is quoted of them cannot be taken for anything else.
 _WORD = re.compile(r"[\w.!+-]{1,100}", re.ASCII)
+_DISTRIBUTION = re.compile(r"([^-]+)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 _REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
 
 
@@ -33,6 +35,8 @@ class Manifest:
         prefect: version of this package that packaged it.
         requirements: what the payload imports from elsewhere: top-level module to the distribution
             that provided it, as "name==version".
+        installed: what these need in turn, and they themselves, as they were installed: versions by
+            normalised names. Empty in a manifest of format 1.
     """
 
     flow: dict[str, Any]
@@ -41,10 +45,16 @@ class Manifest:
     cloudpickle: str
     prefect: str
     requirements: dict[str, str]
+    installed: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     @classmethod
-    def describe(cls, flow: dict[str, Any], requirements: dict[str, str]) -> Manifest:
+    def describe(
+        cls,
+        flow: dict[str, Any],
+        requirements: dict[str, str],
+        installed: dict[str, str] | None = None,
+    ) -> Manifest:
         """Describe a serialized flow that is packaged by this interpreter."""
         return cls(
             flow=flow,
@@ -53,11 +63,12 @@ class Manifest:
             cloudpickle=cloudpickle_here(),
             prefect=__version__,
             requirements=requirements,
+            installed=installed or {},
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as plain JSON values."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in _fields(self.format)}
 
     def to_json(self) -> bytes:
         """Return canonical JSON: equal manifests give equal bytes."""
@@ -78,12 +89,12 @@ class Manifest:
             raise FormatError("The manifest is not JSON") from error
         if not isinstance(values, dict):
             raise FormatError("The manifest is not a JSON object")
-        if values.get("format") != FORMAT:
+        if type(values.get("format")) is not int or values["format"] not in _READABLE:
             raise FormatError(
                 f"The manifest has format {values.get('format')!r:.40}; this release of prefect reads "
-                f"format {FORMAT}. Upgrade prefect here, or package the flow again"
+                f"formats {' and '.join(map(str, _READABLE))}. Upgrade prefect here, or package the flow again"
             )
-        expected = {field.name for field in fields(cls)}
+        expected = _fields(values["format"])
         if values.keys() != expected:
             odd = sorted(map(repr, expected ^ values.keys()))[:10]
             raise FormatError(f"The manifest lacks fields or has unknown ones: {', '.join(odd)}")
@@ -97,6 +108,7 @@ class Manifest:
                 isinstance(line, str) and _REQUIREMENT.fullmatch(line)
                 for line in values["requirements"].values()
             )
+            or not _is_installed(values.get("installed", {}))
             or not all(part.isidentifier() for m in values["requirements"] for part in m.split("."))
         ):
             raise FormatError("The manifest's fields do not have the types they need")
@@ -138,19 +150,61 @@ class Manifest:
             )
 
     def differing_requirements(self) -> list[tuple[str, str]]:
-        """Return ("name==packaged version", version here) wherever the two differ."""
-        from importlib import metadata  # noqa: PLC0415 - slow to import, and asked after failures alone
+        """Return ("name==packaged version", version here) wherever the two differ.
+
+        What is not installed here is not among them: another platform may do without.
+        """
+        packaged = self.installed or {
+            _normal(line.partition("==")[0]): line.partition("==")[2]
+            for line in self.requirements.values()
+        }
+        if not packaged:
+            return []
+        named = _installed_here()
+        suspects = [name for name in sorted(packaged) if named.get(name, "") != packaged[name]]
+        if not suspects:
+            return []
+        from importlib import metadata  # noqa: PLC0415 - slow to import, and the names mostly suffice
 
         differing = []
-        for line in sorted(set(self.requirements.values())):
-            name, _, version = line.partition("==")
+        for name in suspects:
             try:
                 here = metadata.version(name)
             except metadata.PackageNotFoundError:  # the module comes from another distribution
                 continue
-            if here != version:
-                differing.append((line, here))
+            if here != packaged[name]:
+                differing.append((f"{name}=={packaged[name]}", here))
         return differing
+
+
+def _fields(number: int) -> set[str]:
+    return {each.name for each in fields(Manifest)} - ({"installed"} if number == 1 else set())
+
+
+def _is_installed(values: Any) -> bool:
+    return isinstance(values, dict) and all(
+        isinstance(version, str) and _REQUIREMENT.fullmatch(f"{name}=={version}")
+        for name, version in values.items()
+    )
+
+
+def _installed_here() -> dict[str, str]:
+    """Return the versions of what is installed here, by normalised names."""
+    found: dict[str, str] = {}
+    # As in cloudpickle_here: the names of the directories say it.
+    for directory in sys.path:
+        try:
+            names = os.listdir(directory or ".")  # noqa: PTH208 - Path objects of all cost more
+        except OSError:
+            continue
+        for name in names:
+            if match := _DISTRIBUTION.fullmatch(name):
+                found.setdefault(_normal(match[1]), match[2])
+    return found
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _refuse_constant(name: str) -> NoReturn:

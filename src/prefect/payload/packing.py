@@ -13,6 +13,7 @@ from prefect.errors import (
     PrefectError,
 )
 from prefect.payload.canonical.writing import canonical
+from prefect.payload.closure import installed_closure
 from prefect.payload.local_modules import is_local_file, requirements_of
 from prefect.payload.manifest import Manifest
 from prefect.payload.pickler import FlowPickler, Seen, Sink, local_modules_by_value
@@ -69,7 +70,8 @@ def _pickle(flow: Flow, file: Sink, *, track_classes: bool) -> Manifest:
     with local_modules_by_value() as local:
         seen = _dump(flow, FlowPickler(file, local, track_classes=track_classes), local)
     named = seen.modules | seen.imported_in_functions
-    return Manifest.describe(serialized, requirements_of(named, local))
+    requirements = requirements_of(named, local)
+    return Manifest.describe(serialized, requirements, installed_closure(requirements.values()))
 
 
 class _Nowhere:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from prefect.errors import CompatibilityError
 from prefect.payload.loading import load_flow
 from prefect.running.parameters import check_described
 from prefect.secrets.secret import exported
@@ -23,16 +24,40 @@ def run_packaged(
     parameters: Mapping[str, Any] | None = None,
     executor: Any = None,
     on_state: Callable[[Any], None] | None = None,
+    strict: bool = False,
 ) -> State:
     """Load an authenticated payload and run it with the secrets in its environment.
 
-    Loading runs inside as well: a module's top level may read what a task needs.
+    Loading runs inside as well: a module's top level may read what a task needs. What is installed here
+    in another version than where the flow was packaged is logged, a line for each.
+
+    Args:
+        strict: refuse to run with other versions.
 
     Raises:
-        CompatibilityError, ArtifactError, NotAFlowError: the payload cannot be loaded here.
+        CompatibilityError, ArtifactError, NotAFlowError: the payload cannot be loaded here, or
+            versions differ and the run is strict.
         ParameterError: a parameter is missing, unknown or of another type; nothing is loaded then.
     """
     check_described(manifest.flow, parameters or {})
+    _compare_versions(manifest, strict=strict)
     with exported(secrets):
         flow = load_flow(manifest, payload)
         return flow.run(parameters=parameters, executor=executor, on_state=on_state)
+
+
+def _compare_versions(manifest: Manifest, *, strict: bool) -> None:
+    differing = manifest.differing_requirements()
+    if not differing:
+        return
+    if strict:
+        lines = [line for line, _ in differing]
+        told = ", ".join(f"{line} (here {here})" for line, here in differing)
+        raise CompatibilityError(
+            f"This flow was packaged with other versions than are installed here: {told}. Install "
+            f"them with: pip install {' '.join(lines)}; or run it without --strict (strict=True)"
+        )
+    import logging  # noqa: PLC0415 - slow to import, and needed where versions differ alone
+
+    for line, here in differing:
+        logging.getLogger("prefect").warning("Packaged with %s, and here is %s", line, here)

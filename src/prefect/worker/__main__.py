@@ -90,6 +90,7 @@ def _run(options: argparse.Namespace) -> int:
                 values,
                 parameters=parameters,
                 on_state=reporter.on_state if options.json else None,
+                strict=options.strict,
             )
         except PrefectError as error:
             reporter.refused(error)
@@ -146,6 +147,10 @@ def _parser() -> argparse.ArgumentParser:
 
     run = actions.add_parser("run", parents=[waiting], help="run the flow")
     run.add_argument("--json", action="store_true", help="report one JSON object a line")
+    run.add_argument(
+        "--strict", action="store_true",
+        help="refuse to run with other versions of packages than the flow was built with",
+    )  # fmt: skip
     run.add_argument("--flow", default=FLOW_DIRECTORY, help="directory of the flow [%(default)s]")
     run.add_argument("--parameters", default="{}", metavar="JSON", help="all parameters, as JSON")
     run.add_argument(
