@@ -662,5 +662,10 @@ def test_builds_at_once_and_killed_ones(tmp_path):
         process.communicate()
     running = [in_process(store, text) for _ in range(3)]
     assert [result(process) for process in running] == [expected] * 3
-    assert list((store / "v1" / "work").iterdir()) == []
+    # What a killed build has started may write for a moment longer: a later build removes it.
+    for _ in range(10):
+        if not (left := list((store / "v1" / "work").iterdir())):
+            break
+        assert result(in_process(store, text)) == expected
+    assert left == []
     shutil.rmtree(store)
