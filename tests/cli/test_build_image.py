@@ -463,3 +463,32 @@ def test_what_is_written_heeds_the_umask(offline):
     # A Dockerfile copies modes into the image, where any user may have to read them.
     for path in (directory / "context/runtime").rglob("*"):
         assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644)
+
+
+IMPORTS = """
+import iniconfig
+from prefect import Flow, task
+
+@task
+def use():
+    return iniconfig.__name__
+
+with Flow("imports") as flow:
+    use()
+"""
+
+
+@pytest.mark.services
+def test_imports_are_tried_in_the_finished_image(prefect, daemon, base_image, unique):
+    """What fails there is said, with exit status 2; building alone executes nothing."""
+    (prefect.directory / "imports.py").write_text(IMPORTS)
+    build = ["build", "imports.py", "--image", base_image, "--tag", unique, "-r", "idna"]
+    _, err = prefect(*build, "--try")
+    assert "All that the flow imports can be imported" in err
+    _, err = prefect(*build, "--no-infer", "--try", status=2)
+    assert "The flow imports iniconfig (iniconfig==" in err
+    assert "In the image, import iniconfig fails: ModuleNotFoundError" in err
+    out = [each.name for each in daemon.containers.list(all=True) if unique in str(each.image.tags)]
+    assert out == []
+    for elsewhere in (["--export", "x.tar"], ["-o", "x.flow"]):
+        prefect("build", "imports.py", *elsewhere, "--try", status=2)

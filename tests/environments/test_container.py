@@ -718,7 +718,7 @@ def test_an_environment_like_another_has_all_of_it():
     every = {
         "image": "python:3.11", "tag": "etl:1", "python_dependencies": ["pandas"],
         "secrets": ["TOKEN"], "network": "host", "platform": "linux/arm64", "setup": ["true"],
-        "lock": "a.lock", "relock": True, "allow_source": ["docopt"],
+        "lock": "a.lock", "relock": True, "infer": False, "allow_source": ["docopt"],
         "encryption_key": PickleEnvironment().encryption_key,
         "allow_secret_like": ["aws-access-key-0123abcd"],
     }  # fmt: skip

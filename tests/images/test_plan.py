@@ -72,7 +72,7 @@ def test_another_python_is_refused_for_a_flow_alone(store, flow):
 
 
 def test_without_a_list_the_flow_says_what_it_needs(monkeypatch):
-    """In the versions installed here, without their local parts; with a list, that counts."""
+    """In the versions installed here, without their local parts, and beside what is asked for."""
 
     @task
     def uses():
@@ -85,13 +85,62 @@ def test_without_a_list_the_flow_says_what_it_needs(monkeypatch):
     packaged = package(made, (), None)
     pickler = f"cloudpickle=={metadata.version('cloudpickle')}"
     assert wanted(packaged, None) == [f"iniconfig=={metadata.version('iniconfig')}", pickler]
-    assert wanted(packaged, []) == [pickler]
-    assert wanted(packaged, ["idna>=3"]) == ["idna>=3", pickler]
+    imported = f"iniconfig=={metadata.version('iniconfig')}"
+    assert wanted(packaged, ["idna>=3"]) == ["idna>=3", imported, pickler]
+    assert wanted(packaged, ["IniConfig>=1"]) == ["IniConfig>=1", pickler]
+    assert wanted(packaged, ["idna>=3"], infer=False) == ["idna>=3", pickler]
     assert wanted(None, None) == [pickler]
     packaged.manifest.requirements["torch"] = "torch==2.1+cpu"
     assert "torch==2.1" in wanted(packaged, None)
     sealed = package(made, (), Keyring.of())
     assert f"cryptography=={metadata.version('cryptography')}" in wanted(sealed, [])
+
+
+@pytest.fixture
+def importing():
+    """A flow that imports iniconfig and idna, packaged."""
+
+    @task
+    def uses():
+        import idna
+        import iniconfig
+
+        return idna, iniconfig
+
+    with Flow("uses") as made:
+        uses()
+    return package(made, (), None)
+
+
+def test_an_image_that_lacks_what_its_flow_imports_is_refused(here, importing, store):
+    """By its lock; without inference, where the base may have it, it is told."""
+    lock = LOCK + line_of("idna", metadata.version("idna"))
+    for asked in (None, ["idna"]):
+        with pytest.raises(RequirementsError, match=r"it lacks iniconfig.*--relock"):
+            plan(here, importing, lock, dependencies=asked)
+    asked = ["iniconfig; sys_platform == 'win32'"]
+    with pytest.raises(RequirementsError, match=r"imports iniconfig \(iniconfig==.*--no-infer"):
+        plan(here, importing, None, dependencies=asked, store=store)
+    made = plan(here, importing, lock, infer=False)
+    assert len(made.notes) == 1
+    assert made.notes[0].startswith("The flow imports iniconfig")
+
+
+def test_what_is_in_other_versions_than_here_is_told(here, importing, store):
+    """A line for each, of what the flow imports and of what that needs."""
+    assert plan(here, importing, None, store=store).notes == ()
+    made = plan(here, importing, None, dependencies=["idna<3.5"], store=store)
+    (note,) = made.notes
+    assert note.startswith("Not as here: idna 3.4 in the image")
+    assert note.endswith(f"{metadata.version('idna')} here")
+
+
+def test_what_is_inferred_and_contradicts_is_said(here, importing, store):
+    """The error tells what was asked for by nobody, and how to go without."""
+    with pytest.raises(
+        RequirementsError, match=r"iniconfig==.* is what the flow imports.*--no-infer"
+    ):
+        plan(here, importing, None, dependencies=["no-such-distribution-1"], store=store)
 
 
 def line_of(name, version, digit="0"):

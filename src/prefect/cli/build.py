@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 _FOR_IMAGES = (
-    "--tag, -r, --allow-source, --network, --platform, --setup, --lock and --relock go with --image "
-    "BASE, or with a flow that has a ContainerEnvironment, and not with -o"
+    "--tag, -r, --no-infer, --allow-source, --network, --platform, --setup, --lock and --relock go with "
+    "--image BASE, or with a flow that has a ContainerEnvironment, and not with -o"
 )
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 
@@ -75,8 +75,17 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 )
 @click.option(
     "-r", "--requirement", "requirements", multiple=True, metavar="REQUIREMENT",
-    help="A dependency, such as 'pandas>=2', or a file of them. May be repeated. Without any, "
-    "the image gets what the flow imports, in the versions installed here.",
+    help="A dependency, such as 'pandas>=2', or a file of them, beside what the flow imports. May be "
+    "repeated.",
+)  # fmt: skip
+@click.option(
+    "--no-infer", is_flag=True,
+    help="Do not add what the flow imports, in the versions installed here, to what -r asks for.",
+)  # fmt: skip
+@click.option(
+    "--try", "try_", is_flag=True,
+    help="Once the image is built, import in a container of it what the flow imports: the exit status "
+    "is 2 if something fails.",
 )  # fmt: skip
 @click.option(
     "--allow-source", multiple=True, metavar="NAME",
@@ -116,6 +125,8 @@ def build(
     lock: Path | None,
     relock: bool,
     requirements: tuple[str, ...],
+    no_infer: bool,
+    try_: bool,
     allow_source: tuple[str, ...],
     secrets: tuple[str, ...],
     allowed: tuple[str, ...],
@@ -148,9 +159,10 @@ def build(
         "python_dependencies": requirements,
     }
     options = {name: value for name, value in options.items() if value}
+    options |= {"infer": False} if no_infer else {}
     if output is not None and options and image is None:
         raise click.UsageError(_FOR_IMAGES)
-    destinations = Destinations(push, export, check, dockerfile)
+    destinations = Destinations(push, export, check, dockerfile, try_imports=try_)
     destinations.require_possible(sealed=bool(key_file), tag=tag)
     if image is not None and output is not None:
         raise click.UsageError("-o makes a sealed flow and --image an image: choose one")
@@ -223,9 +235,9 @@ def _require_sealable(
     verbose: bool,
 ) -> None:
     """Refuse what a sealed flow would leave out: what is for images, and what its flow asks for."""
-    if destinations.any():
+    if destinations.any() or destinations.try_imports:
         raise click.UsageError(
-            "--push, --export, --check and --dockerfile are for images: give --image BASE"
+            "--push, --export, --check, --dockerfile and --try are for images: give --image BASE"
         )
     if verbose:
         raise click.UsageError("--verbose shows the lines of an image's build, and this is none")

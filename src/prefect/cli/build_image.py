@@ -16,7 +16,7 @@ import click
 from prefect.cli.artifacts import image_argument, writing
 from prefect.errors import PrefectError
 from prefect.printable import printable
-from prefect.running.stopping import FLOW_FAILED
+from prefect.running.stopping import BAD_INPUT, FLOW_FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,12 +38,13 @@ _SHOWN_WITHOUT_TERMINAL = (
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
-    """Where an image goes; nowhere else means the container engine."""
+    """Where an image goes, and whether its imports are tried; nowhere is the container engine."""
 
     push: str | None
     export: Path | None
     check: str | None
     dockerfile: Path | None
+    try_imports: bool = False
 
     def any(self) -> bool:
         """Tell whether one was named."""
@@ -59,6 +60,11 @@ class Destinations:
         Raises:
             click.UsageError: says what.
         """
+        if self.try_imports and self.any():
+            raise click.UsageError(
+                "--try imports in the container engine, which --push, --export, --check and "
+                "--dockerfile leave out: load the image there with --image BASE alone"
+            )
         if tag and self.any() and self.export is None:
             raise click.UsageError(
                 "--tag names an image in a container engine or an archive, and this one goes to "
@@ -101,6 +107,8 @@ def build_image(
     """
     try:
         _build_image(flow, environment, to, verbose=verbose)
+        if to.try_imports:
+            _try_imports(environment)
     except (PrefectError, BrokenPipeError):  # the latter: nobody reads what is told, as click knows
         raise
     except (OSError, ValueError) as error:
@@ -137,6 +145,15 @@ def _build_image(
             f"Built {printable(flow.name)!r} into the image {name} ({short_id}) in {seconds:.2f} s."
         )
         click.echo(f"Run it with: prefect run {image_argument(name)}")
+
+
+def _try_imports(environment: ContainerEnvironment) -> None:
+    failing = environment.try_imports()
+    for module, error in failing.items():
+        click.echo(printable(f"In the image, import {module} fails: {error}"), err=True)
+    if failing:
+        sys.exit(BAD_INPUT)
+    click.echo("All that the flow imports can be imported in the image.", err=True)
 
 
 def _check(flow: Flow, environment: ContainerEnvironment, wanted: str, *, verbose: bool) -> None:

@@ -157,8 +157,26 @@ COMMANDS: dict[str, Command] = {
                 None,
                 ("--relock",),
             ),
-            "-r": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
-            "--requirement": ("A dependency, such as 'pandas>=2', or a file of them", (), ()),
+            "-r": (
+                "A dependency, such as 'pandas>=2', or a file of them, beside what the flow imports",
+                (),
+                (),
+            ),
+            "--requirement": (
+                "A dependency, such as 'pandas>=2', or a file of them, beside what the flow imports",
+                (),
+                (),
+            ),
+            "--no-infer": (
+                "Do not add what the flow imports, in the versions installed here, to what -r asks for",
+                None,
+                ("--no-infer",),
+            ),
+            "--try": (
+                "Once the image is built, import in a container of it what the flow imports",
+                None,
+                ("--try",),
+            ),
             "--allow-source": (
                 "Build this dependency here from its source, where it has no wheel that fits",
                 (),

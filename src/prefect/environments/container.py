@@ -42,8 +42,7 @@ class ContainerEnvironment(Environment):
             archive.
         tag: name of the built image; None derives one from the flow's name. `env.tag` is then
             `image`, which a build never overwrites.
-        python_dependencies: requirement lines, such as "pandas>=2"; None takes what the flow
-            imports, in the versions that are installed here.
+        python_dependencies: requirement lines, such as "pandas>=2", beside what the flow imports.
         secrets: names of what the flow needs at run time as environment variables.
         network: the container engine's network for set-up commands and containers, such as "host".
         platform: such as "linux/arm64"; None takes Linux on this machine's processor.
@@ -53,6 +52,8 @@ class ContainerEnvironment(Environment):
         lock: file of locked dependencies; taken if it is there and fits what is asked for, else
             written. The file is never changed.
         relock: write that file anew, also where it is there: for when what is asked for has changed.
+        infer: install also what the flow imports and no line asks for, in the versions that are
+            installed here. Without, the lines or the base must have it.
         allow_source: names of distributions that may be built from source on this machine, where they
             have no wheel that fits: their build scripts are run. Of all others, wheels alone are
             taken.
@@ -84,6 +85,7 @@ class ContainerEnvironment(Environment):
         setup: Sequence[str] | None = None,
         lock: str | os.PathLike[str] | None = None,
         relock: bool = False,
+        infer: bool = True,
         allow_source: Sequence[str] = (),
         encryption_key: bytes
         | str
@@ -106,6 +108,7 @@ class ContainerEnvironment(Environment):
         self.setup = tuple(_lines("setup", "apt-get update", setup) or ())
         self.lock = None if lock is None else os.fspath(lock)
         self.relock = relock
+        self.infer = infer
         self.allow_source = tuple(_lines("allow_source", "docopt", allow_source) or ())
         self._keyring: Keyring | None = None
         self._recipe()  # which checks what it is given
@@ -138,6 +141,7 @@ class ContainerEnvironment(Environment):
             "network": self.network,
             "platform": self.platform,
             "setup": self.setup,
+            "infer": self.infer,
             "lock": self.lock,
             "relock": self.relock,
             "allow_source": self.allow_source,
@@ -321,6 +325,27 @@ class ContainerEnvironment(Environment):
         self._packaged = packaged
         return found
 
+    def try_imports(self) -> dict[str, str]:
+        """Import, in a container of the image that was built last, what its flow imports.
+
+        Unlike building, this executes what the image holds; not the flow, and without secrets.
+
+        Returns:
+            The error of each module that fails, by its name; empty where all is well.
+
+        Raises:
+            ImageError: no flow was built yet.
+            ContainerEngineError: the container cannot be started.
+        """
+        from prefect.images.container import RunnableImage  # noqa: PLC0415 - as in _recipe
+
+        if self._packaged is None:
+            raise ImageError(
+                "There is no flow whose imports could be tried: call build(flow) first"
+            )
+        image = RunnableImage.named(self._image_to_run())
+        return image.failing_imports(self._packaged.manifest.requirements)
+
     def info(self, *, reference: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """Return the serialized flow that an image holds; nothing of the image is executed.
 
@@ -429,6 +454,7 @@ class ContainerEnvironment(Environment):
             self.lock,
             self.relock,
             self.allow_source,
+            self.infer,
             tuple(self.secrets),
             tuple(self._keyring.private_texts()) if self._keyring else (),
             self.allow_secret_like,
@@ -488,6 +514,7 @@ class ContainerEnvironment(Environment):
             "_lost_key": self._lost_key or self._keyring is not None,
             "lock": None,
             "relock": False,
+            "infer": True,
             "allow_source": (),
         }
 

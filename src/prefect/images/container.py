@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from prefect.core.value_types import json_form
 from prefect.errors import ContainerEngineError, ImageError, ParameterError
 from prefect.images.inspection import FlowImage
-from prefect.images.plan import ENTRYPOINT, LABEL_MANIFEST
+from prefect.images.plan import ENTRYPOINT, LABEL_MANIFEST, PYTHON
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.daemon import containers
 from prefect.oci.daemon.client import Daemon
@@ -140,6 +140,35 @@ class RunnableImage(FlowImage):
         hold = ["--hold"] if tty else []
         return RunRequest([action, *awaited, *hold, *rest], values, tty=tty)
 
+    def failing_imports(
+        self, modules: Iterable[str], *, network: str | None = None
+    ) -> dict[str, str]:
+        """Import modules in a container of this image; return the error of each that fails.
+
+        This runs what the image holds, with no secrets and no flow.
+
+        Raises:
+            ContainerEngineError: the container does not start, or says something else.
+        """
+        names = sorted(modules)
+        if not names:
+            return {}
+        command = ["exec", "--", PYTHON, "-c", _IMPORTS, *names]
+        container = self.start(RunRequest(command, {}), network=network)
+        try:
+            output = b"".join(container.logs()).decode(errors="replace")
+            container.wait()
+        finally:
+            container.remove()
+        _, found, told = output.rpartition(_TOLD)
+        try:
+            failing = (
+                json.loads(told) if found else {names[0]: output.strip()[-500:] or "no output"}
+            )
+        except ValueError:
+            failing = {names[0]: output.strip()[-500:]}
+        return {str(name): str(error) for name, error in failing.items()}
+
     def start(self, request: RunRequest, *, network: str | None = None) -> Container:
         """Start a container, and hand it its secrets over a stream once it runs.
 
@@ -173,6 +202,20 @@ class RunnableImage(FlowImage):
             raise ContainerEngineError(
                 f"The secrets could not be handed to the container: {error}\n{logs}"
             ) from error
+
+
+_TOLD = "prefect-imports:"
+# One after the other, each by itself: an extension module may end the process.
+_IMPORTS = f"""
+import json, subprocess, sys
+failing = {{}}
+for name in sys.argv[1:]:
+    done = subprocess.run([sys.executable, "-c", f"import {{name}}"], capture_output=True, text=True)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        failing[name] = lines[-1] if lines else f"ended with status {{done.returncode}}"
+print("{_TOLD}" + json.dumps(failing))
+"""
 
 
 @dataclass(frozen=True, slots=True)

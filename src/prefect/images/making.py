@@ -206,9 +206,12 @@ def _plan(
         store=store,
         platform=recipe.wanted_platform(),
         sources=recipe.sources,
+        infer=recipe.infer,
         fresh=recipe.relock,
     )
     _refuse_secrets(recipe, packaged, {"the image's labels": "\n".join(made.labels.values())})
+    for note in made.notes:
+        _logger.warning(note)
     if locked is None and path is not None:
         try:
             with replacing(path, mode=None) as file:

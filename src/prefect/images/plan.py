@@ -56,6 +56,7 @@ class ImagePlan:
         sources: normalised names of those that may be built from source.
         runtime: the files of this package, by their paths below site-packages.
         flow: the files of the packaged flow by name; empty for an image of dependencies alone.
+        notes: what whoever builds should know: how the image differs from where the flow was written.
         labels: what inspection reads without looking into the layers.
     """
 
@@ -69,6 +70,7 @@ class ImagePlan:
     base_platform: str = ""
     setup: tuple[str, ...] = ()
     sources: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
     flow: Mapping[str, bytes] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -103,16 +105,18 @@ def make_plan(
     store: Store | None,
     platform: Platform | None = None,
     sources: Sequence[str] = (),
+    infer: bool = True,
     fresh: bool = False,
 ) -> ImagePlan:
     """Decide what goes into an image.
 
     Args:
         platform: of a base for several, where one was asked for.
-        dependencies: requirement lines; None takes what the flow imports, as installed here.
+        dependencies: requirement lines.
         lock: locked dependencies to take as they are, with what the runtime needs added where it
             is not among them; None resolves them.
         sources: names of distributions that may be built from source.
+        infer: take what the flow imports as well, in the versions here, where no line asks for it.
         fresh: resolve anew, whatever is remembered.
 
     Raises:
@@ -125,17 +129,26 @@ def make_plan(
 
     allowed = frozenset(map(requirement_name, sources))
     if lock is not None:
-        lock = _fitting_lock(lock, packaged, dependencies, base, store)
+        lock = _fitting_lock(lock, packaged, dependencies, base, store, infer=infer)
     else:
-        lines = wanted(packaged, dependencies)
-        lock = locking.lock(
-            lines,
-            python=base.python,
-            platform=base.platform,
-            store=store,
-            sources=allowed,
-            fresh=fresh,
-        )
+        try:
+            lock = locking.lock(
+                wanted(packaged, dependencies, infer=infer),
+                python=base.python,
+                platform=base.platform,
+                store=store,
+                sources=allowed,
+                fresh=fresh,
+            )
+        except RequirementsError as error:
+            inferred = _inferred(packaged, dependencies, infer=infer)
+            if not (inferred and dependencies):
+                raise
+            raise RequirementsError(
+                f"{error}\nOf these, {', '.join(inferred)} is what the flow imports, as installed "
+                "here. Ask for another version with -r (python_dependencies=), or leave what it "
+                "imports to what you ask for, with --no-infer (infer=False)"
+            ) from error
     labels = {LABEL_VERSION: __version__, LABEL_PYTHON: base.python}
     return ImagePlan(
         base=base.reference,
@@ -148,6 +161,7 @@ def make_plan(
         user=base.user,
         # Comments may hold anything, such as the command with an index's password that made them.
         lock=locking.canonical_lock(lock),
+        notes=_notes(packaged, lock, base, infer=infer),
         runtime=runtime_files(),
         flow=packaged.files if packaged else {},
         labels=labels | (packaged.labels if packaged else {}),
@@ -160,6 +174,8 @@ def _fitting_lock(
     dependencies: Sequence[str] | None,
     base: BaseImage,
     store: Store | None,
+    *,
+    infer: bool,
 ) -> str:
     """Return a lock with what the runtime needs in it, if it has what is asked for.
 
@@ -171,7 +187,9 @@ def _fitting_lock(
 
     target = (base.python, base.platform)
     locked = comparing.entries_for(locking.read_entries(lock), *target)
-    problems = comparing.unmet(_asked(packaged, dependencies), locked, *target)
+    asked = [line for line in dependencies or () if line.strip()]
+    asked += map(requirement_name, _inferred(packaged, dependencies, infer=infer))
+    problems = comparing.unmet(asked, locked, *target)
     needs = _needs(packaged)
     absent = [line for line in needs if requirement_name(line) not in locked]
     # What is there may be another release than here, as long as it can read what is written here.
@@ -193,16 +211,50 @@ def _fitting_lock(
     return "\n".join([lock, *added])
 
 
-def _asked(packaged: PackagedFlow | None, dependencies: Sequence[str] | None) -> list[str]:
-    if dependencies is not None:
-        return [line for line in dependencies if line.strip()]
-    return sorted({requirement_name(line) for line in _imported(packaged)})
+def _notes(
+    packaged: PackagedFlow | None, lock: str, base: BaseImage, *, infer: bool
+) -> tuple[str, ...]:
+    """Compare a lock with what the flow was written against; return a line for each difference.
+
+    Raises:
+        RequirementsError: the image would lack what the flow imports.
+    """
+    if packaged is None or not packaged.manifest.requirements:
+        return ()
+    from prefect.dependencies import comparing  # noqa: PLC0415 - for flows that import something
+    from prefect.dependencies import lock as locking  # noqa: PLC0415 - the same
+
+    locked = comparing.entries_for(locking.read_entries(lock), base.python, base.platform)
+    lacking = [
+        f"{module} ({line})"
+        for module, line in sorted(packaged.manifest.requirements.items())
+        if requirement_name(line) not in locked
+    ]
+    if lacking and infer:
+        raise RequirementsError(
+            f"The flow imports {', '.join(lacking)}, which the image would lack: a marker of what is "
+            "asked for leaves it out. Ask for it without one, or, if the base has it, build with "
+            "--no-infer (infer=False)"
+        )
+    notes = [f"The flow imports {one}, which only the base can have" for one in lacking]
+    for name, version in packaged.manifest.installed.items():
+        there = locked[name].version if name in locked else version
+        if there != version.partition("+")[0] and there != version:
+            notes.append(f"Not as here: {name} {there} in the image, {version} here")
+    return tuple(notes)
 
 
-def _imported(packaged: PackagedFlow | None) -> list[str]:
-    found = set(packaged.manifest.requirements.values()) if packaged else set()
+def _inferred(
+    packaged: PackagedFlow | None, dependencies: Sequence[str] | None, *, infer: bool
+) -> list[str]:
+    """Return what the flow imports as requirement lines, but for what is asked for."""
+    if packaged is None or not infer:
+        return []
+    asked = {requirement_name(line) for line in dependencies or ()}
+    found = set(packaged.manifest.requirements.values())
     # A local version such as 2.1+cpu is a build of that version that no index has.
-    return sorted(line.partition("+")[0] for line in found)
+    lines = sorted(line.partition("+")[0] for line in found)
+    return [line for line in lines if requirement_name(line) not in asked]
 
 
 def _needs(packaged: PackagedFlow | None) -> list[str]:
@@ -216,7 +268,9 @@ def _oldest(line: str) -> str:
     return f"{name}>={'.'.join(series)}"
 
 
-def wanted(packaged: PackagedFlow | None, dependencies: Sequence[str] | None) -> list[str]:
-    """Return the requirement lines of an image, what its runtime needs among them."""
-    lines = _imported(packaged) if dependencies is None else dependencies
-    return [*lines, *_needs(packaged)]
+def wanted(
+    packaged: PackagedFlow | None, dependencies: Sequence[str] | None, *, infer: bool = True
+) -> list[str]:
+    """Return the requirement lines of an image: asked for, imported, and needed by its runtime."""
+    inferred = _inferred(packaged, dependencies, infer=infer)
+    return [*(dependencies or ()), *inferred, *_needs(packaged)]

@@ -25,12 +25,13 @@ class ImageRecipe:
     Args:
         base: the base image, a reference or the path of an OCI layout or of an image archive.
         name: of the image in a container engine; None derives one from the flow's name.
-        dependencies: requirement lines; None takes what the flow imports.
+        dependencies: requirement lines.
         platform: such as "linux/arm64"; None takes Linux on this machine's processor.
         setup: shell commands that a container engine runs in the base first.
         network: the container engine's network for them.
         lock: file of locked dependencies; taken if it is there, else written.
         relock: write it anew, also where it is there.
+        infer: take what the flow imports as well.
         sources: names of distributions that may be built from source here.
         secrets: whose values may stand nowhere in an image.
         keys: private keys that may not either.
@@ -50,6 +51,7 @@ class ImageRecipe:
     lock: str | None = None
     relock: bool = False
     sources: tuple[str, ...] = ()
+    infer: bool = True
     secrets: tuple[Secret, ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     allowed: tuple[str, ...] = ()
