@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 
 import pytest
 from installing import install
@@ -217,3 +220,68 @@ def test_other_versions_are_told_and_with_strict_refused(prefect):
     assert "ran with" not in out + err
     assert "deepofours==1.0 (here 2.0), topofours==1.0 (here 2.0)" in out + err
     assert "build it" in prefect("run", "uses.py", "--strict", status=2, **here)[1]
+
+
+REMOTE = """
+import os
+import helper_beside_it
+from helper_beside_it import Row, double
+from prefect import Flow, Parameter, task
+
+@task
+def extract(n):
+    return [Row(i) for i in range(n)]
+
+@task
+def transform(row):
+    return helper_beside_it.double(row.value) + double(0)
+
+@task(log_stdout=True)
+def load(values):
+    print("loaded", values, "in", os.path.basename(os.getcwd()))
+
+with Flow("remote") as flow:
+    load(transform.map(extract(Parameter("n", default=3))))
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path_factory):
+    """The address of a Dask scheduler with one worker, processes in a directory of their own."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    where = elsewhere / "scheduler.json"
+    told = ["--scheduler-file", where, "--no-dashboard"]
+    programs = {
+        "dask_scheduler": ["--host", "127.0.0.1", "--port", "0"],
+        "dask_worker": ["--nthreads", "1", "--no-nanny", "--host", "127.0.0.1"],
+    }
+    started = []
+    try:
+        for name, options in programs.items():
+            command = [sys.executable, "-m", f"distributed.cli.{name}", *told, *options]
+            with (elsewhere / f"{name}.log").open("w") as log:
+                started.append(
+                    subprocess.Popen(command, cwd=elsewhere, stdout=log, stderr=subprocess.STDOUT)
+                )
+        while not where.exists():
+            assert started[0].poll() is None, (elsewhere / "dask_scheduler.log").read_text()
+            time.sleep(0.05)
+        yield json.loads(where.read_text())["address"], elsewhere.name
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+def test_a_file_travels_to_workers_elsewhere_as_a_sealed_flow_does(prefect, cluster):
+    """Its own code and that of the helper beside it: workers have neither file."""
+    address, directory = cluster
+    (prefect.directory / "job.py").write_text(REMOTE)
+    helper = "class Row:\n    def __init__(self, value):\n        self.value = value\n"
+    with (prefect.directory / "helper_beside_it.py").open("a") as file:
+        file.write(helper)
+    prefect("keygen", "flow.key")
+    prefect("build", "job.py", "--key-file", "flow.key")
+    for artifact in (["job.flow", "--key-file", "flow.key"], ["job.py"]):
+        out, _ = prefect("run", *artifact, "--executor", address, "-p", "n=4")
+        assert f"loaded [0, 2, 4, 6] in {directory}" in out

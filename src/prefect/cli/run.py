@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from prefect.core.flow import Flow
     from prefect.core.state import State
     from prefect.images.container import RunnableImage
     from prefect.sealed.keys.keyring import Keyring
@@ -144,6 +145,8 @@ def _run_file(
         # What the file writes while it is loaded is output, too.
         early = entered.enter_context(JsonReporter(until_exit=True)) if as_json else None
         flow = load_flow_file(artifact)
+        if getattr(executor, "address", None) is not None:
+            flow = _as_packaged(flow)
         serialized = flow.serialize()
         parameters = read_parameters(serialized, given)
         # A value that the file set on the environment's own secret counts.
@@ -154,6 +157,21 @@ def _run_file(
         state = flow.run(parameters=parameters, executor=executor, on_state=_observer(reporter))
         reporter.finished(flow.name, state)
     return state
+
+
+def _as_packaged(flow: Flow) -> Flow:
+    """Return the flow as one that was packaged and loaded, which needs no file of this machine.
+
+    Tasks would else go to workers elsewhere by the names of local modules, which they do not have.
+    """
+    from prefect.payload.loading import load_flow  # noqa: PLC0415 - for other machines alone
+    from prefect.payload.local_modules import loaded_local_modules  # noqa: PLC0415 - the same
+    from prefect.payload.packing import pickle_flow  # noqa: PLC0415 - the same
+
+    packaged = pickle_flow(flow)
+    for name in loaded_local_modules():  # what can be found by its name travels by its name
+        del sys.modules[name]
+    return load_flow(packaged.manifest, packaged.payload)
 
 
 def _run_sealed(

@@ -22,6 +22,7 @@ import cloudpickle
 
 from prefect.errors import PicklingError
 from prefect.payload.local_modules import is_compiled, loaded_local_modules
+from prefect.payload.packaged_module import NOT_OF_THE_SOURCE, PackagedModule
 from prefect.payload.source_lines import SourceLines, with_source_lines
 
 if TYPE_CHECKING:
@@ -35,10 +36,6 @@ _CACHED_FUNCTION = type(lru_cache(len))
 _TRACKERS = {"_make_skeleton_class": -2, "_make_skeleton_enum": -2, "_make_typevar": -1}
 # Where CodeType takes the name of a file; some cloudpickles put "<dynamic-code>" there.
 _FILENAME = 10
-# In a module: what the import system puts there, and where Python notes warnings that were shown.
-_NOT_OF_THE_SOURCE = {
-    "__builtins__", "__cached__", "__loader__", "__spec__", "__warningregistry__",
-}  # fmt: skip
 
 
 class Sink(Protocol):
@@ -235,7 +232,7 @@ class _Shell:
     def __reduce__(self) -> tuple[Any, ...]:
         names = ("__file__", "__package__", "__path__")
         state = {n: vars(self._module)[n] for n in names if n in vars(self._module)}
-        return ModuleType, (self._module.__name__,), _placeless(state, self._source)
+        return PackagedModule, (self._module.__name__,), _placeless(state, self._source)
 
 
 class _Globals:
@@ -263,7 +260,7 @@ def _same(module: ModuleType) -> ModuleType:
 
 def _module_state(content: dict[str, Any], source: SourceLines) -> dict[str, Any]:
     """Return a module's content in an order that its history does not show in."""
-    state = {key: content[key] for key in sorted(content) if key not in _NOT_OF_THE_SOURCE}
+    state = {key: content[key] for key in sorted(content) if key not in NOT_OF_THE_SOURCE}
     if state.get("__annotations__") == {}:  # made when somebody looks for them
         del state["__annotations__"]
     return _placeless(state, source)
