@@ -68,7 +68,7 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as plain JSON values."""
-        return {name: getattr(self, name) for name in _fields(self.format)}
+        return {name: getattr(self, name) for name in sorted(_fields(self.format))}
 
     def to_json(self) -> bytes:
         """Return canonical JSON: equal manifests give equal bytes."""
