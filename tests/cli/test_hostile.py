@@ -1,13 +1,21 @@
 """Artifacts that somebody hostile made: the command refuses or shows them, and nothing else."""
 
+import gzip
 import json
+import subprocess
+import sys
 
 import pytest
+from base_making import layout
 from click.testing import CliRunner
 from edits import edits
+from image_making import layer_of, tar_of
 
 from prefect import Flow, Parameter, task
 from prefect.cli.main import main
+from prefect.images.plan import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED, LABEL_VERSION
+from prefect.oci.archives import archive as archives
+from prefect.oci.images import derive
 from prefect.payload.manifest import Manifest
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.writing import seal
@@ -48,3 +56,73 @@ def test_a_name_forges_no_line(tmp_path, monkeypatch):
         done = CliRunner().invoke(main, [command, str(path)])
         assert done.exit_code == 0
         assert not [line for line in done.output.splitlines() if line.strip().startswith("signed")]
+
+
+MEASURED = """
+import re, sys
+from pathlib import Path
+from prefect.cli.start import main
+try:
+    main()
+finally:  # not ru_maxrss, which counts from before this program was started
+    used = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
+    print("MiB:", int(used) // 1024, file=sys.stderr)
+"""
+BOMBS = {
+    "lists": (b"[[]", b",[]", 1 << 24),
+    "objects": (b"[1", b',{"a":1}', 1 << 22),
+    "one text": (b'"\\ud83d\\ude00', b"a", 1 << 26),
+    "zeros": (b"", b"\0", 1 << 26),
+    "far too much": (b"", b"\0", 1 << 29),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_small_archive_does_not_fill_the_memory(prefect, monkeypatch, bomb, packed):
+    """Whatever its manifest is unpacked to, `info` refuses it, with at most 200 MiB more than it needs."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    layout(prefect.directory / "base")
+    build = ("build", "etl.py", "--image", "./base", "-r", "cloudpickle", "--export")
+    prefect(*build, "good.tar")
+    good = archives.read(prefect.directory / "good.tar")
+    manifest = good.labels[LABEL_MANIFEST].lstrip("/")
+    begin, part, count = BOMBS[bomb]
+    layer = layer_of(tar_of((manifest, begin + part * count)))
+    archives.write(derive(good, [layer], good.settings), prefect.directory / "bad.tar", name="bad")
+    name = "bad.tar"
+    if packed:
+        name = "bad.tar.gz"
+        data = gzip.compress((prefect.directory / "bad.tar").read_bytes())
+        (prefect.directory / name).write_bytes(data)
+    assert (prefect.directory / name).stat().st_size < 1 << 22
+    needed = measured(prefect.directory, 0, "info", "good.tar")
+    assert measured(prefect.directory, 2, "info", name) < needed + 200
+
+
+def measured(directory, status, *arguments) -> int:
+    """Run the command, check its exit status, and return how many MiB of memory it had at most."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *arguments],
+        cwd=directory, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == status, done.stderr
+    return int(done.stderr.rpartition("MiB:")[2])
+
+
+@pytest.mark.services
+@pytest.mark.parametrize("what", ["manifest", "sealed flow"])
+def test_an_image_in_an_engine_does_not_fill_the_memory(sealed, daemon, unique, what):
+    """Its manifest is read up to a limit, and its sealed flow goes to disk."""
+    begin, part, count = BOMBS["lists"]
+    content = begin + part * count if what == "manifest" else bytes(1 << 28)
+    label = LABEL_MANIFEST if what == "manifest" else LABEL_SEALED
+    labels = {LABEL_VERSION: "1", LABEL_FLOW: "bomb", label: "/bomb"}
+    daemon.api.import_image_from_data(
+        tar_of(("bomb", content)), repository=unique,
+        changes=[f"LABEL {name}={value}" for name, value in labels.items()],
+    )  # fmt: skip
+    options = () if what == "manifest" else ("--key-file", "flow.key")
+    needed = measured(sealed.directory, 0, "info", "etl.flow", "--key-file", "flow.key")
+    used = measured(sealed.directory, 2, "info", f"image:{unique}", *options)
+    assert used < needed + 200

@@ -43,7 +43,7 @@ def held(packaged=None) -> RunnableImage:
     """Return an image of the container engine with the files of a packaged flow."""
     labels = {"prefect.version": "1"} | (packaged.labels if packaged else {})
     image = RunnableImage(HeldDaemon(labels), "demo:1")
-    image._read = lambda path: packaged.files[path.rpartition("/")[2]]
+    image._copy = lambda path, file, _: file.write(packaged.files[path.rpartition("/")[2]])
     return image
 
 

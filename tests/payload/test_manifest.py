@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect import Flow
-from prefect.errors import CompatibilityError, FormatError
+from prefect.errors import CompatibilityError, FlowError, FormatError
 from prefect.payload.manifest import Manifest
 
 FLOW = Flow("f").serialize()
@@ -135,3 +135,21 @@ def test_odd_versions_are_no_crash():
     Manifest.from_json(changed(cloudpickle="x.1")).check_compatible()
     with pytest.raises(FormatError):
         Manifest.from_json(changed(cloudpickle="\u00b2.1"))
+
+
+def test_a_hundred_thousand_tasks_fit_and_a_million_do_not():
+    """What cannot be read again is refused where it is written, and described so."""
+    task, edge = ({"id": "double-100000", "name": "double", "max_retries": 0, "tags": [], "slug": ""},
+                  {"upstream": "double-100000", "downstream": "double-100001", "mapped": False})  # fmt: skip
+    for count, fits in ((100_000, True), (1_000_000, False)):
+        flow = FLOW | {"name": "wide", "tasks": [task] * count, "edges": [edge] * count}
+        described = Manifest.describe(flow, {})
+        if fits:
+            assert described.to_json()
+        else:
+            with pytest.raises(FlowError, match="'wide' is too large"):
+                described.to_json()
+    with pytest.raises(FormatError, match="larger than any"):
+        Manifest.from_json(b"[" + b"1," * 3_000_000 + b"1]")
+    with pytest.raises(FormatError, match="larger than any"):
+        Manifest.from_json(b" " * (1 << 26))

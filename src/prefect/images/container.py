@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from prefect.core.value_types import json_form
 from prefect.errors import ContainerEngineError, ImageError, ParameterError
@@ -48,7 +48,7 @@ class RunnableImage(FlowImage):
             raise ImageError(
                 f"There is no image {reference} in the container engine. Check its name, build it, or pull it"
             )
-        super().__init__(reference, image.labels, self._read_in_daemon)
+        super().__init__(reference, image.labels, self._copy_from_daemon)
         self.daemon = daemon
         self.id = image.id
 
@@ -80,22 +80,24 @@ class RunnableImage(FlowImage):
             container.remove()
             raise
 
-    def _read_in_daemon(self, path: str) -> bytes:
+    def _copy_from_daemon(self, path: str, file: BinaryIO, limit: int) -> None:
         if path != self._labels.get(LABEL_MANIFEST):
             with daemon_files(self.daemon, self.id) as files:
-                return files.read(path)
+                files.copy(path, file, limit)
+            return
         # To look into an image takes a container each time; its id names its content.
         key = f"manifest in the image {self.id}"
         with open_cache() as store:
             known = store.recall(key)
             if isinstance(known, str):
-                return known.encode()
+                file.write(known.encode())
+                return
             with daemon_files(self.daemon, self.id) as files:
-                found = files.read(path)
+                found = files.read(path, limit)
+            file.write(found)
             with suppress(UnicodeDecodeError):  # then it is no manifest, as the caller will say
                 if len(found) <= _REMEMBERED:
                     store.remember(key, found.decode())
-        return found
 
     def request(
         self,

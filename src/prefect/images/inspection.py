@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
+import weakref
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from prefect.errors import ImageError
 from prefect.images.plan import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED, LABEL_VERSION
 from prefect.oci.layers.files import read_from_layer
-from prefect.payload.manifest import Manifest
+from prefect.payload.manifest import LARGEST_MANIFEST, Manifest
 from prefect.running.flow_directory import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import BinaryIO
 
     from prefect.oci.images import Image
     from prefect.sealed.keys.keyring import Keyring
 
-# What a look from outside reads: manifests are far smaller, and nobody's memory is filled.
-_LARGEST_MANIFEST = 1 << 26
+# What a look from outside reads of a layer, packed and unpacked: nobody's memory is filled.
 _LARGEST_LAYER = 1 << 26
+_LARGEST_SEALED = 1 << 41  # more than the format allows: it goes to disk
 
 
 class FlowImage:
@@ -28,14 +32,15 @@ class FlowImage:
     Args:
         reference: how it is named in messages.
         labels: of its config.
-        read: gives the content of one of its files by path, or raises FileNotFoundError.
+        copy: writes the content of one of its files, by path, into a file, but no more bytes than a
+            number; or raises FileNotFoundError.
 
     Raises:
         ImageError: it was not made by this package.
     """
 
     def __init__(
-        self, reference: str, labels: Mapping[str, str], read: Callable[[str], bytes]
+        self, reference: str, labels: Mapping[str, str], copy: Callable[[str, BinaryIO, int], None]
     ) -> None:
         if LABEL_VERSION not in labels:
             raise ImageError(
@@ -44,7 +49,7 @@ class FlowImage:
             )
         self.reference = reference
         self._labels = labels
-        self._read = read
+        self._copy = copy
 
     @property
     def sealed(self) -> bool:
@@ -52,8 +57,12 @@ class FlowImage:
         return LABEL_SEALED in self._labels
 
     @cached_property
-    def _sealed_flow(self) -> bytes:
-        return self._file(self._labels[LABEL_SEALED])
+    def _sealed_flow(self) -> io.BufferedIOBase:
+        # It may be larger than memory; on disk it has no name, and nobody reads it without its key.
+        kept = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this object is there
+        weakref.finalize(self, kept.close)
+        self._write(self._labels[LABEL_SEALED], kept, _LARGEST_SEALED)
+        return cast("io.BufferedIOBase", kept)
 
     @property
     def holds_flow(self) -> bool:
@@ -90,7 +99,9 @@ class FlowImage:
         if keyring is not None:
             self.require_sealed()
         if not self.sealed:
-            return Manifest.from_json(self._file(self._labels.get(LABEL_MANIFEST, "")))
+            found = io.BytesIO()
+            self._write(self._labels.get(LABEL_MANIFEST, ""), found, LARGEST_MANIFEST)
+            return Manifest.from_json(found.getvalue())
         if keyring is None:
             raise ImageError(
                 f"The flow in the image {self.reference} is sealed: give its key with --key-file, "
@@ -100,9 +111,9 @@ class FlowImage:
 
         return read_manifest(self._sealed_flow, keyring)
 
-    def _file(self, path: str) -> bytes:
+    def _write(self, path: str, file: BinaryIO, limit: int) -> None:
         try:
-            return self._read(path)
+            self._copy(path, file, limit)
         except FileNotFoundError as error:
             raise ImageError(f"The image {self.reference} lacks its flow's {path}") from error
 
@@ -113,17 +124,21 @@ def look_into_layers(image: Image, reference: str) -> FlowImage:
     Raises:
         ImageError: it was not made by this package.
     """
-    return FlowImage(reference, image.labels, lambda path: _from_top(image, path))
+
+    def copy(path: str, file: BinaryIO, limit: int) -> None:
+        file.write(_from_top(image, path, min(limit, _LARGEST_LAYER)))
+
+    return FlowImage(reference, image.labels, copy)
 
 
-def _from_top(image: Image, path: str) -> bytes:
+def _from_top(image: Image, path: str, limit: int) -> bytes:
     for layer in reversed(image.layers):
         if layer.blob is not None and layer.blob.size > _LARGEST_LAYER:
             raise ImageError(
                 f"{path} is in or below a layer of {layer.blob.size} bytes, of which at most "
                 f"{_LARGEST_LAYER} are read to look into an image. Load it into a container engine"
             )
-        content = read_from_layer(layer, path.lstrip("/"), _LARGEST_MANIFEST)
+        content = read_from_layer(layer, path.lstrip("/"), limit)
         if content is not None:
             return content
     raise FileNotFoundError(path)

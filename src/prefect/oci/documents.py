@@ -15,6 +15,7 @@ from prefect.oci.digests import DIGEST
 from prefect.oci.platforms import Platform
 
 _T = TypeVar("_T")
+_MOST_VALUES = 1 << 18  # of one document; each takes some hundred bytes of memory
 _DEPTH = 64  # of values within values: far from where Python's own stack ends
 
 
@@ -38,6 +39,8 @@ def parse(data: bytes, what: str) -> Any:
     Raises:
         ImageContentError: it is no JSON in UTF-8, gives a name twice, or is nested too deeply.
     """
+    if sum(map(data.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise ImageContentError(f"{what} has far more values than the JSON of an image")
     try:
         value = json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

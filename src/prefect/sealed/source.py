@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeAlias, cast
 
 from prefect.errors import FormatError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 # Small enough for a processor's cache, where hashing and encrypting follow each other.
 PIECE_BYTES: Final = 64 * 1024
 
-SealedSource: TypeAlias = bytes | bytearray | memoryview | os.PathLike[str]
+SealedSource: TypeAlias = bytes | bytearray | memoryview | os.PathLike[str] | io.BufferedIOBase
 
 
 class Source(Protocol):
@@ -36,7 +37,7 @@ class Source(Protocol):
 
 @contextmanager
 def opened(source: SealedSource) -> Iterator[Source]:
-    """Open a sealed flow for reading.
+    """Open a sealed flow for reading; an open file stays open.
 
     Raises:
         TypeError: it is neither bytes nor a path.
@@ -44,6 +45,8 @@ def opened(source: SealedSource) -> Iterator[Source]:
     """
     if isinstance(source, bytes | bytearray | memoryview):
         yield _Memory(source)
+    elif isinstance(source, io.BufferedIOBase):
+        yield _File(cast("BinaryIO", source))
     elif isinstance(source, os.PathLike):
         with Path(source).open("rb", buffering=0) as file:
             # A pipe cannot be read at random: it is taken into memory.

@@ -9,7 +9,6 @@ import image_making as making
 import pytest
 
 from prefect.errors import ImageContentError
-from prefect.oci.daemon import files as module
 from prefect.oci.daemon import makers
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.files import daemon_files
@@ -44,14 +43,13 @@ def test_links_are_followed_within_the_image(files):
         assert files.follow(path) is None, path
 
 
-def test_what_is_no_file_is_not_read(files, monkeypatch):
+def test_what_is_no_file_is_not_read(files):
     """A directory, which could be all of the image, a link to nothing, or a file of any size."""
     for path in ("/", "/usr", "/nothing", "/etc/gone"):
         with pytest.raises(FileNotFoundError):
             files.read(path)
-    monkeypatch.setattr(module, "_LARGEST", 0)
     with pytest.raises(ImageContentError, match="has 1 bytes"):
-        files.read("/usr/lib/a")
+        files.read("/usr/lib/a", 0)
 
 
 def test_many_files_are_read_over_one_container(files):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import posixpath
+import shutil
 import tarfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from prefect.oci.daemon.transport import CHUNK, NOT_FOUND, Answer, in_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
 
     from prefect.oci.daemon.client import Daemon
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 _NOTHING = frozenset(
     {NOT_FOUND, 500}
 )  # Docker says 500 of a path below a file, or links in a circle
-_LARGEST = 1 << 30  # bytes, of which an image's labels may name any file
+LARGEST_FILE = 1 << 27  # bytes that are kept in memory: an image's labels may name any file
 _DIRECTORY = 1 << 31  # of the modes of Go's io/fs
 _LINKS = 40  # as many as Linux follows
 
@@ -51,12 +54,23 @@ class DaemonFiles:
             path = target  # container engines differ in whether they went all the way
         return None
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, limit: int = LARGEST_FILE) -> bytes:
         """Return a file's content.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ImageContentError: it is far too large.
+            ImageContentError: it has more bytes than the limit.
+        """
+        found = io.BytesIO()
+        self.copy(path, found, limit)
+        return found.getvalue()
+
+    def copy(self, path: str, file: BinaryIO, limit: int) -> None:
+        """Write a file's content into another file, piece by piece.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ImageContentError: it has more bytes than the limit; nothing is written then.
         """
         with self._http.request(
             "GET", self._path, f"read {path}", query={"path": path}, also=frozenset({NOT_FOUND}),
@@ -72,17 +86,18 @@ class DaemonFiles:
                 with tarfile.open(fileobj=answer, mode="r|") as tar:  # type: ignore[call-overload]
                     member = tar.next()
                     size = max(size, member.size if member else 0)
-                    if size > _LARGEST:
-                        raise ImageContentError(f"{path} in the image has {size} bytes: refused")
+                    if size > limit:
+                        raise ImageContentError(
+                            f"{path} in the image has {size} bytes; at most {limit} are read of it"
+                        )
                     # Not a link's either: what it leads to is not in this archive.
                     content = tar.extractfile(member) if member and member.isreg() else None
                     if content is None:
                         raise FileNotFoundError(path)
-                    found: bytes = content.read()
+                    shutil.copyfileobj(content, file, CHUNK)
             except tarfile.TarError as error:
                 raise answer.nonsense(f"its archive is malformed: {error}") from error
             answer.read_all(CHUNK)  # what fills the archive up
-            return found
 
 
 @contextmanager
