@@ -181,7 +181,8 @@ class ContainerEnvironment(Environment):
             NotAFlowError, PicklingError, SecretError: the flow cannot be packaged.
             RequirementsError: the dependencies cannot be resolved.
             ImageError, RegistryError, CompatibilityError: the base is absent, or not fit.
-            OutputError: there is a Dockerfile that is not prefect's (a FileExistsError).
+            OutputError: there is a Dockerfile that is not prefect's; or none, and something else
+            where the other files go (a FileExistsError).
         """
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
 

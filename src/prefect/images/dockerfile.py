@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,26 +35,55 @@ def write_context(directory: Path, context: Mapping[str, bytes]) -> None:
 
     Files, and the runtime's directories, have permissions that let every user of the image read
     them. Who may read the flow here is up to its new directory, which has those of the umask.
+    After an error nothing that is new stays behind.
 
     Raises:
-        OutputError: there is a Dockerfile that is not prefect's.
-        OSError: they cannot be written.
+        OutputError: there is a Dockerfile that is not prefect's; or none, and something else where
+            the other files go.
+        OSError: they cannot be written; it names the file.
     """
-    existing = directory / NAME
-    if existing.exists() and not existing.read_bytes().startswith(FIRST_LINE.encode()):
-        raise OutputError(
-            f"{existing} was not written by prefect and is not overwritten: choose another "
-            "directory"
-        )
-    for parent in sorted({Path(path).parent for path in context}):
-        for each in (*reversed(parent.parents), parent):
-            if not (directory / each).is_dir():
-                (directory / each).mkdir(parents=True)
-                if each.parts[:1] == (_RUNTIME,):
-                    (directory / each).chmod(0o755)
-    for path, content in context.items():
-        with replacing(directory / path, mode=0o644) as file:
+    _refuse_foreign(directory, context)
+    made: list[Path] = []
+    try:
+        for path, content in context.items():
+            for parent in reversed((directory / path).parents):
+                if not parent.is_dir():
+                    parent.mkdir()
+                    made.append(parent)
+                    if parent.is_relative_to(directory / _RUNTIME):
+                        parent.chmod(0o755)
+            _write(directory / path, content, made)
+    except BaseException:
+        for each in reversed(made):
+            with suppress(OSError):  # somebody else put something there meanwhile
+                each.rmdir() if each.is_dir() else each.unlink()
+        raise
+
+
+def _refuse_foreign(directory: Path, context: Mapping[str, bytes]) -> None:
+    """Refuse to write over, or among, what is not known to be prefect's."""
+    dockerfile = directory / NAME
+    if dockerfile.is_file() and dockerfile.read_bytes().startswith(FIRST_LINE.encode()):
+        return
+    for name in dict.fromkeys(Path(path).parts[0] for path in context):
+        existing = directory / name
+        same = existing.is_file() and existing.read_bytes() == context.get(name)
+        if not same and os.path.lexists(existing):
+            raise OutputError(
+                f"{existing} was not written by prefect and is not overwritten: choose another "
+                "directory"
+            )
+
+
+def _write(target: Path, content: bytes, made: list[Path]) -> None:
+    is_new = not target.exists()
+    try:
+        with replacing(target, mode=0o644) as file:
             file.write(content)
+    except OSError as error:  # of a full disk, it names no file
+        raise OSError(error.errno, error.strerror, str(target)) from error
+    if is_new:
+        made.append(target)
 
 
 def render(plan: ImagePlan) -> str:

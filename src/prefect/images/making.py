@@ -165,7 +165,8 @@ def write_dockerfile(
     Raises:
         ImageError, RegistryError, CompatibilityError: the base is absent, or not fit.
         RequirementsError: the dependencies cannot be resolved.
-        OutputError: there is a Dockerfile that is not prefect's (a FileExistsError).
+        OutputError: there is a Dockerfile that is not prefect's; or none, and something else where
+            the other files go (a FileExistsError).
     """
     from prefect.images import dockerfile  # noqa: PLC0415 - for this alone
 
