@@ -87,6 +87,7 @@ def spelled(value):
     yield "hex within", (b"?" + value.encode()).hex()
 
 
+@pytest.mark.filterwarnings("ignore:The .u. type code is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("value", [VALUE, "Pa/ss?w>rd~~ÿ&9931", "päß wört '\" \\ 99", "☃🐍 snow-9"])
 def test_every_spelling_of_a_value_is_found(monkeypatch, value):
     """A module's global, however it writes a secret, does not come to rest in a payload."""

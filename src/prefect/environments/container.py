@@ -182,7 +182,7 @@ class ContainerEnvironment(Environment):
             RequirementsError: the dependencies cannot be resolved.
             ImageError, RegistryError, CompatibilityError: the base is absent, or not fit.
             OutputError: there is a Dockerfile that is not prefect's; or none, and something else
-            where the other files go (a FileExistsError).
+                where the other files go (a FileExistsError).
         """
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
 
