@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from prefect.errors import RequirementsError
+from prefect.installed import distributions, normal_name
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
 
 # What PEP 440 calls a version, without the local part that no index has.
 _VERSION = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?")
-_INSTALLED = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-py[\d.]+)?\.(dist|egg)-info")
 _URL = re.compile(r"://([^\s'\"`<>]+)")
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _HASH_OPTION = re.compile(r"\s+--hash(?:=|\s+)(\S+)")
@@ -26,7 +23,7 @@ _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128
 def requirement_name(line: str) -> str:
     """Return the normalised name of the distribution that a requirement line asks for."""
     match = _NAME.match(line)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+    return normal_name(match[1]) if match else ""
 
 
 def split_hashes(line: str) -> tuple[str, list[str]]:
@@ -112,13 +109,8 @@ def _without_password(url: re.Match[str]) -> str:
 def installed_versions() -> list[str]:
     """Return what is installed here as sorted lines of "name==version"."""
     found: dict[str, str] = {}
-    # The names of the directories say it all, and opening what is in them takes a hundred times
-    # as long (the PyPA's specification "Recording installed projects").
-    for directory in sys.path:
-        with suppress(OSError):
-            for entry in sorted(os.listdir(directory or ".")):  # noqa: PTH208 - names alone
-                match = _INSTALLED.fullmatch(entry)
-                # Linux distributions have versions of their own making.
-                if match and _VERSION.fullmatch(version := match["version"].replace("_", "-")):
-                    found.setdefault(requirement_name(match["name"]), version)
+    for name, written in distributions():
+        # Linux distributions have versions of their own making.
+        if _VERSION.fullmatch(version := written.replace("_", "-")):
+            found.setdefault(name, version)
     return sorted(f"{name}=={version}" for name, version in found.items() if name != "prefect")

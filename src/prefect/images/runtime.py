@@ -17,6 +17,7 @@ INSIDE = (
     "environments",
     "errors",
     "files",
+    "installed",
     "lazy",
     "payload",
     "printable",

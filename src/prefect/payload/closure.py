@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from prefect.installed import normal_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from importlib import metadata
@@ -39,11 +41,6 @@ def installed_closure(requirements: Iterable[str]) -> dict[str, str]:
         found[normal_name(name)] = header.get("Version", [""])[0] or distribution.version
         todo += _needs(header.get("Requires-Dist", []), extras)
     return dict(sorted(found.items()))
-
-
-def normal_name(name: str) -> str:
-    """Return a distribution's name as PEP 503 normalises it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _needs(lines: Iterable[str], extras: frozenset[str]) -> list[tuple[str, frozenset[str]]]:

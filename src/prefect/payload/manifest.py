@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import sys
@@ -12,6 +11,7 @@ from importlib import util
 from typing import Any, NoReturn
 
 from prefect.errors import CompatibilityError, FlowError, FormatError
+from prefect.installed import distributions, normal_name
 from prefect.payload.description import check_description
 from prefect.version import __version__
 
@@ -19,7 +19,6 @@ FORMAT = 2  # the first with `installed`
 _READABLE = (1, FORMAT)
 # Names and versions as they are: what is quoted of them cannot be taken for anything else.
 _WORD = re.compile(r"[\w.!+-]{1,100}", re.ASCII)
-_DISTRIBUTION = re.compile(r"([^-]+)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 _REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
 
 
@@ -176,7 +175,7 @@ class Manifest:
         What is not installed here is not among them: another platform may do without.
         """
         packaged = self.installed or {
-            _normal(line.partition("==")[0]): line.partition("==")[2]
+            normal_name(line.partition("==")[0]): line.partition("==")[2]
             for line in self.requirements.values()
         }
         if not packaged:
@@ -212,20 +211,9 @@ def _is_installed(values: Any) -> bool:
 def _installed_here() -> dict[str, str]:
     """Return the versions of what is installed here, by normalised names."""
     found: dict[str, str] = {}
-    # As in cloudpickle_here: the names of the directories say it.
-    for directory in sys.path:
-        try:
-            names = os.listdir(directory or ".")  # noqa: PTH208 - Path objects of all cost more
-        except OSError:
-            continue
-        for name in names:
-            if match := _DISTRIBUTION.fullmatch(name):
-                found.setdefault(_normal(match[1]), match[2])
+    for name, version in distributions():
+        found.setdefault(name, version)
     return found
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -234,16 +222,10 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def cloudpickle_here() -> str:
     """Return the version of the cloudpickle that is installed here."""
-    # What importlib.metadata says, whose import takes as long as a small flow takes to run.
-    for directory in sys.path:
-        try:
-            names = os.listdir(directory or ".")  # noqa: PTH208 - Path objects of all cost more
-        except OSError:  # not there, or an archive
-            continue
-        for name in names:
-            if name.startswith("cloudpickle-") and name.endswith(".dist-info"):
-                return name.removeprefix("cloudpickle-").removesuffix(".dist-info")
-    from importlib import metadata  # noqa: PLC0415 - see above
+    for name, version in distributions():
+        if name == "cloudpickle":
+            return version
+    from importlib import metadata  # noqa: PLC0415 - slow to import, and the names mostly suffice
 
     return metadata.version("cloudpickle")
 
