@@ -231,11 +231,12 @@ def _run_image(
         from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
 
         keyring = read_keyring(key_files)
-    parameters = read_parameters(image.manifest(keyring).flow, given) if given else None
+    flow = image.manifest(keyring).flow if given or live else {}
+    parameters = read_parameters(flow, given) if given else None
     if live:
         from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
 
-        display = LiveDisplay(image.manifest(keyring).flow)
+        display = LiveDisplay(flow)
     container = None
     try:
         request = image.request(

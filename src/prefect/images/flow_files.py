@@ -70,8 +70,8 @@ def package(
     return PackagedFlow(
         manifest,
         {
-            MANIFEST_FILE: manifest.to_json(),
-            PAYLOAD_FILE: pickled.payload,
+            MANIFEST_FILE: parts[MANIFEST],
+            PAYLOAD_FILE: parts[PAYLOAD],
         },
         {
             plan.LABEL_FLOW: manifest.flow["name"],

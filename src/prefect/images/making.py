@@ -117,8 +117,6 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
         CompatibilityError: the base has another Python than the one that pickles the flow.
         RequirementsError: the dependencies cannot be resolved or installed.
     """
-    from prefect.oci.registry import client as registry  # noqa: PLC0415 - where one is meant
-
     target = Reference.parse(reference)
     if target.digest:
         raise ValueError(f"{reference!r} has a digest, which follows from the image: leave it out")
