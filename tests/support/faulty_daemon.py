@@ -9,7 +9,28 @@ from pathlib import Path
 _CHUNK = 65536
 
 
-class FaultyDaemon:
+class Relay:
+    """Passes the connections to a server of its own on; `_serve` says how, in a thread for each."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self._server = server
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def stop(self) -> None:
+        for each in (self._server, *self._sockets):
+            close(each)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+
+class FaultyDaemon(Relay):
     """Passes everything on, but some requests, by default those to load an image, as the test wants it.
 
     address: of the real container engine, unix:// or tcp://.
@@ -26,27 +47,14 @@ class FaultyDaemon:
         self.last: Callable | None = None
         self.loads = 0
         self.sent = 0
-        self._sockets: list[socket.socket] = []
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(path))
-        self._server.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(str(path))
+        server.listen()
+        super().__init__(server)
 
     @property
     def address(self) -> str:
         return f"unix://{self._path}"
-
-    def stop(self) -> None:
-        for each in (self._server, *self._sockets):
-            close(each)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _connect(self) -> socket.socket:
         kind, _, where = self._real.partition("://")

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from engine_relay import EngineRelay, write_ssh
+from daemon_relay import DaemonRelay, write_ssh
 from real_registry import Authority
 
 from prefect.errors import ContainerEngineError, ContainerEngineUnavailableError
@@ -35,8 +35,8 @@ def relay(address):
     """Return a function that starts relays to the container engine."""
     started = []
 
-    def start(context=None) -> EngineRelay:
-        started.append(EngineRelay(address, context))
+    def start(context=None) -> DaemonRelay:
+        started.append(DaemonRelay(address, context))
         return started[-1]
 
     yield start
@@ -57,7 +57,7 @@ def certificates(tmp_path) -> Path:
 
 
 @pytest.fixture
-def secure(certificates, relay, tmp_path) -> EngineRelay:
+def secure(certificates, relay, tmp_path) -> DaemonRelay:
     """A relay that lets in who has a certificate, as `dockerd --tlsverify` does."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=certificates / "ca.pem")
     context.load_cert_chain(tmp_path / "server.cert", tmp_path / "server.key")

@@ -7,10 +7,10 @@ import sys
 import threading
 from pathlib import Path
 
-from faulty_daemon import close, pass_on
+from faulty_daemon import Relay, close, pass_on
 
 
-class EngineRelay:
+class DaemonRelay(Relay):
     """Passes every connection on to a container engine; over TLS if a context is given.
 
     port: of loopback.
@@ -20,22 +20,9 @@ class EngineRelay:
     def __init__(self, address: str, context: ssl.SSLContext | None = None) -> None:
         self._address, self._context = address, context
         self.connections = 0
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        self._sockets: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def stop(self) -> None:
-        for each in (self._server, *self._sockets):
-            close(each)
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+        server = socket.create_server(("127.0.0.1", 0))
+        self.port = server.getsockname()[1]
+        super().__init__(server)
 
     def _serve(self, client: socket.socket) -> None:
         try:
@@ -45,15 +32,15 @@ class EngineRelay:
             close(client)
             return
         self.connections += 1
-        engine = socket.socket(socket.AF_UNIX)
-        engine.connect(self._address.removeprefix("unix://"))
-        self._sockets += [client, engine]
-        back = threading.Thread(target=pass_on, args=(engine, client), daemon=True)
+        daemon = socket.socket(socket.AF_UNIX)
+        daemon.connect(self._address.removeprefix("unix://"))
+        self._sockets += [client, daemon]
+        back = threading.Thread(target=pass_on, args=(daemon, client), daemon=True)
         back.start()
-        pass_on(client, engine)
+        pass_on(client, daemon)
         back.join()
         close(client)
-        close(engine)
+        close(daemon)
 
 
 SSH = """#!{python}
