@@ -9,7 +9,9 @@ import pytest
 
 from prefect import Flow, task
 from prefect.engine import logs, signals
+from prefect.engine.executors import DaskExecutor
 from prefect.engine.state import Failed
+from prefect.errors import ExecutorError
 
 
 @task(max_retries=1)
@@ -57,6 +59,16 @@ def test_progress_is_logged_if_wanted(caplog):
         "task 'one[0]': Success: the task succeeded",
         "flow 'test': Success: All reference tasks succeeded.",
     ]
+
+
+def test_a_flow_starts_where_its_executor_does(caplog):
+    """No flow is said to start, in the log or to state handlers, whose executor cannot start."""
+    told = []
+    flow = Flow("test", state_handlers=[lambda _, __, new: told.append(new)])
+    caplog.set_level(logging.INFO)
+    with pytest.raises(ExecutorError):
+        flow.run(executor=DaskExecutor("tcp://127.0.0.1:9", client_kwargs={"timeout": 0.2}))
+    assert (caplog.messages, told) == ([], [])
 
 
 SCRIPT = """

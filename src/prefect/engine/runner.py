@@ -62,12 +62,18 @@ def run_flow(
     }
     values_token, building_token = values.set(shared), building.set(None)
     try:
-        running = change_state(flow, Pending(), Running("the flow is running"))
-        if not isinstance(running, Running):
-            return running
-        logs.info("flow %r starts", flow.name)
-        nodes = lay_out(flow)
-        _execute(nodes, executor, shared, on_state)
+        session = executor.start()  # before anybody is told that the flow runs: this can fail
+        abandon = True
+        try:
+            running = change_state(flow, Pending(), Running("the flow is running"))
+            if not isinstance(running, Running):
+                return running
+            logs.info("flow %r starts", flow.name)
+            nodes = lay_out(flow)
+            _Run(session, shared, on_state).execute(nodes)
+            abandon = False
+        finally:
+            session.stop(abandon=abandon)
         final = _final_state(flow, nodes)
         state = change_state(flow, running, final)
         logs.flow_finished(flow.name, state)
@@ -87,21 +93,6 @@ def _check_executor(executor: Executor | None) -> Executor:
         hint = ": call it to make one" if isinstance(executor, type) else ""
         raise TypeError(f"{executor!r} is not an executor{hint}; see prefect.engine.executors")
     return executor
-
-
-def _execute(
-    nodes: list[Node],
-    executor: Executor,
-    context: dict[str, Any],
-    on_state: Callable[[TaskEvent], None] | None,
-) -> None:
-    session = executor.start()
-    abandon = True
-    try:
-        _Run(session, context, on_state).execute(nodes)
-        abandon = False
-    finally:
-        session.stop(abandon=abandon)
 
 
 HOUR = 3600.0

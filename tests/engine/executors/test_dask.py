@@ -231,7 +231,7 @@ def test_without_dask(monkeypatch):
     """Without Dask the error says how to install it; making the executor works."""
     executor = DaskExecutor()
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ExecutorError, match=r"pip install 'prefect\[dask\]'"):
+    with pytest.raises(ExecutorError, match=r"pip install 'dask\[distributed\]'"):
         Flow("test").run(executor=executor)
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from prefect.engine.job import Job
 
 LARGE = 1 << 20
-_ANSWER_SECONDS = 10  # a scheduler that listens answers in far less
 """Bytes of a job from which on it is put on a worker directly, not through the scheduler."""
+_ANSWER_SECONDS = 10  # a scheduler that listens answers in far less
 
 
 class DaskExecutor(Executor):
@@ -70,7 +70,10 @@ class DaskExecutor(Executor):
         try:
             import distributed  # noqa: PLC0415  # an extra
         except ModuleNotFoundError as error:
-            raise ExecutorError("DaskExecutor needs Dask: pip install 'prefect[dask]'") from error
+            # Not as an extra of this package, whose name is another product's where packages are public.
+            raise ExecutorError(
+                "DaskExecutor needs Dask: pip install 'dask[distributed]'"
+            ) from error
         connect: Any = distributed.Client
         # Not the client of whatever else this process computes with Dask.
         options = {"set_as_default": False, **self.client_kwargs}
