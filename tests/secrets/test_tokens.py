@@ -105,16 +105,41 @@ def test_a_token_in_a_payload_is_refused_for_an_image(kind, hold):
         "-----BEGIN PRIVATE KEY-----",
         "if text.startswith('-----BEGIN RSA PRIVATE KEY-----\\n'): raise ValueError",
         "ghp_short",
+        "_ZN5highsghp_" + _any(40),
         "npm_config_registry_and_more_names_of_variables",
         "eyJ" + _any(30) + ".eyJ" + _any(30) + "." + _any(30),
         "xoxb-your-token-here-and-so-on",
         _any(100_000),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_what_looks_similar_is_let_through(text):
     """An example of a manual, a part of a longer word, the text that announces a key."""
     assert found(text.encode()) == []
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        r"\n",
+        r"\\t",
+        r"\x0A",
+        r"\u003D",
+        r"\U0000003D",
+        r"\075",
+        r"\0",
+        "%3D",
+        "%253A",
+        "&#61;",
+        " -p",
+    ],
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_token_is_found_behind_what_other_text_writes_before_it(kind, before):
+    """Escapes of JSON, Python and URLs end in letters and digits, and an option may be one letter."""
+    for token in TOKENS[kind]:
+        assert found(f"a=1{before}{token}\n".encode()) == [kind]
+        assert found(b"." * 30, before.encode(), token.encode(), bytes(40_000)) == [kind]
 
 
 @given(st.lists(st.integers(0, 40_000), max_size=6), st.integers(0, 60_000))

@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import re
+import string
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,13 @@ _LONGEST = 16 * 1024  # of a token
 # Every token has a run of this many such characters, and large arrays have none.
 _RUN = b"x" * 20
 _RUNS = re.sub(rb"[A-Za-z0-9_+/=.-]", b"x", bytes(range(256)))
-_BEFORE = 8  # bytes before a token that tell whether it is one
+# What ends in a letter or digit and is no part of the word behind it: a character as other text writes
+# it (\n, \x3D, \u003D, \075, %3D, %253D), and an option such as -p.
+_APART = re.compile(
+    rb"(?:\\(?:[a-z]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[0-7]{1,3})"
+    rb"|%(?:25)?[0-9A-Fa-f]{2}|(?<![A-Za-z0-9])-[A-Za-z])\Z"
+)
+_BEFORE = 10  # bytes before a token that tell whether it is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +47,30 @@ class _Form:
         what: as a message calls it.
         anchors: bytes of which each such token has one; looking for them is quick.
         pattern: all of a token.
+        within: bytes that make it part of a longer word, right before it. Most forms are so distinctive
+            that they count behind any letter.
     """
 
     kind: str
     what: str
     anchors: tuple[bytes, ...]
     pattern: re.Pattern[bytes]
+    within: tuple[bytes, ...]
 
 
-def _form(kind: str, what: str, anchors: str, pattern: str) -> _Form:
+def _form(kind: str, what: str, anchors: str, pattern: str, *, within: str = "") -> _Form:
     compiled = re.compile(pattern.encode())
-    return _Form(kind, what, tuple(anchor.encode() for anchor in anchors.split("|")), compiled)
+    found = tuple(anchor.encode() for anchor in anchors.split("|"))
+    return _Form(kind, what, found, compiled, tuple(bytes([one]) for one in within.encode()))
 
 
 _FORMS = (
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes
-    # The AWS documentation's own examples end in EXAMPLE.
+    # The AWS documentation's own examples end in EXAMPLE. What has capitals
+    # and digits before it is a longer word.
     _form(
         "aws-access-key", "an AWS access key ID", "AKIA|ASIA",
-        r"A[KS]IA(?![A-Z0-9]{9}EXAMPLE)[A-Z2-7]{16}",
+        r"A[KS]IA(?![A-Z0-9]{9}EXAMPLE)[A-Z2-7]{16}", within=string.ascii_uppercase + string.digits,
     ),
     # RFC 7468, section 10 and 11; RFC 1421 (headers); RFC 9580, section 6.2 (PGP). The text above
     # a key alone is no key: programs that read keys have it.
@@ -73,6 +85,8 @@ _FORMS = (
     _form(
         "github-token", "a GitHub token", "ghp_|gho_|ghu_|ghs_|ghr_|github_pat_",
         r"(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59})",
+        # So mangled names of C++ go on behind words in "gh".
+        within=string.ascii_letters + string.digits,
     ),
     # https://docs.gitlab.com/security/tokens/#token-prefixes
     _form(
@@ -239,12 +253,14 @@ def _tokens(text: bytes, start: int, end: int) -> Iterator[Finding]:
         for match in form.pattern.finditer(text, start):
             if match.start() >= end:
                 break
-            if (token := _whole(text, match)) and (form.kind != "jwt" or _is_signed(token)):
+            if (token := _whole(text, match, form.within)) and (
+                form.kind != "jwt" or _is_signed(token)
+            ):
                 mark = hashlib.sha256(token).hexdigest()[:8]
                 yield Finding(f"{form.kind}-{mark}", form.what, token)
 
 
-def _whole(text: bytes, match: re.Match[bytes]) -> bytes | None:
+def _whole(text: bytes, match: re.Match[bytes], within: tuple[bytes, ...]) -> bytes | None:
     """Return a match that is no part of a longer word.
 
     In a pickle stand beside a str the bytes of its length and of the next opcode, which may be
@@ -252,7 +268,8 @@ def _whole(text: bytes, match: re.Match[bytes]) -> bytes | None:
     """
     start, end = match.span()
     length = _pickled_length(text, start)
-    if length is None and text[start - 1 : start].isalnum():
+    before = text[max(start - _BEFORE, 0) : start]
+    if length is None and before.endswith(within) and not _APART.search(before):
         return None
     if length is not None and start + length <= end:
         return match[0][:length] if match.re.fullmatch(match[0][:length]) else None
