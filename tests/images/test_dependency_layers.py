@@ -65,24 +65,27 @@ def unpack(layers, directory: Path) -> Path:
     return directory / "opt" / "prefect"
 
 
-def wheel(directory: Path, name: str, version: str, files: dict[str, bytes], record=None) -> str:
+def wheel(directory: Path, name: str, version: str, files: dict[str, bytes], hashless=()) -> str:
     """Make a wheel, and return its line in a lock."""
     info = f"{name}-{version}.dist-info"
     every = files | {
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
-    lines = record if record is not None else {
-        path: base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
-        for path, data in every.items()
-    }  # fmt: skip
-    rows = [f"{path},sha256={digest},{len(every[path])}\n" for path, digest in lines.items()]
+    rows = [
+        f"{path},{_told(data) if path not in hashless else ','}\n" for path, data in every.items()
+    ]
     every[f"{info}/RECORD"] = "".join([*rows, f"{info}/RECORD,,\n"]).encode()
     path = directory / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for file, data in every.items():
             archive.writestr(file, data)
     return f"{name}=={version} --hash=sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}\n"
+
+
+def _told(data: bytes) -> str:
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+    return f"sha256={digest},{len(data)}"
 
 
 def settle(store) -> None:
@@ -398,18 +401,117 @@ def test_what_two_distributions_have_belongs_to_both(tmp_path, wheels):
             assert (packages / "shared" / "__init__.py").exists()
 
 
-def test_files_that_no_record_lists_are_there_and_told(tmp_path, wheels):
-    """A wheel with an incomplete RECORD is installed as uv does it, beside others too."""
-    text = wheels("alpha", "1", {"alpha.py": b"", "unlisted.txt": b"x"}, record={"alpha.py": ""})
-    text += wheels("beta", "1", {"beta.py": b""})
-    said = []
+@pytest.fixture
+def cached(tmp_path, wheels):
+    """A function that makes a wheel, and returns its line and its directory in uv's cache."""
+
+    def cached(name: str, files: dict[str, bytes], **options) -> tuple[str, Path]:
+        line = wheels(name, "1", files, **options)
+        lock = tmp_path / f"{name}.lock"
+        lock.write_text(line)
+        install = [find_uv_bin(), "pip", "install", "--quiet", "--target", str(tmp_path / "venv")]
+        install += ["--link-mode", "copy", "--python", sys.executable, "-r", str(lock)]
+        subprocess.run(install, check=True)
+        (metadata,) = (tmp_path / "uv").rglob(f"{name}-1.dist-info/METADATA")
+        return line, metadata.parents[1]
+
+    return cached
+
+
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize(
+    "path", ["evil.pth", "alpha/evil.py", "evil.pyc", "alpha-1.dist-info/entry_points.txt"]
+)
+def test_what_was_added_to_uvs_cache_enters_no_layer(tmp_path, cached, wheels, path, alone):
+    """A file beside a wheel's own, which its RECORD does not list, is refused, each time anew."""
+    text, directory = cached("alpha", {"alpha/__init__.py": b""})
+    text += "" if alone else wheels("beta", "1", {"beta.py": b""})
+    (directory / path).parent.mkdir(exist_ok=True)
+    (directory / path).write_bytes(b"[console_scripts]\nevil = alpha:evil\n")
+    for _ in range(2):
+        with (
+            Store(tmp_path / "store") as store,
+            pytest.raises(
+                RequirementsError,
+                match=rf"^{path} of alpha is not in the RECORD .* `uv cache clean alpha`",
+            ),
+        ):
+            build(text, store)
+    assert not list((tmp_path / "store").rglob("blobs/*"))
+    subprocess.run([find_uv_bin(), "cache", "clean", "--quiet", "alpha"], check=True)
     with Store(tmp_path / "store") as store:
-        ((layer, _),) = build(text, store, progress=said.append)
-        assert {f"{SITE}/unlisted.txt", f"{SITE}/alpha.py", f"{SITE}/beta.py"} <= members(
-            layer
-        ).keys()
-    (told,) = [line for line in said if line.startswith("Taking ")]
-    assert "of alpha: alpha.py, unlisted.txt" in told
+        ((layer, _),) = build(text, store)
+        assert f"{SITE}/{path}" not in members(layer)
+
+
+@pytest.mark.parametrize("path", ["alpha-1.data/scripts/evil", "beta-1.dist-info/RECORD"])
+def test_what_uv_itself_refuses_of_its_cache_is_told_with_the_fix(tmp_path, cached, path):
+    """Scripts and metadata that were added are refused, and the error says nothing of other wheels."""
+    text, directory = cached("alpha", {"alpha-1.data/scripts/run": b"#!python\n"})
+    (directory / path).parent.mkdir(exist_ok=True)
+    (directory / path).write_bytes(b"")
+    with Store(tmp_path / "store") as store, pytest.raises(RequirementsError) as caught:
+        build(text, store, sources=["alpha"])
+    assert "`uv cache clean alpha`" in str(caught.value)
+    assert "Only wheels" not in str(caught.value)
+
+
+def test_what_was_deleted_from_uvs_cache_is_refused(tmp_path, cached):
+    """A file that the RECORD lists has to be there."""
+    text, directory = cached("alpha", {"alpha.py": b""})
+    (directory / "alpha.py").unlink()
+    with (
+        Store(tmp_path / "store") as store,
+        pytest.raises(
+            RequirementsError, match=r"^alpha\.py of alpha is not there.* cache clean alpha"
+        ),
+    ):
+        build(text, store)
+
+
+def test_what_installers_write_enters_no_layer(tmp_path, cached):
+    """It is in a RECORD only once it was written, and so is no reason to refuse a wheel."""
+    text, directory = cached("alpha", {"alpha.py": b""})
+    names = ("INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "RECORD.jws")
+    for name in names:
+        (directory / "alpha-1.dist-info" / name).write_bytes(b"{}")
+    (directory / "__pycache__").mkdir()
+    (directory / "__pycache__" / f"alpha.cpython-{HERE.replace('.', '')}.pyc").write_bytes(b"evil")
+    with Store(tmp_path / "store") as store:
+        ((layer, _),) = build(text, store)
+        assert not [name for name in members(layer) if name.endswith(names)]
+        prefix = unpack([(layer, "")], tmp_path / "root")
+    (compiled,) = prefix.rglob("*.pyc")
+    assert compiled.read_bytes() != b"evil"
+
+
+def test_metadata_that_a_distribution_vendors_is_its_own(tmp_path, wheels):
+    """It gives its files to no other distribution of that name, and need not be complete."""
+    vendored = {"alpha/vendor/beta.py": b"", "alpha/vendor/beta-1.dist-info/RECORD":
+                b"beta.py,,\n../bin/beta,,\n"}  # fmt: skip
+    text = wheels("alpha", "1", vendored)
+    with Store(tmp_path / "store") as store:
+        build(text, store)
+    beside = text + wheels("beta", "1", {"beta.py": b""})
+    found = install(read_lock(beside), tmp_path, python=HERE, platform=AMD64, prefix="/opt/prefect")
+    assert not [entry for entry in found["beta"].entries if "/alpha/" in entry.path]
+    assert found["beta"].unproven == []
+
+
+def test_what_has_no_hash_is_told_by_each_build_and_kept_by_none(tmp_path, wheels):
+    """A wheel's RECORD may lack hashes; a layer with such a file is not for the next build."""
+    text = wheels("alpha", "1", {"alpha.py": b""}, hashless=["alpha.py"])
+    text += wheels("beta", "1", {"beta.py": b""})
+    made = []
+    for _ in range(2):
+        said = []
+        with Store(tmp_path / "store") as store:
+            ((layer, _),) = build(text, store, progress=said.append)
+            assert {f"{SITE}/alpha.py", f"{SITE}/beta.py"} <= members(layer).keys()
+            made.append(layer.blob.digest)
+        assert "Taking without a hash in its RECORD, of alpha: alpha.py" in said
+        assert not list((tmp_path / "store").rglob("blobs/*"))
+    assert made[0] == made[1]
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -440,7 +542,7 @@ def test_what_is_staged_shares_nothing_with_uvs_cache(tmp_path, wheels, monkeypa
     monkeypatch.setenv("UV_LINK_MODE", "hardlink")
     text = wheels("alpha", "1", {"alpha.py": b"x = 1\n"})
     entries = install(read_lock(text), tmp_path, python=HERE, platform=AMD64, prefix="/opt/x")
-    files = [one.content for one in entries["alpha"] if isinstance(one.content, Path)]
+    files = [one.content for one in entries["alpha"].entries if isinstance(one.content, Path)]
     assert files
     assert {file.stat().st_nlink for file in files} == {1}
 

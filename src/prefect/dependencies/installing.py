@@ -18,6 +18,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,10 @@ _LEFT_BY_UV = frozenset({".lock", ".gitignore", "CACHEDIR.TAG"})
 # Variables for the resolver: they had their say when the lock was made.
 _RESOLVING = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER"})
 _ENVIRONMENT = re.compile(r"pyvenv\.cfg|bin/(python[\d.]*|activate.*)|flow(/.*)?")
-_SHOWN = 4  # files in a line of progress
+# What uv itself finds: files for elsewhere than site-packages that the RECORD lacks, and other nonsense.
+_MALFORMED = re.compile(
+    r"Failed to install: \S+ \(([A-Za-z0-9._-]+)==[^)]*\)\s[^\n]*(?:`RECORD`|wheel is invalid)"
+)
 _REPORTED = ("Downloading ", "Downloaded ", "Preparing ", "Prepared ")
 
 
@@ -56,13 +60,13 @@ def install(
     prefix: str,
     sources: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
-) -> dict[str, list[Entry]]:
+) -> dict[str, Installed]:
     """Install distributions into a new directory; return each one's files for the prefix, by name.
 
     A file belongs to the distribution whose RECORD lists it. Where two list one path with other
-    contents, or a file is in no RECORD, the distributions are installed again, each by itself, so
-    that what belongs to one never depends on which others there are. Both then have the file, and
-    in the image that counts whose layer, or name in one layer, comes later.
+    contents, they are installed again, each by itself, so that what belongs to one never depends on
+    which others there are. Both then have the file, and in the image that counts whose layer, or name
+    in one layer, comes later. A file that is in no RECORD is refused.
 
     Args:
         directory: on the file system of the result; the entries' files stay in it.
@@ -73,13 +77,13 @@ def install(
     Raises:
         RequirementsError: there is no wheel for this Python and platform, or it is malformed, or
             cannot be had; what was built is for this machine alone; or a file is not what its RECORD
-            says.
+            says, or in none.
     """
     put = partial(
         _install, directory=directory, python=python, platform=platform, prefix=prefix,
         progress=progress,
     )  # fmt: skip
-    built: dict[str, list[Entry]] = {}
+    built: dict[str, Installed] = {}
     for one in distributions:
         if one.name in sources:
             try:
@@ -88,6 +92,18 @@ def install(
                 built |= put([one], build=True)
     rest = [one for one in distributions if one.name not in sources]
     return built | (put(rest) if rest else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A distribution's files.
+
+    Args:
+        unproven: paths of those for which its RECORD has no hash: nothing says what they should be.
+    """
+
+    entries: Sequence[Entry] = ()
+    unproven: Sequence[str] = ()
 
 
 class _NoWheelError(RequirementsError):
@@ -103,7 +119,7 @@ def _install(
     prefix: str,
     progress: Callable[[str], None] | None,
     build: bool = False,
-) -> dict[str, list[Entry]]:
+) -> dict[str, Installed]:
     stage = Path(tempfile.mkdtemp(dir=directory, prefix="stage-"))
     interpreter = os.path.abspath(sys.executable)  # noqa: PTH100 - and no links resolved: it is quoted
     _run_uv(distributions, stage, interpreter, python, platform, progress, build=build)
@@ -114,29 +130,32 @@ def _install(
         staged.pop(name, None)
     names = {one.name for one in distributions}
     owners = {name: paths for name, paths in records.owners(staged).items() if name in names}
-    if len(names) == 1:
-        _require_recorded(owners, staged, progress)
-        return _entries({names.pop(): sorted(staged)}, staged, interpreter, python, prefix)
     listed: dict[str, set[str]] = {}
     for paths in owners.values():
         for path, fingerprint in paths.items():
             listed.setdefault(path, set()).add(fingerprint)
-    strays = staged.keys() - listed.keys()
-    disputed = {path for path, fingerprints in listed.items() if len(fingerprints) > 1}
-    result: dict[str, list[Entry]] = {}
-    for one in distributions:
-        if strays or not disputed.isdisjoint(owners.get(one.name, ())):
-            result |= _install(
-                [one], directory, python=python, platform=platform, prefix=prefix,
-                progress=progress,
-            )  # fmt: skip
-    owned = {
-        name: sorted(paths.keys() & staged.keys())
-        for name, paths in owners.items()
-        if name not in result
-    }
-    _require_recorded({name: owners[name] for name in owned}, staged, progress)
-    return result | _entries(owned, staged, interpreter, python, prefix)
+    for path in [path for path in staged.keys() - listed.keys() if records.stands_beside(path)]:
+        del staged[path]
+    result: dict[str, Installed] = {}
+    if len(names) == 1:
+        (name,) = names
+        records.require_listed(name, owners.setdefault(name, {}), staged)
+    else:
+        strays = staged.keys() - listed.keys()
+        disputed = {path for path, fingerprints in listed.items() if len(fingerprints) > 1}
+        for one in distributions:
+            # By itself, one whose file is in no RECORD is refused by its name.
+            if strays or not disputed.isdisjoint(owners.get(one.name, ())):
+                result |= _install(
+                    [one], directory, python=python, platform=platform, prefix=prefix,
+                    progress=progress,
+                )  # fmt: skip
+    for name in owners.keys() - result.keys():
+        unproven = records.require_recorded(name, owners[name], staged)
+        own = sorted(owners[name].keys() & staged.keys())
+        entries = _entries(name, own, staged, interpreter, python, prefix)
+        result[name] = Installed(entries, unproven)
+    return result
 
 
 def _run_uv(
@@ -176,6 +195,8 @@ def _run_uv(
         told = [line for line in told if not line.startswith(("Using ", "hint:"))]
         reason = without_passwords("".join(told).strip())
         where = f"The dependencies cannot be installed for Python {python} on {platform}"
+        if altered := _MALFORMED.search(reason):
+            raise RequirementsError(f"{where}:\n{reason}\nPerhaps {records.cleaning(altered[1])}")
         if "wheel" not in reason:
             raise RequirementsError(f"{where}:\n{reason}")
         raise _NoWheelError(
@@ -185,24 +206,6 @@ def _run_uv(
             "ContainerEnvironment(..., allow_source=[NAME]); or let a container engine build the image "
             "from `create_dockerfile`, whose pip can build from source"
         )
-
-
-def _require_recorded(
-    owners: Mapping[str, Mapping[str, str]],
-    staged: Mapping[str, Path],
-    progress: Callable[[str], None] | None,
-) -> None:
-    """Compare files with the RECORDs that list them, and tell of those that none has a hash for."""
-    for name, listed in owners.items():
-        unproven = set(records.require_recorded(name, listed, staged))
-        if len(owners) == 1:  # by itself, a distribution has all that is there
-            unproven |= staged.keys() - listed.keys()
-        if unproven and progress is not None:
-            short = sorted(path.partition("-packages/")[2] or path for path in unproven)
-            short.sort(key=lambda path: ".dist-info/" in path)
-            more = f", and {len(short) - _SHOWN} more" if len(short) > _SHOWN else ""
-            shown = ", ".join(short[:_SHOWN])
-            progress(f"Taking without a hash in its RECORD, of {name}: {shown}{more}")
 
 
 def _require_pure(staged: Mapping[str, Path]) -> None:
@@ -230,19 +233,6 @@ def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _entries(
-    owned: Mapping[str, Sequence[str]],
-    staged: Mapping[str, Path],
-    interpreter: str,
-    python: str,
-    prefix: str,
-) -> dict[str, list[Entry]]:
-    return {
-        name: _entries_of(name, paths, staged, interpreter, python, prefix)
-        for name, paths in owned.items()
-    }
-
-
-def _entries_of(
     name: str,
     paths: Sequence[str],
     staged: Mapping[str, Path],

@@ -9,35 +9,44 @@ import base64
 import csv
 import hashlib
 import posixpath
+import re
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import requirement_name
 from prefect.errors import RequirementsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 _HASHES = ("sha256", "sha384", "sha512")
+# Of a directory of metadata in site-packages; what is vendored deeper belongs to who vendors it.
+_METADATA = re.compile(r".*-packages/([^/]+\.dist-info)/([^/]+)")
+# What stands in no wheel's RECORD by rights: its signatures, and what installers write.
+_BESIDE = frozenset(
+    {"RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED", "direct_url.json"}
+    | {"uv_cache.json", "uv_build.json"}
+)
 
 
 def owners(staged: Mapping[str, Path]) -> dict[str, dict[str, str]]:
     """Return what each distribution's RECORD lists: paths in the stage, with hash and size."""
     found: dict[str, dict[str, str]] = {}
     for path, file in staged.items():
-        packages, _, name = path.rpartition("/")
-        info = posixpath.basename(packages)
-        if name != "RECORD" or not info.endswith(".dist-info"):
+        match = _METADATA.fullmatch(path)
+        if match is None or match[2] != "RECORD":
             continue
-        site = posixpath.dirname(packages)
-        owned = found.setdefault(distribution_name(info), {})
+        site = posixpath.dirname(posixpath.dirname(path))
+        owned = found.setdefault(distribution_name(match[1]), {})
         for row in rows(file):
             owned[posixpath.normpath(posixpath.join(site, row[0]))] = ",".join(row[1:])
-        # Signatures of a RECORD are in none.
-        for other in staged:
-            if other.startswith(f"{packages}/"):
-                owned.setdefault(other, "")
     return found
+
+
+def stands_beside(path: str) -> bool:
+    """Tell whether a file in the stage is one of those that no RECORD need list."""
+    match = _METADATA.fullmatch(path)
+    return match is not None and match[2] in _BESIDE
 
 
 def distribution_name(info: str) -> str:
@@ -70,12 +79,14 @@ def require_recorded(name: str, listed: Mapping[str, str], staged: Mapping[str, 
         The paths for which it has no hash, sorted: nothing says what they should be.
 
     Raises:
-        RequirementsError: a file is not what the RECORD says.
+        RequirementsError: a file is not what the RECORD says, or is not there.
     """
     unproven = []
     for path, fingerprint in sorted(listed.items()):
-        if path not in staged or path.endswith(".dist-info/RECORD"):
+        if path.endswith(".dist-info/RECORD") or "/__pycache__/" in f"/{path}":
             continue
+        if path not in staged:
+            raise _altered(path, name, "is not there, though the RECORD of its wheel lists it")
         told, _, size = fingerprint.partition(",")
         algorithm, _, digest = told.partition("=")
         if algorithm not in _HASHES or not digest:
@@ -86,10 +97,38 @@ def require_recorded(name: str, listed: Mapping[str, str], staged: Mapping[str, 
             length = file.tell()
         known = base64.urlsafe_b64encode(actual.digest()).decode().rstrip("=")
         if known != digest.rstrip("=") or (size and str(length) != size):
-            raise RequirementsError(
-                f"{path.partition('-packages/')[2] or path} of {name} is not what the RECORD of its "
-                "wheel says: somebody has edited uv's cache, for example in a virtual environment "
-                f"that shares files with it. Clear it with `uv cache clean {name}`, and build again; "
-                "if that does not help, the wheel itself is malformed"
-            )
+            raise _altered(path, name, "is not what the RECORD of its wheel says")
     return unproven
+
+
+def require_listed(name: str, listed: Mapping[str, str], staged: Iterable[str]) -> None:
+    """Refuse files that a distribution brings, and that its RECORD does not list.
+
+    Args:
+        name: of the distribution.
+        listed: of `owners`.
+        staged: the paths of all that it brings.
+
+    Raises:
+        RequirementsError: there is one.
+    """
+    if strays := sorted(path for path in staged if path not in listed):
+        raise _altered(strays[0], name, "is not in the RECORD of its wheel")
+
+
+def shown(path: str) -> str:
+    """Return a path in the stage as people know it: from site-packages on, where it is there."""
+    return path.partition("-packages/")[2] or path
+
+
+def cleaning(name: str) -> str:
+    """Return what is wrong with a distribution whose files and RECORD differ, and the fix."""
+    return (
+        "somebody has edited uv's cache, for example in a virtual environment that shares files "
+        f"with it. Clear it with `uv cache clean {name}`, and build again; if that does not help, the "
+        "wheel itself is malformed"
+    )
+
+
+def _altered(path: str, name: str, what: str) -> RequirementsError:
+    return RequirementsError(f"{shown(path)} of {name} {what}: {cleaning(name)}")

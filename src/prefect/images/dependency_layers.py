@@ -13,12 +13,14 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.dependencies.bytecode import Compiler, Interpreter, bytecode_entries, find_interpreter
-from prefect.dependencies.installing import install
+from prefect.dependencies.installing import Installed, install
 from prefect.dependencies.lock import Distribution, read_lock
+from prefect.dependencies.records import shown
 from prefect.oci.images import canonical_json, digest_of
 from prefect.oci.layers.writing import CODEC, LAYER, Entry, Written, write_layer
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from prefect.oci.images import Layer
 
 # Counts up when the same distributions get other bytes.
-_FORMAT = 1
+_FORMAT = 2
 # Below it, a layer's own cost (a request to a registry, a mount in a container engine) is more than
 # what is saved by not sending its neighbours again. Installed size in bytes, without bytecode.
 _LARGE = 1 << 20
@@ -39,6 +41,7 @@ _MOST_SHARED = 16
 # Engines stop at 127 layers, and a base and the flow have some.
 _MOST = 60
 _MAKERS = 2  # layers at a time: while one is compiled, another is packed
+_SHOWN = 4  # files in a line of progress
 _TESTS = frozenset({"test", "tests"})
 
 
@@ -99,7 +102,7 @@ class _Work:
         self._users = 0
         self._directory: Path | None = None
         self._compiler: Compiler | None = None
-        self._installed: dict[str, list[Entry]] = {}
+        self._installed: dict[str, Installed] = {}
 
     @contextmanager
     def tools(self) -> Iterator[None]:
@@ -131,7 +134,7 @@ class _Work:
             ]
             self._install([*missing, *also])
             for one in missing:
-                sizes[one.name] = sum(map(_size, self._installed.get(one.name, ())))
+                sizes[one.name] = sum(map(_size, self._installed[one.name].entries))
                 self._store.remember(self._size_key(one), sizes[one.name])
         groups = _groups(distributions, sizes)
         absent = [group for group in groups if not self._store.has_layer(self._key(group))]
@@ -173,10 +176,13 @@ class _Work:
         with self.tools():
             self._install(group)
             # Of what two of them have, the later one's counts, as it would in layers of their own.
-            every = {e.path: e for one in group for e in self._installed.get(one.name, ())}
+            installed = [self._installed[one.name] for one in group]
+            every = {entry.path: entry for one in installed for entry in one.entries}
             entries = [*every.values(), *self._bytecode(every.values())]
             compiled()
             written = write_layer(entries, file, own=self._prefix.strip("/"))
+            # Of what is taken on trust, each build tells anew.
+            written = replace(written, kept=not any(one.unproven for one in installed))
         self._say(f"Packed {_comment(group)} ({written.size / 1e6:.1f} MB)")
         return written
 
@@ -218,7 +224,15 @@ class _Work:
                 progress=self._progress,
             )
             # A distribution that its marker leaves out has no files.
-            self._installed |= {name: found.get(name, []) for name in wanted}
+            self._installed |= {name: found.get(name, Installed()) for name in wanted}
+            for name, one in found.items():
+                self._tell_of(name, one.unproven)
+
+    def _tell_of(self, name: str, unproven: Sequence[str]) -> None:
+        if unproven:
+            more = f", and {len(unproven) - _SHOWN} more" if len(unproven) > _SHOWN else ""
+            paths = ", ".join(map(shown, unproven[:_SHOWN]))
+            self._say(f"Taking without a hash in its RECORD, of {name}: {paths}{more}")
 
     def _working(self) -> Path:
         if self._directory is None:

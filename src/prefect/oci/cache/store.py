@@ -121,13 +121,14 @@ class Store:
                     flush(file)
                 if part.stat().st_size != written.size:
                     raise OSError(f"{part} has another size than what was written to it")
-                held = self._keep(part, written.digest)
+                held = self._keep(part, written.digest, named=written.kept)
             finally:
                 part.unlink(missing_ok=True)
-            self.remember(
-                _layer_key(key),
-                [written.diff_id, written.digest, written.size, written.unpacked],
-            )
+            if written.kept:
+                self.remember(
+                    _layer_key(key),
+                    [written.diff_id, written.digest, written.size, written.unpacked],
+                )
         self._evict(self.limit)
         return self._as_layer(key, make, media_type, written.diff_id, held)
 
@@ -305,7 +306,8 @@ class Store:
                 del self._held[held.digest]
             return False
 
-    def _keep(self, part: Path, digest: str) -> Held:
+    def _keep(self, part: Path, digest: str, *, named: bool = True) -> Held:
+        """Hold a new file, and give it its name in the store, or else none: then it goes with us."""
         with self._lock:
             size = part.stat().st_size
             known = self._hold(digest, size)
@@ -316,11 +318,12 @@ class Store:
             if held is None:
                 raise FileNotFoundError(f"{part} was deleted while it was written")
             held.trust()
-            held.path = self._path(digest)
-            part.replace(held.path)
-            flush_directory(held.path.parent)
             self._held[digest] = held
-            self._added = True
+            if named:
+                held.path = self._path(digest)
+                part.replace(held.path)
+                flush_directory(held.path.parent)
+                self._added = True
             return held
 
     def _take(self, path: Path, digest: str) -> None:

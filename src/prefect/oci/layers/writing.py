@@ -58,12 +58,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written: digests of the tar archive and of its compressed form, sizes in bytes."""
+    """What was written: digests of the tar archive and of its compressed form, sizes in bytes.
+
+    Args:
+        kept: whether a store keeps it for others; else it is gone when the store is closed.
+    """
 
     diff_id: str
     digest: str
     size: int
     unpacked: int
+    kept: bool = True
 
 
 def write_layer(entries: Iterable[Entry], file: BinaryIO, *, own: str) -> Written:
