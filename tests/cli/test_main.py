@@ -48,6 +48,18 @@ def test_help_says_nothing_twice(prefect, command):
     assert sorted({part for part in said if said.count(part) > 1}) == []
 
 
+@pytest.mark.parametrize("command", ["", *COMMANDS, "completion", "help"])
+def test_help_is_a_command_as_well(prefect, command):
+    """`prefect help [COMMAND]` prints what `--help` does there."""
+    assert prefect("help", *command.split()) == prefect(*command.split(), "--help")
+
+
+def test_help_of_no_command_names_those_that_there_are(prefect):
+    """As wrong usage."""
+    _, err = prefect("help", "biuld", status=2)
+    assert "'biuld' is not one of 'build', 'info'," in err
+
+
 def test_a_mistyped_command_is_corrected(prefect):
     """The nearest command is proposed."""
     _, err = prefect("biuld", status=2)

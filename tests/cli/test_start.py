@@ -21,6 +21,7 @@ ANSWERED = [
     ["--version"],
     ["--help"],
     ["-h"],
+    ["help"],
     [],
     *(["completion", s] for s in ("bash", "zsh", "fish")),
 ]

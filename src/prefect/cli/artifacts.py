@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prefect.cli import mistakes
 from prefect.core.flow import Flow
 from prefect.errors import (
     ArtifactError,
@@ -85,11 +86,15 @@ def load_flow_file(argument: str) -> Flow:
     A flow goes by the name of its variable or by its own.
 
     Raises:
-        click.ClickException: there is no such file, it fails, or it holds no such flow.
+        click.ClickException: there is no such file of source, it fails, or it holds no such flow.
     """
     path, wanted = _split(argument)
-    if not path.is_file():
-        raise click.UsageError(f"There is no file {path}")
+    if image_named(argument) is not None and not path.exists():
+        raise click.UsageError(
+            f"There is no file {path}. If an image is meant, it is built already"
+        )
+    if path.suffix != ".py" or not path.is_file():
+        raise mistakes.not_source(path)
     # Never in the place of a module that is there, such as the standard library's.
     module_name = path.stem if path.stem not in sys.modules else f"flow_file_{path.stem}"
     loader = _Script(module_name, str(path))
@@ -106,6 +111,8 @@ def load_flow_file(argument: str) -> Flow:
     except PrefectError:
         raise
     except (Exception, SystemExit) as error:
+        if mistakes.is_no_source(path):
+            raise mistakes.not_source(path) from error
         import traceback  # noqa: PLC0415 - for errors alone
 
         lines = traceback.format_exception(type(error), error, _below_importlib(error))
@@ -145,7 +152,7 @@ def find_sealed(argument: str) -> SealedSource | None:
     What comes through a pipe is read here, as it can be read but once.
 
     Raises:
-        click.ClickException: it names a file that is not there or cannot be read.
+        click.ClickException: it names a file that is not there, cannot be read, or is neither.
     """
     if image_named(argument) is not None:
         return None
@@ -153,8 +160,7 @@ def find_sealed(argument: str) -> SealedSource | None:
     try:
         with path.open("rb") as file:
             regular = file.seekable()
-            # Image archives are tar archives, or compressed ones.
-            found = file.read(262) if regular else file.read()
+            found = file.read(mistakes.HEAD_BYTES) if regular else file.read()
     except FileNotFoundError:
         raise click.UsageError(f"There is no file {path}{_or_image(argument)}") from None
     except IsADirectoryError:
@@ -165,7 +171,9 @@ def find_sealed(argument: str) -> SealedSource | None:
         ) from None
     except OSError as error:
         raise click.FileError(str(path), error.strerror or str(error)) from error
-    if found[257:262] != b"ustar" and found[:2] != b"\x1f\x8b":
+    if not mistakes.is_image(found):
+        if (wrong := mistakes.not_sealed(path, found[: mistakes.HEAD_BYTES])) is not None:
+            raise wrong
         return path if regular else found
     if not regular:
         raise click.UsageError(f"{path} is an image in a pipe: write it to a file first")
@@ -179,6 +187,10 @@ def require_sealed(argument: str) -> SealedSource:
         click.ClickException: there is no such file, it cannot be read, or is an image.
     """
     path = path_named(argument)
+    if image_named(argument) is not None and not path.exists():
+        raise click.UsageError(
+            f"There is no file {path}. If an image is meant, this is for sealed flows' files alone"
+        )
     found = find_sealed(f"file:{path}")
     if found is None:
         raise click.UsageError(f"{path} is an image or packed, not a sealed flow")
@@ -198,8 +210,15 @@ def require_sealed_file(argument: str) -> Path:
 
 
 def path_named(argument: str) -> Path:
-    """Return the path of PATH or file:PATH."""
-    return Path(argument.removeprefix("file:")).expanduser()
+    """Return the path of PATH or file:PATH.
+
+    Raises:
+        click.UsageError: it is empty.
+    """
+    name = argument.removeprefix("file:")
+    if not name:
+        raise click.UsageError("The name of a file is needed here, and it is empty")
+    return Path(name).expanduser()
 
 
 def _or_image(argument: str) -> str:
@@ -283,8 +302,7 @@ def _not_loaded(path: Path) -> click.UsageError:
 
 
 def _split(argument: str) -> tuple[Path, str | None]:
-    argument = argument.removeprefix("file:")
     file, colon, flow = argument.rpartition(":")
     if colon and file.endswith(".py"):
-        return Path(file), flow
-    return Path(argument), None
+        return path_named(file), flow
+    return path_named(argument), None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prefect.cli.artifacts import find_image, find_sealed, is_flow_file
+from prefect.cli import mistakes
+from prefect.cli.artifacts import find_image, find_sealed, flow_file, is_flow_file
 from prefect.cli.options import Command, key_file_option, names_a_key, trusted_signer_option
 from prefect.printable import printable
 from prefect.running.flow_directory import KEY_VARIABLE
@@ -61,6 +62,9 @@ def find_artifact(artifact: str) -> SealedSource | None:
         click.ClickException: it is a flow's source; or a file that is not there or cannot be read.
     """
     if is_flow_file(artifact):
+        path = flow_file(artifact)
+        if not path.is_file() or mistakes.is_no_source(path):
+            raise mistakes.not_source(path)
         raise click.UsageError(
             f"{artifact} is no artifact: to look into it, it would have to be run. "
             f"Package it with `prefect build {artifact}`, or draw it with `prefect graph`"

@@ -18,7 +18,7 @@ from prefect.running.stopping import (
 )
 from prefect.version import __version__
 
-_COMMANDS = (
+COMMANDS = (
     "build",
     "info",
     "run",
@@ -29,17 +29,19 @@ _COMMANDS = (
     "keygen",
     "cache",
     "completion",
+    "help",
 )
+"""The subcommands, each in the module of its name, in the order in which help lists them."""
 
 
 class _LazyGroup(click.Group):
     """Imports a subcommand's module only when it is asked for: `--version` is quick."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"prefect.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
@@ -51,7 +53,7 @@ class _LazyGroup(click.Group):
         except click.UsageError as error:
             from prefect.core.call_signature import closest  # noqa: PLC0415 - for this error alone
 
-            if close := closest(args[0], _COMMANDS):
+            if close := closest(args[0], COMMANDS):
                 raise click.UsageError(f"{error.message} Did you mean {close!r}?", ctx) from None
             raise
 

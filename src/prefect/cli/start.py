@@ -26,7 +26,7 @@ def _answer(words: list[str]) -> str | None:
     """Return what is printed for these arguments, or None where click knows better."""
     if words == ["--version"]:
         return f"prefect {__version__}\n"
-    if words in ([], ["--help"], ["-h"]):
+    if words in ([], ["--help"], ["-h"], ["help"]):
         from prefect.cli.table import HELP  # noqa: PLC0415 - for help alone
 
         return HELP.get(min(_columns(), max(HELP)))

@@ -60,6 +60,7 @@ Commands:
   keygen      Make an encryption key, or a pair of keys.
   cache       Show or clear what image builds keep on disk.
   completion  Print what makes a shell complete these commands.
+  help        Show the help of prefect or of a command.
 """,
     100: """\
 Usage: prefect [OPTIONS] COMMAND [ARGS]...
@@ -110,6 +111,7 @@ Commands:
   keygen      Make an encryption key, or a pair of keys.
   cache       Show or clear what image builds keep on disk.
   completion  Print what makes a shell complete these commands.
+  help        Show the help of prefect or of a command.
 """,
 }
 """The first page by the width of the terminal."""
@@ -319,6 +321,26 @@ COMMANDS: dict[str, Command] = {
             "--help": ("Show this message and exit", None, ("-h", "--help")),
         },
         ("bash", "zsh", "fish"),
+    ),
+    "help": (
+        "Show the help of prefect or of a command",
+        {
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (
+            "build",
+            "info",
+            "run",
+            "graph",
+            "verify",
+            "sign",
+            "rewrap",
+            "keygen",
+            "cache",
+            "completion",
+            "help",
+        ),
     ),
 }
 """Each subcommand, and "" for `prefect` itself: description, options, choices of its argument.
