@@ -17,6 +17,13 @@ FLOW = Flow("f").serialize()
 GOOD = Manifest.describe(FLOW, {"numpy": "numpy==1.0"})
 
 
+FILE = {"executable": False, "sha256": "0" * 64, "size": 1}
+BAD_PATHS = [
+    "", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", "a\\b", "a\nb", "a\x1b[2J", "a\0", "\ud800",
+    "a" * 256, "/".join(["a" * 200] * 6),
+]  # fmt: skip
+
+
 def changed(**values):
     return json.dumps(GOOD.to_dict() | values).encode()
 
@@ -43,8 +50,20 @@ def test_what_is_written_is_read_again(name, requirements):
         b"[]",
         b"null",
         b"[" * 100_000,
-        changed(format=3),
+        changed(format=4),
         changed(format=1),  # which has no `installed`
+        changed(format=2),  # which has no `files`
+        changed(lock=None),
+        changed(files=[]),
+        changed(files={"a": {"size": 1}}),
+        *(changed(files={path: FILE}) for path in BAD_PATHS),
+        changed(files={"a": FILE, "a/b": FILE}),
+        changed(files={"a": FILE | {"size": -1}}),
+        changed(files={"a": FILE | {"size": True}}),
+        changed(files={"a": FILE | {"sha256": "A" * 64}}),
+        changed(files={"a": FILE | {"executable": 1}}),
+        changed(files={"a": FILE, "b": FILE | {"size": 2}}),
+        changed(wheels={"../a.whl": FILE}),
         changed(format=True),
         changed(installed=None),
         changed(installed={"numpy": "1\nsigned by me"}),
@@ -110,10 +129,12 @@ def test_what_is_needed_in_turn_is_compared_too():
     assert manifest.differing_requirements() == [("idna==0.1", metadata.version("idna"))]
 
 
-def test_a_manifest_of_format_1_is_read_and_written():
-    """It tells direct requirements alone, which are compared."""
-    values = GOOD.to_dict() | {"format": 1}
-    del values["installed"]
+@pytest.mark.parametrize(("number", "lacks"), [(1, {"installed"}), (2, set())])
+def test_manifests_of_former_formats_are_read_and_written(number, lacks):
+    """The first tells direct requirements alone, which are compared; neither tells of files."""
+    lacks = lacks | {"files", "wheels", "lock"}
+    values = {name: v for name, v in GOOD.to_dict().items() if name not in lacks}
+    values["format"] = number
     old = Manifest.from_json(json.dumps(values).encode())
     assert old.installed == {}
     assert Manifest.from_json(old.to_json()) == old

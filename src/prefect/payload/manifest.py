@@ -12,11 +12,14 @@ from typing import Any, NoReturn
 
 from prefect.errors import CompatibilityError, FlowError, FormatError
 from prefect.installed import distributions, normal_name
+from prefect.payload.attachments import attachments
 from prefect.payload.description import check_description
 from prefect.version import __version__
 
-FORMAT = 2  # the first with `installed`
-_READABLE = (1, FORMAT)
+FORMAT = 3
+# What each format was the first to have.
+_NEW_IN = {"installed": 2, "files": 3, "wheels": 3, "lock": 3}
+_READABLE = (1, 2, FORMAT)
 # Names and versions as they are: what is quoted of them cannot be taken for anything else.
 _WORD = re.compile(r"[\w.!+-]{1,100}", re.ASCII)
 _REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
@@ -42,6 +45,11 @@ class Manifest:
             that provided it, as "name==version".
         installed: what these need in turn, and they themselves, as they were installed: versions by
             normalised names. Empty in a manifest of format 1.
+        files: the files that travel, by their paths in the package: "size" in bytes, "sha256" in
+            hexadecimal digits, and whether each is "executable".
+        wheels: the wheels that travel, in the same way, by their files' names.
+        lock: the requirements with what they need in turn, each with its hashes, as the text of a
+            pylock.toml (PEP 751); "" where nothing is locked.
     """
 
     flow: dict[str, Any]
@@ -51,6 +59,9 @@ class Manifest:
     prefect: str
     requirements: dict[str, str]
     installed: dict[str, str] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    wheels: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lock: str = ""
     format: int = FORMAT
 
     @classmethod
@@ -112,7 +123,7 @@ class Manifest:
         if type(values.get("format")) is not int or values["format"] not in _READABLE:
             raise FormatError(
                 f"The manifest has format {values.get('format')!r:.40}; this release of prefect reads "
-                f"formats {' and '.join(map(str, _READABLE))}. Upgrade prefect here, or package the flow again"
+                f"formats up to {FORMAT}. Upgrade prefect here, or package the flow again"
             )
         expected = _fields(values["format"])
         if values.keys() != expected:
@@ -132,7 +143,11 @@ class Manifest:
             or not all(part.isidentifier() for m in values["requirements"] for part in m.split("."))
         ):
             raise FormatError("The manifest's fields do not have the types they need")
+        if not isinstance(values.get("lock", ""), str):
+            raise FormatError("The manifest's lock is no text")
         check_description(values["flow"])
+        for name in ("files", "wheels"):
+            attachments(values.get(name, {}))
         return cls(**values)
 
     @property
@@ -198,7 +213,7 @@ class Manifest:
 
 
 def _fields(number: int) -> set[str]:
-    return {each.name for each in fields(Manifest)} - ({"installed"} if number == 1 else set())
+    return {each.name for each in fields(Manifest) if _NEW_IN.get(each.name, 1) <= number}
 
 
 def _is_installed(values: Any) -> bool:
