@@ -122,6 +122,15 @@ def test_what_cannot_be_is_said_and_leaves_nothing(offline, arguments, says):
     assert {path.name for path in directory.iterdir()} == before
 
 
+@pytest.mark.parametrize("option", ["--tag", "--push"])
+def test_the_bases_name_is_not_the_images(offline, option):
+    """Neither in the container engine nor in a registry: exit status 2, before anything is made."""
+    arguments = ["build", "etl.py", "--image", "docker.io/library/python:3.11"]
+    _, err = offline(*arguments, option, "python:3.11", status=2)
+    assert "would overwrite the base" in err
+    assert "another tag" in err
+
+
 def test_options_of_images_need_an_image(prefect):
     """Also --push, --export and --check; a key for a flow that makes its own image is not lost."""
     for option in (["--push", "a"], ["--export", "a"], ["--check", "sha256:" + "0" * 64]):

@@ -338,6 +338,41 @@ def test_a_tag_is_used_as_given(daemon, base_image, unique, flow):
     assert ended(later.run())[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("image", "tag"),
+    [
+        ("python", "python"),
+        ("python", "docker.io/library/python:latest"),
+        ("index.docker.io/library/python:3.11", "python:3.11"),
+        (f"python:3.11@sha256:{'0' * 64}", "docker.io/python:3.11"),
+        ("python:3.11", "ghcr.io/team/python:3.11"),  # as PREFECT_REGISTRY has it
+        ("ghcr.io/team/python", "ghcr.io/team/python:latest"),
+    ],
+)
+def test_a_tag_that_names_the_base_is_refused(image, tag, monkeypatch):
+    """In any spelling, by any way that names one: the image would take the base's name."""
+    monkeypatch.setenv("PREFECT_REGISTRY", "ghcr.io/team")
+    with pytest.raises(ValueError, match=r"would overwrite the base.*another tag"):
+        ContainerEnvironment(image, tag)
+    with pytest.raises(ValueError, match="would overwrite the base"):
+        ContainerEnvironment(image).but(tag=tag)
+    with pytest.raises(ValueError, match="would overwrite the base"):
+        ContainerEnvironment("demo", tag).but(image=image)
+    with pytest.raises(ValueError, match="would overwrite the base"):
+        ContainerEnvironment(image).push(tag)
+
+
+def test_an_environment_without_a_tag_stays_one():
+    """Its attribute is the base's name; a copy, an unpickled one and another base have no tag either."""
+    environment = ContainerEnvironment("python")
+    again = pickle.loads(pickle.dumps(environment))
+    for one in (environment, copy.copy(environment), copy.deepcopy(environment), again,
+                environment.but(network="host")):  # fmt: skip
+        assert one.tag == one.image == "python"
+        assert one.but(image="ghcr.io/python").tag == "ghcr.io/python"
+        assert one.but(tag="etl").but(image="debian").tag == "etl"
+
+
 def test_what_the_flow_imports_is_installed_in_the_version_here(built, environment):
     """Without python_dependencies the image has what the flow needs, as it is here."""
     ask = "from importlib.metadata import version as v; print(v('iniconfig'), v('cloudpickle'))"

@@ -48,6 +48,7 @@ def test_a_reference_is_a_str():
 def test_two_spellings_of_one_image_are_equal():
     """Defaults count as if they were written."""
     assert Reference.parse("python") == Reference.parse("docker.io/library/python:latest")
+    assert Reference.parse("python") == Reference.parse("index.docker.io/python")
     assert Reference.parse("python") != Reference.parse("python:3")
 
 

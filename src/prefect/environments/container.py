@@ -40,8 +40,8 @@ class ContainerEnvironment(Environment):
         image: the base image, any that has CPython 3.11 or newer, such as "python:3.11-slim"; or,
             with a leading "/", "./", "../" or "~/", the path of an OCI layout or of an image
             archive.
-        tag: name of the built image; None derives one from the flow's name. `env.tag` is then
-            `image`, which a build never overwrites.
+        tag: name of the built image, which cannot be the base's; None derives one from the flow's
+            name. `env.tag` is then `image`.
         python_dependencies: requirement lines, such as "pandas>=2", beside what the flow imports.
         secrets: names of what the flow needs at run time as environment variables.
         network: the container engine's network for set-up commands and containers, such as "host".
@@ -68,8 +68,8 @@ class ContainerEnvironment(Environment):
 
     Raises:
         TypeError: an argument has the wrong type.
-        ValueError: `image` or `tag` is no image reference, `platform` no platform,
-            `allow_secret_like` has what cannot be such a name.
+        ValueError: `image` or `tag` is no image reference, or both are one image; `platform` is no
+            platform; `allow_secret_like` has what cannot be such a name.
         InvalidKeyError: `encryption_key` is no key.
     """
 
@@ -111,7 +111,7 @@ class ContainerEnvironment(Environment):
         self.infer = infer
         self.allow_source = tuple(_lines("allow_source", "docopt", allow_source) or ())
         self._keyring: Keyring | None = None
-        self._recipe()  # which checks what it is given
+        self._recipe_for(tag)  # which checks what it is given
         self._keyring = None if encryption_key is None else _keyring(encryption_key)
         self._lost_key = False
         self._packaged: PackagedFlow | None = None
@@ -130,7 +130,8 @@ class ContainerEnvironment(Environment):
 
         Raises:
             TypeError: an argument is unknown, or has the wrong type.
-            ValueError: `image` or `tag` is no image reference, `platform` no platform.
+            ValueError: `image` or `tag` is no image reference, or both are one image; `platform` is no
+                platform.
             InvalidKeyError: `encryption_key` is no key.
         """
         mine = {
@@ -259,7 +260,7 @@ class ContainerEnvironment(Environment):
                 the dependencies alone if that is nothing.
 
         Raises:
-            ValueError: it is no image reference, or has a digest.
+            ValueError: it is no image reference, has a digest, or is the base's.
             RegistryError: the registry does not take it, or does not have the base.
             NotAFlowError: `flow` is not a Flow (a TypeError).
             PicklingError, SecretError: the flow cannot be packaged.
@@ -441,13 +442,16 @@ class ContainerEnvironment(Environment):
         }
 
     def _recipe(self) -> ImageRecipe:
+        return self._recipe_for(None if self.tag == self.image else self.tag)
+
+    def _recipe_for(self, tag: str | None) -> ImageRecipe:
         # Imported here, as all that makes images: a flow that was packaged with this environment is
         # also loaded where that is not installed, inside its image first of all.
         from prefect.images.recipe import ImageRecipe  # noqa: PLC0415
 
         return ImageRecipe(
             self.image,
-            None if self.tag == self.image else self.tag,
+            tag,
             self.python_dependencies,
             self.platform,
             self.setup,

@@ -12,7 +12,7 @@ from prefect.errors import (
     ImageError,
     RegistryError,
 )
-from prefect.images.base.names import names_a_path
+from prefect.images.base.names import names_a_path, names_docker_hub
 from prefect.images.inspection import FlowImage, look_into_layers
 from prefect.oci.references import DEFAULT_REGISTRY, Reference
 
@@ -48,7 +48,7 @@ def find(name: str | os.PathLike[str], platform: Platform | None = None) -> Flow
         return find_in_daemon(text)
     except (ContainerEngineUnavailableError, ImageError) as error:
         # A registry is asked where one is named: a bare name may be a slip of the fingers.
-        named = reference.digest or text.startswith(DEFAULT_REGISTRY)
+        named = reference.digest or names_docker_hub(text)
         if reference.registry == DEFAULT_REGISTRY and not named:
             raise
         from prefect.oci.registry import client as registry  # noqa: PLC0415 - for these alone

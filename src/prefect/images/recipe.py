@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from prefect.images.base.names import base_reference, derived_name, names_a_path
@@ -38,8 +38,9 @@ class ImageRecipe:
         allowed: names of what looks like a token and may stand there.
 
     Raises:
-        ValueError: the base or the name is no image reference, one of `sources` is no name, `platform` is no platform, there
-            are set-up commands for a base on disk, or there is no file to lock anew.
+        ValueError: the base or the name is no image reference, the name is the base's, one of
+            `sources` is no name, `platform` is no platform, there are set-up commands for a base on
+            disk, or there is no file to lock anew.
     """
 
     base: str
@@ -63,6 +64,8 @@ class ImageRecipe:
             raise ValueError(
                 f"{self.name!r} cannot be a tag: an image's digest follows from its content"
             )
+        if self.name is not None:
+            self.require_not_base(self.name)
         if self.platform is not None:
             Platform.parse(self.platform)
         for name in self.sources:
@@ -83,17 +86,29 @@ class ImageRecipe:
         """Whether the base is a layout or an archive on disk."""
         return names_a_path(self.base)
 
-    def own_name(self) -> str | None:
-        """Return the name that the image was given, if it was: never that of its base."""
-        if self.name is None:
-            return None
-        name = Reference.parse(self.name)
-        bases = () if self.on_disk else (Reference.parse(self.base), base_reference(self.base))
-        return None if name in bases else str(name)
+    def require_not_base(self, name: str) -> None:
+        """Refuse a name for the image that is the base's, however either is spelled.
+
+        Raises:
+            ValueError: it is.
+        """
+        if self.on_disk:
+            return
+        bases = Reference.parse(self.base), base_reference(self.base)
+        # A name by digest has the tag that it is written with, too.
+        if Reference.parse(name) in {replace(each, digest=None) for each in bases if each.tag}:
+            raise ValueError(
+                f"{name!r} is the name of the base, {self.base}: the image would overwrite the base. "
+                "Choose another tag, such as etl:1, or none, and it follows from the flow's name"
+            )
 
     def name_for(self, flow_name: str | None) -> str:
         """Return the image's name: its own, or one derived from the flow's or else the base's."""
         return self.own_name() or derived_name(self.base, flow_name)
+
+    def own_name(self) -> str | None:
+        """Return the name that the image was given, if it was."""
+        return None if self.name is None else str(Reference.parse(self.name))
 
     def wanted_platform(self) -> Platform | None:
         """Return the platform that was asked for."""

@@ -10,6 +10,7 @@ from prefect.oci.digests import DIGEST
 
 DEFAULT_REGISTRY = "docker.io"
 DEFAULT_TAG = "latest"
+_FORMER_REGISTRY = "index.docker.io"  # the same, and container engines know it as that
 
 _LONGEST_NAME = 64
 
@@ -63,6 +64,8 @@ class Reference:
         repository, colon, tag = path.partition(":")
         if colon and not _TAG.fullmatch(tag):
             raise ValueError(f"{text!r} is no image reference: its tag {tag!r} is not valid")
+        if registry == _FORMER_REGISTRY:
+            registry = DEFAULT_REGISTRY
         if registry == DEFAULT_REGISTRY and "/" not in repository:
             repository = f"library/{repository}"
         if not _REGISTRY.fullmatch(registry) or not _REPOSITORY.fullmatch(repository):

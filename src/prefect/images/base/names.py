@@ -15,6 +15,11 @@ def names_a_path(image: str) -> bool:
     return str(image).startswith(("/", "./", "../", "~/"))
 
 
+def names_docker_hub(image: str) -> bool:
+    """Tell whether a reference says Docker Hub itself, and does not leave the registry open."""
+    return image.startswith((f"{DEFAULT_REGISTRY}/", f"index.{DEFAULT_REGISTRY}/"))
+
+
 def base_reference(image: str) -> Reference:
     """Return a base's reference, `PREFECT_REGISTRY` standing in for Docker Hub where it is set.
 
@@ -22,8 +27,7 @@ def base_reference(image: str) -> Reference:
     """
     reference = Reference.parse(image)
     registry = os.environ.get(REGISTRY_VARIABLE)
-    named = image.startswith((f"{DEFAULT_REGISTRY}/", f"index.{DEFAULT_REGISTRY}/"))
-    if registry and reference.registry == DEFAULT_REGISTRY and not named:
+    if registry and reference.registry == DEFAULT_REGISTRY and not names_docker_hub(image):
         return reference.on(registry)
     return reference
 
