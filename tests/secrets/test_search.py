@@ -1,8 +1,10 @@
 """`prefect.secrets.search`."""
 
 import base64
+import html
 import io
 import json
+import textwrap
 from array import array
 from urllib.parse import quote, urlencode
 
@@ -39,7 +41,8 @@ def test_a_value_in_an_artifact_is_refused_without_being_quoted(monkeypatch):
 def test_a_stream_is_searched_across_its_seams(sizes, position):
     """However the payload is cut into pieces, a value in it is found; without one, all passes."""
     clean = bytes(range(128)) * 2
-    for spelled in (b"", VALUE.encode(), VALUE.upper().encode("utf-32-be")):
+    escaped = "".join(f"&amp;#{byte};" for byte in VALUE.encode()).encode()
+    for spelled in (b"", VALUE.encode(), VALUE.upper().encode("utf-32-be"), escaped):
         data = clean[:position] + spelled + clean[position:]
         file = io.BytesIO()
         search = PayloadSearch(file, Forbidden({VALUE: "The value"}), TokenSearch())
@@ -72,6 +75,28 @@ def spelled(value):
     yield "url", quote(value, safe="")
     yield "lower url", quote(value, safe="").lower()
     yield "form", urlencode({"p": value})
+    yield "url of a browser", quote(value, safe="!'()*~")
+    yield "url in a url", quote(quote(value, safe=""), safe="")
+    yield "every byte in a url", "".join(f"%{byte:02X}" for byte in value.encode())
+    yield "every byte in C", "".join(f"\\x{byte:02x}" for byte in value.encode())
+    yield "json with slashes", json.dumps(value).replace("/", "\\/")
+    yield "json for html", json.dumps(value).replace("&", "\\u0026").replace(">", "\\u003E")
+    yield "html", html.escape(value)
+    yield "html as xml", html.escape(value).replace("&#x27;", "&apos;")
+    yield "html in numbers", "".join(f"&#{ord(letter)};" for letter in value)
+    yield "html in hex", "".join(f"&#x{ord(letter):04X};" for letter in value)
+    yield "html in ascii", html.escape(value).encode("ascii", "xmlcharrefreplace")
+    yield "html twice", html.escape(html.escape(value))
+    yield "json in html", html.escape(json.dumps(value))
+    yield "utf-16 of a url", quote(value, safe="").encode("utf-16")
+    lines = base64.encodebytes(b"user: someone, and the password: " + value.encode() * 9).decode()
+    yield "base64 in lines", lines
+    yield "base64 in lines of Windows", lines.replace("\n", "\r\n")
+    yield "base64 in lines of YAML", textwrap.indent(lines, "    ")
+    yield "base64 in lines in json", json.dumps({"text": lines})
+    yield "base64 in lines, twice in json", json.dumps(json.dumps({"text": lines}))
+    yield "base64 in a url", quote(base64.b64encode(value.encode()))
+    yield "hex in lines", textwrap.fill(value.encode().hex() * 3, 40)
     for codec in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"):
         yield codec, value.encode(codec)
     yield "array", array("u", value)
@@ -107,6 +132,24 @@ def test_every_spelling_of_a_value_is_found(monkeypatch, value):
     assert missed("something else")
 
 
+@pytest.mark.parametrize("start", ["n", "r", "x41", "u0041", "41", "amp;", "#65;"])
+def test_a_value_is_found_behind_what_makes_its_start_an_escape(start):
+    """As after the name of a domain, and of a share of something."""
+    values = Forbidden({f"{start}-canary-value": "The value"})
+    for before in ("\\", "%", "&"):
+        with pytest.raises(SecretError, match="The value occurs"):
+            refuse_at_rest(values, {"the lock": f"a{before}{start}-canary-value".encode()})
+
+
+@pytest.mark.parametrize("value", ["\n" * 9, "        x", "\\" * 12, "\0" * 16 + "1", b"\0" * 32])
+def test_what_is_blank_when_it_is_folded_is_found_as_it_is_alone(value):
+    """It does not occur in whatever there is."""
+    values = Forbidden({value: "The value"})
+    refuse_at_rest(values, {"the lock": b"", "payload": b"text x 1 and more text"})
+    with pytest.raises(SecretError, match="The value occurs"):
+        refuse_at_rest(values, {"payload": value if isinstance(value, bytes) else value.encode()})
+
+
 def test_a_line_of_a_value_is_found(monkeypatch):
     """Each behind a comment's sign, but not what any such value has, nor what is short."""
     key = "-----BEGIN PRIVATE KEY-----\nMIGTAgEAMBMGByqGSM49\nuser: x\n-----END PRIVATE KEY-----\n"
@@ -124,6 +167,9 @@ def test_a_short_value_is_found_as_it_is(monkeypatch):
     monkeypatch.setenv("PIN", "az19")
     values = forbidden([Secret("PIN")])
     refuse_at_rest(values, {"payload": b"AZ19, YXoxOQ, 617a3139"})
+    monkeypatch.setenv("PATH_", "a/b1")
+    with pytest.raises(SecretError, match="PATH_ occurs"):
+        refuse_at_rest(forbidden([Secret("PATH_")]), {"payload": b'"a\\/b1"'})
     for found in (b"(az19)", "az19".encode("utf-16-le"), np.array(["az19"]).tobytes()):
         with pytest.raises(SecretError, match="PIN occurs"):
             refuse_at_rest(values, {"payload": found})

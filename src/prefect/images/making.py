@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +34,43 @@ if TYPE_CHECKING:
     from prefect.oci.cache.store import Store
     from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.images import Image, Layer
+    from prefect.secrets.search import Forbidden
 
 _logger = logging.getLogger("prefect.environments")
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A recipe, the flow for it, and what may not be in its image, which is worked out once.
+
+    Args:
+        forbidden: values of secrets, and keys.
+    """
+
+    recipe: ImageRecipe
+    packaged: PackagedFlow | None
+    forbidden: Forbidden = field(repr=False)
+
+    @classmethod
+    def of(cls, recipe: ImageRecipe, packaged: PackagedFlow | None) -> _Order:
+        own = secrets_of(packaged.manifest.flow) if packaged else ()
+        return cls(recipe, packaged, forbidden((*own, *recipe.secrets), recipe.keys))
+
+    def refuse(self, parts: Mapping[str, Sequence[str]]) -> None:
+        """Refuse to put a secret's value, a key, or a token into what an image holds beside the flow.
+
+        Args:
+            parts: lines, by what they are called.
+
+        Raises:
+            SecretError: names the secret and the part, never the value.
+        """
+        contents = {part: os.fsencode("\n".join(lines)) for part, lines in parts.items()}
+        refuse_at_rest(self.forbidden, contents)
+        refuse_tokens(contents, self.recipe.allowed)
+
+    def flow_name(self) -> str | None:
+        return self.packaged.manifest.flow["name"] if self.packaged else None
 
 
 def pull(recipe: ImageRecipe) -> None:
@@ -67,15 +102,16 @@ def build(
         RequirementsError: the dependencies cannot be resolved or installed.
         ImageBuildError: a set-up command failed; the message ends with its output.
     """
-    sources = _sources(recipe, packaged, progress)
+    order = _Order.of(recipe, packaged)
+    sources = _sources(order, progress)
     daemon = Daemon()
     with open_cache() as store:
         base = sources.in_daemon(daemon, store)
-        name = _name_in(recipe, daemon, packaged)
+        name = _name_in(order, daemon)
         progress(f"Building the image {name} on {base.reference}")
         with LoadingAhead(daemon, name, label=plan.LABEL_VERSION) as ahead:
             image = _image(
-                recipe, base, packaged, store, progress,
+                order, base, store, progress,
                 ready=lambda layers: ahead.offer(base.image, layers),
             )  # fmt: skip
             built = load(
@@ -84,9 +120,8 @@ def build(
                 name,
                 label=plan.LABEL_VERSION,
                 whole=lambda: _image(
-                    replace(recipe, relock=False),  # which is done by now
+                    replace(order, recipe=replace(recipe, relock=False)),  # which is done by now
                     sources.out_of_daemon(daemon, store),
-                    packaged,
                     store,
                     progress,
                 ),
@@ -124,7 +159,9 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
     with open_cache() as store:
         from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
 
-        pushed = registry.push(_whole(recipe, packaged, store), target, progress=_logger.info)
+        pushed = registry.push(
+            _whole(_Order.of(recipe, packaged), store), target, progress=_logger.info
+        )
     return f"{target.name}@{pushed.digest}"
 
 
@@ -143,16 +180,17 @@ def export(recipe: ImageRecipe, packaged: PackagedFlow | None, path: str | os.Pa
     from prefect.oci.archives import archive  # noqa: PLC0415 - for images on disk alone
 
     archive.require_free(target)
+    order = _Order.of(recipe, packaged)
     with open_cache() as store:
-        image = _whole(recipe, packaged, store)
-        archive.write(image, target, name=recipe.name_for(_flow_name(packaged)))
+        image = _whole(order, store)
+        archive.write(image, target, name=recipe.name_for(order.flow_name()))
     return str(image.digest)
 
 
 def digests(recipe: ImageRecipe, packaged: PackagedFlow | None) -> tuple[str, str]:
     """Put the image together and keep it nowhere: return its digest and its id."""
     with open_cache() as store:
-        image = _whole(recipe, packaged, store)
+        image = _whole(_Order.of(recipe, packaged), store)
     return str(image.digest), image.id
 
 
@@ -169,37 +207,37 @@ def write_dockerfile(
     """
     from prefect.images import dockerfile  # noqa: PLC0415 - for this alone
 
+    order = _Order.of(recipe, packaged)
     with open_cache() as store:
-        base = _sources(recipe, packaged, _logger.info).for_dockerfile(store)
-        context = dockerfile.build_context(_plan(recipe, base, packaged, store))
+        base = _sources(order, _logger.info).for_dockerfile(store)
+        context = dockerfile.build_context(_plan(order, base, store))
     dockerfile.write_context(Path(directory), context)
 
 
-def _sources(
-    recipe: ImageRecipe, packaged: PackagedFlow | None, progress: Callable[[str], None]
-) -> BaseSources:
+def _sources(order: _Order, progress: Callable[[str], None]) -> BaseSources:
+    recipe = order.recipe
     # Before a set-up command runs: its text stays in the image's history.
-    texts = {
-        "the set-up commands": recipe.setup,
-        "the dependencies": recipe.dependencies or (),
-        "the base's name": (recipe.base,),
-        "the image's name": (recipe.name or "",),
-    }
-    _refuse_secrets(recipe, packaged, {part: "\n".join(lines) for part, lines in texts.items()})
+    order.refuse(
+        {
+            "the set-up commands": recipe.setup,
+            "the dependencies": recipe.dependencies or (),
+            "the base's name": (recipe.base,),
+            "the image's name": (recipe.name or "",),
+        }
+    )
     return BaseSources(
         recipe.base, recipe.wanted_platform(), recipe.setup, recipe.network, progress
     )
 
 
-def _plan(
-    recipe: ImageRecipe, base: BaseImage, packaged: PackagedFlow | None, store: Store
-) -> plan.ImagePlan:
+def _plan(order: _Order, base: BaseImage, store: Store) -> plan.ImagePlan:
+    recipe = order.recipe
     path = None if recipe.lock is None else Path(recipe.lock)
     locked = None if recipe.relock else _read_lock(path)
-    _refuse_secrets(recipe, packaged, {"the lock": locked or ""})
+    order.refuse({"the lock": (locked or "",)})
     made = plan.make_plan(
         base,
-        packaged,
+        order.packaged,
         dependencies=recipe.dependencies,
         setup=recipe.setup,
         lock=locked,
@@ -209,7 +247,7 @@ def _plan(
         infer=recipe.infer,
         fresh=recipe.relock,
     )
-    _refuse_secrets(recipe, packaged, {"the image's labels": "\n".join(made.labels.values())})
+    order.refuse({"the image's labels": tuple(made.labels.values())})
     for note in made.notes:
         _logger.warning(note)
     if locked is None and path is not None:
@@ -222,16 +260,15 @@ def _plan(
 
 
 def _image(
-    recipe: ImageRecipe,
+    order: _Order,
     base: BaseImage,
-    packaged: PackagedFlow | None,
     store: Store,
     progress: Callable[[str], None],
     ready: Callable[[Sequence[Layer]], None] | None = None,
 ) -> Image:
     digest = base.image.digest
     return assemble(
-        _plan(recipe, base, packaged, store),
+        _plan(order, base, store),
         base.image,
         store,
         annotations={"org.opencontainers.image.base.digest": digest} if digest else {},
@@ -240,31 +277,16 @@ def _image(
     )
 
 
-def _whole(recipe: ImageRecipe, packaged: PackagedFlow | None, store: Store) -> Image:
+def _whole(order: _Order, store: Store) -> Image:
     """Return the image with all its bytes at hand."""
-    base = _sources(recipe, packaged, _logger.info).with_layers(store)
-    return _image(recipe, base, packaged, store, _logger.info)
+    base = _sources(order, _logger.info).with_layers(store)
+    return _image(order, base, store, _logger.info)
 
 
-def _refuse_secrets(
-    recipe: ImageRecipe, packaged: PackagedFlow | None, parts: Mapping[str, str]
-) -> None:
-    """Refuse to put a secret's value, a key, or a token into what an image holds beside the flow.
-
-    Raises:
-        SecretError: names the secret and the part, never the value.
-    """
-    own = secrets_of(packaged.manifest.flow) if packaged else ()
-    values = forbidden((*own, *recipe.secrets), recipe.keys)
-    contents = {part: os.fsencode(text) for part, text in parts.items()}
-    refuse_at_rest(values, contents)
-    refuse_tokens(contents, recipe.allowed)
-
-
-def _name_in(recipe: ImageRecipe, daemon: Daemon, packaged: PackagedFlow | None) -> str:
-    if own := recipe.own_name():
+def _name_in(order: _Order, daemon: Daemon) -> str:
+    if own := order.recipe.own_name():
         return own
-    name = recipe.name_for(_flow_name(packaged))
+    name = order.recipe.name_for(order.flow_name())
     # Nobody asked for this name: it must not take the place of an image of somebody else.
     taken = daemon.find(name)
     if taken is not None and plan.LABEL_VERSION not in taken.labels:
@@ -273,10 +295,6 @@ def _name_in(recipe: ImageRecipe, daemon: Daemon, packaged: PackagedFlow | None)
             "this build. Choose a name: ContainerEnvironment(..., tag=...), or --tag"
         )
     return name
-
-
-def _flow_name(packaged: PackagedFlow | None) -> str | None:
-    return packaged.manifest.flow["name"] if packaged else None
 
 
 def _read_lock(path: Path | None) -> str | None:

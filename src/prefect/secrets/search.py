@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import os
+import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import SecretError
@@ -25,9 +27,22 @@ _DISTINCTIVE = 8
 _SHORTEST_LINE = 12
 _MOST_LINES = 16
 _SEARCHED_AT_ONCE = 1024 * 1024
-# One text for many spellings: upper and lower case, both alphabets of base64, and, without NULs,
-# the ASCII of UTF-16 and UTF-32, as arrays of characters have it.
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+# One text for many spellings: upper and lower case, both alphabets of base64; and, without NULs, the
+# ASCII of UTF-16 and UTF-32, as arrays of characters have it, without white space what is in lines.
 _FOLD = bytes(range(256)).lower().translate(bytes.maketrans(b"-_", b"+/"))
+_BLANK = b"\0 \t\r\n"
+# In folded text: escapes of JSON, Python, URLs and HTML, also within each other. Each begins with a
+# literal character, which makes looking for them quick; compiled when the first is looked for.
+_ESCAPE = rb"\\(?:(?:u00|x)([0-9a-f]{2})|[nrt])"
+_PERCENT = rb"%(?:25)*([0-9a-f]{2})"
+_ENTITY = rb"&(?:amp;)*(?:#0*([0-9]{1,7})|#x0*([0-9a-f]{1,6})|(amp|lt|gt|quot|apos));"
+_NAMED = {b"amp": b"&", b"lt": b"<", b"gt": b">", b"quot": b'"', b"apos": b"'"}
+_LONGEST_ESCAPE = 10  # of one byte, such as &amp;#115;
+# Where no so many printable characters stand together there are no escapes: in large arrays.
+_PRINTABLE = bytes.maketrans(bytes(range(0x21, 0x7F)), b"x" * 94)
+_TEXT = b"x" * 20
+_LARGE = 64 * 1024
 
 
 class Forbidden:
@@ -38,9 +53,11 @@ class Forbidden:
     """
 
     def __init__(self, values: Mapping[str | bytes, str]) -> None:
-        # Both are searched for in the bytes: as they are, and folded.
+        # Searched for in the bytes as they are, folded, and folded without escapes: in the last, a
+        # value may lose what only looks like an escape, as the n of DOMAIN\name.
         self.exact: dict[bytes, str] = {}
         self.folded: dict[bytes, str] = {}
+        self.plain: dict[bytes, str] = {}
         for value, name in values.items():
             if len(value) < SHORTEST:
                 continue
@@ -52,10 +69,15 @@ class Forbidden:
         return bool(self.exact or self.folded)
 
     def _add(self, spellings: set[bytes], name: str) -> None:
-        if min(map(len, spellings)) < _DISTINCTIVE:
-            self.exact.update(dict.fromkeys(spellings, name))
-        else:
-            self.folded.update(dict.fromkeys(map(_folded, spellings), name))
+        for spelling in spellings:
+            folded = _folded(spelling)
+            if len(folded) < _DISTINCTIVE:
+                self.exact[spelling] = name
+                continue
+            self.folded[folded] = name
+            plain = _without_escapes(folded)
+            if len(plain) >= _DISTINCTIVE:
+                self.plain[plain] = name
 
     def search(self) -> _Search:
         """Return a search for all of them in bytes that come piece by piece."""
@@ -66,21 +88,38 @@ class _Search:
     def __init__(self, values: Forbidden) -> None:
         self._values = values
         self._tails = [b"", b""]
+        self._kept = (
+            max(map(len, values.exact), default=0),
+            max(map(len, values.folded), default=0) * _LONGEST_ESCAPE,
+        )
 
     def find(self, data: bytes | memoryview) -> str | None:
         """Return what is found in the next piece, or across its seam with the former."""
         view = memoryview(data)
         for start in range(0, len(view), _SEARCHED_AT_ONCE):
-            piece = bytes(view[start : start + _SEARCHED_AT_ONCE])
-            for number, spellings in enumerate((self._values.exact, self._values.folded)):
-                if not spellings:
-                    continue
-                text = self._tails[number] + (_folded(piece) if number else piece)
-                for spelling, name in spellings.items():
-                    if spelling in text:
-                        return name
-                self._tails[number] = text[-max(map(len, spellings)) :]
+            if found := self._find(bytes(view[start : start + _SEARCHED_AT_ONCE])):
+                return found
         return None
+
+    def _find(self, piece: bytes) -> str | None:
+        found = None
+        if self._values.exact:
+            found = _first(self._values.exact, self._joined(0, piece))
+        if self._values.folded and not found:
+            text = self._joined(1, _folded(piece))
+            found = _first(self._values.folded, text)
+            if not found and (len(text) < _LARGE or _TEXT in text.translate(_PRINTABLE)):
+                found = _first(self._values.plain, _without_escapes(text))
+        return found
+
+    def _joined(self, number: int, piece: bytes) -> bytes:
+        text = self._tails[number] + piece
+        self._tails[number] = text[-self._kept[number] :]
+        return text
+
+
+def _first(spellings: Mapping[bytes, str], text: bytes) -> str | None:
+    return next((name for spelling, name in spellings.items() if spelling in text), None)
 
 
 def forbidden(secrets: Iterable[Secret], keys: Iterable[bytes] = ()) -> Forbidden:
@@ -150,7 +189,24 @@ def _at_rest(name: str, part: str) -> SecretError:
 
 
 def _folded(data: bytes) -> bytes:
-    return data.translate(_FOLD, b"\0")
+    return data.translate(_FOLD, _BLANK)
+
+
+def _without_escapes(folded: bytes) -> bytes:
+    """Return folded text with the characters that escapes stand for, and without backslashes."""
+    text = re.sub(_ESCAPE, _byte, folded).replace(b"\\", b"")
+    return re.sub(_ENTITY, _character, re.sub(_PERCENT, _byte, text))
+
+
+def _byte(escape: re.Match[bytes]) -> bytes:
+    return _folded(bytes.fromhex((escape[1] or b"00").decode()))
+
+
+def _character(entity: re.Match[bytes]) -> bytes:
+    if entity[3]:
+        return _NAMED[entity[3]]
+    number = int(entity[1]) if entity[1] else int(entity[2], 16)
+    return _folded(chr(min(number, sys.maxunicode)).encode("utf-8", "surrogatepass"))
 
 
 def _lines(value: str | bytes) -> list[str]:
@@ -174,13 +230,15 @@ def _spellings(value: str | bytes) -> set[bytes]:
 
 def _texts(value: str) -> set[bytes]:
     """Return text as files, pickles, and arrays of characters hold it."""
-    cases = {value}
-    if len(os.fsencode(value)) >= _DISTINCTIVE:  # folding knows the case of ASCII alone
-        cases |= {value.upper(), value.lower()}
-    texts = {text for case in cases for text in quoted(case)}
-    codecs = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-    encoded = {text.encode(codec, "surrogatepass") for text in texts for codec in codecs}
-    return encoded | {os.fsencode(text) for text in texts}
+    # Folding knows the case of ASCII alone, and makes its UTF-16 the same as its UTF-8.
+    folds = len(_folded(os.fsencode(value))) >= _DISTINCTIVE
+    cases = {value, value.upper(), value.lower()} if folds and not value.isascii() else {value}
+    found = set()
+    for text in {text for case in cases for text in quoted(case)}:
+        found |= {os.fsencode(text), text.encode("utf-8", "surrogatepass")}
+        if not (folds and text.isascii()):
+            found |= {text.encode(codec, "surrogatepass") for codec in _WIDE}
+    return found
 
 
 def _base64(data: bytes) -> set[bytes]:

@@ -17,6 +17,7 @@ def quoted(value: str) -> set[str]:
     found = {value, _python(value), ascii(value)[1:-1], _python(data)}
     found |= {_python(text, apart=True) for text in (value, data)}
     found |= {_json(text, plain) for text in tuple(found) for plain in (False, True)}
+    found |= {_json(value, plain).replace("/", "\\/") for plain in (False, True)}
     # A log line of JSON may stand in a list of Python's in turn.
     found |= {_python(_json(value, plain)) for plain in (False, True)}
     urls = {quote(data), quote(data, safe=""), quote_plus(data)}
