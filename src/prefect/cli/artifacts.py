@@ -9,14 +9,14 @@ from __future__ import annotations
 import gc
 import importlib.util
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from prefect.cli import mistakes
+from prefect.cli import mistakes, standard_input
 from prefect.core.flow import Flow
 from prefect.errors import (
     ArtifactError,
@@ -27,7 +27,9 @@ from prefect.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from types import CodeType, TracebackType
+    from typing import BinaryIO
 
     from prefect.images.container import RunnableImage
     from prefect.images.inspection import FlowImage
@@ -88,6 +90,11 @@ def load_flow_file(argument: str) -> Flow:
     Raises:
         click.ClickException: there is no such file of source, it fails, or it holds no such flow.
     """
+    if argument == standard_input.NAME:
+        raise click.UsageError(
+            "A flow's source is read from a FILE.py, not from standard input: the modules beside it "
+            "belong to it"
+        )
     path, wanted = _split(argument)
     if image_named(argument) is not None and not path.exists():
         raise click.UsageError(
@@ -149,35 +156,12 @@ def _choose(path: Path, flows: dict[str, Flow], wanted: str | None) -> Flow:
 def find_sealed(argument: str) -> SealedSource | None:
     """Return the sealed flow that an argument names, or None where it names an image.
 
-    What comes through a pipe is read here, as it can be read but once.
+    What comes through a pipe, or from standard input by "-", is read here, as it can be read but once.
 
     Raises:
         click.ClickException: it names a file that is not there, cannot be read, or is neither.
     """
-    if image_named(argument) is not None:
-        return None
-    path = path_named(argument)
-    try:
-        with path.open("rb") as file:
-            regular = file.seekable()
-            found = file.read(mistakes.HEAD_BYTES) if regular else file.read()
-    except FileNotFoundError:
-        raise click.UsageError(f"There is no file {path}{_or_image(argument)}") from None
-    except IsADirectoryError:
-        if (path / "oci-layout").is_file():
-            return None
-        raise click.UsageError(
-            f"{path} is a directory, neither a file nor an OCI layout{_or_image(argument)}"
-        ) from None
-    except OSError as error:
-        raise click.FileError(str(path), error.strerror or str(error)) from error
-    if not mistakes.is_image(found):
-        if (wrong := mistakes.not_sealed(path, found[: mistakes.HEAD_BYTES])) is not None:
-            raise wrong
-        return path if regular else found
-    if not regular:
-        raise click.UsageError(f"{path} is an image in a pipe: write it to a file first")
-    return None
+    return None if image_named(argument) is not None else _find_on_disk(argument)
 
 
 def require_sealed(argument: str) -> SealedSource:
@@ -186,14 +170,14 @@ def require_sealed(argument: str) -> SealedSource:
     Raises:
         click.ClickException: there is no such file, it cannot be read, or is an image.
     """
-    path = path_named(argument)
-    if image_named(argument) is not None and not path.exists():
+    if image_named(argument) is not None and not path_named(argument).exists():
         raise click.UsageError(
-            f"There is no file {path}. If an image is meant, this is for sealed flows' files alone"
+            f"There is no file {path_named(argument)}. If an image is meant, this is for sealed "
+            "flows' files alone"
         )
-    found = find_sealed(f"file:{path}")
+    found = _find_on_disk(argument)
     if found is None:
-        raise click.UsageError(f"{path} is an image or packed, not a sealed flow")
+        raise click.UsageError(f"{name_of(argument)} is an image or packed, not a sealed flow")
     return found
 
 
@@ -203,10 +187,49 @@ def require_sealed_file(argument: str) -> Path:
     Raises:
         click.ClickException: there is no such file, it cannot be read, or is an image or a pipe.
     """
-    found = require_sealed(argument)
+    found = None if argument == standard_input.NAME else require_sealed(argument)
     if not isinstance(found, Path):
-        raise click.UsageError(f"{path_named(argument)} is a pipe: write it to a file first")
+        raise click.UsageError(
+            f"{name_of(argument)} is no file that could be replaced: write it to a file first"
+        )
     return found
+
+
+def _find_on_disk(argument: str) -> SealedSource | None:
+    """Return the sealed flow in a file or from standard input; None for an image."""
+    name = name_of(argument)
+    try:
+        with _opened(argument) as file:
+            again = argument != standard_input.NAME and file.seekable()
+            head = file.read(mistakes.HEAD_BYTES)
+            if mistakes.is_image(head):
+                if again:
+                    return None
+                raise click.UsageError(f"{name} is an image in a pipe: write it to a file first")
+            if (wrong := mistakes.not_sealed(name, head)) is not None:
+                raise wrong
+            return path_named(argument) if again else head + file.read()
+    except FileNotFoundError:
+        raise click.UsageError(f"There is no file {name}{_or_image(argument)}") from None
+    except IsADirectoryError:
+        if (path_named(argument) / "oci-layout").is_file():
+            return None
+        raise click.UsageError(
+            f"{name} is a directory, neither a file nor an OCI layout{_or_image(argument)}"
+        ) from None
+    except OSError as error:
+        raise click.FileError(name, error.strerror or str(error)) from error
+
+
+def _opened(argument: str) -> AbstractContextManager[BinaryIO]:
+    if argument == standard_input.NAME:
+        return nullcontext(standard_input.standard_input())
+    return path_named(argument).open("rb")
+
+
+def name_of(argument: str) -> str:
+    """Return what a file is called in messages."""
+    return "Standard input" if argument == standard_input.NAME else str(path_named(argument))
 
 
 def path_named(argument: str) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from prefect.cli import standard_input
 from prefect.errors import InvalidKeyError
 from prefect.files import create
 from prefect.running.flow_directory import KEY_VARIABLE
@@ -117,7 +119,8 @@ def _expect(kind: type[_K], key: Key, where: str) -> _K:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        dash = str(path) == standard_input.NAME
+        with nullcontext(standard_input.standard_input()) if dash else path.open("rb") as file:
             found = file.read(_LARGEST_KEY_FILE)
             return found if len(found) == KEY_BYTES else found.strip()  # raw, or a line of text
     except OSError as error:

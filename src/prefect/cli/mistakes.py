@@ -38,21 +38,21 @@ def is_no_source(path: Path) -> bool:
     return _of_content(path, _head(path)) is not None
 
 
-def not_sealed(path: Path, head: bytes) -> click.UsageError | None:
+def not_sealed(name: str, head: bytes) -> click.UsageError | None:
     """Return the error for a file that does not begin as a sealed flow does; None for one that does."""
     from prefect.sealed.format import MAGIC, is_sealed  # noqa: PLC0415 - cryptography, not for images
 
     if is_sealed(head) or (head and MAGIC.startswith(head)):  # perhaps a later version, or cut off
         return None
     if not head:
-        return click.UsageError(f"{path} is not a sealed flow: it is empty")
-    if path.suffix == ".py":
+        return click.UsageError(f"{name} is not a sealed flow: it is empty")
+    if name.endswith(".py"):
         return click.UsageError(
-            f"{path} is not a sealed flow: package it with `prefect build {path}` first"
+            f"{name} is not a sealed flow: package it with `prefect build {name}` first"
         )
     return click.UsageError(
-        _of_ending(path)
-        or f"{path} is not a sealed flow: it does not begin as `prefect build -o FILE.flow` writes it"
+        _of_ending(name)
+        or f"{name} is not a sealed flow: it does not begin as `prefect build -o FILE.flow` writes it"
     )
 
 
@@ -65,7 +65,7 @@ def _what_it_is(path: Path) -> str | None:
         return f"{path} is a directory: name the file in it that has the flow, {path}/FILE.py"
     if not path.is_file():
         return f"{path} is no ordinary file: write the flow's source to a FILE.py first"
-    return _of_content(path, _head(path)) or _of_ending(path)
+    return _of_content(path, _head(path)) or _of_ending(str(path))
 
 
 def _of_content(path: Path, head: bytes) -> str | None:
@@ -85,11 +85,11 @@ def _of_content(path: Path, head: bytes) -> str | None:
     return None
 
 
-def _of_ending(path: Path) -> str | None:
-    if path.suffix == ".ipynb":
+def _of_ending(name: str) -> str | None:
+    if name.endswith(".ipynb"):
         return (
-            f"{path} is a notebook: write its code to a FILE.py, such as with `jupyter nbconvert "
-            f"--to script {path}`, and build that"
+            f"{name} is a notebook: write its code to a FILE.py, such as with `jupyter nbconvert "
+            f"--to script {name}`, and build that"
         )
     return None
 

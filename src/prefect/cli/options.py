@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prefect.cli.standard_input import NAME
 from prefect.running.flow_directory import KEY_VARIABLE
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def _file_option(name: str, text: str, *, multiple: bool = False) -> Callable[..., Any]:
-    path = click.Path(path_type=Path, exists=True, dir_okay=False)
+    path = click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True)
     return click.option(name, type=path, multiple=multiple, metavar="FILE", help=text)
 
 
@@ -41,21 +42,37 @@ trusted_signer_option = click.option(
 )  # fmt: skip
 
 
+_READ = {
+    "artifact", "file", "key_file", "to_key_files", "signing_key", "recipients", "trusted_signers",
+}  # fmt: skip
+"""The parameters that name what is read, by a path or by "-"."""
+
+
 class Command(click.Command):
-    """A command that refuses an option that is given twice and counts once."""
+    """A command that refuses to read standard input twice, or an option that counts but once."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments as click does.
 
         Raises:
-            click.UsageError: an option is given twice.
+            click.UsageError: an option is given twice, or "-" for two things that are read.
         """
-        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        values, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        read = [value for name in _READ & {*values} for value in _listed(values[name])]
+        if read.count(NAME) > 1:
+            raise click.UsageError(
+                '"-" is standard input, which can be read but once: name a file for all but one',
+                ctx,
+            )
         for option in given:
             once = isinstance(option, click.Option) and not option.multiple and not option.is_flag
             if once and given.count(option) > 1:
                 raise click.UsageError(f"{option.opts[-1]} is given twice, and can be but one", ctx)
         return super().parse_args(ctx, args)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def refuse_keys(what: str, key_files: tuple[Path, ...], trusted_signers: tuple[str, ...]) -> None:

@@ -39,6 +39,7 @@ Usage: prefect [OPTIONS] COMMAND [ARGS]...
     etl  etl.flow  etl.tar  ./etl  a file, as is all else with a leading / ./ ../ or ~/
     etl:1  ghcr.io/team/etl        an image: with a tag, a digest or a registry's host
     file:etl:1  image:etl          the one and the other outright
+    -                              a sealed flow, or a key, from standard input
 
   A key comes from a file or from the variable PREFECT_ENCRYPTION_KEY, never
   from an argument. The exit status is 0 for success, 1 when the flow failed,
@@ -91,6 +92,7 @@ Usage: prefect [OPTIONS] COMMAND [ARGS]...
     etl  etl.flow  etl.tar  ./etl  a file, as is all else with a leading / ./ ../ or ~/
     etl:1  ghcr.io/team/etl        an image: with a tag, a digest or a registry's host
     file:etl:1  image:etl          the one and the other outright
+    -                              a sealed flow, or a key, from standard input
 
   A key comes from a file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument. The
   exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and 130 or

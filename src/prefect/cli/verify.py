@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prefect.cli.artifacts import require_sealed
+from prefect.cli.artifacts import name_of, require_sealed
 from prefect.cli.info import show_holders
 from prefect.cli.keys import read_keyring
 from prefect.cli.options import Command, key_file_option, trusted_signer_option
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @key_file_option
 @trusted_signer_option
 def verify(file: str, key_file: tuple[Path, ...], trusted_signers: tuple[str, ...]) -> None:
-    """Check every byte of FILE.flow with a key; nothing of it is executed or written.
+    """Check every byte of FILE.flow with a key ("-" is standard input); nothing of it is executed.
 
     The exit status is 0 where all of it is authentic, and signed by a trusted signer where such
     are named; else 2.
@@ -30,5 +30,5 @@ def verify(file: str, key_file: tuple[Path, ...], trusted_signers: tuple[str, ..
     outline, signed_by = reading.verify(
         require_sealed(file), keyring.to_open(), trusted_signers=keyring.trusted_signers
     )
-    click.echo(f"{file} is authentic, every byte of it.")
+    click.echo(f"{name_of(file)} is authentic, every byte of it.")
     show_holders(outline, trusted=[signer.id for signer in signed_by])
