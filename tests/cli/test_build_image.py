@@ -400,6 +400,29 @@ def test_an_archive_is_a_base_as_the_error_says_to_write_it(offline):
     offline("build", *arguments, "./base.tar")
 
 
+def test_where_a_base_on_disk_is_is_not_in_the_image(offline):
+    """By a relative path, an absolute one and that of a copy it makes the same image, which names none."""
+    (offline.directory / "own.py").write_text(
+        OWN.replace("./base", "~/nowhere").replace(
+            'encryption_key=open("flow.key").read().strip(),', ""
+        )
+    )
+    elsewhere = offline.directory / "of Eve"
+    shutil.copytree(offline.directory / "base", elsewhere / "copy")
+    digests = set()
+    for base in ("./base", f"{offline.directory}/base", f"{elsewhere}/copy"):
+        out, _ = offline(
+            "build", "own.py", "--image", base, "--secret", "OWN", "--export", "own", **ONE_WAY
+        )
+        digests.add(out)
+    assert len(digests) == 1
+    out, _ = offline("info", "./own", "--json")
+    environment = json.loads(out)["flow"]["environment"]
+    assert environment["image"] == environment["tag"] == "./base"
+    assert "Eve" not in out
+    assert "ContainerEnvironment on a base on disk" in offline("info", "./own")[0]
+
+
 OWN = """
 from prefect import Flow, task
 from prefect.environments import ContainerEnvironment
@@ -424,11 +447,11 @@ def test_what_the_flows_own_environment_says_holds(offline):
     (directory / "own.py").write_text(OWN)
     offline("keygen", "flow.key")
     shutil.copytree(directory / "base", directory / "other")
-    for options, name, image, dependencies in (
-        ([], "own:1", "./base", ["iniconfig"]),
-        (["--tag", "mine:2"], "mine:2", "./base", ["iniconfig"]),
-        (["--image", "./other"], "own:1", "./other", ["iniconfig"]),
-        (["-r", "idna", "--relock"], "own:1", "./base", ["iniconfig", "idna"]),
+    for options, name, dependencies in (
+        ([], "own:1", ["iniconfig"]),
+        (["--tag", "mine:2"], "mine:2", ["iniconfig"]),
+        (["--image", "./other"], "own:1", ["iniconfig"]),
+        (["-r", "idna", "--relock"], "own:1", ["iniconfig", "idna"]),
     ):
         offline("build", "own.py", *options, "--export", "own.tar")
         with tarfile.open(directory / "own.tar") as archive:
@@ -436,7 +459,6 @@ def test_what_the_flows_own_environment_says_holds(offline):
         assert listed[0]["RepoTags"] == [name]
         out, _ = offline("info", "own.tar", "--json", "--key-file", "flow.key")
         environment = json.loads(out)["flow"]["environment"]
-        assert environment["image"] == image
         assert environment["python_dependencies"] == dependencies
         assert environment["secrets"] == ["OWN"]
         assert "iniconfig" in (directory / "own.lock").read_text()

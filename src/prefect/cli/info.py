@@ -196,7 +196,11 @@ def _environment(environment: dict[str, Any]) -> str:
     if not environment:
         return "none"
     image = environment.get("image")
-    return f"{environment['type']} on {image}" if image else str(environment["type"])
+    if not image:
+        return str(environment["type"])
+    from prefect.images.base.names import names_a_path  # noqa: PLC0415 - sealed flows need none
+
+    return f"{environment['type']} on {'a base on disk' if names_a_path(image) else image}"
 
 
 def _type(parameter: dict[str, Any]) -> str:

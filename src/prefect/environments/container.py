@@ -482,12 +482,16 @@ class ContainerEnvironment(Environment):
         return package(flow, self.secrets, self._keyring, self.allow_secret_like)
 
     def _without_destination(self) -> ContainerEnvironment:
-        """Return this environment without its images' name and network.
+        """Return this environment without its images' name, its network, and the path of its base.
 
-        That is what images hold of it: they are the same wherever they go.
+        That is what images hold of it: they are the same wherever they go, and wherever a base on
+        disk is.
         """
+        from prefect.images.base.names import ON_DISK, names_a_path  # noqa: PLC0415 - as in _recipe
+
         made = copy(self)
-        vars(made).update(tag=made.image, network=None)
+        base = ON_DISK if names_a_path(self.image) else self.image
+        vars(made).update(image=base, tag=base, network=None)
         return made
 
     def _keyring_for(self, image: FlowImage) -> Keyring | None:

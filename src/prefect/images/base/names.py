@@ -8,6 +8,7 @@ from pathlib import Path
 from prefect.oci.references import DEFAULT_REGISTRY, Reference, image_name
 
 REGISTRY_VARIABLE = "PREFECT_REGISTRY"
+ON_DISK = "./base"  # what a manifest calls every base on disk: its path is the builder's own affair
 
 
 def names_a_path(image: str) -> bool:
