@@ -7,7 +7,7 @@ import sys
 
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.reading import open_sealed
-from prefect.sealed.writing import seal
+from prefect.sealed.writing import SealedWriter, seal
 
 
 def test_a_sealed_flow_is_described(sealed):
@@ -82,6 +82,25 @@ def test_without_a_key_is_shown_what_anyone_can_see(sealed):
     assert seen["signer_ids"][0] in out
     assert "etl & co" not in out + err
     assert "--key-file" in sealed("graph", "etl.flow", status=2)[1]
+
+
+def test_without_a_key_the_sizes_of_all_sections_are_shown(sealed):
+    """What a packaged flow carries beside its payload is in the table and in the JSON."""
+    with (sealed.directory / "more.flow").open("w+b") as file:
+        writer = SealedWriter(file, b"{}", EncryptionKey.generate(), further=["files", "wheels"])
+        for name in ("files", "wheels"):
+            writer.begin(name)
+            writer.write(name.encode() * 10)
+        writer.finish()
+    out, _ = sealed("info", "more.flow")
+    assert [line.split() for line in out.splitlines()[1:5]] == [
+        ["manifest", "74", "bytes"],
+        ["payload", "72", "bytes"],
+        ["files", "122", "bytes"],
+        ["wheels", "132", "bytes"],
+    ]
+    seen = json.loads(sealed("info", "more.flow", "--json")[0])
+    assert seen["further_bytes"] == {"files": 122, "wheels": 132}
 
 
 def test_a_file_for_a_recipient_goes_all_the_way(prefect):

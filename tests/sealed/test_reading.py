@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from prefect.errors import ArtifactError, AuthenticationError, FormatError, SignaturePolicyError
 from prefect.sealed import source as sealed_source
-from prefect.sealed.format import Section
+from prefect.sealed.format import MAGIC, MAGIC_2, MAX_WRAPS, Section
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.recipients import Identity
 from prefect.sealed.keys.signers import SigningKey
-from prefect.sealed.reading import MAGIC, MAX_WRAPS, open_manifest, open_sealed, outline, verify
+from prefect.sealed.reading import open_manifest, open_sealed, opening, outline, verify
+from prefect.sealed.source import PIECE_BYTES
 from prefect.sealed.writing import SealedWriter, seal
 
 KEY = EncryptionKey(b"k" * 32)
@@ -159,10 +160,19 @@ def test_anything_but_bytes_is_a_type_error(bad):
             opener(bad, KEY)
 
 
-def test_a_later_version_is_named_as_such():
-    """A file of version 2 is told from a file that is none."""
+@pytest.mark.parametrize("version", [b"3\n", b"9\n", b"10"])
+def test_a_later_version_is_named_as_such(version):
+    """A file of version 3 or 10 is told from a file that is none."""
     with pytest.raises(FormatError, match="Upgrade prefect"):
-        open_sealed(SEALED.replace(b"flow 1\n", b"flow 2\n", 1), KEY)
+        open_sealed(SEALED.replace(b"1\n", version, 1), KEY)
+
+
+def test_a_first_line_that_is_cut_off_is_no_later_version():
+    """Before the first line's end a file is incomplete, wherever that is."""
+    for magic in (MAGIC, MAGIC_2):
+        for length in range(1, len(magic)):
+            with pytest.raises(FormatError, match="within its first line"):
+                open_sealed(magic[:length], KEY)
 
 
 def test_swapped_and_exchanged_sections_are_refused():
@@ -416,6 +426,7 @@ def test_the_outline_needs_no_key():
     assert seen.signer_ids == [SIGNING_KEY.id]
     assert seen.payload_type == "flow+cloudpickle"
     assert 0 < seen.payload_bytes - len(PAYLOAD) < 300
+    assert seen.further_bytes == {}
     assert verify(SIGNED, KEY, trusted_signers=[SIGNING_KEY.signer]) == (
         seen, [SIGNING_KEY.signer],
     )  # fmt: skip
@@ -461,9 +472,173 @@ def test_a_length_that_no_plaintext_gives_is_refused():
     for size in (72 + 16400 - 16, 72 + 16400 - 1, 73):
         file = io.BytesIO()
         writer = SealedWriter(file, MANIFEST, KEY)
-        writer._payload._emit(b"x" * size)
-        writer._payload._encryptor.finalize()
-        writer._payload.finish = lambda _, p=writer._payload: Section(p._length, p._sha256.digest())
+        writer._current._emit(b"x" * size)
+        writer._current._encryptor.finalize()
+        writer._current.finish = lambda s=writer._current: Section(
+            "payload", s._length, s._sha256.digest()
+        )
         writer.finish()
         with pytest.raises(AuthenticationError):
             open_sealed(file.getvalue(), KEY)
+
+
+FURTHER = {"files": bytes(range(255, -1, -1)) * 300, "wheels": b"w" * 70_000}
+
+
+def packaged(further=FURTHER, *, payload=PAYLOAD, **options) -> bytes:
+    """Seal a flow with further sections."""
+    file = io.BytesIO()
+    writer = SealedWriter(file, MANIFEST, KEY, further=list(further), **options)
+    writer.write(payload)
+    for name, content in further.items():
+        writer.begin(name)
+        writer.write(content)
+    writer.finish()
+    return file.getvalue()
+
+
+PACKAGED = packaged()
+sizes = st.one_of(
+    st.integers(0, 100),
+    st.integers(1, 9).flatmap(lambda n: st.integers(n * 16384 - 20, n * 16384 + 20)),
+    st.integers(0, 200_000),
+)
+
+
+@given(
+    sizes,
+    st.dictionaries(st.sampled_from(["files", "wheels"]), sizes),
+    st.sampled_from([bytes, bytearray, memoryview]),
+)
+@settings(max_examples=60, deadline=None)
+def test_each_section_comes_back(payload_bytes, further, kind):
+    """Whatever sections a file has and however long they are, each holds what was written to it."""
+    names = [name for name in FURTHER if name in further]
+    payload = bytes(payload_bytes)
+    contents = {name: name[:1].encode() * further[name] for name in names}
+    sealed = packaged(contents, payload=payload)
+    assert sealed.startswith(MAGIC_2 if names else MAGIC)
+    with opening(kind(sealed), KEY) as flow:
+        assert flow.payload_type == "flow+cloudpickle"
+        assert flow.sections == ("manifest", "payload", *names)
+        assert (flow.manifest(), flow.payload()) == (MANIFEST, payload)
+        for name, content in {"manifest": MANIFEST, "payload": payload, **contents}.items():
+            pieces = list(flow.pieces(name))
+            assert b"".join(pieces) == content
+            assert all(0 < len(piece) <= 2 * PIECE_BYTES for piece in pieces)
+            flow.check(name)
+    assert open_sealed(sealed, KEY).payload == payload
+    assert outline(sealed).further_bytes.keys() == contents.keys()
+
+
+def test_sections_can_be_read_at_once(tmp_path):
+    """Who takes a piece of one section moves nothing of another that is read at the same time."""
+    path = tmp_path / "flow"
+    path.write_bytes(PACKAGED)
+    with opening(path, KEY) as flow:
+        found = dict.fromkeys(FURTHER, b"")
+        streams = {name: flow.pieces(name) for name in FURTHER}
+        while streams:
+            for name in list(streams):
+                piece = next(streams[name], None)
+                if piece is None:
+                    del streams[name]
+                else:
+                    found[name] += piece
+            assert flow.manifest() == MANIFEST
+    assert found == FURTHER
+
+
+def test_pieces_come_before_a_section_was_read_to_its_end():
+    """A section is streamed: its first piece is there when a fraction of it was read."""
+    file = io.BytesIO(packaged({"files": bytes(5_000_000)}))
+    with opening(file, KEY) as flow:
+        start = flow.layout.placed["files"][1]
+        next(flow.pieces("files"))
+        assert file.tell() - start <= PIECE_BYTES
+
+
+@given(st.integers(0, len(FURTHER["files"]) + 200))
+@settings(max_examples=60, deadline=None)
+def test_a_changed_section_gives_authentic_pieces_alone(place):
+    """Before the error come pieces of what was sealed, never of what was changed."""
+    with opening(PACKAGED, KEY) as flow:
+        section, start = flow.layout.placed["files"]
+    changed = bytearray(PACKAGED)
+    changed[start + place % section.length] ^= 1
+    with opening(changed, KEY) as flow:
+        assert flow.payload() == PAYLOAD
+        flow.check("wheels")
+        found = b""
+        with pytest.raises(AuthenticationError):
+            for piece in flow.pieces("files"):
+                found += piece
+        assert FURTHER["files"].startswith(found)
+        with pytest.raises(AuthenticationError):
+            flow.check("files")
+
+
+@pytest.mark.parametrize("opener", [open_sealed, verify])
+@pytest.mark.parametrize("name", ["payload", "files", "wheels"])
+def test_every_byte_is_authenticated_with_further_sections(opener, name):
+    """`open_sealed` and `verify` refuse a file with a change in any section; a look does not."""
+    with opening(PACKAGED, KEY) as flow:
+        section, start = flow.layout.placed[name]
+    for place in (start, start + 60, start + section.length - 1):
+        changed = bytearray(PACKAGED)
+        changed[place] ^= 1
+        with pytest.raises(AuthenticationError):
+            opener(changed, KEY)
+        assert open_manifest(changed, KEY).manifest == MANIFEST
+
+
+def test_a_section_that_is_not_there_is_asked_for_in_vain():
+    """An unknown name is said at once, not when the first piece is taken."""
+    with opening(packaged({"wheels": b"w"}), KEY) as flow:
+        for ask in (flow.pieces, flow.check):
+            with pytest.raises(ValueError, match="no section 'files'"):
+                ask("files")
+
+
+def test_the_first_line_and_the_sections_have_one_version():
+    """Neither version's first line goes with the other's core, though all else is right."""
+    for sealed, (old, new) in ((SEALED, (MAGIC, MAGIC_2)), (PACKAGED, (MAGIC_2, MAGIC))):
+        with pytest.raises(FormatError, match="sections of its version"):
+            open_sealed(sealed.replace(old, new, 1), KEY)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["manifest", "payload", "wheels", "files"],
+        ["manifest", "payload", "files", "files"],
+        ["manifest", "payload", "payload", "wheels"],
+        ["payload", "manifest", "files", "wheels"],
+        ["manifest", "files", "payload", "wheels"],
+        ["manifest", "payload", "files", "data"],
+        ["manifest", "payload", "files", 5],
+        ["manifest", "payload", "files", ["wheels"]],
+        ["manifest", "payload", "files", None],
+        ["", "payload", "files", "wheels"],
+    ],
+)
+def test_other_names_of_sections_are_refused(names):
+    """Unknown, repeated, missing and exchanged names are errors of format."""
+    position = len(MAGIC_2)
+    (length,) = struct.unpack_from(">I", PACKAGED, position)
+    core = json.loads(PACKAGED[position + 4 : position + 4 + length])
+    for section, name in zip(core["sections"], names, strict=True):
+        section["name"] = name
+    text = json.dumps(core, sort_keys=True, separators=(",", ":")).encode()
+    changed = struct.pack(">I", len(text)) + text + PACKAGED[position + 4 + length :]
+    with pytest.raises(FormatError):
+        open_sealed(MAGIC_2 + changed, KEY)
+
+
+def test_the_outline_tells_the_sizes_of_further_sections():
+    """In the order of the file, hardly more than of what is in them."""
+    seen = outline(PACKAGED)
+    assert list(seen.further_bytes) == ["files", "wheels"]
+    for name, content in FURTHER.items():
+        assert 0 < seen.further_bytes[name] - len(content) < 300
+    assert verify(PACKAGED, KEY) == (seen, [])

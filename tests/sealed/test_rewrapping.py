@@ -9,15 +9,31 @@ from prefect.sealed.format import read_layout
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.recipients import Identity
 from prefect.sealed.keys.signers import SigningKey
-from prefect.sealed.reading import open_manifest, open_sealed, outline, verify
+from prefect.sealed.reading import open_manifest, open_sealed, opening, outline, verify
 from prefect.sealed.rewrapping import add_signature, rewrap
 from prefect.sealed.source import opened
-from prefect.sealed.writing import seal
+from prefect.sealed.writing import SealedWriter, seal
 
 OLD, NEW = EncryptionKey(b"o" * 32), EncryptionKey(b"n" * 32)
 IDENTITY, SIGNING_KEY = Identity.generate(), SigningKey.generate()
 SEALED = seal(b"{}", b"p" * 40_000, OLD)
 SIGNED = seal(b"{}", b"p" * 40_000, OLD, signing_key=SIGNING_KEY)
+
+
+def packaged() -> bytes:
+    """Seal a flow with both further sections."""
+    file = io.BytesIO()
+    writer = SealedWriter(file, b"{}", OLD, signing_key=SIGNING_KEY, further=["files", "wheels"])
+    writer.write(b"p" * 40_000)
+    for name, content in FURTHER.items():
+        writer.begin(name)
+        writer.write(content)
+    writer.finish()
+    return file.getvalue()
+
+
+FURTHER = {"files": b"f" * 50_000, "wheels": b"w" * 60_000}
+PACKAGED = packaged()
 
 
 def rewrapped(*arguments, **settings) -> bytes:
@@ -112,3 +128,26 @@ def test_what_was_changed_is_not_signed():
         signed(SEALED[:-100] + b"x" + SEALED[-99:], SIGNING_KEY)
     with pytest.raises(FormatError):
         signed(SEALED[:-1], SIGNING_KEY)
+
+
+def test_further_sections_are_taken_along():
+    """A file with further sections keeps them, its version and its signature, however it is changed."""
+    new = signed(rewrapped(PACKAGED, OLD, NEW), SigningKey.generate())
+    assert new[:22] == PACKAGED[:22] == b"prefect sealed flow 2\n"
+    assert rest(new).startswith(rest(PACKAGED)[:-200])
+    with opening(new, NEW, trusted_signers=[SIGNING_KEY.signer]) as flow:
+        assert {name: b"".join(flow.pieces(name)) for name in FURTHER} == FURTHER
+
+
+@pytest.mark.parametrize("name", ["manifest", "payload", "files", "wheels"])
+def test_a_damaged_section_is_neither_signed_nor_rewrapped(name):
+    """Each section is compared with its digest before the file gets another header or signature."""
+    with opening(PACKAGED, OLD) as flow:
+        section, start = flow.layout.placed[name]
+    for place in (start, start + section.length - 1):
+        damaged = bytearray(PACKAGED)
+        damaged[place] ^= 1
+        with pytest.raises(AuthenticationError):
+            rewrapped(damaged, OLD, NEW)
+        with pytest.raises(AuthenticationError, match="not signed"):
+            signed(damaged, SigningKey.generate())

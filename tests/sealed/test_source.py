@@ -38,6 +38,17 @@ def test_reading_beyond_the_end_gives_what_there_is(tmp_path):
             list(file.pieces(0, 10))
 
 
+def test_pieces_of_two_places_can_be_taken_in_turn(tmp_path):
+    """What reads the same file in between does not move the place of the next piece."""
+    data = os.urandom(300_000)
+    (tmp_path / "f").write_bytes(data)
+    with opened(tmp_path / "f") as file:
+        one, two = file.pieces(0, 200_000), file.pieces(100_000, 200_000)
+        found = [(bytes(a), file.read(5, 5), bytes(b)) for a, b in zip(one, two, strict=True)]
+    assert b"".join(piece for piece, _, _ in found) == data[:200_000]
+    assert b"".join(piece for _, _, piece in found) == data[100_000:]
+
+
 def test_a_pipe_is_read_too(tmp_path):
     """What cannot be read at random is taken into memory."""
     path = tmp_path / "pipe"

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from prefect import errors
 from prefect.environments import PickleEnvironment
+from prefect.sealed import authentication
 from prefect.sealed import format as sealed_header
 from prefect.sealed import reading as sealing
 from prefect.sealed import source as sealed_source
@@ -388,7 +389,7 @@ def test_who_opens_a_file_cannot_forge_one_for_another_key():
     both = seal(b"{}", b"payload", [ours, theirs])
     with sealed_source.opened(both) as source:
         layout = sealed_header.read_layout(source)
-        data_key = sealing.authenticate(layout, theirs, None)
+        data_key = authentication.authenticate(layout, theirs, None)
     wraps = sealed_header.wraps_to_json(layout.wraps)
     forged = independent_writer.write(
         b"{}", b"another payload", seed="forged", data_key=data_key, keys=[b"x" * 32],

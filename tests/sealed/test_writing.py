@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from prefect.errors import ArtifactError, FormatError
 from prefect.sealed import writing as sealed_writer
+from prefect.sealed.format import MAGIC
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.reading import open_sealed, outline
 from prefect.sealed.source import PIECE_BYTES
@@ -57,14 +58,63 @@ def test_a_file_is_written_from_where_it_stands():
 
 
 def test_what_no_reader_would_take_is_not_written(monkeypatch):
-    """A manifest or payload above the format's limit is an error, before the header is there."""
-    monkeypatch.setattr(sealed_writer, "MAX_MANIFEST_BYTES", 1000)
-    monkeypatch.setattr(sealed_writer, "MAX_PAYLOAD_BYTES", 2000)
-    with pytest.raises(ArtifactError, match="256 MiB"):
+    """A section above the format's limit is an error that names it, before the header is there."""
+    monkeypatch.setattr(sealed_writer, "MAX_SECTION_BYTES", {
+        "manifest": 1000, "payload": 2000, "files": 3000, "wheels": 4000,
+    })  # fmt: skip
+    with pytest.raises(ArtifactError, match=r"no manifest above 256 MiB.* 1072 bytes"):
         SealedWriter(io.BytesIO(), b"x" * 1000, KEY)
     file = io.BytesIO()
     writer = SealedWriter(file, b"", KEY)
     writer.write(b"x" * 2000)
-    with pytest.raises(ArtifactError, match="1 TiB"):
+    with pytest.raises(ArtifactError, match=r"no payload above 1 TiB.* 2072 bytes"):
         writer.finish()
     assert file.getvalue().startswith(b"\0")
+    writer = SealedWriter(io.BytesIO(), b"", KEY, further=["files", "wheels"])
+    writer.write(b"x" * 1900)
+    writer.begin("files")
+    writer.write(b"x" * 3000)
+    with pytest.raises(ArtifactError, match="no files above 1 TiB"):
+        writer.begin("wheels")
+    writer = SealedWriter(io.BytesIO(), b"", KEY, further=["wheels"])
+    writer.begin("wheels")
+    writer.write(b"x" * 4000)
+    with pytest.raises(ArtifactError, match="no wheels above 1 TiB"):
+        writer.finish()
+
+
+@pytest.mark.parametrize(
+    "further", [["wheels", "files"], ["files", "files"], ["data"], ["payload"], ["manifest"]]
+)
+def test_other_further_sections_are_a_mistake(further):
+    """The names and their order are the format's."""
+    with pytest.raises(ValueError, match="files, wheels"):
+        SealedWriter(io.BytesIO(), b"", KEY, further=further)
+
+
+def test_each_further_section_is_begun_once_and_in_order():
+    """To begin another, to begin one again and to leave one out are said, and write no header."""
+    file = io.BytesIO()
+    writer = SealedWriter(file, b"", KEY, further=["files", "wheels"])
+    for name in ("wheels", "payload", "manifest"):
+        with pytest.raises(ValueError, match="next section is 'files'"):
+            writer.begin(name)
+    writer.begin("files")
+    with pytest.raises(ValueError, match="next section is 'wheels'"):
+        writer.begin("files")
+    with pytest.raises(ValueError, match="'wheels', was not begun"):
+        writer.finish()
+    assert file.getvalue().startswith(b"\0")
+    writer.begin("wheels")
+    with pytest.raises(ValueError, match="next section is none"):
+        writer.begin("wheels")
+    writer.finish()
+    assert list(outline(file.getvalue()).further_bytes) == ["files", "wheels"]
+
+
+def test_a_flow_alone_is_written_as_version_1():
+    """Without further sections nothing differs from what older releases read."""
+    file = io.BytesIO()
+    SealedWriter(file, b"{}", KEY).finish()
+    assert file.getvalue().startswith(MAGIC)
+    assert b'"name"' not in file.getvalue()

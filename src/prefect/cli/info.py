@@ -125,6 +125,7 @@ def _show_outline(sealed: SealedSource, *, as_json: bool) -> None:
             [
                 ["manifest", f"{found.manifest_bytes} bytes"],
                 ["payload", f"{found.payload_bytes} bytes"],
+                *([name, f"{count} bytes"] for name, count in found.further_bytes.items()),
             ]
         )
         show_holders(found)

@@ -11,6 +11,7 @@ import json
 import re
 import struct
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect.errors import FormatError
@@ -23,16 +24,20 @@ if TYPE_CHECKING:
     from prefect.sealed.source import Source
 
 MAGIC: Final = b"prefect sealed flow 1\n"
+MAGIC_2: Final = b"prefect sealed flow 2\n"  # of a file with further sections, as long as the other
+MANIFEST, PAYLOAD, FILES, WHEELS = "manifest", "payload", "files", "wheels"
+FURTHER: Final = (FILES, WHEELS)
 FLOW_PAYLOAD: Final = "flow+cloudpickle"
 MAX_BLOCK_BYTES: Final = 64 * 1024
 MAX_WRAPS: Final = 16
 MAX_SIGNATURES: Final = 16
-MAX_MANIFEST_BYTES: Final = 2**28
-MAX_PAYLOAD_BYTES: Final = 2**40
+MAX_SECTION_BYTES: Final = {MANIFEST: 2**28, PAYLOAD: 2**40, FILES: 2**40, WHEELS: 2**40}
 MIN_SECTION_BYTES: Final = 72
 MAC_BYTES: Final = 64
 U32: Final = struct.Struct(">I")
 
+_MAGICS: Final = (MAGIC, MAGIC_2)
+_ALWAYS: Final = (MANIFEST, PAYLOAD)
 _SUITE: Final = "cobblestone256-sha256"
 _WRAPPED_BYTES: Final = {EncryptionKey.algorithm: 40, Recipient.algorithm: 1168}
 _PAYLOAD_TYPE: Final = re.compile(r"[a-z0-9+.-]{1,64}")
@@ -43,25 +48,39 @@ _KEY_ID: Final = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A section's ciphertext: how long it is, and its digest."""
+    """A section's name, and its ciphertext: how long it is, and its digest."""
 
+    name: str
     length: int
     sha256: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What the payload is, and what the sections are: the part that is signed."""
+    """What the payload is, and what the sections are: the part that is signed.
+
+    Args:
+        sections: the manifest, the payload, and those of `FURTHER` that there are, in this order.
+    """
 
     payload_type: str
-    manifest: Section
-    payload: Section
+    sections: tuple[Section, ...]
+
+    @property
+    def magic(self) -> bytes:
+        """The first line of a file with such sections, which tells the version."""
+        return MAGIC_2 if self._has_further else MAGIC
+
+    @property
+    def _has_further(self) -> bool:
+        return len(self.sections) > len(_ALWAYS)
 
     def to_json(self) -> bytes:
-        """Return the core's canonical JSON."""
+        """Return the core's canonical JSON; sections have names where there are further ones."""
         sections = [
             {"length": f"{section.length:016x}", "sha256": section.sha256.hex()}
-            for section in (self.manifest, self.payload)
+            | ({"name": section.name} if self._has_further else {})
+            for section in self.sections
         ]
         return _canonical({"payload": self.payload_type, "sections": sections, "suite": _SUITE})
 
@@ -78,11 +97,7 @@ class Core:
                 "This sealed flow uses a suite that this release lacks. Upgrade prefect"
             )
         payload_type = _text(core["payload"], _PAYLOAD_TYPE, "payload's type")
-        sections = core["sections"]
-        if not isinstance(sections, list) or len(sections) != 2:  # noqa: PLR2004
-            raise _malformed("it does not have two sections")
-        manifest = _section(sections[0], MAX_MANIFEST_BYTES)
-        return cls(payload_type, manifest, _section(sections[1], MAX_PAYLOAD_BYTES))
+        return cls(payload_type, _sections(core["sections"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +123,7 @@ class Layout:
 
     Args:
         authenticated: the bytes that the header's MAC covers.
-        sections_at: where the manifest's section begins; the payload's follows it.
+        sections_at: where the first section begins; the others follow it.
     """
 
     core: Core
@@ -120,14 +135,19 @@ class Layout:
     signatures: list[Signature]
 
     @property
-    def payload_at(self) -> int:
-        """Where the payload's section begins."""
-        return self.sections_at + self.core.manifest.length
+    def placed(self) -> dict[str, tuple[Section, int]]:
+        """Each section by its name, and where it begins."""
+        lengths = [section.length for section in self.core.sections]
+        starts = accumulate(lengths, initial=self.sections_at)
+        return {
+            section.name: (section, start)
+            for section, start in zip(self.core.sections, starts, strict=False)
+        }
 
     @property
     def signatures_at(self) -> int:
         """Where the block of signatures begins."""
-        return self.payload_at + self.core.payload.length
+        return self.sections_at + sum(section.length for section in self.core.sections)
 
 
 def read_layout(source: Source) -> Layout:
@@ -137,10 +157,12 @@ def read_layout(source: Source) -> Layout:
         FormatError: it is no sealed flow, is malformed, or has another length than it says.
     """
     line = source.read(0, len(MAGIC))
-    if line != MAGIC:
+    if line not in _MAGICS:
         raise FormatError(_not_sealed(line))
-    core_json, position = _read_block(source, len(MAGIC))
+    core_json, position = _read_block(source, len(line))
     core = Core.from_json(core_json)
+    if core.magic != line:
+        raise _malformed("it does not have the sections of its version")
     wraps_json, position = _read_block(source, position)
     wraps = wraps_from_json(wraps_json)
     mac = source.read(position, MAC_BYTES)
@@ -148,7 +170,7 @@ def read_layout(source: Source) -> Layout:
         core=core,
         core_json=core_json,
         wraps=wraps,
-        authenticated=MAGIC + block(core_json) + block(wraps_json),
+        authenticated=line + block(core_json) + block(wraps_json),
         mac=mac,
         sections_at=position + MAC_BYTES,
         signatures=[],
@@ -246,21 +268,38 @@ def _read_block(source: Source, position: int) -> tuple[bytes, int]:
 
 
 def _not_sealed(line: bytes) -> str:
-    if is_sealed(line):
-        return "This sealed flow has a version that this release does not read. Upgrade prefect"
-    if line and MAGIC.startswith(line):
-        return "This sealed flow is incomplete: it ends within its first line. Copy it again"
     if not line:
         return "This is not a sealed flow: it is empty"
+    if any(magic.startswith(line) for magic in _MAGICS):
+        return "This sealed flow is incomplete: it ends within its first line. Copy it again"
+    if is_sealed(line):
+        return "This sealed flow has a version that this release does not read. Upgrade prefect"
     return "This is not a sealed flow: it does not begin as `prefect build -o FILE.flow` writes it"
 
 
-def _section(item: Any, largest: int) -> Section:
+def _sections(items: Any) -> tuple[Section, ...]:
+    if not isinstance(items, list) or len(items) < len(_ALWAYS):
+        raise _malformed("it does not have two sections or more")
+    if len(items) == len(_ALWAYS):
+        return tuple(map(_section, items, _ALWAYS))
+    keys = {"length", "name", "sha256"}
+    names = [_object(item, "section", keys).pop("name") for item in items]
+    further = names[len(_ALWAYS) :]
+    if names != [*_ALWAYS, *(name for name in FURTHER if name in further)]:
+        raise _malformed("its sections are not manifest, payload, then files, wheels or both")
+    return tuple(map(_section, items, names))
+
+
+def _section(item: Any, name: str) -> Section:
     section = _object(item, "section", {"length", "sha256"})
     length = int(_text(section["length"], _LENGTH, "section's length"), 16)
-    if not MIN_SECTION_BYTES <= length <= largest:
-        raise _malformed(f"a section's length is not {MIN_SECTION_BYTES} to {largest} bytes")
-    return Section(length, bytes.fromhex(_text(section["sha256"], _SHA256, "section's digest")))
+    if not MIN_SECTION_BYTES <= length <= MAX_SECTION_BYTES[name]:
+        raise _malformed(
+            f"the length of its {name} is not {MIN_SECTION_BYTES} to "
+            f"{MAX_SECTION_BYTES[name]} bytes"
+        )
+    sha256 = bytes.fromhex(_text(section["sha256"], _SHA256, "section's digest"))
+    return Section(name, length, sha256)
 
 
 def _object(value: Any, what: str, keys: set[str]) -> dict[str, Any]:

@@ -7,20 +7,18 @@ import hmac
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ArtifactError, AuthenticationError, SignaturePolicyError
+from prefect.sealed.authentication import authenticate, refused
 from prefect.sealed.format import (
-    MAGIC,
     MAX_SIGNATURES,
     Layout,
     Signature,
     block,
     read_layout,
     signatures_to_json,
-    wraps_to_json,
 )
 from prefect.sealed.keys.recipients import Recipient
-from prefect.sealed.reading import authenticate, refused
 from prefect.sealed.source import SealedSource, Source, opened
-from prefect.sealed.writing import header_mac, unsigned, wrap_for, wrapping_keys
+from prefect.sealed.writing import header, unsigned, wrap_for, wrapping_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -58,9 +56,8 @@ def rewrap(
         data_key = authenticate(layout, keys, trusted_signers)
         if not layout.signatures and any(isinstance(key, Recipient) for key in holders):
             raise SignaturePolicyError(unsigned())
-        wraps = wraps_to_json(wrap_for(holders, data_key, layout.core_json))
-        header = MAGIC + block(layout.core_json) + block(wraps)
-        file.write(header + header_mac(data_key, header))
+        wraps = wrap_for(holders, data_key, layout.core_json)
+        file.write(header(layout.core.magic, layout.core_json, wraps, data_key))
         if not _copy_sections(old, layout, file):
             raise refused()
         file.write(block(signatures_to_json(layout.signatures)))
@@ -69,7 +66,7 @@ def rewrap(
 def add_signature(source: SealedSource, file: BinaryIO, key: SigningKey) -> None:
     """Write a sealed flow anew with one more signature; nothing else changes.
 
-    This needs no key that opens it: what is signed are the digests of both sections, which are
+    This needs no key that opens it: what is signed are the digests of all sections, which are
     compared with the sections; what was written until then is to be thrown away after an error.
 
     Raises:
@@ -94,13 +91,12 @@ def add_signature(source: SealedSource, file: BinaryIO, key: SigningKey) -> None
 
 
 def _copy_sections(old: Source, layout: Layout, file: BinaryIO) -> bool:
-    """Copy both sections; tell whether what was copied has the digests that the core names."""
-    intact, at = True, layout.sections_at
-    for section in (layout.core.manifest, layout.core.payload):
+    """Copy all sections; tell whether what was copied has the digests that the core names."""
+    intact = True
+    for section, at in layout.placed.values():
         sha256 = hashlib.sha256()
         for piece in old.pieces(at, section.length):
             sha256.update(piece)
             file.write(piece)
         intact &= hmac.compare_digest(sha256.digest(), section.sha256)
-        at += section.length
     return intact

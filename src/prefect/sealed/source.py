@@ -20,7 +20,7 @@ SealedSource: TypeAlias = bytes | bytearray | memoryview | os.PathLike[str] | io
 
 
 class Source(Protocol):
-    """A sealed flow's bytes, at random access."""
+    """A sealed flow's bytes, at random access; what is read by one caller moves nothing of another's."""
 
     size: int
 
@@ -87,11 +87,11 @@ class _File:
         return bytes(found)
 
     def pieces(self, offset: int, length: int) -> Iterator[memoryview]:
-        self._file.seek(offset)
         room = memoryview(bytearray(min(PIECE_BYTES, length)))
         while length:
+            self._file.seek(offset)  # others may have read in between
             count = self._file.readinto(room[: min(length, len(room))])  # type: ignore[attr-defined]
             if not count:
                 raise FormatError("This sealed flow became shorter while it was read")
-            length -= count
+            offset, length = offset + count, length - count
             yield room[:count]

@@ -103,7 +103,7 @@ class SigningKey:
         return self.signer.id
 
     def sign(self, core: bytes) -> bytes:
-        """Return the signature over a core, and so over both sections that it names."""
+        """Return the signature over a core, and so over all sections that it names."""
         return self._key.sign(pre_authentication_encoding(core))
 
     def __eq__(self, other: object) -> bool:
