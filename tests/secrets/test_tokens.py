@@ -154,6 +154,8 @@ def test_tokens_are_found_across_seams(sizes, position):
 
 
 KEY = TOKENS["aws-access-key"][0]
+GITHUB = TOKENS["github-token"][0]
+NPM = "npm_" + _any(36, string.ascii_lowercase)
 
 
 class HasAttribute(Task):
@@ -219,12 +221,43 @@ def test_a_sealed_flow_warns(tmp_path, caplog):
     assert caplog.records == []
 
 
-def test_a_token_beside_the_flow_is_refused():
+@pytest.mark.parametrize("attached", [None, False, True])
+@pytest.mark.parametrize(
+    ("place", "where"),
+    [
+        ({"setup": [f"curl -H 'Authorization: {GITHUB}' https://host"]}, "the set-up commands"),
+        ({"python_dependencies": [f"x @ git+https://{GITHUB}@host/x"]}, "the dependencies"),
+        ({"image": f"host/{NPM}"}, "the base's name"),
+    ],
+)
+def test_a_token_beside_the_flow_is_refused(place, where, attached):
     """In a set-up command, sealed or not: everybody sees the image's history."""
-    setup = [f"curl -H 'Authorization: {TOKENS['github-token'][0]}' https://host"]
-    environment = ContainerEnvironment("python:3.11", setup=setup)
-    with pytest.raises(SecretError, match="a GitHub token in the set-up commands"):
-        environment.build()
+    environment = ContainerEnvironment(**{"image": "python:3.11", **place})
+    with Flow("etl") as flow:
+        task(lambda: 1)()
+    if attached:
+        flow.environment = environment  # which is pickled with it
+    with pytest.raises(SecretError, match=f"an? (GitHub|npm) token in {where}"):
+        environment.build(None if attached is None else flow)
+
+
+def test_a_token_in_the_name_to_push_to_is_refused():
+    """A registry keeps names in its log, and shows them."""
+    environment = ContainerEnvironment("python:3.11")
+    with pytest.raises(SecretError, match="an npm token in the name to push to") as caught:
+        environment.push(f"localhost:1/{NPM}")
+    assert NPM not in str(caught.value)
+
+
+def test_a_token_is_no_name_of_a_secret():
+    """Who mistakes one for the other is told, and the token is not quoted."""
+    for make in (
+        PickleEnvironment,
+        lambda secrets: ContainerEnvironment("python", secrets=secrets),
+    ):
+        with pytest.raises(ValueError, match="a GitHub token is given as the name") as caught:
+            make(secrets=["AWS_SECRET_ACCESS_KEY", GITHUB])
+        assert GITHUB not in str(caught.value)
 
 
 def test_names_are_checked():

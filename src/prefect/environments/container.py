@@ -477,9 +477,9 @@ class ContainerEnvironment(Environment):
         if isinstance(environment, ContainerEnvironment):
             flow = copy(flow)
             flow.environment = environment._without_destination()  # noqa: SLF001 - of this class
-        from prefect.images.flow_files import package  # noqa: PLC0415 - as in _recipe
+        from prefect.images import making  # noqa: PLC0415 - as in _recipe
 
-        return package(flow, self.secrets, self._keyring, self.allow_secret_like)
+        return making.package_flow(self._recipe(), flow, self._keyring)
 
     def _without_destination(self) -> ContainerEnvironment:
         """Return this environment without its images' name, its network, and the path of its base.

@@ -14,6 +14,7 @@ from prefect.images import plan
 from prefect.images.assembly import assemble
 from prefect.images.base.names import base_reference
 from prefect.images.base.sources import BaseSources
+from prefect.images.flow_files import package
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.daemon.ahead import LoadingAhead
 from prefect.oci.daemon.client import Daemon
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
 
     from docker.models.images import Image as DockerImage
 
+    from prefect.core.flow import Flow
     from prefect.images.base.image import BaseImage
     from prefect.images.flow_files import PackagedFlow
     from prefect.images.recipe import ImageRecipe
     from prefect.oci.cache.store import Store
     from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.images import Image, Layer
+    from prefect.sealed.keys.keyring import Keyring
     from prefect.secrets.search import Forbidden
 
 _logger = logging.getLogger("prefect.environments")
@@ -69,8 +72,32 @@ class _Order:
         refuse_at_rest(self.forbidden, contents)
         refuse_tokens(contents, self.recipe.allowed)
 
+    def refuse_texts(self) -> None:
+        """Refuse them in what the recipe itself says."""
+        recipe = self.recipe
+        self.refuse(
+            {
+                "the set-up commands": recipe.setup,
+                "the dependencies": recipe.dependencies or (),
+                "the base's name": (recipe.base,),
+                "the image's name": (recipe.name or "",),
+            }
+        )
+
     def flow_name(self) -> str | None:
         return self.packaged.manifest.flow["name"] if self.packaged else None
+
+
+def package_flow(recipe: ImageRecipe, flow: Flow, keyring: Keyring | None) -> PackagedFlow:
+    """Package a flow for images of a recipe: in the open, or sealed where there is a key for it.
+
+    Raises:
+        NotAFlowError: something other than a flow was given.
+        PicklingError, SecretError: the flow cannot be packaged.
+    """
+    # A flow holds its environment: what that may not say would be found in the payload.
+    _Order.of(recipe, None).refuse_texts()
+    return package(flow, recipe.secrets, keyring, recipe.allowed)
 
 
 def pull(recipe: ImageRecipe) -> None:
@@ -151,7 +178,10 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
         ImageError: the base is absent, has no Python, or one that is not fit.
         CompatibilityError: the base has another Python than the one that pickles the flow.
         RequirementsError: the dependencies cannot be resolved or installed.
+        SecretError: a secret's value, a key or a token is in the name, or would be in the image.
     """
+    order = _Order.of(recipe, packaged)
+    order.refuse({"the name to push to": (reference,)})
     target = Reference.parse(reference)
     if target.digest:
         raise ValueError(f"{reference!r} has a digest, which follows from the image: leave it out")
@@ -159,9 +189,7 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
     with open_cache() as store:
         from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
 
-        pushed = registry.push(
-            _whole(_Order.of(recipe, packaged), store), target, progress=_logger.info
-        )
+        pushed = registry.push(_whole(order, store), target, progress=_logger.info)
     return f"{target.name}@{pushed.digest}"
 
 
@@ -215,16 +243,8 @@ def write_dockerfile(
 
 
 def _sources(order: _Order, progress: Callable[[str], None]) -> BaseSources:
+    order.refuse_texts()  # before a set-up command runs: its text stays in the image's history
     recipe = order.recipe
-    # Before a set-up command runs: its text stays in the image's history.
-    order.refuse(
-        {
-            "the set-up commands": recipe.setup,
-            "the dependencies": recipe.dependencies or (),
-            "the base's name": (recipe.base,),
-            "the image's name": (recipe.name or "",),
-        }
-    )
     return BaseSources(
         recipe.base, recipe.wanted_platform(), recipe.setup, recipe.network, progress
     )

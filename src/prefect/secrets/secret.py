@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DIRECTORY = "/run/secrets"
 DIRECTORY_VARIABLE = "PREFECT_SECRETS_DIR"
+_SHORTEST_TOKEN = 20
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -150,8 +151,17 @@ def parse_secrets(secrets: Iterable[str | Secret] | None) -> tuple[Secret, ...]:
 
     Raises:
         TypeError: it is a single str, or holds something else.
-        ValueError: a name occurs twice or is not valid.
+        ValueError: a name occurs twice, is not valid, or looks like a token.
     """
+    parsed = _parsed(secrets)
+    if long := [secret.name for secret in parsed if len(secret.name) >= _SHORTEST_TOKEN]:
+        from prefect.secrets.tokens import refuse_as_names  # noqa: PLC0415 - for these alone
+
+        refuse_as_names(long)
+    return parsed
+
+
+def _parsed(secrets: Iterable[str | Secret] | None) -> tuple[Secret, ...]:
     if isinstance(secrets, str | Secret):
         raise TypeError(f"secrets is a list: write secrets=[{secrets!r}]")
     parsed = tuple(item if isinstance(item, Secret) else Secret(item) for item in secrets or ())
@@ -279,7 +289,7 @@ def secrets_of(serialized: Mapping[str, Any]) -> tuple[Secret, ...]:
     """Return the secrets that a serialized flow's environment names."""
     environment = serialized.get("environment") or {}
     try:
-        return parse_secrets(environment.get("secrets"))
+        return _parsed(environment.get("secrets"))
     except (TypeError, ValueError) as error:  # a manifest is anybody's
         raise FormatError(f"The flow's description names odd secrets: {error}") from error
 

@@ -227,6 +227,21 @@ def _how(names: list[str]) -> str:
     return f"{options}, or allow_secret_like=[...] of the environment"
 
 
+def refuse_as_names(names: Iterable[str]) -> None:
+    """Refuse a token where the name of a secret is to be: names are in the open.
+
+    Raises:
+        ValueError: says which kind of token it is, never the token.
+    """
+    search = TokenSearch()
+    search.feed("\n".join(names).encode())
+    for one in search.finish():
+        raise ValueError(
+            f"What looks like {one.what} is given as the name of a secret. Give the name of the "
+            "environment variable that holds it"
+        )
+
+
 def parse_names(names: Iterable[str] | None) -> tuple[str, ...]:
     """Return the names of findings that are allowed, sorted.
 
