@@ -47,9 +47,8 @@ def first_words(text: str | None) -> str:
 
 
 def choices(parameter: click.Parameter) -> tuple[str, ...]:
-    """Return the words that are possible; none where any is."""
-    kind = parameter.type
-    return tuple(map(str, kind.choices)) if isinstance(kind, click.Choice) else ()
+    """Return the words that are possible, or proposed; none where any is as good."""
+    return tuple(map(str, getattr(parameter.type, "choices", ())))
 
 
 def described(command: click.Command, context: click.Context) -> tuple[str, dict[str, Any], Any]:

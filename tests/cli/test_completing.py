@@ -4,6 +4,7 @@ import os
 import pty
 import select
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete
 
-from prefect.cli.completing import candidates
+from prefect.cli import completing_names
+from prefect.cli.completing import candidates, complete
 from prefect.cli.main import main
 from prefect.cli.table import COMMANDS
 
@@ -50,6 +52,80 @@ def test_words_after_a_double_dash_are_no_options():
     assert candidates(["build", "--", "--"]) == candidates(["nothing", ""]) == []
 
 
+FLOWS = """
+from prefect import Flow
+import prefect
+raise SystemExit("executed")
+with open("x") as file, Flow("a") as first:
+    pass
+if True:
+    second: Flow = prefect.Flow("b")
+else:
+    second = Flow("c")
+third = other = Flow("d")
+nothing, self.field = Flow("e"), Flow("f")
+def function():
+    hidden = Flow("g")
+"""
+
+
+def test_flows_of_a_file_are_completed(tmp_path, monkeypatch):
+    """After `FILE.py:` come the names that flows are assigned to; the file is not executed."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "etl.py").write_text(FLOWS)
+    (tmp_path / "wrong.py").write_text("with Flow(")
+    (tmp_path / "binary.py").write_bytes(b"\0\xff")
+    for command in ("build", "run", "graph"):
+        for file in ("etl.py", "./etl.py", str(tmp_path / "etl.py"), "file:etl.py"):
+            found = [value for value, _ in candidates([command, f"{file}:"])]
+            assert found == [f"{file}:{name}" for name in ("first", "second", "third", "other")]
+    assert candidates(["run", "etl.py:th"]) == [("etl.py:third", "")]
+    for line in (
+        ["info", "etl.py:"],
+        ["run", "wrong.py:"],
+        ["run", "binary.py:"],
+        ["run", "no.py:"],
+    ):
+        assert candidates(line) == []
+
+
+@pytest.mark.services
+def test_flow_images_are_completed(prefect, base_image, unique):
+    """After `image:` come the flow images of the container engine, and no others."""
+    prefect("build", "etl.py", "--image", base_image, "--tag", f"{unique}:1")
+    prefect("build", "etl.py", "--image", base_image, "--tag", unique)
+    for command in ("info", "run", "graph"):
+        found = {value for value, _ in candidates([command, f"image:{unique}"])}
+        assert found == {f"image:{unique}", f"image:{unique}:1"}
+    assert candidates(["run", f"image:{base_image}"]) == []
+    assert candidates(["verify", f"image:{unique}"]) == []
+    assert f"image\\:{unique}\\:1\n" in complete("zsh", ["run", f"image:{unique}"])
+
+
+def test_an_engine_that_does_not_answer_is_no_matter(tmp_path, monkeypatch):
+    """Whether there is none, it is far away, or it never answers: nothing is completed, or said."""
+    monkeypatch.setattr(completing_names, "_SECONDS", 0.2)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen()
+        for address in (
+            "unix:///nowhere",
+            "tcp://127.0.0.1:9",
+            "nonsense://",
+            f"unix://{tmp_path}/silent",
+        ):
+            monkeypatch.setenv("DOCKER_HOST", address)
+            assert candidates(["run", "image:"]) == []
+
+
+def test_proposals_for_an_options_value():
+    """Executors' names are proposed, after a space and after an equals sign, as are choices."""
+    assert [v for v, _ in candidates(["run", "--executor", ""])] == ["local", "threads", "dask"]
+    assert candidates(["run", "--executor=th"]) == [("--executor=threads", "")]
+    assert candidates(["graph", "--format=d"]) == [("--format=dot", "")]
+    assert candidates(["run", "--executor", "tcp://"]) == candidates(["run", "--network="]) == []
+
+
 def test_every_answer_is_described():
     """Subcommands and options come with words for shells that show them."""
     for line in (["b"], ["build", "--"]):
@@ -64,6 +140,7 @@ class Terminal:
         program.parent.mkdir()
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m prefect "$@"\n')
         program.chmod(0o755)
+        self.directory = directory
         (directory / "etl.py").touch()
         self.fd, theirs = pty.openpty()
         environment = os.environ | {
@@ -105,5 +182,12 @@ def terminal(request, tmp_path):
 def test_shells_complete(terminal):
     """Tabs complete a subcommand, an option, a choice and a file's name, and the line works."""
     terminal.say("prefect grap\tet\t--form\tmerm\t; echo 'en''ded'\n", "ended")
+    (terminal.directory / "two.py").write_text(FLOWS)
+    terminal.say(
+        "echo prefect run two.py:fir\t--executor=thr\t; echo 'colons''done'\n", "colonsdone"
+    )
+    terminal.say(
+        "prefect run two.py:fir\t--executor=thr\t--hel\t; echo 'colons'' done'\n", "colons done"
+    )
     line = terminal.say("prefect keyg\t--he\t\n", "Usage: prefect keygen")
     assert "Error" not in line

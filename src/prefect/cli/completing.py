@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 SCRIPTS = {
     "bash": """\
 _prefect() {
-    local IFS=$'\\n'
-    COMPREPLY=($("$1" completion bash -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+    local IFS=$'\\n' line=${COMP_LINE:0:COMP_POINT}
+    local word=${line##*[[:space:]]} breaks=${COMP_WORDBREAKS//[^:=]/} cut=
+    COMPREPLY=($("$1" completion bash -- "${COMP_WORDS[@]:1:COMP_CWORD-1}" "$word" 2>/dev/null))
+    if [[ $breaks ]]; then cut=${word%"${word##*[$breaks]}"}; fi
+    COMPREPLY=("${COMPREPLY[@]#"$cut"}")
 }
 complete -o default -F _prefect prefect
 """,
@@ -51,10 +54,13 @@ def complete(shell: str, words: list[str]) -> str:
         words: those of the command line after `prefect`; the last one is being written.
     """
     separator = _SEPARATORS[shell]
-    return "".join(
-        f"{value}\n" if separator is None or not text else f"{value}{separator}{text}\n"
-        for value, text in candidates(words)
-    )
+    lines = []
+    for value, text in candidates(words):
+        shown = value.replace(":", "\\:") if separator == ":" else value
+        lines.append(
+            f"{shown}\n" if separator is None or not text else f"{shown}{separator}{text}\n"
+        )
+    return "".join(lines)
 
 
 def candidates(words: list[str]) -> list[tuple[str, str]]:
@@ -70,20 +76,41 @@ def candidates(words: list[str]) -> list[tuple[str, str]]:
         if before[0] not in found:
             return []
         command = COMMANDS[before[0]]
-        found = _arguments(command, before[1:], word)
+        found = _arguments(before[0], before[1:], word)
     elif word.startswith("-"):
         found = _options(command, before)
     return [(value, text) for value, text in found.items() if value.startswith(word)]
 
 
-def _arguments(command: Command, before: list[str], word: str) -> dict[str, str]:
-    _, options, choices = command
+def _arguments(name: str, before: list[str], word: str) -> dict[str, str]:
+    """Return what can follow a subcommand's name and the words before."""
+    from prefect.cli.table import COMMANDS  # noqa: PLC0415 - see above
+
+    _, options, choices = command = COMMANDS[name]
     if "--" not in before:
+        option, equals, _ = word.partition("=")
+        if equals and option in options:
+            return {f"{option}={choice}": "" for choice in options[option][1] or ()}
         if word.startswith("-"):
             return _options(command, before)
-        if before and (option := options.get(before[-1])) and option[1] is not None:
-            return dict.fromkeys(option[1], "")
-    return dict.fromkeys(choices, "")
+        if before and (taken := options.get(before[-1])) and taken[1] is not None:
+            return dict.fromkeys(taken[1], "")
+    return dict.fromkeys(choices or _names(name, word), "")
+
+
+def _names(command: str, word: str) -> list[str]:
+    """Return the images after `image:`, or the flows after `FILE.py:`, for who takes them."""
+    kind, colon, _ = word.partition(":")
+    if colon and kind == "image" and command in {"info", "run", "graph"}:
+        from prefect.cli import completing_names  # noqa: PLC0415 - not quick
+
+        return [f"image:{name}" for name in completing_names.images()]
+    kind, colon, _ = word.rpartition(":")
+    if colon and kind.endswith(".py") and command in {"build", "run", "graph"}:
+        from prefect.cli import completing_names  # noqa: PLC0415 - as above
+
+        return [f"{kind}:{name}" for name in completing_names.flows(kind.removeprefix("file:"))]
+    return []
 
 
 def _options(command: Command, before: list[str]) -> dict[str, str]:

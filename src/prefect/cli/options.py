@@ -42,6 +42,13 @@ trusted_signer_option = click.option(
 )  # fmt: skip
 
 
+class Suggested(click.types.StringParamType):
+    """Any text, of which shells propose some."""
+
+    def __init__(self, *choices: str) -> None:
+        self.choices = choices
+
+
 _READ = {
     "artifact", "file", "key_file", "to_key_files", "signing_key", "recipients", "trusted_signers",
 }  # fmt: skip

@@ -18,6 +18,7 @@ from prefect.cli.artifacts import (
 )
 from prefect.cli.options import (
     Command,
+    Suggested,
     key_file_option,
     refuse_keys,
     trusted_signer_option,
@@ -65,7 +66,7 @@ _EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "Da
     "environment, or a file in the secrets directory. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--executor", default="local", metavar="WHERE", show_default=True,
+    "--executor", default="local", metavar="WHERE", show_default=True, type=Suggested(*_EXECUTORS),
     help="Where tasks run: local (one after the other), threads, dask (a cluster of processes "
     "here), or the address of a Dask scheduler, such as tcp://10.0.0.5:8786. Not for images.",
 )  # fmt: skip

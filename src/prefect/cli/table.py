@@ -232,7 +232,7 @@ COMMANDS: dict[str, Command] = {
                 (),
                 (),
             ),
-            "--executor": ("Where tasks run", (), ("--executor",)),
+            "--executor": ("Where tasks run", ("local", "threads", "dask"), ("--executor",)),
             "--network": ("For an image", (), ("--network",)),
             "--strict": (
                 "Refuse to run where what the flow needs is there in other versions than where it was packaged",

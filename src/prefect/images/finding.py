@@ -14,6 +14,7 @@ from prefect.errors import (
 )
 from prefect.images.base.names import names_a_path, names_docker_hub
 from prefect.images.inspection import FlowImage, look_into_layers
+from prefect.images.plan import LABEL_VERSION
 from prefect.oci.references import DEFAULT_REGISTRY, Reference
 
 if TYPE_CHECKING:
@@ -85,6 +86,23 @@ def find_in_daemon(name: str) -> RunnableImage:
             "`prefect build`, or name the registry that has it, such as ghcr.io/team/etl:1"
         )
     return RunnableImage(daemon, name)
+
+
+def names_nearby() -> list[str]:
+    """Return the names of the flow images in this machine's container engine, newest first.
+
+    One that is reached over a network is not asked: this is for those who wait at a keyboard.
+
+    Raises:
+        ContainerEngineError: it does not answer.
+    """
+    from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - for container engines alone
+    from prefect.oci.daemon.endpoints import find_endpoint  # noqa: PLC0415 - as above
+
+    if not find_endpoint().url.startswith("unix:"):
+        return []
+    names = (name.removesuffix(":latest") for name in Daemon().names(LABEL_VERSION))
+    return [name for name in names if name.isprintable() and "<none>" not in name]
 
 
 def _parsed(name: str) -> Reference:

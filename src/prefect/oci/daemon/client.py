@@ -9,7 +9,7 @@ import tarfile
 from contextlib import suppress
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect.errors import (
     ContainerEngineError,
@@ -20,7 +20,7 @@ from prefect.errors import (
 )
 from prefect.oci import documents
 from prefect.oci.daemon.endpoints import find_endpoint
-from prefect.oci.daemon.image import DaemonImage, identifier
+from prefect.oci.daemon.image import DaemonImage, identifier, tags
 from prefect.oci.daemon.makers import LABEL_MAKER, is_dead, this_process
 from prefect.oci.daemon.transport import NOT_FOUND, Transport, first_line, in_path
 from prefect.oci.references import Reference
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ABSENT = frozenset({NOT_FOUND})
 
 _LOG_TAIL_LINES = 30
+_T = TypeVar("_T")
 
 
 class Storage(Enum):
@@ -256,9 +257,16 @@ class Daemon:
 
     def labelled(self, label: str) -> list[str]:
         """Return the ids of the images that have a label, newest first."""
+        return self._listed(label, identifier)
+
+    def names(self, label: str) -> list[str]:
+        """Return the names, with tags, of the images that have a label, newest first."""
+        return [name for names in self._listed(label, tags) for name in names]
+
+    def _listed(self, label: str, parse: Callable[[Any], _T]) -> list[_T]:
         query = {"filters": json.dumps({"label": [label]})}
         with self.http.request("GET", "/images/json", "list its images", query=query) as answer:
-            return [answer.made(identifier, each) for each in answer.listed()]
+            return [answer.made(parse, each) for each in answer.listed()]
 
     def build(
         self,

@@ -62,7 +62,7 @@ class DaemonImage:
             None if partial else written,
             tuple(config["rootfs"]["diff_ids"]),
             dict(config["config"].get("Labels") or {}),
-            _texts(told.get("RepoTags"), "A tag"),
+            tags(told),
             _texts(told.get("RepoDigests"), "A digest"),
             overlay2=driver.get("Name") == "overlay2" and bool(driver.get("Data")),
         )
@@ -91,6 +91,15 @@ def identifier(told: Any) -> str:
         ImageContentError: it has none.
     """
     return documents.expect(documents.expect(told, dict, "It").get("Id"), str, "Its id")
+
+
+def tags(told: Any) -> tuple[str, ...]:
+    """Return the names, with tags, of what the container engine tells of.
+
+    Raises:
+        ImageContentError: it has none that could be.
+    """
+    return _texts(documents.expect(told, dict, "It").get("RepoTags"), "A tag")
 
 
 def _texts(value: Any, what: str) -> tuple[str, ...]:
