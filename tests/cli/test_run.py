@@ -182,6 +182,16 @@ def test_what_is_written_after_the_run_is_masked(prefect):
 
 
 @pytest.mark.services
+def test_an_image_that_is_not_in_the_engine_is_to_be_pulled(prefect, daemon, unique):
+    """Running asks no registry, so that is the fix; looking into one does, and says another."""
+    name = f"127.0.0.1:1/{unique}:1"
+    _, err = prefect("run", name, status=2)
+    assert f"fetch it: docker pull {name}" in err
+    assert "name the registry" not in err
+    assert "docker pull" not in prefect("info", name, status=2)[1]
+
+
+@pytest.mark.services
 def test_json_of_an_image_is_one_object_a_line(prefect, daemon, base_image, unique):
     """Both streams of the container are events, and who writes to them does not matter."""
     (prefect.directory / "noisy.py").write_text(NOISY)

@@ -46,7 +46,7 @@ def find(name: str | os.PathLike[str], platform: Platform | None = None) -> Flow
         return look_into_layers(archive.read(Path(text).expanduser(), platform), text)
     reference = _parsed(text)
     try:
-        return find_in_daemon(text)
+        return _in_daemon(text, "or name the registry that has it, such as ghcr.io/team/etl:1")
     except (ContainerEngineUnavailableError, ImageError) as error:
         # A registry is asked where one is named: a bare name may be a slip of the fingers.
         named = reference.digest or names_docker_hub(text)
@@ -63,13 +63,17 @@ def find(name: str | os.PathLike[str], platform: Platform | None = None) -> Flow
 
 
 def find_in_daemon(name: str) -> RunnableImage:
-    """Return the flow image of a name in the container engine.
+    """Return the flow image of a name in the container engine, to be run there.
 
     Raises:
         ArtifactError: it cannot be an image's name.
         ContainerEngineUnavailableError: no container engine answers.
         ImageError: the container engine does not have it, or it is not of this package.
     """
+    return _in_daemon(name, f"or, if a registry has it, fetch it: docker pull {name}")
+
+
+def _in_daemon(name: str, fix: str) -> RunnableImage:
     _parsed(name)
     from prefect.images.container import RunnableImage  # noqa: PLC0415 - for these alone
     from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - as above
@@ -83,7 +87,7 @@ def find_in_daemon(name: str) -> RunnableImage:
     if daemon.find(name) is None:
         raise ImageError(
             f"There is no image {name} in the container engine. Check its name, build it with "
-            "`prefect build`, or name the registry that has it, such as ghcr.io/team/etl:1"
+            f"`prefect build`, {fix}"
         )
     return RunnableImage(daemon, name)
 

@@ -287,6 +287,24 @@ def test_a_registry_that_is_not_there_is_named(no_daemon, tmp_path, flow):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("image", "implied"),
+    [("python:3.11", True), ("docker.io/python:3.11", False), ("127.0.0.1:1/python", False)],
+)
+def test_docker_hub_is_not_blamed_as_if_it_were_named(
+    no_daemon, tmp_path, monkeypatch, image, implied
+):
+    """A name without a registry implies it: the error says so, and how another one is named."""
+    for variable in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:1")
+    for variable in ("PREFECT_REGISTRY", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(RegistryError, match=r"^The registry .* cannot") as caught:
+        ContainerEnvironment(image).export(tmp_path / "out.tar")
+    assert ("implies Docker Hub" in str(caught.value)) is implied
+    assert ("PREFECT_REGISTRY" in str(caught.value)) is implied
+
+
 def test_set_up_commands_need_a_daemon(no_daemon, tmp_path):
     """Also for a push or an export, as they run there."""
     environment = ContainerEnvironment("127.0.0.1:1/python:3.11", setup=["true"])

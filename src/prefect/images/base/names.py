@@ -33,6 +33,16 @@ def base_reference(image: str) -> Reference:
     return reference
 
 
+def implied_registry(image: str) -> str:
+    """Return, as the end of an error's message, that a base's name implies Docker Hub; "" if it does not."""
+    if base_reference(image).registry != DEFAULT_REGISTRY or names_docker_hub(image):
+        return ""
+    return (
+        f". {image} names no registry, which implies Docker Hub: name the one that has it, as in "
+        f"registry.example.com/{image}, or set {REGISTRY_VARIABLE} to what stands in for Docker Hub"
+    )
+
+
 def derived_name(image: str, flow_name: str | None) -> str:
     """Return the name of an image that nobody has named: of its flow, or else of its base."""
     if flow_name is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import ContainerEngineUnavailableError, ImageError, RegistryError
 from prefect.images.base.image import BaseImage, assumed, look_into
-from prefect.images.base.names import base_reference, names_a_path
+from prefect.images.base.names import base_reference, implied_registry, names_a_path
 from prefect.oci.daemon.client import Daemon, Storage
 from prefect.oci.daemon.files import daemon_files
 from prefect.oci.daemon.image import described
@@ -131,7 +131,10 @@ class BaseSources:
     def _in_registry(self, store: Store) -> BaseImage:
         from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
 
-        image = registry.fetch(base_reference(self._image), self.platform)
+        try:
+            image = registry.fetch(base_reference(self._image), self.platform)
+        except RegistryError as error:
+            raise type(error)(f"{error}{implied_registry(self._image)}") from error
         name = str(image.reference or base_reference(self._image))
         return look_into(_kept(image, store), name, store, progress=self._progress)
 
