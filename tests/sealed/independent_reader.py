@@ -21,25 +21,44 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 LABEL = b"prefect sealed flow 1: "
-MAGIC = b"prefect sealed flow 1\n"
+MAGIC, MAGIC_2 = b"prefect sealed flow 1\n", b"prefect sealed flow 2\n"
 SIGNED_TYPE = b"application/vnd.prefect.sealed-flow+json"
 MAX_BLOCK, MAX_LISTED = 65536, 16
 CHUNK, TAG, SALT, COMMITMENT, NONCE = 16384, 16, 24, 32, 12
 SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA512, hpke.AEAD.AES_256_GCM)
 KEY_SIZES = {b"A256KW": 40, b"HPKE-MLKEM768-X25519": 1120 + 32 + TAG, b"Ed25519": 64}
 
-_SECTION = rb'\{"length":"([0-9a-f]{16})","sha256":"([0-9a-f]{64})"\}'
-_CORE = re.compile(
-    rb'\{"payload":"([a-z0-9+.-]{1,64})","sections":\[' + _SECTION + b"," + _SECTION +
-    rb'\],"suite":"cobblestone256-sha256"\}'
-)  # fmt: skip
+_LIMITS = {b"manifest": 2**28, b"payload": 2**40, b"files": 2**40, b"wheels": 2**40}
+
+
+def _section(name=b""):
+    return rb'\{"length":"([0-9a-f]{16})",' + name + rb'"sha256":"([0-9a-f]{64})"\}'
+
+
+def _core(names):
+    named = [b'"name":"' + name + b'",' for name in names] if len(names) > 2 else [b"", b""]
+    start, end = (
+        rb'\{"payload":"([a-z0-9+.-]{1,64})","sections":\[',
+        rb'\],"suite":"cobblestone256-sha256"\}',
+    )
+    return re.compile(start + b",".join(map(_section, named)) + end)
+
+
+_CORES = {
+    MAGIC: [(b"manifest", b"payload")],
+    MAGIC_2: [
+        (b"manifest", b"payload", b"files"),
+        (b"manifest", b"payload", b"wheels"),
+        (b"manifest", b"payload", b"files", b"wheels"),
+    ],
+}
 _BASE64, _KID = rb'"([A-Za-z0-9+/]+={0,2})"', rb'"([0-9a-f]{16})"'
 _WRAP = rb'\{"alg":"(A256KW|HPKE-MLKEM768-X25519)","key":' + _BASE64 + b',"kid":' + _KID + rb"\}"
 _SIGNATURE = rb'\{"alg":"(Ed25519)","kid":' + _KID + b',"sig":' + _BASE64 + rb"\}"
 
 
 class Malformed(Exception):  # noqa: N818 - named by what the file is
-    """Anyone can see, without a key, that this is no sealed flow of version 1."""
+    """Anyone can see, without a key, that this is no sealed flow of version 1 or 2."""
 
 
 class Refused(Exception):  # noqa: N818
@@ -47,7 +66,7 @@ class Refused(Exception):  # noqa: N818
 
 
 def read(data, *, keys=(), identities=(), trusted_signers=()):
-    """Return the payload's type, the manifest and the payload of a sealed flow.
+    """Return the payload's type, the manifest, the payload and, by name, the further sections.
 
     keys: raw encryption keys of 32 bytes. identities: raw private keys of 96 bytes.
     trusted_signers: raw Ed25519 public keys of 32 bytes; none of them means no policy.
@@ -58,21 +77,20 @@ def read(data, *, keys=(), identities=(), trusted_signers=()):
     if trusted_signers and not _signed(core, signatures, trusted_signers):
         raise Refused("signature")
     data_key = _unwrapped(wraps, core, keys, identities, header, mac)
-    plain = []
-    for name, (section, digest) in zip((b"manifest", b"payload"), sections, strict=True):
+    plain = {}
+    for name, section, digest in sections:
         if hashlib.sha256(section).hexdigest().encode() != digest:
             raise Refused("section digest")
-        plain.append(_decrypted(derive(data_key, name), LABEL + name, section))
-    return payload_type, *plain
+        plain[name.decode()] = _decrypted(derive(data_key, name), LABEL + name, section)
+    return payload_type, plain.pop("manifest"), plain.pop("payload"), plain
 
 
 def _parsed(data):
-    if not data.startswith(MAGIC):
+    magic = data[: len(MAGIC)]
+    if magic not in _CORES:
         raise Malformed("magic line")
-    core, position = _block(data, len(MAGIC))
-    found = _CORE.fullmatch(core)
-    if not found:
-        raise Malformed("core")
+    core, position = _block(data, len(magic))
+    payload_type, described = _described(core, _CORES[magic])
     block, position = _block(data, position)
     wraps = [(alg, _decoded(alg, key)) for alg, key, _ in _listed(_WRAP, block)]
     if not wraps:
@@ -80,17 +98,25 @@ def _parsed(data):
     header, mac = data[:position], data[position : position + 64]
     position += 64
     sections = []
-    for length, digest, limit in (found[2], found[3], 2**28), (found[4], found[5], 2**40):
+    for name, length, digest in described:
         size = int(length, 16)
-        if not SALT + COMMITMENT + TAG <= size <= limit or position + size > len(data):
+        if not SALT + COMMITMENT + TAG <= size <= _LIMITS[name] or position + size > len(data):
             raise Malformed("section length")
-        sections.append((data[position : position + size], digest))
+        sections.append((name, data[position : position + size], digest))
         position += size
     block, position = _block(data, position)
     signatures = [_decoded(alg, sig) for alg, _, sig in _listed(_SIGNATURE, block)]
     if position != len(data):
         raise Malformed("trailing bytes")
-    return core, found[1].decode(), wraps, header, mac, sections, signatures
+    return core, payload_type, wraps, header, mac, sections, signatures
+
+
+def _described(core, shapes):
+    for names in shapes:
+        if found := _core(names).fullmatch(core):
+            payload_type, *values = found.groups()
+            return payload_type.decode(), list(zip(names, values[::2], values[1::2], strict=True))
+    raise Malformed("core")
 
 
 def _block(data, position):

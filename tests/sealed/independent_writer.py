@@ -22,6 +22,7 @@ from independent_reader import (
     CHUNK,
     LABEL,
     MAGIC,
+    MAGIC_2,
     NONCE,
     SALT,
     SIGNED_TYPE,
@@ -103,6 +104,7 @@ def _same(value):
 def write(
     manifest: bytes,
     payload: bytes,
+    further=(),
     *,
     seed: str,
     keys=(),
@@ -111,7 +113,8 @@ def write(
     payload_type="flow+cloudpickle",
     data_key: bytes | None = None,
     wrapped: bytes | None = None,
-    section_keys=(b"manifest", b"payload"),
+    section_keys=None,
+    magic=_same,
     sections=_same,
     core=_same,
     wraps=_same,
@@ -119,23 +122,32 @@ def write(
     stored=_same,
     signatures=_same,
 ) -> bytes:
-    """Write a sealed flow; each of the last six arguments may change what is written, on the way.
+    """Write a sealed flow; each of the last seven arguments may change what is written, on the way.
 
-    sections: both ciphertexts, before they are described. core, wraps: their JSON, before the
-    header MAC, which is right for what was made of them, as are the signatures. mac: the MAC.
-    stored: both ciphertexts, after they were described. signatures: their JSON.
+    further: names and contents of further sections; with any, the file has version 2.
+    section_keys: names under which the sections are encrypted, if not their own.
+    magic, core, wraps: the first line and both JSONs, before the header MAC, which is right for what
+    was made of them, as are the signatures. sections: all ciphertexts, before they are described.
+    mac: the MAC. stored: all ciphertexts, after they were described. signatures: their JSON.
     """
+    further = dict(further)
+    names = ["manifest", "payload", *further]
     source = random.Random(seed)
     data_key = data_key or source.randbytes(32)
     ciphertexts = sections(
         [
             encrypt(derive(data_key, name), name, plain, source.randbytes(SALT))
-            for name, plain in zip(section_keys, (manifest, payload), strict=True)
+            for name, plain in zip(
+                section_keys or [name.encode() for name in names],
+                (manifest, payload, *further.values()),
+                strict=True,
+            )
         ]
     )
     described = [
         {"length": f"{len(made):016x}", "sha256": hashlib.sha256(made).hexdigest()}
-        for made in ciphertexts
+        | ({"name": name} if further else {})
+        for name, made in zip(names, ciphertexts, strict=True)
     ]
     core_bytes = core(
         canonical(
@@ -144,7 +156,8 @@ def write(
     )
     listed = [wrap_for_key(key, data_key, core_bytes) for key in keys]
     listed += [wrap_for_recipient(recipient, data_key, wrapped) for recipient in recipients]
-    header = MAGIC + block(core_bytes) + block(wraps(canonical(listed)))
+    line = magic(MAGIC_2 if further else MAGIC)
+    header = line + block(core_bytes) + block(wraps(canonical(listed)))
     tag = mac(hmac.digest(derive(data_key, b"header", 64), header, "sha512"))
     signed = signatures(canonical([sign(key, core_bytes) for key in signing_keys]))
     return b"".join((header, tag, *stored(ciphertexts), block(signed)))

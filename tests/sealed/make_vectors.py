@@ -14,6 +14,7 @@ import json
 import random
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from independent_reader import LABEL, MAGIC, SUITE
+from independent_reader import LABEL, MAGIC, MAGIC_2, SUITE
 from independent_writer import (
     canonical,
     public_of,
@@ -106,6 +107,7 @@ class Vectors:
         payload: bytes | None = None,
         manifest: bytes = MANIFEST,
         payload_type="flow+cloudpickle",
+        further=None,
     ) -> None:
         """Add a file; what it holds is told where it opens."""
         file = f"{name}.flow"
@@ -125,6 +127,10 @@ class Vectors:
             entry["manifest_sha512"] = hashlib.sha512(manifest).hexdigest()
             found = CANARY if payload is None else payload
             entry["payload_sha512"] = hashlib.sha512(found).hexdigest()
+            if further is not None:
+                entry["further_sha512"] = {
+                    name: hashlib.sha512(content).hexdigest() for name, content in further.items()
+                }
         self.entries.append(entry)
 
 
@@ -135,6 +141,13 @@ def make(name: str, payload: bytes = CANARY, manifest: bytes = MANIFEST, **optio
     if "recipients" in options:
         options |= {"data_key": DATA_KEY, "wrapped": WRAPPED}
     return write(manifest, payload, seed=name, **options)
+
+
+def zlib_stream(content: bytes) -> bytes:
+    """Return a zlib stream that does not depend on the release of zlib: nothing is packed in it."""
+    size = len(content).to_bytes(2, "little")
+    rest = (len(content) ^ 0xFFFF).to_bytes(2, "little")
+    return b"x\x01\x01" + size + rest + content + zlib.adler32(content).to_bytes(4)
 
 
 def regions(data: bytes) -> dict[str, tuple[int, int]]:
@@ -156,8 +169,8 @@ def regions(data: bytes) -> dict[str, tuple[int, int]]:
     block("wraps")
     take("header MAC", 64)
     core = json.loads(data[slice(*found["core"])])
-    for name, section in zip(("manifest", "payload"), core["sections"], strict=True):
-        take(name, int(section["length"], 16))
+    for section, name in zip(core["sections"], ("manifest", "payload", None, None), strict=False):
+        take(name or section["name"], int(section["length"], 16))
     block("signatures")
     return found
 
@@ -303,7 +316,12 @@ def foreign(vectors: Vectors) -> None:
         ("fernet-token", "a Fernet token's shape", token),
         ("age-file", "an age file's shape", age),
         ("noise", "random bytes", material("noise", 500)),
-        ("magic-version-2", "a later version", base.replace(b"flow 1\n", b"flow 2\n", 1)),
+        (
+            "magic-version-2",
+            "the first line of version 2",
+            base.replace(b"flow 1\n", b"flow 2\n", 1),
+        ),
+        ("magic-version-3", "a later version", base.replace(b"flow 1\n", b"flow 3\n", 1)),
         ("magic-version-10", "a much later version", base.replace(b"flow 1\n", b"flow 10\n", 1)),
         ("magic-crlf", "the first line ends as on Windows", base.replace(b"\n", b"\r\n", 1)),
         ("magic-bom", "a byte order mark before it", b"\xef\xbb\xbf" + base),
@@ -712,10 +730,298 @@ def signatures(vectors: Vectors) -> None:
         )  # fmt: skip
 
 
+FILES = {"files": zlib_stream(b"a,b\n1,2\n" + b"SELECT 1;\n" * 20)}
+WHEELS = {"wheels": material("wheel", 200)}
+EMPTY = {"files": b"", "wheels": b""}
+
+
+def further(vectors: Vectors) -> None:
+    """Add files of version 2: what must open, and faults of each kind."""
+    ok, both = "ok", FILES | WHEELS
+
+    def add(name, description, content, expected=ok, *, options=None, **reader):
+        data = make(f"further {name}", further=content, **options or {})
+        vectors.add(f"further-{name}", f"version 2: {description}", data, expected,
+                    further=content, **reader)  # fmt: skip
+
+    add("files", "data files", FILES)
+    add("wheels", "wheels", WHEELS)
+    add("files-and-wheels", "data files and wheels", both)
+    add("empty", "both sections, and nothing in them", EMPTY)
+    nothing = {"payload": b"", "manifest": b""}
+    add("all-empty", "nothing in any section", EMPTY, options=nothing, **nothing)
+    add("empty-files", "nothing in the files, something in the wheels", {"files": b""} | WHEELS)
+    for size in (16383, 16384, 16385):
+        sized = {"files": material("files", size), "wheels": material("wheels", 32768 - size)}
+        add(f"files-{size}", f"{size} bytes of files", sized)
+    signing = {"signing_keys": [SIGNING_A]}
+    add("signed", "signed; the signer is trusted", both, signers=["signer-a"],
+        options={"signing_keys": [SIGNING_E, SIGNING_A]})  # fmt: skip
+    recipients = {"keys": [B], "recipients": [RECIPIENT]} | signing
+    reader = {"keys": [], "identities": ["identity-a"], "signers": ["signer-a"]}
+    add(
+        "recipient",
+        "for a key and a recipient; the identity reads",
+        both,
+        options=recipients,
+        **reader,
+    )
+    add(
+        "several-wraps",
+        "two keys; the second reads",
+        both,
+        options={"keys": [A, B]},
+        keys=["key-b"],
+    )
+    add("not-a-flow", "with a payload that is said to be no flow", both, "NotAFlowError",
+        payload_type="canary+pickle", options={"payload_type": "canary+pickle"})  # fmt: skip
+    further_cores(vectors)
+    further_damage(vectors)
+    further_exchanges(vectors)
+    further_downgrades(vectors)
+
+
+def further_cores(vectors: Vectors) -> None:
+    """Add files of version 2 whose core or first line is another, authentic but for it."""
+    both = FILES | WHEELS
+    base = make("further", further=both)
+    core = json.loads(base[slice(*regions(base)["core"])])
+    manifest, payload, files, wheels = map(canonical, core["sections"])
+    lengths = [section["length"].encode() for section in core["sections"]]
+
+    def listing(*sections):
+        return lambda text: (
+            text[: text.index(b"[") + 1] + b",".join(sections) + text[text.index(b"]") :]
+        )
+
+    def named(section, name):
+        start = section.index(b'"name":') + 7
+        return section[:start] + name + section[section.index(b',"sha256"') :]
+
+    def bare(section):
+        return section.replace(section[section.index(b'"name"') : section.index(b'"sha256"')], b"")
+
+    def sized(section, length):
+        return section[:11] + b"%016x" % length + section[27:]
+
+    least, most = 71, 2**40 + 1
+    for name, description, change in (
+        ("names-swapped", "the names of files and wheels exchanged", listing(manifest, payload, named(files, b'"wheels"'), named(wheels, b'"files"'))),
+        ("order", "the wheels before the files", listing(manifest, payload, wheels, files)),
+        ("order-first", "the payload before the manifest", listing(payload, manifest, files, wheels)),
+        ("order-payload", "the files before the payload", listing(manifest, files, payload, wheels)),
+        ("unknown-name", "a section of another name", listing(manifest, payload, files, named(wheels, b'"data"'))),
+        ("only-unknown", "one further section, of another name", listing(manifest, payload, named(files, b'"data"'))),
+        ("unknown-first", "a section of another name before the files", listing(manifest, payload, named(wheels, b'"data"'), files)),
+        ("name-upper", "a name in capitals", listing(manifest, payload, named(files, b'"Files"'), wheels)),
+        ("name-empty", "an empty name", listing(manifest, payload, named(files, b'""'), wheels)),
+        ("name-null", "a name that is null", listing(manifest, payload, named(files, b"null"), wheels)),
+        ("name-list", "a name that is a list", listing(manifest, payload, named(files, b'["files"]'), wheels)),
+        ("name-number", "a name that is a number", listing(manifest, payload, named(files, b"2"), wheels)),
+        ("name-escape", "a letter of a name as an escape", listing(manifest, payload, named(files, b'"\\u0066iles"'), wheels)),
+        ("name-newline", "a name with a line's end", listing(manifest, payload, named(files, b'"files\\n"'), wheels)),
+        ("name-of-manifest", "another name for the manifest", listing(named(manifest, b'"files"'), payload, wheels)),
+        ("files-twice", "two sections of files", listing(manifest, payload, files, named(wheels, b'"files"'))),
+        ("wheels-twice", "two sections of wheels", listing(manifest, payload, named(files, b'"wheels"'), wheels)),
+        ("payload-twice", "two payloads", listing(manifest, payload, named(files, b'"payload"'), wheels)),
+        ("manifest-twice", "two manifests", listing(manifest, named(payload, b'"manifest"'), files, wheels)),
+        ("no-further", "named sections, and none further", listing(manifest, payload)),
+        ("no-manifest", "no manifest", listing(payload, files, wheels)),
+        ("no-payload", "no payload", listing(manifest, files, wheels)),
+        ("one-section", "the manifest alone", listing(manifest)),
+        ("five-sections", "one section more", listing(manifest, payload, files, wheels, named(wheels, b'"more"'))),
+        ("five-twice", "the last section listed twice", listing(manifest, payload, files, wheels, wheels)),
+        ("no-section", "no section", listing()),
+        ("nameless", "no names, as in version 1", listing(*map(bare, (manifest, payload, files, wheels)))),
+        ("nameless-two", "two sections without names", listing(bare(manifest), bare(payload))),
+        ("nameless-manifest", "a manifest without its name", listing(bare(manifest), payload, files, wheels)),
+        ("nameless-wheels", "wheels without their name", listing(manifest, payload, files, bare(wheels))),
+        ("section-key", "a section with one key more", listing(manifest, payload, files.replace(b'"name"', b'"mode":"","name"'), wheels)),
+        ("section-text", "a section that is its name", listing(manifest, payload, b'"files"', wheels)),
+        ("duplicate-name", "a name twice", listing(manifest, payload, files.replace(b'"name":"files"', b'"name":"files","name":"files"'), wheels)),
+        ("key-order", "a section's keys in another order", listing(manifest, payload, b'{"name":"files",' + bare(files)[1:], wheels)),
+        ("white-space", "a space in a section", listing(manifest, payload, files.replace(b'"name":', b'"name": '), wheels)),
+        ("files-71", "files of less than 72 bytes", listing(manifest, payload, sized(files, least), wheels)),
+        ("wheels-71", "wheels of less than 72 bytes", listing(manifest, payload, files, sized(wheels, least))),
+        ("files-limit", "files beyond their limit", listing(manifest, payload, sized(files, most), wheels)),
+        ("wheels-limit", "wheels beyond their limit", listing(manifest, payload, files, sized(wheels, most))),
+        ("payload-limit", "a payload beyond its limit", listing(manifest, sized(payload, most), files, wheels)),
+        ("manifest-limit", "a manifest beyond its limit", listing(sized(manifest, 2**28 + 1), payload, files, wheels)),
+        ("wheels-most", "wheels of the length that is the limit, which are not there", listing(manifest, payload, files, sized(wheels, 2**40))),
+        ("files-less", "files of one byte less than is there", listing(manifest, payload, sized(files, int(lengths[2], 16) - 1), wheels)),
+        ("wheels-more", "wheels of one byte more than is there", listing(manifest, payload, files, sized(wheels, int(lengths[3], 16) + 1))),
+        ("files-sign", "a sign before the digits", listing(manifest, payload, files.replace(b'"length":"0', b'"length":"+'), wheels)),
+        ("digest-upper", "an upper-case digest", listing(manifest, payload, files, wheels[:-68] + wheels[-68:].upper())),
+    ):  # fmt: skip
+        data = make("further", further=both, core=change)
+        vectors.add(f"further-core-{name}", f"version 2, core: {description}", data, "FormatError")
+    for name, description, data in (
+        ("line-1", "the first line of version 1 before a core of version 2", make("further", further=both, magic=constant(MAGIC))),
+        ("line-2", "the first line of version 2 before a core of version 1", make("one-key", magic=constant(MAGIC_2))),
+        ("line-3", "the first line of a later version", make("further", further=both, magic=constant(b"prefect sealed flow 3\n"))),
+        ("line-crlf", "a first line that ends as on Windows", base.replace(b"\n", b"\r\n", 1)),
+        ("line-alone", "the first line and nothing else", MAGIC_2),
+        ("line-cut", "the first line without its end", MAGIC_2[:-1]),
+        ("line-changed", "the first line of version 1 instead, under the MAC of version 2", base.replace(MAGIC_2, MAGIC, 1)),
+    ):  # fmt: skip
+        vectors.add(f"further-{name}", f"version 2: {description}", data, "FormatError")
+
+
+def further_damage(vectors: Vectors) -> None:
+    """Add files of version 2 that were damaged, cut or put together of others."""
+    wrong, both = "AuthenticationError", FILES | WHEELS
+    base = make("further", further=both)
+    at = regions(base)
+
+    def add(name, description, data, expected=wrong, **told):
+        vectors.add(f"further-{name}", f"version 2: {description}", data, expected, **told)
+
+    for name in ("files", "wheels"):
+        start, end = at[name]
+        for part, place in (
+            ("salt", 0),
+            ("commitment", 24),
+            ("chunk", 56),
+            ("tag", end - start - 1),
+        ):
+            add(
+                f"flip-{name}-{part}",
+                f"a change in the {part} of the {name}",
+                flipped(base, start + place),
+                inspection="ok",
+                further=both,
+            )
+    add(
+        "flip-core-name",
+        "a change in a section's name",
+        flipped(base, base.index(b'"files"') + 1),
+        "FormatError",
+    )
+    digest = base.index(b'"sha256":"', base.index(b'"wheels"')) + 10
+    other = b"1" if base[digest : digest + 1] != b"1" else b"2"
+    add("flip-core-digest", "a change in the digest of the wheels",
+        base[:digest] + other + base[digest + 1 :])  # fmt: skip
+    for name, end in (
+        ("in-files", at["files"][0] + 100),
+        ("after-payload", at["payload"][1]),
+        ("after-files", at["files"][1]),
+        ("in-wheels", at["wheels"][0] + 100),
+        ("last-byte-of-wheels", at["wheels"][1] - 1),
+        ("after-wheels", at["wheels"][1]),
+        ("last-byte", len(base) - 1),
+    ):
+        add(f"cut-{name}", f"cut off at byte {end}", base[:end], "FormatError")
+    start, end = at["files"]
+    add(
+        "without-files",
+        "no files where the core says that there are",
+        base[:start] + base[end:],
+        "FormatError",
+    )
+    add("trailing", "a byte after the end", base + b"\0", "FormatError")
+    add("wrong-key", "a key that is none of its keys", base, keys=["key-c"])
+    add("stripped", "under a policy: no signature", base, signers=["signer-a"])
+
+
+def further_exchanges(vectors: Vectors) -> None:
+    """Add files of version 2 whose sections are elsewhere than they should be, or another file's."""
+    both = FILES | WHEELS
+
+    def add(name, description, data, **told):
+        vectors.add(
+            f"further-{name}", f"version 2: {description}", data, "AuthenticationError", **told
+        )
+
+    def seen(name, description, data, content=both):
+        add(name, description, data, inspection="ok", further=content)
+
+    equal = {name: material(name, 500) for name in ("files", "wheels")}
+
+    def exchanged(sections):
+        return [*sections[:2], *sections[:1:-1]]
+
+    seen("swapped", "files and wheels of one length, swapped",
+         make("equal", further=equal, stored=exchanged), equal)  # fmt: skip
+    seen("swapped-described", "the files' ciphertext as the wheels', and the other way round, rightly described",
+         make("further", further=both, sections=exchanged))  # fmt: skip
+    seen("subkeys-swapped", "files and wheels that were encrypted with each other's subkeys and names",
+         make("further", further=both, section_keys=(b"manifest", b"payload", b"wheels", b"files")))  # fmt: skip
+    seen("payload-as-files", "files that were encrypted with the payload's subkey and name",
+         make("further", further=both, section_keys=(b"manifest", b"payload", b"payload", b"wheels")))  # fmt: skip
+    seen("files-as-payload", "the files' ciphertext as the payload's, rightly described",
+         make("further", further=both, sections=lambda all_: [all_[0], all_[2], all_[1], all_[3]]))  # fmt: skip
+    add("manifest-as-files", "the manifest and the files exchanged, rightly described",
+        make("further", further=both, sections=lambda all_: [all_[2], all_[1], all_[0], all_[3]]))  # fmt: skip
+    one, two = (make(name, further=both, data_key=DATA_KEY) for name in ("two-1", "two-2"))
+    for name in ("files", "wheels"):
+        start, end = regions(one)[name]
+        spliced = one[:start] + two[slice(*regions(two)[name])] + one[end:]
+        seen(f"spliced-{name}", f"the {name} of another file with the same data key", spliced)
+
+    long = {"files": material("three chunks", 40_000)}
+    chunk = 16400
+
+    def move(order):
+        def change(sections):
+            head, body = sections[2][:56], sections[2][56:]
+            parts = [body[i : i + chunk] for i in range(0, len(body), chunk)]
+            return [*sections[:2], head + b"".join(parts[i] for i in order)]
+
+        return change
+
+    for name, description, order in (
+        ("reordered", "chunks in another order", (1, 0, 2)),
+        ("repeated", "a chunk in another's place", (0, 0, 2)),
+        ("dropped", "without its last chunk", (0, 1)),
+        ("first-dropped", "without its first chunk", (1, 2)),
+        ("doubled-end", "with its last chunk twice", (0, 1, 2, 2)),
+    ):
+        seen(f"files-{name}", f"files with {description}, rightly described",
+             make("long", further=long, sections=move(order)), long)  # fmt: skip
+    for name, description, change in (
+        ("extra-byte", "one byte more", lambda section: section + b"\0"),
+        ("half-tag", "half of its tag", lambda section: section[:-8]),
+    ):
+        seen(f"wheels-{name}", f"wheels with {description}, rightly described",
+             make("further", further=both,
+                  sections=lambda all_, change=change: [*all_[:3], change(all_[3])]))  # fmt: skip
+
+
+def further_downgrades(vectors: Vectors) -> None:
+    """Add files to which a section was added, or from which one was taken, after they were sealed."""
+    both = FILES | WHEELS
+
+    def add(name, description, data, **told):
+        vectors.add(
+            f"further-{name}", f"version 2: {description}", data, "AuthenticationError", **told
+        )
+
+    for name, content in (("added", both), ("removed", FILES)):
+        former = make("section", further=FILES if name == "added" else both, data_key=DATA_KEY)
+        other = make("section", further=content, data_key=DATA_KEY)
+        parts, new = regions(former), regions(other)
+        # The new core and sections, and all that the former header proves them with.
+        changed = (
+            other[: new["core"][1]]
+            + former[parts["core"][1] : parts["header MAC"][1]]
+            + other[new["header MAC"][1] :]
+        )
+        add(f"section-{name}", f"a section that was {name} after the file was sealed", changed)
+    flow = make("flow", signing_keys=[SIGNING_A], data_key=DATA_KEY)
+    packaged = make("flow", further=FILES, signing_keys=[SIGNING_A], data_key=DATA_KEY)
+    for name, description, of, content in (
+        ("signature-of-flow", "the signature of the flow without its files", flow, FILES),
+        ("signature-for-flow", "the signature of a flow with files, and no files", packaged, None),
+    ):
+        signed = of[slice(*regions(of)["signatures"])]
+        add(name, f"under a policy: {description}", signers=["signer-a"],
+            data=make("flow", further=content or {}, data_key=DATA_KEY, signatures=constant(signed)))  # fmt: skip
+
+
 def collect() -> dict[str, bytes]:
     """Return every file of the directory."""
     vectors = Vectors()
-    for part in (good, foreign, cores, wraps, trailers, damage, sections, signatures):
+    for part in (good, foreign, cores, wraps, trailers, damage, sections, signatures, further):
         part(vectors)
 
     def text(prefix: str, raw: bytes) -> str:

@@ -59,15 +59,49 @@ def holders(entry) -> tuple[list[str], list[str], list[str]]:
     )
 
 
+def opening(keys, identities, signers):
+    """Return what the product asks for, of texts."""
+    return (
+        [*map(EncryptionKey, keys), *map(Identity, identities)],
+        [Signer(text) for text in signers] or None,
+    )
+
+
 def ours(data, keys=(KEY,), identities=(), signers=(), opener=sealing.open_sealed):
     """Read with the product; return what it holds, or the name of the error."""
-    opening = [*map(EncryptionKey, keys), *map(Identity, identities)]
-    trusted = [Signer(text) for text in signers] or None
+    held, trusted = opening(keys, identities, signers)
     try:
-        opened = opener(data, opening, trusted_signers=trusted)
+        opened = opener(data, held, trusted_signers=trusted)
+        further = {}
+        if opener is sealing.open_sealed:
+            with sealing.opening(data, held, trusted_signers=trusted) as flow:
+                further = {name: b"".join(flow.pieces(name)) for name in flow.sections[2:]}
     except errors.PrefectError as error:
         return type(error).__name__
-    return opened.payload_type, opened.manifest, bytes(opened.payload)
+    return opened.payload_type, opened.manifest, bytes(opened.payload), further
+
+
+def streamed(data, keys=(KEY,), identities=(), signers=()):
+    """Read with the product, all of it in pieces and the last first, as `ours` does."""
+    held, trusted = opening(keys, identities, signers)
+    try:
+        with sealing.opening(data, held, trusted_signers=trusted) as flow:
+            found = {name: b"".join(flow.pieces(name)) for name in reversed(flow.sections)}
+            return flow.payload_type, found.pop("manifest"), found.pop("payload"), found
+    except errors.PrefectError as error:
+        return type(error).__name__
+
+
+def sealed_with(manifest, payload, further, keys, signing_key=None) -> bytes:
+    """Seal with the product, further sections too."""
+    file = io.BytesIO()
+    writer = SealedWriter(file, manifest, keys, signing_key=signing_key, further=list(further))
+    writer.write(payload)
+    for name, content in further.items():
+        writer.begin(name)
+        writer.write(content)
+    writer.finish()
+    return file.getvalue()
 
 
 def theirs(data, keys=(KEY,), identities=(), signers=()):
@@ -91,16 +125,18 @@ def described(found):
     """Return what the index would say of what a reader returned."""
     if isinstance(found, str):
         return found
-    payload_type, manifest, payload = found
+    payload_type, manifest, payload, further = found
     digests = [hashlib.sha512(plain).hexdigest() for plain in (manifest, payload)]
-    return payload_type, *digests
+    named = {name: hashlib.sha512(plain).hexdigest() for name, plain in further.items()}
+    return payload_type, *digests, named
 
 
 def promised(entry, expected):
     """Return what the index says that a reader returns."""
     if expected not in {"ok", "NotAFlowError"}:
         return expected
-    return entry["payload_type"], entry["manifest_sha512"], entry["payload_sha512"]
+    named = entry.get("further_sha512", {})
+    return entry["payload_type"], entry["manifest_sha512"], entry["payload_sha512"], named
 
 
 @pytest.fixture(autouse=True)
@@ -142,9 +178,8 @@ def test_the_independent_code_imports_nothing_of_ours():
 def test_both_readers_agree_on_a_vector(name):
     """Each vector gives what the index says, in both readers, or the same class of error."""
     entry, data = VECTORS[name], data_of(name)
-    reader = holders(entry)
-    assert described(theirs(data, *reader)) == promised(entry, entry["expected"])
-    assert described(ours(data, *reader)) == promised(entry, entry["expected"])
+    for read in (theirs, ours, streamed):
+        assert described(read(data, *holders(entry))) == promised(entry, entry["expected"])
 
 
 @pytest.mark.parametrize("name", VECTORS)
@@ -152,7 +187,8 @@ def test_a_vector_is_the_same_in_a_file(name):
     """Read from a path, with its payload or without, a vector gives what the index says."""
     entry, path = VECTORS[name], HERE / "vectors" / f"{name}.flow"
     reader = holders(entry)
-    assert described(ours(path, *reader)) == promised(entry, entry["expected"])
+    for read in (ours, streamed):
+        assert described(read(path, *reader)) == promised(entry, entry["expected"])
     inspected = described(ours(path, *reader, opener=sealing.open_manifest))
     expected = promised(entry, entry["inspection"])
     if isinstance(expected, str):
@@ -197,20 +233,24 @@ def test_all_that_is_not_authentic_is_one_message():
     assert len(messages) == 1
 
 
-def test_every_prefix_of_a_vector_is_malformed_for_both():
+@pytest.mark.parametrize("name", ["good-two-signatures", "further-files-and-wheels"])
+def test_every_prefix_of_a_vector_is_malformed_for_both(name):
     """Wherever a file is cut off, anyone can see it."""
-    data = data_of("good-two-signatures")
+    data = data_of(name)
     for end in range(len(data)):
         assert ours(data[:end]) == theirs(data[:end]) == "FormatError"
 
 
-@pytest.mark.parametrize("name", ["good-one-key", "good-two-signatures", "good-recipient"])
+@pytest.mark.parametrize(
+    "name", ["good-one-key", "good-two-signatures", "good-recipient", "further-signed"]
+)
 def test_both_readers_agree_on_each_changed_byte(name):
     """At whichever place a byte is changed, both readers give the same answer."""
     entry, data = VECTORS[name], data_of(name)
     source = random.Random(name)
     reader = holders(entry)
     content = ours(data, *reader)
+    assert not isinstance(content, str)
     for position in range(len(data)):
         changed = bytearray(data)
         changed[position] ^= source.randrange(1, 256)
@@ -225,45 +265,58 @@ sizes = st.one_of(
     st.integers(2 * 16384 - 20, 2 * 16384 + 20),
     st.integers(0, 100_000),
 )
+furthers = st.one_of(st.just({}), st.dictionaries(st.sampled_from(["files", "wheels"]), sizes))
 readers = st.sampled_from([((KEY,), (), ()), ((), (IDENTITY,), (SIGNER,)), ((KEY,), (), (SIGNER,))])
 
 
-@given(sizes, sizes, readers, st.integers(0, 2**32))
-@example(0, 2**20 - 1, ((KEY,), (), ()), 0)
-@example(2**20, 2**20, ((KEY,), (), ()), 0)
-@example(2**20 + 1, 2**21 + 16384, ((KEY,), (), ()), 0)
+def contents(manifest_bytes, payload_bytes, further_bytes, seed):
+    """Return what a file of these sizes holds."""
+    source = random.Random(seed)
+    further = {
+        name: source.randbytes(further_bytes[name])
+        for name in ("files", "wheels")
+        if name in further_bytes
+    }
+    return source.randbytes(manifest_bytes), source.randbytes(payload_bytes), further
+
+
+@given(sizes, sizes, furthers, readers, st.integers(0, 2**32))
+@example(0, 2**20 - 1, {}, ((KEY,), (), ()), 0)
+@example(2**20, 2**20, {}, ((KEY,), (), ()), 0)
+@example(2**20 + 1, 2**21 + 16384, {}, ((KEY,), (), ()), 0)
+@example(0, 0, {"files": 2**20, "wheels": 2**21 + 1}, ((KEY,), (), ()), 0)
 @settings(max_examples=100, deadline=None)
-def test_what_we_seal_the_independent_reader_reads(manifest_bytes, payload_bytes, reader, seed):
+def test_what_we_seal_the_independent_reader_reads(
+    manifest_bytes, payload_bytes, further_bytes, reader, seed
+):
     """Files of all sizes and for all kinds of holders, sealed by us, are read by both."""
-    source = random.Random(seed)
-    manifest, payload = source.randbytes(manifest_bytes), source.randbytes(payload_bytes)
-    sealed = seal(
-        manifest,
-        payload,
-        [EncryptionKey(KEY), Recipient(INDEX["recipients"]["identity-a"])],
-        signing_key=SigningKey(SIGNING_KEY),
-    )
-    expected = ("flow+cloudpickle", manifest, payload)
-    assert theirs(sealed, *reader) == ours(sealed, *reader) == expected
+    content = contents(manifest_bytes, payload_bytes, further_bytes, seed)
+    holding = [EncryptionKey(KEY), Recipient(INDEX["recipients"]["identity-a"])]
+    sealed = sealed_with(*content, holding, SigningKey(SIGNING_KEY))
+    expected = ("flow+cloudpickle", *content)
+    for read in (theirs, ours, streamed):
+        assert read(sealed, *reader) == expected
 
 
-@given(sizes, sizes, readers, st.integers(0, 2**32))
-@example(0, 2**20 - 1, ((KEY,), (), ()), 0)
-@example(2**20, 2**20, ((KEY,), (), ()), 0)
+@given(sizes, sizes, furthers, readers, st.integers(0, 2**32))
+@example(0, 2**20 - 1, {}, ((KEY,), (), ()), 0)
+@example(2**20, 2**20, {}, ((KEY,), (), ()), 0)
+@example(0, 0, {"files": 2**20 - 1, "wheels": 2**20}, ((KEY,), (), ()), 0)
 @settings(max_examples=100, deadline=None)
-def test_what_the_independent_writer_writes_we_read(manifest_bytes, payload_bytes, reader, seed):
+def test_what_the_independent_writer_writes_we_read(
+    manifest_bytes, payload_bytes, further_bytes, reader, seed
+):
     """Files of all sizes and for all kinds of holders, written from the page alone, open."""
-    source = random.Random(seed)
-    manifest, payload = source.randbytes(manifest_bytes), source.randbytes(payload_bytes)
+    content = contents(manifest_bytes, payload_bytes, further_bytes, seed)
     written = independent_writer.write(
-        manifest,
-        payload,
+        *content,
         seed=str(seed),
         keys=[raw(KEY)],
         recipients=[raw(INDEX["recipients"]["identity-a"])],
         signing_keys=[raw(SIGNING_KEY)],
     )
-    assert ours(written, *reader) == ("flow+cloudpickle", manifest, payload)
+    for read in (ours, streamed):
+        assert read(written, *reader) == ("flow+cloudpickle", *content)
 
 
 def test_no_size_around_a_piece_is_refused():
@@ -312,7 +365,7 @@ def test_both_readers_agree_on_random_mutations(name, changes):
     """Both refuse with the same error, or both accept with the same content."""
     entry, data = VECTORS[name], mutated(data_of(name), changes)
     reader = holders(entry)
-    assert ours(data, *reader) == theirs(data, *reader)
+    assert ours(data, *reader) == theirs(data, *reader) == streamed(data, *reader)
 
 
 json_edits = st.builds(
@@ -321,13 +374,19 @@ json_edits = st.builds(
 )
 
 
-@given(json_edits, json_edits, json_edits, st.sampled_from(["core", "wraps", "signatures"]))
-@settings(max_examples=600, deadline=None)
-def test_both_readers_agree_on_authentic_nonsense(core, wraps, signatures, part):
+@given(
+    json_edits,
+    json_edits,
+    json_edits,
+    st.sampled_from(["core", "wraps", "signatures"]),
+    st.sampled_from([{}, {"files": b"f" * 50}, {"files": b"", "wheels": b"w" * 50}]),
+)
+@settings(max_examples=800, deadline=None)
+def test_both_readers_agree_on_authentic_nonsense(core, wraps, signatures, part, further):
     """A header that was changed before it was authenticated is judged alike by both."""
     change = {part: {"core": core, "wraps": wraps, "signatures": signatures}[part]}
     data = independent_writer.write(
-        b"m", b"p" * 100, seed="nonsense", keys=[raw(KEY)], signing_keys=[raw(SIGNING_KEY)],
+        b"m", b"p" * 100, further, seed="nonsense", keys=[raw(KEY)], signing_keys=[raw(SIGNING_KEY)],
         **change,
     )  # fmt: skip
     for signers in ((), (SIGNER,)):
@@ -364,19 +423,22 @@ def test_the_independent_reader_reads_what_was_rewrapped_and_signed(name):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_independent_reader_reads_what_we_stream(seed, tmp_path):
-    """Many writes of all sizes, beyond every buffer of ours, are the payload for both readers."""
+    """Many writes of all sizes, beyond every buffer of ours, are the section for both readers."""
     source = random.Random(seed)
     payload, path = source.randbytes(9 * 2**20 + seed), tmp_path / "streamed.flow"
     with path.open("w+b") as file:
-        writer = SealedWriter(file, b"manifest", EncryptionKey(KEY))
+        writer = SealedWriter(file, b"manifest", EncryptionKey(KEY), further=["files"][: seed % 2])
+        if seed % 2:
+            writer.begin("files")
         position = 0
         while position < len(payload):
             size = source.choice([1, 1000, 16384, 100_000, 2**20, 2**20 + 1, 5 * 2**20])
             position += writer.write(payload[position : position + size])
         writer.finish()
-    expected = ("flow+cloudpickle", b"manifest", payload)
+    parts = (b"", {"files": payload}) if seed % 2 else (payload, {})
+    expected = ("flow+cloudpickle", b"manifest", *parts)
     data = path.read_bytes()
-    assert theirs(data) == ours(data) == ours(path) == expected
+    assert theirs(data) == ours(data) == ours(path) == streamed(path) == expected
     for position in (len(data) // 2, len(data) - 300):
         changed = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
         path.write_bytes(changed)
