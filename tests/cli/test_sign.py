@@ -34,6 +34,38 @@ def test_ssh_keygen_checks_what_was_signed_with_an_ssh_key(sealed):
     assert shell(verify).returncode
 
 
+def test_a_damaged_file_is_signed_by_no_kind_of_key(sealed):
+    """Its content is compared with its header first, and nothing is written."""
+    sealed("keygen", "--signing", "me")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "id"],
+        cwd=sealed.directory,
+        check=True,
+    )
+    path = sealed.directory / "etl.flow"
+    content = bytearray(path.read_bytes())
+    content[-200] ^= 1
+    path.write_bytes(content)
+    for key in (["--signing-key", "me"], ["--ssh-key", "id"]):
+        assert "is not signed: its content" in sealed("sign", "etl.flow", *key, status=2)[1]
+    assert path.read_bytes() == content
+    assert not list(sealed.directory.glob("*.sig"))
+
+
+def test_a_signature_is_written_over_no_key_and_no_device(sealed):
+    """What has its name and is no signature stays."""
+    key = sealed.directory / "etl.flow.sig"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    before = key.read_bytes()
+    error = sealed("sign", "etl.flow", "--ssh-key", "etl.flow.sig", status=2)[1]
+    assert "is what is being read" in error
+    assert key.read_bytes() == before
+    key.rename(sealed.directory / "id")
+    key.mkdir()
+    error = sealed("sign", "etl.flow", "--ssh-key", "id", status=2)[1]
+    assert "no ordinary file" in error
+
+
 def test_bad_input_is_said_and_the_file_stays(sealed):
     """No key, two keys, keys of other kinds, files that are none: exit status 2, no change."""
     before = (sealed.directory / "etl.flow").read_bytes()

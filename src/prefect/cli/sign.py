@@ -9,9 +9,9 @@ import click
 from prefect.cli.artifacts import require_sealed_file, writing
 from prefect.cli.keys import read_signing_key
 from prefect.cli.options import Command, signing_key_option
+from prefect.cli.output import is_replaceable, refuse_inputs
 from prefect.files import replacing
-from prefect.sealed import reading as sealing
-from prefect.sealed.rewrapping import add_signature
+from prefect.sealed.rewrapping import add_signature, require_intact
 from prefect.sealed.sshsig import ssh_sign
 
 
@@ -42,11 +42,15 @@ def sign(file: str, signing_key: Path | None, ssh_key: Path | None) -> None:
             add_signature(path, new, key)
         click.echo(f"Signed {file} with the key {key.id}.")
     elif ssh_key is not None:
-        sealing.outline(path)  # whatever else it is, it is a sealed flow
         target = path.with_name(f"{path.name}.sig")
+        refuse_inputs(target, (path, ssh_key))
+        if not is_replaceable(target):
+            raise click.UsageError(f"{target} is no ordinary file, and cannot be replaced by one")
         with writing(ssh_key):
             text = ssh_key.read_bytes()
-        signature = ssh_sign(path, text)
+        with writing(path), path.open("rb") as sealed:
+            require_intact(sealed)
+            signature = ssh_sign(sealed, text)
         with writing(target), replacing(target, mode=None) as new:
             new.write(signature)
         click.echo(f"Wrote {target}.")

@@ -21,7 +21,7 @@ from prefect.sealed.source import SealedSource, Source, opened
 from prefect.sealed.writing import header, unsigned, wrap_for, wrapping_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from prefect.sealed.keys.parsing import OpeningKey, WrappingKey
     from prefect.sealed.keys.signers import Signer, SigningKey
@@ -58,7 +58,7 @@ def rewrap(
             raise SignaturePolicyError(unsigned())
         wraps = wrap_for(holders, data_key, layout.core_json)
         file.write(header(layout.core.magic, layout.core_json, wraps, data_key))
-        if not _copy_sections(old, layout, file):
+        if not _copy_sections(old, layout, file.write):
             raise refused()
         file.write(block(signatures_to_json(layout.signatures)))
 
@@ -82,21 +82,40 @@ def add_signature(source: SealedSource, file: BinaryIO, key: SigningKey) -> None
         if len(signatures) == MAX_SIGNATURES:
             raise ArtifactError(f"This sealed flow has {MAX_SIGNATURES} signatures, and no room")
         file.write(old.read(0, layout.sections_at))
-        if not _copy_sections(old, layout, file):
-            raise AuthenticationError(
-                "This sealed flow is not signed: its content is not what its header says. Get the "
-                "file again from who sealed it"
-            )
+        if not _copy_sections(old, layout, file.write):
+            raise _damaged()
         file.write(block(signatures_to_json([*signatures, signature])))
 
 
-def _copy_sections(old: Source, layout: Layout, file: BinaryIO) -> bool:
+def require_intact(source: SealedSource) -> None:
+    """Compare a sealed flow's sections with their digests, before something else signs it.
+
+    This needs no key that opens it either.
+
+    Raises:
+        FormatError: it is no sealed flow, is malformed, or is incomplete.
+        AuthenticationError: its sections are not those that its header names.
+        OSError: the file cannot be read.
+    """
+    with opened(source) as file:
+        if not _copy_sections(file, read_layout(file), len):
+            raise _damaged()
+
+
+def _damaged() -> AuthenticationError:
+    return AuthenticationError(
+        "This sealed flow is not signed: its content is not what its header says. Get the file again "
+        "from who sealed it"
+    )
+
+
+def _copy_sections(old: Source, layout: Layout, write: Callable[[memoryview], object]) -> bool:
     """Copy all sections; tell whether what was copied has the digests that the core names."""
     intact = True
     for section, at in layout.placed.values():
         sha256 = hashlib.sha256()
         for piece in old.pieces(at, section.length):
             sha256.update(piece)
-            file.write(piece)
+            write(piece)
         intact &= hmac.compare_digest(sha256.digest(), section.sha256)
     return intact
