@@ -10,7 +10,7 @@ from prefect.cli.completing import SCRIPTS
 @click.command(short_help="Print what makes a shell complete these commands.")
 @click.argument("shell", type=click.Choice(list(SCRIPTS)))
 def completion(shell: str) -> None:
-    """Print a script that has SHELL complete subcommands, options and files.
+    """Print a script that has SHELL complete subcommands, options, files, images and flows.
 
     \b
     In ~/.bashrc:                   eval "$(prefect completion bash)"
