@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import subprocess
 import sys
 
@@ -26,6 +27,31 @@ def test_json_is_the_manifest(sealed):
     expected = {"name": "n", "required": False, "default": 3, "type": "int"}
     assert manifest["flow"]["parameters"][0] == expected
     assert err == ""
+
+
+DAY = """
+from datetime import date
+from prefect import Flow, Parameter, task
+
+@task
+def show(day):
+    print("day", day)
+
+with Flow("daily") as flow:
+    show(Parameter("day", default=date(2024, 2, 29)))
+"""
+
+
+def test_defaults_are_shown_as_they_are_given(prefect):
+    """What `info` and `graph` show of a date can be given with `-p`."""
+    (prefect.directory / "daily.py").write_text(DAY)
+    prefect("keygen", "flow.key")
+    prefect("build", "daily.py", "--key-file", "flow.key")
+    assert re.search(
+        r"day +2024-02-29 +date", prefect("info", "daily.flow", "--key-file", "flow.key")[0]
+    )
+    assert "default 2024-02-29" in prefect("graph", "daily.py")[0]
+    assert "day 2024-02-29" in prefect("run", "daily.py", "-p", "day=2024-02-29")[0]
 
 
 def test_looking_executes_nothing(sealed, canary):

@@ -1,12 +1,17 @@
 """Flows as plain JSON values."""
 
 import dataclasses
+import datetime as dt
 import json
 import math
 import os
 import subprocess
 import sys
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
 from typing import ClassVar
+from uuid import UUID
 
 import cloudpickle
 import pytest
@@ -14,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect import Flow, Parameter, Task, task, triggers
-from prefect.core.serialization import REPR_LENGTH, is_plain, stable_repr
+from prefect.core.serialization import REPR_LENGTH, default_text, is_plain, stable_repr
+from prefect.running.parameters import read_parameters
 
 
 @task(tags=["b", "a"], max_retries=2, retry_delay=1.5, timeout=60, trigger=triggers.any_failed)
@@ -142,7 +148,19 @@ class Sly(int):
 
 @pytest.mark.parametrize(
     "value",
-    [math.nan, math.inf, -math.inf, (1,), {1: 2}, {1}, 10**5000, object(), loop(), Sly(3), [{2}]],
+    [
+        math.nan,
+        math.inf,
+        -math.inf,
+        (math.nan,),
+        {1: 2},
+        {(1,)},
+        10**5000,
+        object(),
+        loop(),
+        Sly(3),
+        [{2}],
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_other_values_are_not_plain(value):
@@ -151,6 +169,44 @@ def test_other_values_are_not_plain(value):
     described = Flow("f", tasks=[Parameter("p", default=value)]).serialize()
     json.dumps(described, allow_nan=False)
     assert described["parameters"][0]["default"] is None
+
+
+class Colour(Enum):
+    """Has members whose values are texts."""
+
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("default", "form", "shown"),
+    [
+        (dt.date(2024, 2, 29), "2024-02-29", "2024-02-29"),
+        (dt.datetime(2024, 2, 29, 12, tzinfo=dt.UTC), "2024-02-29T12:00:00+00:00", None),
+        (dt.time(12, 30), "12:30:00", "12:30:00"),
+        (dt.timedelta(minutes=1.5), 90.0, "90.0"),
+        (Path("a b/c"), "a b/c", "a b/c"),
+        (Path('"a"'), '"a"', '"\\"a\\""'),
+        (Decimal("1.50"), "1.50", "1.50"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001", None),
+        (Colour.RED, "red", "red"),
+        ((1, "x"), [1, "x"], '[1, "x"]'),
+        ({"b", "a"}, ["a", "b"], '["a", "b"]'),
+        (frozenset({2}), [2], "[2]"),
+        ("\u00e9", "\u00e9", '"\u00e9"'),
+        (True, True, "true"),
+    ],
+    ids=repr,
+)
+def test_a_default_is_told_as_it_can_be_given(default, form, shown):
+    """The serialized flow has a default in the JSON form that its type takes, and shows it as `-p` does."""
+    flow = Flow("f", tasks=[parameter := Parameter("p", default=default)])
+    described = flow.serialize()
+    assert described["parameters"][0]["default"] == form
+    assert "default_repr" not in described["parameters"][0]
+    text = default_text(described["parameters"][0])
+    assert text == (form if shown is None else shown)
+    parsed = read_parameters(described, {"p": text})
+    assert flow.run(parsed).result[parameter].result == default
 
 
 class Broken:

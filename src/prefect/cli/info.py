@@ -11,6 +11,7 @@ import click
 from prefect.cli import mistakes
 from prefect.cli.artifacts import find_image, find_sealed, flow_file, is_flow_file
 from prefect.cli.options import Command, key_file_option, names_a_key, trusted_signer_option
+from prefect.core.serialization import default_text
 from prefect.printable import printable
 from prefect.running.flow_directory import KEY_VARIABLE
 
@@ -210,9 +211,7 @@ def _type(parameter: dict[str, Any]) -> str:
 
 
 def _default(parameter: dict[str, Any]) -> str:
-    if parameter["required"]:
-        return "(required)"
-    return str(parameter.get("default_repr") or json.dumps(parameter.get("default")))
+    return "(required)" if parameter["required"] else default_text(parameter)
 
 
 def _settings(task: dict[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ unescaped.
 
 from __future__ import annotations
 
+from prefect.core.serialization import default_text
 from prefect.printable import printable
 
 TYPE_CHECKING = False
@@ -210,8 +211,7 @@ def _mapped(serialized: Serialized) -> set[str]:
 def _default(parameter: dict[str, Any]) -> str:
     if parameter["required"]:
         return "required"
-    shown = parameter.get("default_repr", repr(parameter["default"]))
-    return f"default {printable(shown)}"
+    return f"default {printable(default_text(parameter))}"
 
 
 def _number(things: list[Any], word: str) -> str:

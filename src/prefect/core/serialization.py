@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from prefect.core.parameter_check import expected_by
+from prefect.core.value_types import TYPES_BY_NAME, json_form
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from prefect.core.flow import Flow
     from prefect.core.parameter import Parameter
     from prefect.core.parameter_check import Expected
     from prefect.core.task import Task
+    from prefect.core.value_types import ValueType
 
 SCHEMA = 1
 """Version of the description's form; counts up when a reader of the old one would go wrong."""
@@ -63,10 +66,13 @@ def _task(task: Task, slug: str) -> dict[str, Any]:
 
 def _parameter(parameter: Parameter, expected: Expected) -> dict[str, Any]:
     described = {"name": parameter.name, "required": parameter.required, "default": None}
-    if is_plain(parameter.default):
-        described["default"] = parameter.default
+    default = parameter.default
+    if is_plain(default):
+        described["default"] = default
+    elif (form := _exact_form(expected.type, default)) is not None:
+        described["default"] = form
     else:
-        described["default_repr"] = stable_repr(parameter.default)
+        described["default_repr"] = stable_repr(default)
     if expected.type is not None:
         described["type"] = expected.type.name
         if expected.type.choices is not None:
@@ -74,6 +80,33 @@ def _parameter(parameter: Parameter, expected: Expected) -> dict[str, Any]:
         if expected.nullable:
             described["nullable"] = True
     return described
+
+
+def _exact_form(kind: ValueType | None, value: Any) -> Any:
+    """Return the plain value of which a type makes one that is equal; None where there is none."""
+    if isinstance(value, tuple):
+        form: Any = list(value)
+    elif isinstance(value, set | frozenset):
+        form = sorted(value, key=repr)  # in the same order in each process
+    else:
+        form = value if isinstance(value, list | dict) else json_form(value)
+    try:
+        return form if kind and is_plain(form) and kind.convert(form) == value else None
+    except (ValueError, TypeError, ArithmeticError):
+        return None
+
+
+def default_text(parameter: Mapping[str, Any]) -> str:
+    """Return a serialized parameter's default as `-p` takes it; one that JSON lacks, by its repr."""
+    import json  # noqa: PLC0415  # for people alone
+
+    if "default_repr" in parameter:
+        return str(parameter["default_repr"])
+    value, kind = parameter["default"], TYPES_BY_NAME.get(parameter.get("type"))
+    is_text = "choices" in parameter or (kind is not None and kind.is_text and kind.name != "str")
+    if is_text and isinstance(value, str) and value not in {"", "null"} and value[0] != '"':
+        return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:
