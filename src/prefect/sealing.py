@@ -60,7 +60,7 @@ def seal_flow(
         ArtifactError: there is no key to seal with, or the flow is too large.
     """
     # To open needs neither.
-    from prefect.payload.packing import pickle_flow_into  # noqa: PLC0415
+    from prefect.payload.packing import pickle_flow_into, warn_of_fixed  # noqa: PLC0415
     from prefect.secrets.tokens import TokenSearch, warn_of_tokens  # noqa: PLC0415
 
     holders = keyring.to_seal()
@@ -74,6 +74,7 @@ def seal_flow(
     for part in parts.values():
         tokens.feed(part)
     warn_of_tokens(tokens.finish(), allowed, flow)
+    warn_of_fixed(manifest)
     return manifest, seal(described, payload, holders, signing_key=keyring.signing_key)
 
 
@@ -104,7 +105,7 @@ def seal_flow_to(
         ArtifactError: there is no key to seal with, or the flow is too large.
         OSError: the file cannot be written.
     """
-    from prefect.payload.packing import pickle_flow_into  # noqa: PLC0415 - as above
+    from prefect.payload.packing import pickle_flow_into, warn_of_fixed  # noqa: PLC0415 - as above
     from prefect.secrets.tokens import TokenSearch, warn_of_tokens  # noqa: PLC0415
 
     holders = keyring.to_seal()
@@ -128,6 +129,7 @@ def seal_flow_to(
             )
         writer.finish()
     warn_of_tokens(tokens.finish(), allowed, flow)
+    warn_of_fixed(manifest)
     return manifest
 
 

@@ -187,7 +187,14 @@ def test_what_cannot_be_trusted_or_loaded_is_never_unpickled(canary, flow):
         (environment, canary_file(environment, canary, flow, payload_type="x"), NotAFlowError),
         (
             environment,
-            canary_file(environment, canary, flow, manifest={"python": "3.99.1"}),
+            canary_file(environment, canary, flow, manifest={"implementation": "pypy"}),
+            CompatibilityError,
+        ),
+        (
+            environment,
+            canary_file(
+                environment, canary, flow, manifest={"python": "3.99.1", "fixed": ["f of <string>"]}
+            ),
             CompatibilityError,
         ),
         (

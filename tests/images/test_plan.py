@@ -63,12 +63,19 @@ def test_comments_of_a_lock_do_not_travel(here):
     assert plan(here, lock=text).lock == LOCK
 
 
-def test_another_python_is_refused_for_a_flow_alone(store, flow):
-    """Bytecode does not move between series; dependencies alone are those of any."""
+def test_another_python_is_refused_for_code_without_a_source_alone(store, flow):
+    """What has one is compiled there; what was made by exec is named."""
     other = look_into(base(python="3.31"), "demo:1", store)
-    with pytest.raises(CompatibilityError, match=rf"has Python 3\.31.*by Python {HERE}"):
-        plan(other, package(flow, (), None))
+    assert plan(other, package(flow, (), None)).python == "3.31"
     assert plan(other).python == "3.31"
+    space = {}
+    exec("def made():\n    return 1\n", space)
+    with Flow("made") as odd:
+        task(space["made"])()
+    packaged = package(odd, (), None)
+    with pytest.raises(CompatibilityError, match=rf"has Python 3\.31.*by Python {HERE}.*made of <"):
+        plan(other, packaged)
+    assert plan(look_into(base(), "demo:1", store), packaged).python == HERE
 
 
 def test_without_a_list_the_flow_says_what_it_needs(monkeypatch):

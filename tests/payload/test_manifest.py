@@ -64,6 +64,26 @@ def test_what_is_written_is_read_again(name, requirements):
         changed(files={"a": FILE | {"executable": 1}}),
         changed(files={"a": FILE, "b": FILE | {"size": 2}}),
         changed(wheels={"../a.whl": FILE}),
+        changed(sources=[]),
+        changed(sources={"a.py": []}),
+        changed(sources={"": [[1, "x\n"]]}),
+        changed(sources={"a" * 1001: [[1, "x\n"]]}),
+        changed(sources={"a.py": [[0, "x\n"]]}),
+        changed(sources={"a.py": [[True, "x\n"]]}),
+        changed(sources={"a.py": [[1, "x"]]}),
+        changed(sources={"a.py": [[1, ""]]}),
+        changed(sources={"a.py": [[1, "x\n", 1]]}),
+        changed(sources={"a.py": [[1, "x\n"], [2, "y\n"]]}),  # which is one run
+        changed(sources={"a.py": [[5, "x\n"], [1, "y\n"]]}),
+        changed(sources={"a.py": [[1 << 40, "x\n"]]}),
+        changed(sources={str(n): [[1_000_000, "x\n"]] for n in range(5)}),
+        changed(sources={"a.py": "x\n"}),
+        changed(fixed={}),
+        changed(fixed=[1]),
+        changed(fixed=[""]),
+        changed(fixed=["b", "a"]),
+        changed(fixed=["a", "a"]),
+        changed(fixed=["a" * 3000]),
         changed(format=True),
         changed(installed=None),
         changed(installed={"numpy": "1\nsigned by me"}),
@@ -96,7 +116,9 @@ def test_what_is_no_manifest_is_refused(data):
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"python": "3.10.2"}, "Run it with Python 3.10"),
+        ({"python": "3.10.2", "fixed": ["f of <string> (no \x1b[2J)"]}, r"Run it with Python 3.10"),
+        ({"python": "3.10.2", "fixed": ["f of <string> (no \x1b[2J)"]}, r"f of <string> \(no \\x1b\[2J\)"),
+        ({"python": "3.10.2", "fixed": list("abcdefg")}, "a; b; c; d; e; and 2 more"),
         ({"implementation": "pypy"}, "packaged by pypy"),
         ({"cloudpickle": "99.1.0"}, "Install cloudpickle==99.1.0"),
         ({"requirements": {"no_such": "no-such==1", "also_not": "also-not==2"}},
@@ -131,14 +153,25 @@ def test_what_is_needed_in_turn_is_compared_too():
 
 @pytest.mark.parametrize(("number", "lacks"), [(1, {"installed"}), (2, set())])
 def test_manifests_of_former_formats_are_read_and_written(number, lacks):
-    """The first tells direct requirements alone, which are compared; neither tells of files."""
-    lacks = lacks | {"files", "wheels", "lock"}
+    """The first tells direct requirements alone, which are compared; neither tells of files.
+
+    Their payloads are bytecode alone, which needs its series of Python.
+    """
+    lacks = lacks | {"files", "wheels", "lock", "sources", "fixed"}
     values = {name: v for name, v in GOOD.to_dict().items() if name not in lacks}
-    values["format"] = number
+    values |= {"format": number, "python": "3.10.1"}
     old = Manifest.from_json(json.dumps(values).encode())
-    assert old.installed == {}
+    assert (old.installed, old.sources) == ({}, {})
     assert Manifest.from_json(old.to_json()) == old
     assert [line for line, _ in old.differing_requirements()] == ["numpy==1.0"]
+    with pytest.raises(CompatibilityError, match="an earlier prefect packed bytecode alone"):
+        old.check_compatible()
+
+
+def test_another_series_is_no_obstacle_by_itself():
+    """Functions are compiled there from the sources that the manifest has."""
+    values = {"python": "3.10.2", "requirements": {}}
+    Manifest.from_json(changed(**values, sources={"a.py": [[1, "x\n"]]})).check_compatible()
 
 
 def test_reading_a_manifest_cannot_unpickle():

@@ -92,9 +92,10 @@ def test_an_import_within_a_task_is_required_too():
     def lazily():
         import json.decoder
 
-        import pandas.errors  # noqa: F401
+        def innermost():
+            import pandas.errors  # noqa: F401
 
-        return json.decoder
+        return json.decoder, innermost
 
     with Flow("lazy") as flow:
         lazily()

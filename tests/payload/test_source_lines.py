@@ -7,7 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from prefect.payload.source_lines import SourceLines, with_source_lines
+from prefect.payload.source_lines import SourceLines, remember_lines
+from prefect.payload.sources import by_number
 
 
 @pytest.fixture
@@ -51,34 +52,25 @@ def test_a_module_that_is_run_has_the_name_by_which_it_is_imported(loaded):
     assert SourceLines().name("/here/one_package/tool.py") == "tool.py"
 
 
-def compiled(path, text):
-    """Write a file and return the code of its first function."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    names = {}
-    exec(compile(text, str(path), "exec"), names)
-    return names["f"].__code__
-
-
-def test_the_lines_of_a_function_travel_and_no_others(tmp_path):
-    """From its first line, decorators included, to its last; in no other order than theirs."""
-    text = "SECRET = 1\ndef f():\n    x = [\n        2,\n    ]\n    return x\nMORE = 2\n"
+def test_runs_of_lines_travel_and_no_others(tmp_path):
+    """Those that were noted, in their order, and runs that touch as one."""
+    (tmp_path / "noted.py").write_text("a\nb\nc\n\nd\ne")
     source = SourceLines()
-    source.note(compiled(tmp_path / "noted.py", text))
-    make, (found,) = source.__reduce__()
-    assert make(found) == {"noted.py": dict(enumerate(text.splitlines(True)[1:6], 2))}
+    for numbers in ((6,), range(1, 3), range(3, 4), (99,)):
+        source.note(str(tmp_path / "noted.py"), numbers)
+    source.note(str(tmp_path / "gone.py"), (1,))
+    assert source.taken() == {"noted.py": [[1, "a\nb\nc\n"], [6, "e\n"]]}
 
 
-def test_two_files_of_one_name_show_no_lines(tmp_path):
-    """Whose they are could not be told; a source that is gone has none either."""
+def test_two_files_of_one_name_are_told_apart(tmp_path):
+    """By a number, in the order in which their code is pickled."""
     source = SourceLines()
-    source.note(compiled(tmp_path / "one" / "same.py", "def f():\n    return 1\n"))
-    source.note(compiled(tmp_path / "two" / "same.py", "\ndef f():\n    return 2\n"))
-    code = compiled(tmp_path / "gone.py", "def f():\n    return 3\n")
-    (tmp_path / "gone.py").unlink()
-    source.note(code)
-    make, (found,) = source.__reduce__()
-    assert make(found) == {}
+    for directory in ("one", "two"):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "same.py").write_text(directory)
+        source.note(str(tmp_path / directory / "same.py"), (1,))
+        assert source.own_name(str(tmp_path / directory / "same.py")).startswith("same.py")
+    assert source.taken() == {"same.py": [[1, "one\n"]], "same.py (2)": [[1, "two\n"]]}
 
 
 def test_lines_are_known_where_there_is_no_file(tmp_path, monkeypatch):
@@ -86,8 +78,9 @@ def test_lines_are_known_where_there_is_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(linecache, "cache", {"<cell 1>": (1, None, ["whole\n"], "<cell 1>")})
     (tmp_path / "known.py").write_text("another\n" * 9)
-    files = {"known.py": {3: "    three\n"}, "<cell 1>": {2: "part\n"}}
-    assert with_source_lines("the flow", files) == "the flow"
+    remember_lines(
+        by_number({"known.py": [[3, "    three\n"], [5, "5\f\n\n"]], "<cell 1>": [[2, "part\n"]]})
+    )
     linecache.checkcache()
-    assert linecache.getlines("known.py") == ["\n", "\n", "    three\n"]
+    assert linecache.getlines("known.py") == ["\n", "\n", "    three\n", "\n", "5\f\n", "\n"]
     assert linecache.getlines("<cell 1>") == ["whole\n"]

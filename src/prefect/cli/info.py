@@ -141,7 +141,7 @@ def _show(manifest: Manifest) -> None:
     environment = flow.get("environment") or {}
     click.secho(printable(flow["name"]), bold=True)
     facts = {
-        "Python": f"{manifest.implementation} {manifest.python}",
+        "Python": f"{manifest.implementation} {manifest.python}{_fixed(manifest)}",
         "cloudpickle": manifest.cloudpickle,
         "packaged by": f"prefect {manifest.prefect}",
         "requires": ", ".join(sorted(set(manifest.requirements.values()))) or "nothing else",
@@ -156,6 +156,12 @@ def _show(manifest: Manifest) -> None:
         _columns([["Parameter", "Default", "Type"], *parameters], heading=True)
     click.echo()
     _columns([["Task", "After", "Settings"], *_tasks(flow)], heading=True)
+
+
+def _fixed(manifest: Manifest) -> str:
+    return (
+        f", no other series: {manifest.why_fixed}" if manifest.is_fixed else ", or another series"
+    )
 
 
 def _with(manifest: Manifest) -> dict[str, str]:

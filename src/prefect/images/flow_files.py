@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prefect.images import plan
-from prefect.payload.packing import pickle_flow
+from prefect.payload.packing import pickle_flow, warn_of_fixed
 from prefect.running.flow_directory import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE, SEALED_FILE
 from prefect.secrets.search import MANIFEST, PAYLOAD, forbidden, refuse_at_rest
 from prefect.secrets.secret import Secret, secrets_of
@@ -67,6 +67,7 @@ def package(
     parts = {MANIFEST: manifest.to_json(), PAYLOAD: pickled.payload}
     refuse_at_rest(forbidden((*secrets_of(manifest.flow), *secrets)), parts)
     refuse_tokens(parts, allowed, flow)
+    warn_of_fixed(manifest)
     return PackagedFlow(
         manifest,
         {

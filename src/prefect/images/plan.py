@@ -80,18 +80,19 @@ class ImagePlan:
         return f"{PREFIX}/lib/python{self.python}/site-packages"
 
 
-def require_same_python(base: BaseImage, packaged: PackagedFlow) -> None:
-    """Compare the base's Python with the one that packaged the flow.
+def require_python(base: BaseImage, packaged: PackagedFlow) -> None:
+    """Look whether the flow can run on the base's Python: of the same series, or compiled anew.
 
     Raises:
-        CompatibilityError: they are of different series.
+        CompatibilityError: it is of another series, and something in the flow has no source.
     """
-    here = packaged.manifest.python_minor
-    if here != base.python:
+    manifest = packaged.manifest
+    if manifest.is_fixed and manifest.python_minor != base.python:
+        here = manifest.python_minor
         raise CompatibilityError(
             f"The base image {base.reference} has Python {base.python}, but this flow is pickled "
-            f"by Python {here}, and bytecode does not move between them. Choose a base with "
-            f"Python {here}, such as python:{here}-slim, or build with Python {base.python}"
+            f"by Python {here}, and {manifest.why_fixed}. Define that in a file; choose a base with "
+            f"Python {here}, such as python:{here}-slim; or build with Python {base.python}"
         )
 
 
@@ -120,11 +121,11 @@ def make_plan(
         fresh: resolve anew, whatever is remembered.
 
     Raises:
-        CompatibilityError: the base has another Python than the one that pickled the flow.
+        CompatibilityError: the base's Python cannot run the flow.
         RequirementsError: the dependencies cannot be resolved, or the lock does not fit them.
     """
     if packaged is not None:
-        require_same_python(base, packaged)
+        require_python(base, packaged)
     from prefect.dependencies import lock as locking  # noqa: PLC0415 - labels need it not
 
     allowed = frozenset(map(requirement_name, sources))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import pickle
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from prefect.core.flow import Flow
 from prefect.errors import ArtifactError, CompatibilityError, NotAFlowError
+from prefect.payload.rebuilding import compiling
+from prefect.payload.source_lines import remember_lines
+from prefect.payload.sources import by_number
 
 if TYPE_CHECKING:
     from prefect.payload.manifest import Manifest
@@ -21,8 +26,16 @@ def load_flow(manifest: Manifest, payload: bytes | bytearray) -> Flow:
         ArtifactError: it cannot be loaded, or is another flow than the manifest describes.
     """
     manifest.check_compatible()
+    lines = by_number(manifest.sources)
+    remember_lines(lines)
     try:
-        flow = pickle.loads(payload)  # noqa: S301 - authenticated by the caller
+        if manifest.is_of_this_series:
+            flow = pickle.loads(payload)  # noqa: S301 - authenticated by the caller
+        else:
+            with compiling(lines):
+                flow = _OfAnotherSeries(io.BytesIO(payload)).load()
+    except CompatibilityError:
+        raise
     except ModuleNotFoundError as error:
         raise CompatibilityError(
             f"This flow needs the module {error.name!r}, which is not installed here"
@@ -37,6 +50,21 @@ def load_flow(manifest: Manifest, payload: bytes | bytearray) -> Flow:
     if flow.serialize() != manifest.flow:
         raise ArtifactError("The payload holds another flow than the manifest describes")
     return flow
+
+
+class _OfAnotherSeries(pickle.Unpickler):
+    """Finds what another series of Python names otherwise."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return super().find_class(module, name)
+        except (ModuleNotFoundError, AttributeError):
+            if (module, name) == ("dataclasses", "_replace"):
+                return super().find_class("dataclasses", "replace")
+            package, _, inner = module.rpartition(".")  # pathlib._local, since Python 3.13
+            if inner.startswith("_") and package.partition(".")[0] in sys.stdlib_module_names:
+                return super().find_class(package, name)
+            raise
 
 
 def _differences(manifest: Manifest) -> str:

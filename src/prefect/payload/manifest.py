@@ -8,17 +8,22 @@ import re
 import sys
 from dataclasses import dataclass, field, fields
 from importlib import util
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from prefect.errors import CompatibilityError, FlowError, FormatError
 from prefect.installed import distributions, normal_name
 from prefect.payload.attachments import attachments
 from prefect.payload.description import check_description
+from prefect.payload.sources import are_sources
+from prefect.printable import printable
 from prefect.version import __version__
+
+if TYPE_CHECKING:
+    from prefect.payload.sources import Sources
 
 FORMAT = 3
 # What each format was the first to have.
-_NEW_IN = {"installed": 2, "files": 3, "wheels": 3, "lock": 3}
+_NEW_IN = {"installed": 2, "files": 3, "wheels": 3, "lock": 3, "sources": 3, "fixed": 3}
 _READABLE = (1, 2, FORMAT)
 # Names and versions as they are: what is quoted of them cannot be taken for anything else.
 _WORD = re.compile(r"[\w.!+-]{1,100}", re.ASCII)
@@ -29,6 +34,9 @@ _REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
 # A flow of 100,000 tasks, each with an edge, has 30 MB and 1.8 million.
 LARGEST_MANIFEST = 48 << 20
 _MOST_VALUES = 2_500_000
+_MOST_TOLD = 5
+_LONGEST_TEXT = 1000
+_SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,10 @@ class Manifest:
         wheels: the wheels that travel, in the same way, by their files' names.
         lock: the requirements with what they need in turn, each with its hashes, as the text of a
             pylock.toml (PEP 751); "" where nothing is locked.
+        sources: the lines of the functions that travel: of each file, runs of consecutive lines as
+            [number of the first, text]. Empty before format 3.
+        fixed: what no other series of Python can run, each with the reason. Empty before format 3,
+            in which no series but one can run anything.
     """
 
     flow: dict[str, Any]
@@ -62,6 +74,8 @@ class Manifest:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     wheels: dict[str, dict[str, Any]] = field(default_factory=dict)
     lock: str = ""
+    sources: Sources = field(default_factory=dict)
+    fixed: list[str] = field(default_factory=list)
     format: int = FORMAT
 
     @classmethod
@@ -70,6 +84,9 @@ class Manifest:
         flow: dict[str, Any],
         requirements: dict[str, str],
         installed: dict[str, str] | None = None,
+        *,
+        sources: Sources | None = None,
+        fixed: list[str] | None = None,
     ) -> Manifest:
         """Describe a serialized flow that is packaged by this interpreter."""
         return cls(
@@ -80,6 +97,8 @@ class Manifest:
             prefect=__version__,
             requirements=requirements,
             installed=installed or {},
+            sources=sources or {},
+            fixed=fixed or [],
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,7 +114,7 @@ class Manifest:
         data = json.dumps(
             self.to_dict(), sort_keys=True, separators=(",", ":"), allow_nan=False
         ).encode()
-        if _is_too_large(data):
+        if _is_too_large(data) or not are_sources(self.sources):
             raise FlowError(
                 f"The flow {self.flow.get('name')!r} is too large to be described: some 150,000 tasks "
                 "are the most. Map one task over many values, which counts as one"
@@ -140,6 +159,8 @@ class Manifest:
                 for line in values["requirements"].values()
             )
             or not _is_installed(values.get("installed", {}))
+            or not are_sources(values.get("sources", {}))
+            or not _is_fixed(values.get("fixed", []))
             or not all(part.isidentifier() for m in values["requirements"] for part in m.split("."))
         ):
             raise FormatError("The manifest's fields do not have the types they need")
@@ -152,23 +173,46 @@ class Manifest:
 
     @property
     def python_minor(self) -> str:
-        """The Python series that the payload needs, such as "3.11"."""
+        """The Python series whose bytecode the payload has, such as "3.11"."""
         return ".".join(self.python.split(".")[:2])
+
+    @property
+    def is_of_this_series(self) -> bool:
+        """Whether the bytecode in the payload is this interpreter's."""
+        return (self.implementation, self.python_minor) == (sys.implementation.name, _SERIES)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether no other series of Python can run it."""
+        return bool(self.fixed) or self.format < _NEW_IN["fixed"]
+
+    @property
+    def why_fixed(self) -> str:
+        """Why no other series of Python can run it, as a part of a sentence."""
+        if self.format < _NEW_IN["fixed"]:
+            return "an earlier prefect packed bytecode alone, which does not move between versions"
+        more = len(self.fixed) - _MOST_TOLD
+        told = "; ".join(printable(each) for each in self.fixed[:_MOST_TOLD])
+        return (
+            "bytecode does not move between Python versions where the source is missing: "
+            f"{told}{f'; and {more} more' if more > 0 else ''}"
+        )
 
     def check_compatible(self) -> None:
         """Compare what the payload needs with this interpreter, before anything is loaded.
 
         Raises:
-            CompatibilityError: another Python, an older cloudpickle, or a distribution is missing;
-                the message says what the payload needs, what is here and what to do.
+            CompatibilityError: another series of Python, and not all has a source; an older
+                cloudpickle; or a distribution is missing. The message says what the payload needs,
+                what is here and what to do.
         """
-        here = f"{sys.version_info.major}.{sys.version_info.minor}"
-        if (self.implementation, self.python_minor) != (sys.implementation.name, here):
+        foreign = self.implementation != sys.implementation.name
+        if foreign or (self.is_fixed and not self.is_of_this_series):
+            why = "only that can run it" if foreign else self.why_fixed
             raise CompatibilityError(
-                f"This flow was packaged by {self.implementation} {self.python}, and bytecode does "
-                f"not move between Python versions: here is {sys.implementation.name} "
-                f"{platform.python_version()}. Run it with Python {self.python_minor}, or package "
-                f"it again with Python {here}"
+                f"This flow was packaged by {self.implementation} {self.python}, and {why}. "
+                f"Here is {sys.implementation.name} {platform.python_version()}. Run it with Python "
+                f"{self.python_minor}, or package it again with Python {_SERIES}"
             )
         if _release(cloudpickle_here()) < _release(self.cloudpickle)[:2]:
             raise CompatibilityError(
@@ -214,6 +258,14 @@ class Manifest:
 
 def _fields(number: int) -> set[str]:
     return {each.name for each in fields(Manifest) if _NEW_IN.get(each.name, 1) <= number}
+
+
+def _is_fixed(values: Any) -> bool:
+    return (
+        isinstance(values, list)
+        and all(isinstance(each, str) and 0 < len(each) <= _LONGEST_TEXT for each in values)
+        and values == sorted(set(values))
+    )
 
 
 def _is_installed(values: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,10 +69,27 @@ def _pickle(flow: Flow, file: Sink, *, track_classes: bool) -> Manifest:
         raise NotAFlowError(f"Only a Flow can be packaged, not {type(flow).__name__}: {flow!r:.80}")
     serialized = flow.serialize()
     with local_modules_by_value() as local:
-        seen = _dump(flow, FlowPickler(file, local, track_classes=track_classes), local)
+        pickler = FlowPickler(file, local, track_classes=track_classes)
+        seen = _dump(flow, pickler, local)
     named = seen.modules | seen.imported_in_functions
     requirements = requirements_of(named, local)
-    return Manifest.describe(serialized, requirements, installed_closure(requirements.values()))
+    return Manifest.describe(
+        serialized,
+        requirements,
+        installed_closure(requirements.values()),
+        sources=pickler.sources,
+        fixed=pickler.fixed,
+    )
+
+
+def warn_of_fixed(manifest: Manifest) -> None:
+    """Log a warning of what binds a packaged flow to one series of Python, if anything does."""
+    if manifest.is_fixed:
+        logging.getLogger("prefect.environments").warning(
+            "Warning: the flow %r runs on Python %s alone, for %s. Another Python can run what is "
+            "defined in a file, and not changed while the flow is built",
+            manifest.flow["name"], manifest.python_minor, manifest.why_fixed,
+        )  # fmt: skip
 
 
 class _Nowhere:
@@ -81,7 +99,7 @@ class _Nowhere:
 
 def _dump(flow: Flow, pickler: FlowPickler, local: dict[str, ModuleType]) -> Seen:
     try:
-        pickler.dump_flow(flow)
+        pickler.dump(flow)
     except PrefectError:  # of the pickler, or of the file, which refuse what they are given
         raise
     except Exception as error:

@@ -7,35 +7,44 @@ packaged. What only the bytes of a pickle show, such as the order of sets, `cano
 
 from __future__ import annotations
 
+import dataclasses
 import dis
 import pickle
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from types import CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ForwardRef, Protocol, TypeVar
 from weakref import WeakSet
 
 import cloudpickle
 
 from prefect.errors import PicklingError
+from prefect.payload.code_reducing import CodeReducer
+from prefect.payload.dataclass_methods import make_params, switches
 from prefect.payload.local_modules import is_compiled, loaded_local_modules
 from prefect.payload.packaged_module import NOT_OF_THE_SOURCE, PackagedModule
-from prefect.payload.source_lines import SourceLines, with_source_lines
+from prefect.payload.rebuilding import (
+    cached_function,
+    class_state,
+    forward_reference,
+    same_module,
+)
+from prefect.payload.source_lines import SourceLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from prefect.payload.sources import Sources
+
 # One protocol on every Python that this package supports, so that payloads do not vary by it.
 _PROTOCOL = 5
 _registering = threading.Lock()
+_dataclasses: Any = dataclasses  # with what has no public name
 _CACHED_FUNCTION = type(lru_cache(len))
 # Where cloudpickle's makers of classes take the random id that it gives to each class.
 _TRACKERS = {"_make_skeleton_class": -2, "_make_skeleton_enum": -2, "_make_typevar": -1}
-# Where CodeType takes the name of a file; some cloudpickles put "<dynamic-code>" there.
-_FILENAME = 10
 
 
 class Sink(Protocol):
@@ -45,12 +54,12 @@ class Sink(Protocol):
         """Take the next piece."""
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class Seen:
     """Modules that a payload refers to by name."""
 
-    modules: set[str] = field(default_factory=set)
-    imported_in_functions: set[str] = field(default_factory=set)
+    modules: set[str] = dataclasses.field(default_factory=set)
+    imported_in_functions: set[str] = dataclasses.field(default_factory=set)
 
 
 class _Flat:
@@ -84,15 +93,22 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.seen = Seen()
         self._track_classes = track_classes
         self._source = SourceLines()
+        self._code = CodeReducer(self._source)
         self._local = local
         self._compiled = {name for name, module in local.items() if is_compiled(module)}
         self._shells = {id(module): _Shell(module, self._source) for module in local.values()}
         for module in local.values():
             self.globals_ref[id(vars(module))] = _Globals(self._shells[id(module)])
 
-    def dump_flow(self, flow: Any) -> None:
-        """Pickle a flow together with the source lines of its functions."""
-        self.dump(_WithSource(flow, self._source))
+    @property
+    def sources(self) -> Sources:
+        """The lines of the functions that were pickled."""
+        return self._source.taken()
+
+    @property
+    def fixed(self) -> list[str]:
+        """What no other series of Python can run, each with the reason."""
+        return self._code.fixed
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: PLR0911 - one for each kind
         """Return how to pickle an object, for those that need something special."""
@@ -106,12 +122,11 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._class(obj)
         if isinstance(obj, CodeType):
             self.seen.imported_in_functions.update(_imports(obj))
-            make, args = self.dispatch_table[CodeType](obj)
-            return make, (*args[:_FILENAME], self._source.note(obj), *args[_FILENAME + 1 :])
+            return self._code.reduce(obj)
         if isinstance(obj, ModuleType):
             self._see(obj.__name__)
             if shell := self._shells.get(id(obj)):
-                return _same, (shell,), _module_state(vars(obj), self._source)
+                return same_module, (shell,), _module_state(vars(obj), self._source)
         elif reducer := _REDUCERS.get(type(obj)):
             return reducer(self, obj)
         elif isinstance(obj, (set, frozenset)):
@@ -141,9 +156,16 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
                 del state["__annotations__"]
             if "_abc_impl" in state:  # in the order of their addresses
                 state["_abc_impl"] = {kind for kind in state["_abc_impl"] if kind is not None}
+            if hasattr(kind, "_is_protocol"):  # typing puts its own there, when a class is made
+                for name in ("__init__", "__subclasshook__"):
+                    function = getattr(state.get(name), "__func__", state.get(name))
+                    if getattr(function, "__module__", None) == "typing":
+                        del state[name]
             if "__dataclass_fields__" in state:
                 state["__doc__"] = _stable_doc(kind, state.get("__doc__"))
-            return self._untracked(reduced)
+            maker, args, (_, slots), *rest, _ = self._untracked(reduced)
+            written = self._code.dataclass(kind, state)
+            return maker, args, (state, slots, written), *rest, class_state
         return reduced
 
     def _type_variable(self, variable: Any) -> Any:
@@ -167,7 +189,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
                 return NotImplemented
         parameters = function.cache_parameters()
         return (
-            _cached,
+            cached_function,
             (function.__wrapped__, parameters["maxsize"], parameters["typed"]),
         )
 
@@ -190,16 +212,34 @@ def _weak_set(_: FlowPickler, obj: WeakSet[Any]) -> Any:
     return WeakSet, (set(obj),)
 
 
+def _params(_: FlowPickler, obj: Any) -> Any:
+    return make_params, (switches(obj),)
+
+
+def _forward_reference(_: FlowPickler, obj: Any) -> Any:
+    # Without what it was compiled to, and what was found for it.
+    names = ("arg", "is_argument", "module", "is_class")
+    if sys.version_info >= (3, 14):
+        return NotImplemented
+    return forward_reference, tuple(getattr(obj, f"__forward_{name}__") for name in names)
+
+
+def _sentinel(name: str) -> Callable[[FlowPickler, Any], str]:
+    """Return a reducer to the one object of its type, by name: it is compared by identity."""
+    return lambda _, __: name
+
+
 _REDUCERS: dict[type, Callable[[FlowPickler, Any], Any]] = {
     _CACHED_FUNCTION: FlowPickler._cached_function,  # noqa: SLF001 - of this module
     cached_property: _cached_property,
+    ForwardRef: _forward_reference,
     TypeVar: FlowPickler._type_variable,  # noqa: SLF001 - of this module
     WeakSet: _weak_set,
+    type(dataclasses.MISSING): _sentinel("MISSING"),
+    type(dataclasses.KW_ONLY): _sentinel("KW_ONLY"),
+    type(_dataclasses._HAS_DEFAULT_FACTORY): _sentinel("_HAS_DEFAULT_FACTORY"),  # noqa: SLF001
+    _dataclasses._DataclassParams: _params,  # noqa: SLF001
 }
-
-
-def _cached(function: Callable[..., Any], maxsize: int | None, typed: bool) -> Any:
-    return lru_cache(maxsize, typed)(function)
 
 
 def _set_like(obj: Any) -> Any:
@@ -210,16 +250,6 @@ def _set_like(obj: Any) -> Any:
         return NotImplemented
     made, _, *rest = obj.__reduce_ex__(_PROTOCOL)
     return made, (set(obj),), *rest
-
-
-class _WithSource:
-    """Pickles as a call that hands on the flow and makes the source lines known."""
-
-    def __init__(self, flow: Any, source: SourceLines) -> None:
-        self._parts = (flow, source)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return with_source_lines, self._parts
 
 
 class _Shell:
@@ -254,10 +284,6 @@ def _stable_doc(kind: type, doc: str | None) -> str | None:
     return f"{kind.__name__}(...)" if doc and made and ("{" in doc or " at 0x" in doc) else doc
 
 
-def _same(module: ModuleType) -> ModuleType:
-    return module
-
-
 def _module_state(content: dict[str, Any], source: SourceLines) -> dict[str, Any]:
     """Return a module's content in an order that its history does not show in."""
     state = {key: content[key] for key in sorted(content) if key not in NOT_OF_THE_SOURCE}
@@ -284,6 +310,9 @@ def _imports(code: CodeType) -> Iterator[str]:
             yield "." * level + instruction.argval
         elif instruction.opname != "EXTENDED_ARG":
             level, fromlist = fromlist, instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _imports(constant)
 
 
 @contextmanager

@@ -1,0 +1,204 @@
+"""A function's code from the lines of its source.
+
+A build does this to see whether the lines say what the function does; another series of Python does
+it to run the function. Only the function itself is compiled. What stands around it is replaced by
+empty shells that give it its names: a function whose parameters are the free variables, and a class
+for `super()` and for private names.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import warnings
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_FUTURES = 0
+for _name in __future__.all_feature_names:
+    _FUTURES |= getattr(__future__, _name).compiler_flag
+_NESTED = 0x10  # inspect.CO_NESTED
+_LOCALS = ".<locals>."
+_OF_A_CLASS = ("__class__", "__classdict__")
+
+Position = tuple[int, int, int, int]
+"""First line, column in bytes, last line, column after the end; of a `def` the columns are 0,
+and the first line is that of its first decorator."""
+
+
+def recompiled(
+    lines: Sequence[str],
+    file: str,
+    name: str,
+    qualname: str,
+    source: Position | str,
+    class_name: str | None,
+    freevars: Sequence[str],
+    flags: int,
+    imported: Iterable[str] = (),
+) -> CodeType:
+    """Compile one function or lambda.
+
+    Args:
+        lines: of its file, of which those count that it stands in.
+        file: what its file is called.
+        name: of the function, "<lambda>" for a lambda.
+        qualname: its qualified name.
+        source: where it stands in its file; or its text, which does not come from there.
+        class_name: of the innermost class around it.
+        freevars: names of its free variables, as its code has them.
+        flags: of its code.
+        imported: names that its module imports. Calls of what is in a module have bytecode of their
+            own, which does the same.
+
+    Raises:
+        SyntaxError: this Python does not know its syntax.
+        LookupError: it is not what stands there, or has other free variables here.
+        ValueError: the text is malformed.
+    """
+    future = flags & _FUTURES
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever wrote it has seen them
+        node = _parsed(lines, file, name, source, future)
+        around = _around(name, qualname, class_name, freevars, flags)
+        within = _in_shells(node, around, class_name, freevars)
+        if imports := [ast.alias(each) for each in imported]:
+            within.insert(0, ast.Import(imports))
+        tree = ast.Module([ast.fix_missing_locations(each) for each in within], [])
+        code: CodeType = compile(tree, file, "exec", future, dont_inherit=True)
+    for part in (around, class_name, name):
+        if part is not None:
+            code = _within(code, part)
+    if code.co_freevars != tuple(freevars):
+        raise LookupError(f"{qualname} has the free variables {', '.join(code.co_freevars)} here")
+    if (code.co_flags ^ flags) & _NESTED:
+        code = code.replace(co_flags=code.co_flags ^ _NESTED)
+    if code.co_qualname != qualname:
+        code = _renamed(code, len(code.co_qualname), qualname)
+    return code
+
+
+def placeholder(name: str, freevars: Sequence[str]) -> CodeType:
+    """Return code of no use but for its free variables, for what is made anew in another way."""
+    free = ", ".join(freevars)
+    text = f"def w({free}):\n def f(*_, **__): raise NotImplementedError({name!r}, {free})\n"
+    return _within(_within(compile(text, "<placeholder>", "exec", dont_inherit=True), "w"), "f")
+
+
+def _parsed(
+    lines: Sequence[str], file: str, name: str, source: Position | str, future: int
+) -> ast.stmt:
+    """Return a function, or the expression that is a lambda, without what its definition runs."""
+    if isinstance(source, str):
+        text, position = source, (1, 0, 1, len(source.encode()))
+    else:
+        text, position = "".join(lines[source[0] - 1 : source[2]]), source
+    is_lambda = name == "<lambda>"
+    alone = _lambda_alone(text, position) if is_lambda else _def_alone(text, position[0])
+    parsed: Any = compile(alone, file, "exec", ast.PyCF_ONLY_AST | future, dont_inherit=True)
+    found = parsed.body[:1]
+    if found and isinstance(found[0], ast.If):
+        found = found[0].body
+    kinds = (ast.Expr,) if is_lambda else (ast.FunctionDef, ast.AsyncFunctionDef)
+    if not found or not isinstance(found[0], kinds):
+        raise LookupError(f"No function {name} stands in line {position[0]} of {file}")
+    node: ast.stmt = found[0]
+    _strip(node.value if isinstance(node, ast.Expr) else node)
+    return node
+
+
+def _def_alone(text: str, line: int) -> str:
+    # Blank lines before it give each part its line, in less time than numbering them anew.
+    if text[:1] in {" ", "\t", "\f"}:
+        return "\n" * (line - 2) + "if 1:\n" + text
+    return "\n" * (line - 1) + text
+
+
+def _lambda_alone(text: str, position: Position) -> str:
+    line, column, _, end = position
+    rows = text.removesuffix("\n").encode().split(b"\n")
+    rows[-1] = rows[-1][:end]
+    rows[0] = rows[0][column:]
+    alone = b"\n".join(rows).decode()
+    if line > 1:
+        return "\n" * (line - 2) + "(\n" + " " * column + alone + "\n)"
+    return "(" + " " * (column - 1) + alone + "\n)" if column else alone
+
+
+def _strip(node: Any) -> None:
+    """Take out what runs when the function is defined: its results travel by themselves."""
+    given = node.args
+    for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
+        if each is not None:
+            each.annotation = None
+    given.defaults = [_nothing(each) for each in given.defaults]
+    given.kw_defaults = [each and _nothing(each) for each in given.kw_defaults]
+    if not isinstance(node, ast.Lambda):
+        node.returns = None
+        # The first tells where the function begins.
+        node.decorator_list = [_nothing(each) for each in node.decorator_list[:1]]
+
+
+def _nothing(node: ast.expr) -> ast.expr:
+    return ast.copy_location(ast.Constant(None), node)
+
+
+def _around(
+    name: str, qualname: str, class_name: str | None, freevars: Sequence[str], flags: int
+) -> str | None:
+    """Return what to call the function around, such that qualified names come out as they were."""
+    tail = name if class_name is None else f"{class_name}.{name}"
+    around = qualname.removesuffix(tail)
+    if around.endswith(_LOCALS) and around + tail == qualname:
+        return around.removesuffix(_LOCALS)
+    return "_" if _given(class_name, freevars) or flags & _NESTED else None
+
+
+def _given(class_name: str | None, freevars: Sequence[str]) -> list[str]:
+    """Return the free variables that no class around gives by itself."""
+    return [each for each in freevars if class_name is None or each not in _OF_A_CLASS]
+
+
+def _in_shells(
+    node: ast.stmt, around: str | None, class_name: str | None, freevars: Sequence[str]
+) -> list[ast.stmt]:
+    inner = [node]
+    if class_name is not None:
+        inner = [_shell("class c: pass", class_name, inner)]
+    if around is not None:
+        if class_name is not None and class_name not in freevars:
+            inner.insert(0, ast.Global([class_name]))  # it is another that the code refers to
+        shell = _shell("def f(): pass", around, inner)
+        shell.args.args = [ast.arg(each) for each in _given(class_name, freevars)]
+        inner = [shell]
+    return inner
+
+
+def _shell(text: str, name: str, content: list[Any]) -> Any:
+    shell: Any = ast.parse(text).body[0]  # of this very series, with all the fields it wants
+    shell.name, shell.body = name, content
+    return shell
+
+
+def _within(code: CodeType, name: str) -> CodeType:
+    parts = [each for each in code.co_consts if isinstance(each, CodeType)]
+    for part in parts:
+        if part.co_name == name:
+            return part
+    for part in parts:
+        if part.co_name.startswith("<generic parameters of "):
+            return _within(part, name)
+    raise LookupError(f"{name} is not in {code.co_qualname}")
+
+
+def _renamed(code: CodeType, length: int, prefix: str) -> CodeType:
+    return code.replace(
+        co_qualname=prefix + code.co_qualname[length:],
+        co_consts=tuple(
+            _renamed(each, length, prefix) if isinstance(each, CodeType) else each
+            for each in code.co_consts
+        ),
+    )
