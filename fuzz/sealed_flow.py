@@ -3,8 +3,9 @@
     python fuzz/sealed_flow.py [-max_total_time=60] [further options of libFuzzer] [CORPUS]
 
 The first byte of an input chooses what the rest is: the JSON of the core, of the wraps or of the
-signatures; a whole file; three blocks of JSON, or two sections, around which a file with right
-lengths, digests and MAC is made, so that what stands behind them is reached.
+signatures; a whole file; three blocks of JSON, or the sections, around which a file with right
+lengths, digests and MAC is made, so that what stands behind them is reached. The next byte then
+chooses which further sections, and so which version, that file has.
 
 Three things must hold: only errors of this package come out; what is accepted marshals back to the
 same bytes; and the independent reader of the tests says the same of every file. The first inputs
@@ -61,11 +62,13 @@ POLICIES = [
     ),
 ]
 DATA_KEY = bytes(range(32))
-SIZES = struct.Struct(">HH")
+SIZES = struct.Struct(">BHHH")
+FURTHER = ({}, {"files": b"f" * 9}, {"wheels": b"w" * 9}, {"files": b"", "wheels": b"w" * 9})
 WORDS = (
     "prefect sealed flow 1\\x0a", '\\"alg\\":', '\\"key\\":', '\\"kid\\":', '\\"sig\\":', "A256KW", "Ed25519",
     "HPKE-MLKEM768-X25519", "cobblestone256-sha256", "flow+cloudpickle", '\\"length\\":', "==",
     '\\"payload\\":', '\\"sections\\":', '\\"sha256\\":', '\\"suite\\":', "},{", "[{", "}]", "null", "\\\\u00",
+    "prefect sealed flow 2\\x0a", '\\"name\\":', '\\"manifest\\"', '\\"files\\"', '\\"wheels\\"',
 )  # fmt: skip
 
 
@@ -94,8 +97,7 @@ def whole(data: bytes) -> None:
     """Read a file in every way, and with the independent reader."""
     for (keys, trusted), theirs in POLICIES:
         try:
-            found = reader.read(data, **theirs)
-            expected: object = found
+            expected: object = reader.read(data, **theirs)
         except reader.Malformed:
             expected = "FormatError"
         except reader.Refused:
@@ -105,7 +107,8 @@ def whole(data: bytes) -> None:
             result: object = (flow.payload_type, flow.manifest, bytes(flow.payload))
         except PrefectError as error:
             result = type(error).__name__
-        same(result, expected)
+        same(result, expected[:3] if isinstance(expected, tuple) else expected)
+        same(streamed(data, keys, trusted), expected)
         try:
             inspected = sealing.open_manifest(data, keys, trusted_signers=trusted)
         except PrefectError:
@@ -115,13 +118,23 @@ def whole(data: bytes) -> None:
     marshalled(data)
 
 
+def streamed(data: bytes, keys: list, trusted: list | None) -> object:
+    """Return what all sections hold, read in pieces and the last first, or the error's name."""
+    try:
+        with sealing.opening(data, keys, trusted_signers=trusted) as flow:
+            found = {name: b"".join(flow.pieces(name)) for name in reversed(flow.sections)}
+            return flow.payload_type, found.pop("manifest"), found.pop("payload"), found
+    except PrefectError as error:
+        return type(error).__name__
+
+
 def marshalled(data: bytes) -> None:
     """Read what stands around the sections, and write it again."""
     with opened(data) as file:
         layout = sealed_format.read_layout(file)
     block = sealed_format.block
     parts = (
-        sealed_format.MAGIC,
+        layout.core.magic,
         block(layout.core.to_json()),
         block(sealed_format.wraps_to_json(layout.wraps)),
         layout.mac,
@@ -133,31 +146,37 @@ def marshalled(data: bytes) -> None:
 
 def authentic(data: bytes) -> None:
     """Read a file of three blocks, authenticated whatever they are."""
-    if len(data) < SIZES.size:
-        return
-    first, second = SIZES.unpack_from(data)
-    data = data[SIZES.size :]
-    parts = data[:first], data[first : first + second], data[first + second :]
-    changes = {
-        name: lambda _, part=part: part
-        for name, part in zip(("core", "wraps", "signatures"), parts, strict=True)
-    }
-    whole(file_of(**changes))
+    if found := divided(data):
+        further, (one, two, three, four) = found
+        parts = {"core": one, "wraps": two, "signatures": three + four}
+        whole(file_of(further, **{name: lambda _, part=part: part for name, part in parts.items()}))
 
 
 def sections(data: bytes) -> None:
-    """Read a file of two sections, rightly described whatever they are."""
+    """Read a file of two to four sections, rightly described whatever they are."""
+    if found := divided(data):
+        further, parts = found
+        count = 2 + len(further)
+        made = [*parts[: count - 1], b"".join(parts[count - 1 :])]
+        whole(file_of(further, sections=lambda _: made))
+
+
+def divided(data: bytes) -> tuple[dict[str, bytes], list[bytes]] | None:
+    """Return which further sections an input chooses, and its four parts."""
     if len(data) < SIZES.size:
-        return
-    first, _ = SIZES.unpack_from(data)
-    data = data[SIZES.size :]
-    whole(file_of(sections=lambda _: [data[:first], data[first:]]))
+        return None
+    choice, *sizes = SIZES.unpack_from(data)
+    position, parts = SIZES.size, []
+    for size in sizes:
+        parts.append(data[position : position + size])
+        position += size
+    return FURTHER[choice % len(FURTHER)], [*parts, data[position:]]
 
 
-def file_of(**changes: Callable) -> bytes:
+def file_of(further: dict[str, bytes], **changes: Callable) -> bytes:
     """Write a file with changes that its MAC and signature cover."""
     return writer.write(
-        b"m", b"p" * 9, seed="fuzz", data_key=DATA_KEY, keys=[RAW_KEY],
+        b"m", b"p" * 9, further, seed="fuzz", data_key=DATA_KEY, keys=[RAW_KEY],
         signing_keys=[RAW_SIGNING_KEY], **changes,
     )  # fmt: skip
 
@@ -188,25 +207,34 @@ def seeds(directory: Path) -> int:
             blocks.append(data[position + 4 : position + 4 + size])
             position += 4 + size
             add(mode, blocks[-1])
-        add(authentic, SIZES.pack(*(len(block) % 2**16 for block in blocks)) + b"".join(blocks))
         position = data.rfind(b"[")
         add(signatures, data[position:])
-    made = []
-    file_of(sections=lambda pair: made.extend(pair) or pair)
-    kept: dict[str, bytes] = {}
-    for name in ("core", "wraps", "signatures"):
-        file_of(**{name: lambda text, name=name: kept.setdefault(name, text)})
-    lengths = SIZES.pack(len(kept["core"]), len(kept["wraps"]))
-    add(authentic, lengths + b"".join(kept.values()))
-    add(sections, SIZES.pack(len(made[0]), 0) + b"".join(made))
-    for size in (0, 16383, 16384, 16385, 40000):
-        long = writer.encrypt(
-            reader.derive(DATA_KEY, b"payload"), b"payload", bytes(size), bytes(24)
-        )
-        add(sections, SIZES.pack(len(made[0]), 0) + made[0] + long)
+        version = 3 if data.startswith(reader.MAGIC_2) else 0
+        sizes = (len(block) % 2**16 for block in (*blocks, data[position:]))
+        add(authentic, SIZES.pack(version, *sizes) + b"".join(blocks) + data[position:])
+    for number, further in enumerate(FURTHER):
+        made: list[bytes] = []
+        kept: dict[str, bytes] = {}
+        file_of(further, sections=lambda all_, made=made: made.extend(all_) or all_)
+        for name in ("core", "wraps", "signatures"):
+            file_of(
+                further, **{name: lambda text, name=name, kept=kept: kept.setdefault(name, text)}
+            )
+        add(authentic, SIZES.pack(number, *map(len, kept.values())) + b"".join(kept.values()))
+        add(sections, sections_of(number, made))
+        last = ["payload", *further][-1].encode()
+        for size in (0, 16383, 16384, 16385, 40000):
+            long = writer.encrypt(reader.derive(DATA_KEY, last), last, bytes(size), bytes(24))
+            add(sections, sections_of(number, [*made[:-1], long]))
     for data in inputs:
         (directory / hashlib.sha256(data).hexdigest()).write_bytes(data)
     return len(inputs)
+
+
+def sections_of(number: int, made: list[bytes]) -> bytes:
+    """Return the input that stands for these sections."""
+    sizes = [len(one) for one in made[:-1]] + [0] * (4 - len(made))
+    return SIZES.pack(number, *sizes) + b"".join(made)
 
 
 def main() -> None:
