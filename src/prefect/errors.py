@@ -20,6 +20,7 @@
     ├── ExecutorError (RuntimeError)        the place where tasks should run is not there
     ├── RemoteTaskError                     what went wrong in another process, as text
     ├── OutputError (FileExistsError)       a file of somebody else would be overwritten
+    ├── DiskFullError (OSError)             no space for what is on its way
     ├── SettingError (ValueError)           a variable of the environment that means nothing
     ├── RenderError                         a drawing that cannot be made here
     ├── RegistryError                       what a registry could not do, or refused
@@ -43,6 +44,7 @@ __all__ = [
     "ContainerEngineError",
     "ContainerEngineUnavailableError",
     "CycleError",
+    "DiskFullError",
     "DuplicateNameError",
     "ExecutorError",
     "FlowError",
@@ -156,8 +158,12 @@ class OutputError(PrefectError, FileExistsError):
     """A file that was not written by this package would be overwritten."""
 
 
+class DiskFullError(PrefectError, OSError):
+    """A disk that a build needs has no space left: that of a cache, or of temporary files."""
+
+
 class SettingError(PrefectError, ValueError):
-    """A variable of the environment means nothing, or names a directory that cannot be trusted."""
+    """A variable of the environment means nothing, or names a directory that cannot be used."""
 
 
 class RenderError(PrefectError):

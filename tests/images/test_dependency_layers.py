@@ -27,7 +27,7 @@ from prefect.dependencies import bytecode
 from prefect.dependencies.bytecode import Compiler, Interpreter
 from prefect.dependencies.installing import install
 from prefect.dependencies.lock import lock, read_lock
-from prefect.errors import RequirementsError
+from prefect.errors import DiskFullError, RequirementsError, SettingError
 from prefect.images import dependency_layers as dependencies
 from prefect.images.dependency_layers import dependency_layers
 from prefect.oci.cache.store import Store
@@ -535,6 +535,79 @@ def test_what_was_edited_in_a_virtual_environment_enters_no_layer(tmp_path, whee
     subprocess.run([find_uv_bin(), "cache", "clean", "--quiet", "alpha"], check=True)
     with Store(tmp_path / "store") as store:
         build(text + more, store)
+
+
+@pytest.fixture
+def failing_uv(tmp_path, monkeypatch):
+    """A function that puts a program in uv's place that only fails, with a text."""
+
+    def failing_uv(text: str) -> None:
+        program = tmp_path / "failing-uv"
+        # What it is told to write to stands behind --prefix, or behind --output-file.
+        program.write_text(
+            "#!/bin/sh\nwhile [ $# -gt 1 ]; do case $1 in --prefix|--output-file) where=$2;; esac; "
+            f"shift; done\nsed \"s!STAGE!$where!\" >&2 <<'END'\n{text}\nEND\nexit 2\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setattr("prefect.dependencies.installing.uv_program", lambda: str(program))
+        monkeypatch.setattr("prefect.dependencies.lock.uv_program", lambda: str(program))
+
+    return failing_uv
+
+
+COPY = """error: Failed to install: alpha-1-py3-none-any.whl (alpha==1)
+  cause: failed to copy file from UV/archive-v0/x/alpha.py to STAGE/lib/.tmp1: No space left on \
+device (os error 28)"""
+WRITE = """error: Failed to write to the client cache
+  cause: failed to write to file `UV/simple-v28/pypi/.tmp1`: Disk quota exceeded (os error 122)"""
+INIT = """error: Failed to initialize cache at `UV`
+  cause: failed to create directory `UV`: Permission denied (os error 13)"""
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        (COPY, DiskFullError, r"the cache {store}: .*XDG_CACHE_HOME"),
+        (WRITE, DiskFullError, r"uv's cache {uv}: .*uv cache clean.*UV_CACHE_DIR"),
+        (WRITE.replace("UV/", "/var/x/"), DiskFullError, r"temporary files .*TMPDIR"),
+        (INIT, SettingError, r"uv's cache {uv} cannot be used: .*UV_CACHE_DIR"),
+    ],
+)
+def test_a_disk_of_uvs_is_no_matter_of_dependencies(
+    tmp_path, wheels, failing_uv, text, error, says
+):
+    """Full, or closed to it: the error names the directory, and the variable that names another."""
+    line = wheels("alpha", "1", {"alpha.py": b""})
+    text = text.replace("UV", os.environ["UV_CACHE_DIR"])
+    says = says.format(uv=os.environ["UV_CACHE_DIR"], store=tmp_path / "store")
+    failing_uv(text)
+    with Store(tmp_path / "store") as store, pytest.raises(error, match=says):
+        build(line, store)
+    if text.startswith("error: Failed to install"):
+        return
+    with pytest.raises(error, match=says):
+        lock(["alpha"], python=HERE, platform=AMD64)
+
+
+def test_a_full_disk_under_the_compiler_is_told(tmp_path):
+    """Its program ends with the system's own number."""
+    (tmp_path / "a.py").write_text("x = 1\n")
+    (tmp_path / "0.pyc").symlink_to("/dev/full")
+    with (
+        closing(Compiler(Interpreter(sys.executable, ""), tmp_path)) as compiler,
+        pytest.raises(OSError, match="space"),
+    ):
+        compiler.compile([(tmp_path / "a.py", "/a.py")])
+
+
+def test_where_no_cache_can_be_made_uv_has_none(tmp_path, monkeypatch, wheels):
+    """Also where a home's permissions promise one, as in /proc: a build takes longer, and goes on."""
+    text = wheels("alpha", "1", {"alpha.py": b""})
+    monkeypatch.delenv("UV_CACHE_DIR")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/proc")
+    with Store(tmp_path / "store") as store:
+        build(text, store)
 
 
 def test_what_is_staged_shares_nothing_with_uvs_cache(tmp_path, wheels, monkeypatch):

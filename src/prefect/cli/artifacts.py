@@ -262,6 +262,8 @@ def writing(path: Path) -> Iterator[None]:
     """Say which file it is that cannot be written, or read."""
     try:
         yield
+    except PrefectError:  # which says itself what it is about
+        raise
     except OSError as error:
         raise click.FileError(str(path), error.strerror or str(error)) from error
 

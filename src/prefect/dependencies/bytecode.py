@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.uv import child_environment
+from prefect.oci.cache.full import FULL
 from prefect.oci.layers.writing import Entry
 
 if TYPE_CHECKING:
@@ -150,6 +151,8 @@ class Compiler:
             if not answer:
                 status = _end(worker)
                 worker = None
+                if status in FULL:
+                    raise OSError(status, os.strerror(status), str(target))
                 # What is nested too deep overflows the stack, wherever it is compiled. Whatever
                 # else ends the process would leave out at random what is in the bytes elsewhere.
                 if status not in {-signal.SIGSEGV, -signal.SIGABRT}:

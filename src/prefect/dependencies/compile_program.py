@@ -2,7 +2,8 @@
 
 It imports nothing of this package. From standard input it takes lines of three paths, with a NUL
 between them: the source, its name in the image, and the file to write. It answers each with a line:
-1 if it was written, 0 if the source does not compile.
+1 if it was written, 0 if the source does not compile. Where it cannot be written, the program ends
+with the number of the error as its status.
 """
 
 from __future__ import annotations
@@ -21,6 +22,13 @@ _UNCHECKED_HASH = (1).to_bytes(4, "little")  # PEP 552: valid whatever the sourc
 def main() -> None:
     """Compile until standard input ends."""
     gc.disable()  # compiling makes no cycles, and looking for some costs a tenth
+    try:
+        _answer()
+    except OSError as error:
+        sys.exit(error.errno)
+
+
+def _answer() -> None:
     for line in sys.stdin.buffer:
         source, name, target = os.fsdecode(line.rstrip(b"\n")).split("\0")
         answer = b"1\n" if _compile(source, name, target) else b"0\n"

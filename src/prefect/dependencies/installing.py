@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from prefect.dependencies import records
 from prefect.dependencies.requirements import without_passwords
-from prefect.dependencies.uv import source_options, uv_environment, uv_program
+from prefect.dependencies.uv import refuse_disk, source_options, uv_environment, uv_program
 from prefect.errors import RequirementsError
 from prefect.oci.layers.writing import Entry
 
@@ -78,6 +78,8 @@ def install(
         RequirementsError: there is no wheel for this Python and platform, or it is malformed, or
             cannot be had; what was built is for this machine alone; or a file is not what its RECORD
             says, or in none.
+        DiskFullError, SettingError: uv's cache has no space, or cannot be used.
+        OSError: the directory has no space.
     """
     put = partial(
         _install, directory=directory, python=python, platform=platform, prefix=prefix,
@@ -188,12 +190,14 @@ def _run_uv(
         env=environment,
     ) as process:
         for line in process.stderr or ():
-            told.append(line.replace(f"{stage.parent}/", ""))
+            told.append(line)
             if progress is not None and line.strip().startswith(_REPORTED):
                 progress(line.strip())
     if process.returncode:
         told = [line for line in told if not line.startswith(("Using ", "hint:"))]
         reason = without_passwords("".join(told).strip())
+        refuse_disk(reason, stage)
+        reason = reason.replace(f"{stage.parent}/", "")
         where = f"The dependencies cannot be installed for Python {python} on {platform}"
         if altered := _MALFORMED.search(reason):
             raise RequirementsError(f"{where}:\n{reason}\nPerhaps {records.cleaning(altered[1])}")

@@ -22,8 +22,9 @@ from prefect.dependencies.requirements import (
     split_hashes,
     without_passwords,
 )
-from prefect.dependencies.uv import source_options, uv_environment, uv_program
+from prefect.dependencies.uv import refuse_disk, source_options, uv_environment, uv_program
 from prefect.errors import RequirementsError
+from prefect.oci.cache.full import TEMPORARY, told_if_full
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,6 +79,7 @@ def lock(
         RequirementsError: they contradict each other, or something does not exist; the message
             is the resolver's. Or no hash that stands behind a version is one of the index's; or
             something has no wheel; or a build script would get credentials.
+        DiskFullError, SettingError: uv's cache has no space, or cannot be used.
     """
     wanted = sorted({line.strip(" \t") for line in requirements if line.strip()})
     for line in wanted:
@@ -130,7 +132,10 @@ def _resolve(asked: _Question) -> str:
 
 def _compile(asked: _Question, sources: Sequence[str]) -> tuple[str | None, str]:
     """Return the lock, or else uv's reason why there is none."""
-    with tempfile.TemporaryDirectory(prefix="prefect-lock-") as directory:
+    with (
+        tempfile.TemporaryDirectory(prefix="prefect-lock-") as directory,
+        told_if_full(directory, TEMPORARY),
+    ):
         source, output = Path(directory, "requirements.in"), Path(directory, "requirements.lock")
         source.write_text("".join(f"{line}\n" for line in asked.wanted))
         # uv reads an output that is already there as a set of preferences.
@@ -153,6 +158,7 @@ def _compile(asked: _Question, sources: Sequence[str]) -> tuple[str | None, str]
             command, capture_output=True, text=True, env=environment, check=False
         )
         if done.returncode:
+            refuse_disk(done.stderr, Path(directory))
             told = (
                 line for line in done.stderr.splitlines() if not line.startswith("hint: Wheels")
             )

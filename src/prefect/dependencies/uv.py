@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.errors import RequirementsError
+from prefect.errors import RequirementsError, SettingError
+from prefect.oci.cache.full import TEMPORARY, no_space
+from prefect.oci.cache.of_user import cache_home
+from prefect.oci.cache.private import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 # The newest glibc for which uv knows a platform of its own; wheels for older ones fit as well.
 _NEWEST_GLIBC = 40
@@ -24,6 +28,9 @@ _FOR_UV = re.compile(
     rf"{_PLAIN.pattern}|UV_(?!PUBLISH_)\w+|NETRC|SSL_CERT_FILE|SSL_CERT_DIR|SSL_CLIENT_CERT"
     r"|(?i:https?_proxy|all_proxy|no_proxy)|DBUS_SESSION_BUS_ADDRESS"
 )
+# As Linux numbers a full disk, and a full quota.
+_FULL = re.compile(r"^(.*)\(os error (?:28|122)\)", re.MULTILINE)
+_UNUSABLE = re.compile(r"Failed to initialize cache at `([^`]+)`\s+(?:cause: )?([^\n]+)")
 _USER_IN_URL = re.compile(r"://[^/@\s]+@")
 
 
@@ -70,7 +77,7 @@ def uv_environment(*, builds: bool = False) -> dict[str, str]:
             "in UV_FIND_LINKS; or leave out --allow-source (allow_source=)"
         )
     # uv fails where its cache cannot be, which to a build is a matter of speed.
-    if "UV_CACHE_DIR" not in own and not _has_cache():
+    if "UV_CACHE_DIR" not in own and _cache() is None:
         own["UV_NO_CACHE"] = "1"
     # A project's own uv settings are about that project, not about this image; nor is what may be
     # built from source for a matter of variables.
@@ -91,14 +98,49 @@ def _is_credential(name: str, value: str) -> bool:
     return name.endswith(("_PASSWORD", "_TOKEN")) or _USER_IN_URL.search(value) is not None
 
 
-def _has_cache() -> bool:
-    try:
-        place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # there is no home
-        return False
-    while not place.exists():
-        place = place.parent
-    return place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+def refuse_disk(reason: str, workspace: Path) -> None:
+    """Raise where a failure of uv is no matter of the dependencies, but of its cache or a disk.
+
+    Args:
+        reason: what uv says, with whole paths.
+        workspace: where it writes beside its cache.
+
+    Raises:
+        OSError: there is no space left in the workspace.
+        DiskFullError: there is no space left for uv's cache, or for temporary files.
+        SettingError: uv's cache cannot be used.
+    """
+    cache = os.environ.get("UV_CACHE_DIR") or str(_cache())
+    if unusable := _UNUSABLE.search(reason):
+        raise SettingError(
+            f"uv's cache {unusable[1]} cannot be used: {unusable[2]}. Name another directory by "
+            "UV_CACHE_DIR"
+        )
+    if full := _FULL.search(reason):
+        # Of a copy, the file that is written stands last.
+        written = {place: full[1].rfind(place) for place in (cache, str(workspace))}
+        place = max(written, key=lambda place: written[place])
+        if written[place] < 0:
+            raise no_space(f"uv's temporary files ({full[1].strip()})", TEMPORARY)
+        if place == cache:
+            raise no_space(
+                f"uv's cache {cache}",
+                "free some, as with `uv cache clean`, or name another place by UV_CACHE_DIR",
+            )
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
+
+
+def _cache() -> Path | None:
+    """Return where uv has its cache unless a variable says so: None where that cannot be."""
+    home = cache_home()
+    if home is None:
+        return None
+    place = home / "uv"
+    try:  # in /proc, for example, whoever may write may still make nothing
+        make_private(place)
+    except OSError:
+        return None
+    return place if place.is_dir() and os.access(place, os.W_OK | os.X_OK) else None
 
 
 def platform_name(machine: str, glibc: tuple[int, int] | None) -> str:

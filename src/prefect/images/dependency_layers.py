@@ -74,10 +74,10 @@ def dependency_layers(
 
     Raises:
         RequirementsError: there is no wheel of a distribution for this Python and platform.
-        OSError: the disk is full.
+        DiskFullError: the store's disk is full, or that of uv's cache.
     """
     work = _Work(python, platform, prefix, store, sources, progress)
-    with work.tools():
+    with store.told_if_full(), work.tools():
         return work.layers(read_lock(lock), ready)
 
 

@@ -18,6 +18,17 @@ def test_the_cache_is_where_the_user_keeps_caches(tmp_path, monkeypatch):
         assert cache_directory() == tmp_path / ".cache" / "prefect"
 
 
+def test_a_relative_directory_for_caches_is_told_once(tmp_path, monkeypatch, caplog):
+    """It counts as unset, which whoever set it cannot see otherwise."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", f"of/{tmp_path.name}")
+    for _ in range(2):
+        cache_directory()
+    (told,) = caplog.messages
+    assert f"'of/{tmp_path.name}', a relative path" in told
+    assert str(tmp_path / ".cache") in told
+
+
 def test_without_a_home_there_is_a_temporary_cache(monkeypatch):
     """A user without a home directory, as in some containers, builds as any other."""
 

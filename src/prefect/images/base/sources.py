@@ -203,7 +203,8 @@ class BaseSources:
             self._progress(f"Taking the base image {base.reference} out of the container engine")
             # In the store's own directory, which goes with it: layers may be read until then.
             path = store.scratch() / f"{base.daemon_id.replace(':', '-')}.tar"
-            daemon.save(base.daemon_id, path)
+            with store.told_if_full():
+                daemon.save(base.daemon_id, path)
             from prefect.oci.archives import archive as archives  # noqa: PLC0415 - for bases on disk alone
 
             image = archives.read(path, base.image.platform if packed else None)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+from functools import cache
 from pathlib import Path
 
 from prefect.errors import SettingError
 from prefect.oci.cache.store import DEFAULT_LIMIT, Store
 
+_logger = logging.getLogger("prefect.oci")
 SIZE_VARIABLE = "PREFECT_CACHE_SIZE"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.IGNORECASE)
 
@@ -36,16 +39,36 @@ def clear_cache() -> int:
 def cache_directory() -> Path | None:
     """Return where the cache is: `$XDG_CACHE_HOME/prefect` or `~/.cache/prefect`.
 
-    None where there is no home directory. A relative XDG_CACHE_HOME counts as unset, as the XDG
-    Base Directory Specification 0.8 wants it.
+    None where there is no home directory.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    if base.is_absolute():
-        return base / "prefect"
+    home = cache_home()
+    return None if home is None else home / "prefect"
+
+
+def cache_home() -> Path | None:
+    """Return where programs keep caches: `$XDG_CACHE_HOME` or `~/.cache`.
+
+    None where there is no home directory. A relative XDG_CACHE_HOME counts as unset, as the XDG
+    Base Directory Specification 0.8 wants it, and is told once.
+    """
+    named = os.environ.get("XDG_CACHE_HOME") or ""
+    if (base := Path(named)).is_absolute():
+        return base
     try:
-        return Path.home() / ".cache" / "prefect"
+        home = Path.home() / ".cache"
     except RuntimeError:
-        return None
+        home = None
+    if named:
+        _tell_of_relative(named, home)
+    return home
+
+
+@cache
+def _tell_of_relative(named: str, instead: Path | None) -> None:
+    _logger.warning(
+        "XDG_CACHE_HOME is %r, a relative path, and counts as unset: the cache is in %s. Write it with "
+        "its leading slash", named, instead or "a temporary directory",
+    )  # fmt: skip
 
 
 def cache_limit() -> int:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from prefect.errors import ImageContentError
+from prefect.oci.cache.full import OWN_CACHE, TEMPORARY, told_if_full
 from prefect.oci.cache.held import LOCK, Held, evict, flush, flush_directory, keeping, locked, sweep
 from prefect.oci.cache.private import make_private, require_private
 from prefect.oci.digests import DIGEST
@@ -34,6 +35,7 @@ from prefect.oci.images import Blob, Layer, canonical_json, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from prefect.oci.layers.writing import Written
@@ -69,6 +71,7 @@ class Store:
         self._added = False
         self._work: Path | None = None
         self._stack = ExitStack()
+        self._lasting = False
         self._root = self._writable(directory)
         self._finalizer = weakref.finalize(self, _close, os.getpid(), self._stack, self._held)
 
@@ -105,12 +108,13 @@ class Store:
             make: writes the compressed layer to a file.
 
         Raises:
-            OSError: the disk is full, or the file system fails.
+            DiskFullError: the disk is full.
+            OSError: the file system fails.
             Exception: whatever `make` raises; nothing is kept then.
         """
         if found := self._made(key, make, media_type):
             return found
-        with self._making(key):
+        with self.told_if_full(), self._making(key):
             # Somebody else may have made it while we waited.
             if found := self._made(key, make, media_type):
                 return found
@@ -192,7 +196,7 @@ class Store:
 
         It goes when the store is closed. What killed processes left in theirs goes now.
         """
-        with self._lock:
+        with self._lock, self.told_if_full():
             if self._work is None:
                 self._clean()
                 while True:
@@ -204,6 +208,16 @@ class Store:
                 self._work = path / "files"
                 self._work.mkdir()
             return self._work
+
+    def told_if_full(self) -> AbstractContextManager[None]:
+        """Name the store in the error of a full disk: to be held while something is written there.
+
+        Raises:
+            DiskFullError: within: the disk is full.
+        """
+        if self._lasting:
+            return told_if_full(f"the cache {self._root.parent}", OWN_CACHE)
+        return told_if_full(str(self._root), TEMPORARY)
 
     def clear(self) -> int:
         """Delete what nobody uses; return the number of bytes that this gave back."""
@@ -219,6 +233,7 @@ class Store:
                     require_private(each)
                 # Some file systems of networks have no locks, and without them nothing here holds.
                 with locked(root / LOCK, create=True, wait=False):
+                    self._lasting = True
                     return root
             except OSError as error:
                 _logger.info("Nothing is cached in %s: %s", directory, error)
