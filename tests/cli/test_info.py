@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 
+from sealed_making import sealed_with
+
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.reading import open_sealed
-from prefect.sealed.writing import SealedWriter, seal
+from prefect.sealed.writing import seal
 
 
 def test_a_sealed_flow_is_described(sealed):
@@ -112,12 +114,9 @@ def test_without_a_key_is_shown_what_anyone_can_see(sealed):
 
 def test_without_a_key_the_sizes_of_all_sections_are_shown(sealed):
     """What a packaged flow carries beside its payload is in the table and in the JSON."""
-    with (sealed.directory / "more.flow").open("w+b") as file:
-        writer = SealedWriter(file, b"{}", EncryptionKey.generate(), further=["files", "wheels"])
-        for name in ("files", "wheels"):
-            writer.begin(name)
-            writer.write(name.encode() * 10)
-        writer.finish()
+    further = {"files": b"files" * 10, "wheels": b"wheels" * 10}
+    made = sealed_with(b"{}", b"", further, EncryptionKey.generate())
+    (sealed.directory / "more.flow").write_bytes(made)
     out, _ = sealed("info", "more.flow")
     assert [line.split() for line in out.splitlines()[1:5]] == [
         ["manifest", "74", "bytes"],

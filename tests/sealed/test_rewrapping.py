@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from sealed_making import sealed_with
 
 from prefect.errors import ArtifactError, AuthenticationError, FormatError, SignaturePolicyError
 from prefect.sealed.format import read_layout
@@ -12,28 +13,14 @@ from prefect.sealed.keys.signers import SigningKey
 from prefect.sealed.reading import open_manifest, open_sealed, opening, outline, verify
 from prefect.sealed.rewrapping import add_signature, rewrap
 from prefect.sealed.source import opened
-from prefect.sealed.writing import SealedWriter, seal
+from prefect.sealed.writing import seal
 
 OLD, NEW = EncryptionKey(b"o" * 32), EncryptionKey(b"n" * 32)
 IDENTITY, SIGNING_KEY = Identity.generate(), SigningKey.generate()
 SEALED = seal(b"{}", b"p" * 40_000, OLD)
 SIGNED = seal(b"{}", b"p" * 40_000, OLD, signing_key=SIGNING_KEY)
-
-
-def packaged() -> bytes:
-    """Seal a flow with both further sections."""
-    file = io.BytesIO()
-    writer = SealedWriter(file, b"{}", OLD, signing_key=SIGNING_KEY, further=["files", "wheels"])
-    writer.write(b"p" * 40_000)
-    for name, content in FURTHER.items():
-        writer.begin(name)
-        writer.write(content)
-    writer.finish()
-    return file.getvalue()
-
-
 FURTHER = {"files": b"f" * 50_000, "wheels": b"w" * 60_000}
-PACKAGED = packaged()
+PACKAGED = sealed_with(b"{}", b"p" * 40_000, FURTHER, OLD, SIGNING_KEY)
 
 
 def rewrapped(*arguments, **settings) -> bytes:

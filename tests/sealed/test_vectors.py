@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sealed_making import sealed_with
 
 from prefect import errors
 from prefect.environments import PickleEnvironment
@@ -90,18 +91,6 @@ def streamed(data, keys=(KEY,), identities=(), signers=()):
             return flow.payload_type, found.pop("manifest"), found.pop("payload"), found
     except errors.PrefectError as error:
         return type(error).__name__
-
-
-def sealed_with(manifest, payload, further, keys, signing_key=None) -> bytes:
-    """Seal with the product, further sections too."""
-    file = io.BytesIO()
-    writer = SealedWriter(file, manifest, keys, signing_key=signing_key, further=list(further))
-    writer.write(payload)
-    for name, content in further.items():
-        writer.begin(name)
-        writer.write(content)
-    writer.finish()
-    return file.getvalue()
 
 
 def theirs(data, keys=(KEY,), identities=(), signers=()):

@@ -6,15 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect.errors import ArtifactError, FormatError
+from prefect.errors import ArtifactError, FormatError, SignaturePolicyError
 from prefect.sealed import writing as sealed_writer
 from prefect.sealed.format import MAGIC
 from prefect.sealed.keys.encryption import EncryptionKey
+from prefect.sealed.keys.recipients import Identity
+from prefect.sealed.keys.signers import SigningKey
 from prefect.sealed.reading import open_sealed, outline
 from prefect.sealed.source import PIECE_BYTES
-from prefect.sealed.writing import SealedWriter
+from prefect.sealed.writing import SealedWriter, seal
 
 KEY = EncryptionKey(b"k" * 32)
+IDENTITY, SIGNING_KEY = Identity.generate(), SigningKey.generate()
 
 
 @given(st.lists(st.binary(max_size=40_000), max_size=6))
@@ -118,3 +121,27 @@ def test_a_flow_alone_is_written_as_version_1():
     SealedWriter(file, b"{}", KEY).finish()
     assert file.getvalue().startswith(MAGIC)
     assert b'"name"' not in file.getvalue()
+
+
+def test_recipients_without_a_signing_key_are_refused():
+    """Sealing says so before it begins."""
+    for keys in (IDENTITY.recipient, [KEY, IDENTITY.recipient]):
+        with pytest.raises(SignaturePolicyError, match="prefect keygen --signing"):
+            seal(b"{}", b"p", keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "error"), [([], ValueError), ([IDENTITY], TypeError), ([b"k" * 32], TypeError)]
+)
+def test_only_keys_seal(keys, error):
+    """Nobody to seal for, or something that cannot seal, is an error."""
+    with pytest.raises(error):
+        seal(b"{}", b"p", keys, signing_key=SIGNING_KEY)
+
+
+def test_a_file_has_sixteen_holders_at_most():
+    """So many fit; one more is refused before anything is written; twice the same is once."""
+    keys = [EncryptionKey.generate() for _ in range(17)]
+    assert len(outline(seal(b"", b"", [*keys[:16], *keys[:16]])).key_ids) == 16
+    with pytest.raises(ValueError, match="1 to 16"):
+        seal(b"", b"", keys)

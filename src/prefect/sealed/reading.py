@@ -93,6 +93,7 @@ class SealedReader:
 
     def __init__(self, file: Source, layout: Layout, data_key: bytes) -> None:
         self.layout = layout
+        self._placed = layout.placed
         self._file = file
         self._data_key = data_key
 
@@ -104,7 +105,7 @@ class SealedReader:
     @property
     def sections(self) -> tuple[str, ...]:
         """The names of the sections that there are: "manifest", "payload" and further ones."""
-        return tuple(section.name for section in self.layout.core.sections)
+        return tuple(self._placed)
 
     def manifest(self) -> bytes:
         """Return the manifest.
@@ -155,11 +156,11 @@ class SealedReader:
             pass
 
     def _require(self, name: str) -> None:
-        if name not in self.sections:
+        if name not in self._placed:
             raise ValueError(f"This sealed flow has no section {name!r}")
 
     def _whole(self, name: str) -> bytearray:
-        plain = bytearray(_plain_bytes(self.layout.placed[name][0].length))
+        plain = bytearray(_plain_bytes(self._placed[name][0].length))
         for _ in self._decrypted(name, memoryview(plain), keep=True):
             pass
         return plain
@@ -172,7 +173,7 @@ class SealedReader:
         Args:
             keep: each piece lies behind the one before; else in its place.
         """
-        section, start = self.layout.placed[name]
+        section, start = self._placed[name]
         decryptor = Cobblestone256Decryptor(derive(self._data_key, name), section_context(name))
         sha256 = hashlib.sha256()
         for piece in self._file.pieces(start, section.length):
