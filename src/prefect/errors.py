@@ -14,6 +14,7 @@
     ├── InvalidKeyError (ValueError)        a key of the wrong shape
     ├── SignaturePolicyError (ValueError)   for recipients unsigned, or nobody to trust is named
     ├── PicklingError                       a flow with something in it that cannot be pickled
+    ├── IncludeError (ValueError)           a file that is to travel and is not there, or cannot
     ├── SecretError                         a secret without a value, or its value in an artifact
     ├── RequirementsError (ValueError)      dependencies that cannot be resolved
     ├── TaskTimeoutError (TimeoutError)     a task took longer than its timeout
@@ -52,6 +53,7 @@ __all__ = [
     "ImageBuildError",
     "ImageContentError",
     "ImageError",
+    "IncludeError",
     "InvalidKeyError",
     "NotAFlowError",
     "OutputError",
@@ -132,6 +134,10 @@ class SignaturePolicyError(PrefectError, ValueError):
 
 class PicklingError(PrefectError):
     """A flow holds something that cannot be pickled."""
+
+
+class IncludeError(PrefectError, ValueError):
+    """A file that is to travel with a flow is not there, or cannot travel."""
 
 
 class SecretError(PrefectError):

@@ -90,6 +90,30 @@ def replacing_directory(path: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+@contextmanager
+def private_directory(name: str) -> Iterator[Path]:
+    """Yield a new directory below the one for temporary files, which nobody else may look into.
+
+    It goes with its maker: what a killed one left is removed by the next one.
+
+    Args:
+        name: what its own begins with.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    import tempfile  # noqa: PLC0415 - slow to import, and few need one
+
+    target = Path(tempfile.gettempdir()).resolve() / name
+    _prepare(target.parent)
+    handle, part = _open_directory(target, 0o700)
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        os.close(handle)
+
+
 class _Part:
     """A file on its way: open, locked, and with no name or a hidden one."""
 
@@ -147,10 +171,10 @@ def _open_part(target: Path, permissions: int) -> tuple[int, Path | None]:
         os.close(handle)
 
 
-def _open_directory(target: Path) -> tuple[int, Path]:
+def _open_directory(target: Path, mode: int = 0o777) -> tuple[int, Path]:
     while True:
         path = _name_beside(target)
-        path.mkdir()
+        path.mkdir(mode)
         with suppress(FileNotFoundError):  # taken for abandoned before it was even opened
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             fcntl.flock(handle, fcntl.LOCK_EX)

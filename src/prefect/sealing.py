@@ -11,38 +11,47 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.errors import AuthenticationError, NotAFlowError, PicklingError
+from prefect.errors import AuthenticationError, FormatError, NotAFlowError, PicklingError
 from prefect.files import replacing
+from prefect.payload.attachments import attachments, pack, unpack
 from prefect.payload.manifest import Manifest
 from prefect.sealed import reading, rewrapping
-from prefect.sealed.format import FLOW_PAYLOAD
-from prefect.sealed.writing import SealedWriter, seal
+from prefect.sealed.format import FILES, FLOW_PAYLOAD, FURTHER
+from prefect.sealed.writing import SealedWriter
 from prefect.secrets.search import (
     MANIFEST,
     PAYLOAD,
     Forbidden,
-    PayloadSearch,
+    PartSearch,
     forbidden,
+    in_file,
     refuse_at_rest,
 )
 from prefect.secrets.secret import secrets_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from typing import BinaryIO
 
     from prefect.core.flow import Flow
+    from prefect.payload.including import Included
     from prefect.sealed.keys.keyring import Keyring
+    from prefect.sealed.keys.parsing import WrappingKey
     from prefect.sealed.source import SealedSource
     from prefect.secrets.secret import Secret
+    from prefect.secrets.tokens import TokenSearch
 
 # Payloads up to this size are pickled once; larger ones twice, so that memory stays bounded.
 _PICKLED_ONCE_BYTES = 4 * 1024 * 1024
 
 
 def seal_flow(
-    flow: Flow, keyring: Keyring, secrets: Iterable[Secret] = (), allowed: Collection[str] = ()
+    flow: Flow,
+    keyring: Keyring,
+    secrets: Iterable[Secret] = (),
+    allowed: Collection[str] = (),
+    included: Included | None = None,
 ) -> tuple[Manifest, bytes]:
     """Return a flow's manifest, and the flow sealed for the holders of a keyring.
 
@@ -51,13 +60,14 @@ def seal_flow(
         keyring: seals with its first encryption key and for its recipients, and signs.
         secrets: whose values may not occur in the flow, beside those that it names itself.
         allowed: names of what looks like a token and need not be warned of.
+        included: the files that travel with it.
 
     Raises:
         NotAFlowError: `flow` is not a Flow.
         FlowError: the flow is wrong as it is written.
         PicklingError: something in it cannot be pickled.
         SecretError: a secret's value, or a key, occurs in it.
-        ArtifactError: there is no key to seal with, or the flow is too large.
+        ArtifactError: there is no key to seal with, the flow is too large, or a file changes.
     """
     # To open needs neither.
     from prefect.payload.packing import pickle_flow_into, warn_of_fixed  # noqa: PLC0415
@@ -66,16 +76,20 @@ def seal_flow(
     holders = keyring.to_seal()
     # Not made canonical: what is sealed is random all the same.
     pickled = io.BytesIO()
-    manifest = pickle_flow_into(flow, pickled)
-    described, payload = manifest.to_json(), pickled.getvalue()
-    parts = {MANIFEST: described, PAYLOAD: payload}
-    refuse_at_rest(_forbidden(manifest, keyring, secrets), parts)
+    manifest = pickle_flow_into(flow, pickled, included)
+    parts = {MANIFEST: manifest.to_json(), PAYLOAD: pickled.getvalue()}
+    values = _forbidden(manifest, keyring, secrets)
+    refuse_at_rest(values, parts)
     tokens = TokenSearch()
     for part in parts.values():
         tokens.feed(part)
+    sealed = io.BytesIO()
+    writer = _writer(sealed, parts[MANIFEST], holders, keyring, included)
+    writer.write(parts[PAYLOAD])
+    _finish(writer, included, values, tokens)
     warn_of_tokens(tokens.finish(), allowed, flow)
     warn_of_fixed(manifest)
-    return manifest, seal(described, payload, holders, signing_key=keyring.signing_key)
+    return manifest, sealed.getvalue()
 
 
 def seal_flow_to(
@@ -84,6 +98,7 @@ def seal_flow_to(
     keyring: Keyring,
     secrets: Iterable[Secret] = (),
     allowed: Collection[str] = (),
+    included: Included | None = None,
 ) -> Manifest:
     """Write a flow as a sealed flow into a file, however large it is; return its manifest.
 
@@ -96,13 +111,14 @@ def seal_flow_to(
         keyring: seals with its first encryption key and for its recipients, and signs.
         secrets: whose values may not occur in the flow, beside those that it names itself.
         allowed: names of what looks like a token and need not be warned of.
+        included: the files that travel with it.
 
     Raises:
         NotAFlowError: `flow` is not a Flow.
         FlowError: the flow is wrong as it is written.
         PicklingError: something in it cannot be pickled, or changes while it is.
         SecretError: a secret's value, or a key, occurs in it.
-        ArtifactError: there is no key to seal with, or the flow is too large.
+        ArtifactError: there is no key to seal with, the flow is too large, or a file changes.
         OSError: the file cannot be written.
     """
     from prefect.payload.packing import pickle_flow_into, warn_of_fixed  # noqa: PLC0415 - as above
@@ -111,23 +127,23 @@ def seal_flow_to(
     holders = keyring.to_seal()
     # The manifest stands before the payload, and only pickling finds out what it requires.
     beginning = _Beginning()
-    manifest = pickle_flow_into(flow, beginning)
+    manifest = pickle_flow_into(flow, beginning, included)
     described = manifest.to_json()
     values = _forbidden(manifest, keyring, secrets)
     refuse_at_rest(values, {MANIFEST: described})
     with replacing(Path(path)) as file:
-        writer = SealedWriter(file, described, holders, signing_key=keyring.signing_key)
+        writer = _writer(file, described, holders, keyring, included)
         tokens = TokenSearch()
         tokens.feed(described)
-        payload = PayloadSearch(writer, values, tokens)
+        payload = PartSearch(writer, values, tokens)
         if beginning.is_all:
             payload.write(bytes(beginning.content))
-        elif pickle_flow_into(flow, payload) != manifest:
+        elif pickle_flow_into(flow, payload, included, again=True) != manifest:
             raise PicklingError(
                 f"The flow {flow.name!r} is pickled twice, and differed: something changes it "
                 "while it is packaged. Build it when nothing does"
             )
-        writer.finish()
+        _finish(writer, included, values, tokens)
     warn_of_tokens(tokens.finish(), allowed, flow)
     warn_of_fixed(manifest)
     return manifest
@@ -150,27 +166,44 @@ def read_manifest(source: SealedSource, keyring: Keyring) -> Manifest:
     opened = reading.open_manifest(
         source, keyring.to_open(), trusted_signers=keyring.trusted_signers
     )
-    _require_flow(opened)
+    _require_flow(opened.payload_type)
     return Manifest.from_json(opened.manifest)
 
 
-def open_flow(source: SealedSource, keyring: Keyring) -> tuple[Manifest, bytes | bytearray]:
+def open_flow(
+    source: SealedSource, keyring: Keyring, directory: Callable[[], Path] | None = None
+) -> tuple[Manifest, bytes | bytearray]:
     """Authenticate every byte of a sealed flow; return its manifest and its payload, still pickled.
 
     Args:
         source: the bytes, or the path of a file.
         keyring: any of its keys opens, and one of its trusted signers must have signed.
+        directory: asked, where files travel, for an empty directory that they are unpacked in; None
+            leaves them packed. After an error it has what is to be thrown away.
 
     Raises:
         TypeError: `source` is neither bytes nor a path.
         NotAFlowError: it does not hold a Flow.
         FormatError, AuthenticationError: it cannot be opened.
+        ArtifactError: its files are not those that its manifest lists.
         SignaturePolicyError: an identity has to open it, and no trusted signers are named.
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or one cannot be written.
     """
-    opened = reading.open_sealed(source, keyring.to_open(), trusted_signers=keyring.trusted_signers)
-    _require_flow(opened)
-    return Manifest.from_json(opened.manifest), opened.payload
+    with reading.opening(
+        source, keyring.to_open(), trusted_signers=keyring.trusted_signers
+    ) as sealed:
+        _require_flow(sealed.payload_type)
+        described, payload = sealed.manifest(), sealed.payload()
+        manifest = Manifest.from_json(described)
+        files = attachments(manifest.files)
+        if bool(files) != (FILES in sealed.sections):
+            raise FormatError("This sealed flow has other sections than its manifest tells of")
+        for name in FURTHER:
+            if name == FILES and files and directory is not None:
+                unpack(files, sealed.pieces(FILES), directory(), compressed=True)
+            elif name in sealed.sections:
+                sealed.check(name)
+    return manifest, payload
 
 
 def key_of(source: SealedSource, keyring: Keyring) -> str:
@@ -212,9 +245,40 @@ def _forbidden(manifest: Manifest, keyring: Keyring, secrets: Iterable[Secret]) 
     return forbidden((*secrets_of(manifest.flow), *secrets), keyring.private_texts())
 
 
-def _require_flow(sealed: reading.SealedFlow) -> None:
-    if sealed.payload_type != FLOW_PAYLOAD:
-        raise NotAFlowError(f"This file holds no Flow but {sealed.payload_type!r}")
+def _require_flow(payload_type: str) -> None:
+    if payload_type != FLOW_PAYLOAD:
+        raise NotAFlowError(f"This file holds no Flow but {payload_type!r}")
+
+
+def _writer(
+    file: BinaryIO,
+    manifest: bytes,
+    holders: Sequence[WrappingKey],
+    keyring: Keyring,
+    included: Included | None,
+) -> SealedWriter:
+    further = [FILES] if included and included.files else []
+    return SealedWriter(file, manifest, holders, signing_key=keyring.signing_key, further=further)
+
+
+def _finish(
+    writer: SealedWriter, included: Included | None, values: Forbidden, tokens: TokenSearch
+) -> None:
+    """Write the files that travel, each searched as the payload is, and the end."""
+    if included and included.files:
+        writer.begin(FILES)
+        pack(
+            included.files,
+            writer.write,
+            lambda one: PartSearch(_Nowhere(), values, tokens, in_file(one.path)),
+            compress=True,
+        )
+    writer.finish()
+
+
+class _Nowhere:
+    def write(self, data: bytes) -> int:
+        return len(data)
 
 
 class _Beginning:

@@ -235,3 +235,109 @@ def test_what_looks_like_a_token_is_refused_for_an_image_and_warned_of_in_a_flow
     name = err.partition("--allow-secret-like ")[2].partition(",")[0]
     _, err = prefect(*sealed, "--allow-secret-like", name)
     assert "Warning" not in err
+
+
+def test_files_travel_in_a_sealed_flow_and_are_listed(prefect):
+    """`info` shows each with its size; the file has a section for them."""
+    (prefect.directory / "data").mkdir()
+    (prefect.directory / "data" / "a.csv").write_bytes(b"x" * 5000)
+    (prefect.directory / "b.txt").write_bytes(b"")
+    prefect("keygen", "flow.key")
+    prefect("build", "etl.py", "--key-file", "flow.key", "--include", "data", "--include", "*.txt")
+    assert (prefect.directory / "etl.flow").read_bytes().startswith(b"prefect sealed flow 2\n")
+    out, _ = prefect("info", "etl.flow", "--key-file", "flow.key")
+    assert ["data/a.csv", "4.9", "KiB"] in [line.split() for line in out.splitlines()]
+    assert ["b.txt", "0", "bytes"] in [line.split() for line in out.splitlines()]
+    out, _ = prefect("info", "etl.flow", "--key-file", "flow.key", "--json")
+    assert json.loads(out)["files"]["data/a.csv"]["size"] == 5000
+    prefect("run", "etl.flow", "--key-file", "flow.key")
+    prefect("verify", "etl.flow", "--key-file", "flow.key")
+
+
+def test_paths_on_the_command_line_are_relative_to_the_current_directory(prefect):
+    """Those of an environment to its file; both travel."""
+    (prefect.directory / "flows").mkdir()
+    for path in ("flows/own.txt", "asked.txt"):
+        (prefect.directory / path).write_text(path)
+    (prefect.directory / "flows" / "f.py").write_text(
+        "from prefect import Flow\nfrom prefect.environments import PickleEnvironment\n"
+        "flow = Flow('f', PickleEnvironment(include=['own.txt']))\n"
+    )
+    prefect("keygen", "flow.key")
+    prefect(
+        "build", "flows/f.py", "--key-file", "flow.key", "--include", "asked.txt", "-o", "f.flow"
+    )
+    out, _ = prefect("info", "f.flow", "--key-file", "flow.key", "--json")
+    assert list(json.loads(out)["files"]) == ["asked.txt", "flows/own.txt"]
+
+
+def test_a_file_with_a_secret_does_not_travel(prefect):
+    """Neither a declared secret's value nor, into an image, a token; a sealed flow warns of that."""
+    prefect("keygen", "flow.key")
+    build = ("build", "etl.py", "--key-file", "flow.key", "--include", "x.txt", "-o", "x.flow")
+    (prefect.directory / "x.txt").write_text("password = hunter2hunter2\n")
+    _, err = prefect(*build, "--secret", "DB", status=2, DB="hunter2hunter2")
+    assert "secret DB occurs in the file x.txt" in err
+    assert not (prefect.directory / "x.flow").exists()
+    (prefect.directory / "x.txt").write_text("token = ghp_" + "a1B2" * 9)
+    _, err = prefect(*build)
+    assert "a GitHub token" in err
+
+
+def test_what_is_to_travel_and_is_not_there_is_said(prefect):
+    """Before anything is written."""
+    prefect("keygen", "flow.key")
+    _, err = prefect("build", "etl.py", "--key-file", "flow.key", "--include", "no*.csv", status=2)
+    assert "nothing to include by" in err
+    assert not (prefect.directory / "etl.flow").exists()
+
+
+READS = """
+from pathlib import Path
+from importlib import resources
+import mypackage
+from prefect import Flow, task
+
+@task
+def read():
+    beside = (Path(__file__).parent / "sql/a.sql").read_text()
+    print("found", beside, resources.files("mypackage").joinpath("t.csv").read_text())
+
+with Flow("reads") as flow:
+    read()
+"""
+
+
+@pytest.mark.services
+def test_files_travel_in_images(prefect, base_image, unique):
+    """In the open in a layer of their own, or sealed with the flow; and by a Dockerfile."""
+    for path, text in {
+        "reads.py": READS,
+        "sql/a.sql": "1",
+        "mypackage/__init__.py": "",
+        "mypackage/t.csv": "2",
+    }.items():
+        (prefect.directory / path).parent.mkdir(exist_ok=True)
+        (prefect.directory / path).write_text(text)
+    prefect("keygen", "flow.key")
+    include = ("--include", "sql/*", "--include", "mypackage/t.csv")
+    build = ("build", "reads.py", "--image", base_image, *include)
+    for more, key in (((), ()), (("--key-file", "flow.key"), ("--key-file", "flow.key"))):
+        tag = f"{unique}-{len(more)}"
+        prefect(*build, *more, "--tag", tag)
+        out, _ = prefect("run", f"image:{tag}", *key)
+        assert "found 1 2" in out
+        out, _ = prefect("info", f"image:{tag}", *key)
+        assert ["sql/a.sql", "1", "bytes"] in [line.split() for line in out.splitlines()]
+    prefect(*build, "--dockerfile", "context")
+    assert (prefect.directory / "context/files/sql/a.sql").read_text() == "1"
+    assert (
+        "COPY files/ /opt/prefect/flow/files/"
+        in (prefect.directory / "context/Dockerfile").read_text()
+    )
+    digests = set()
+    for content in ("1", "1", "3"):
+        (prefect.directory / "sql/a.sql").write_text(content)
+        prefect(*build, "--export", "image")
+        digests.add((prefect.directory / "image/index.json").read_text())
+    assert len(digests) == 2

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect.errors import ArtifactError, FormatError, OutputError
+from prefect.errors import ArtifactError, FormatError, IncludeError
 from prefect.payload.attachments import Attachment, attachments, contents, listed, pack, unpack
 
 NAMES = st.from_regex(r"[a-c]{1,3}(/[d-f]{1,3}){0,2}\.x", fullmatch=True)
@@ -93,7 +93,7 @@ def test_a_file_that_changes_while_it_is_packed_is_refused(tmp_path):
 def test_a_name_that_not_every_system_has_is_refused(tmp_path):
     """Before anything is packaged."""
     (tmp_path / "a\nb").write_bytes(b"")
-    with pytest.raises(OutputError, match="Rename it"):
+    with pytest.raises(IncludeError, match="Rename it"):
         Attachment.of(tmp_path / "a\nb", "a\nb")
 
 

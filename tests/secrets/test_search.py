@@ -17,7 +17,7 @@ from prefect import Flow, task
 from prefect.environments import PickleEnvironment, Secret
 from prefect.errors import SecretError
 from prefect.payload.packing import pickle_flow
-from prefect.secrets.search import Forbidden, PayloadSearch, forbidden, refuse_at_rest
+from prefect.secrets.search import Forbidden, PartSearch, forbidden, refuse_at_rest
 from prefect.secrets.tokens import TokenSearch
 
 VALUE = "s3cret-canary-value"
@@ -45,7 +45,7 @@ def test_a_stream_is_searched_across_its_seams(sizes, position):
     for spelled in (b"", VALUE.encode(), VALUE.upper().encode("utf-32-be"), escaped):
         data = clean[:position] + spelled + clean[position:]
         file = io.BytesIO()
-        search = PayloadSearch(file, Forbidden({VALUE: "The value"}), TokenSearch())
+        search = PartSearch(file, Forbidden({VALUE: "The value"}), TokenSearch())
 
         def write(data=data, search=search):
             rest = data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from prefect.cli.build_image import Destinations, build_image, requirement_lines
 from prefect.cli.options import Command, recipient_option, sealing_key_option, signing_key_option
 from prefect.cli.output import is_replaceable, refuse_inputs, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
-from prefect.environments.environment import allowed_names
+from prefect.environments.environment import Environment, allowed_names
 from prefect.printable import printable
 from prefect.secrets.secret import Secret, merge_secrets, parse_secrets
 
@@ -93,6 +94,12 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
     "build script. May be repeated.",
 )  # fmt: skip
 @click.option(
+    "--include", "include", multiple=True, metavar="PATH|PATTERN",
+    help="A file or directory that travels with the flow, or a pattern such as 'sql/*.sql' or "
+    "'data/**/*.csv'. The flow's modules find it beside their own files, as they do here. May be "
+    "repeated.",
+)  # fmt: skip
+@click.option(
     "--secret", "secrets", multiple=True, metavar="NAME",
     help="Name of a secret that the flow needs when it runs. May be repeated.",
 )  # fmt: skip
@@ -128,6 +135,7 @@ def build(
     no_infer: bool,
     try_: bool,
     allow_source: tuple[str, ...],
+    include: tuple[str, ...],
     secrets: tuple[str, ...],
     allowed: tuple[str, ...],
     network: str | None,
@@ -137,7 +145,7 @@ def build(
     """Package the flow of FILE.py.
 
     The file is run to get at its flow, without what stands below `if __name__ == "__main__"`.
-    Modules beside it travel with the flow. FLOW is a variable's name or a flow's, needed where
+    Modules beside it travel with the flow, and of other files those that --include names. FLOW is a variable's name or a flow's, needed where
     the file has several.
 
     With -o the flow becomes a sealed flow ("-" is standard output), encrypted for the holder of
@@ -145,8 +153,9 @@ def build(
     image, in which --key-file seals it as well. An image goes into the container engine; --push,
     --export, --check and --dockerfile need none. With neither -o nor --image, a flow that has a
     ContainerEnvironment becomes its image, and any other is sealed into FILE.flow. What the flow's own
-    ContainerEnvironment says holds for an image unless an option says otherwise; -r, --setup and
-    --secret are added to it. The secrets that any environment of its own names are kept.
+    ContainerEnvironment says holds for an image unless an option says otherwise; -r, --setup, --include
+    and --secret are added to it. The secrets that any environment of its own names, and the files
+    that it includes, are kept.
     """
     options: dict[str, Any] = {
         "tag": tag,
@@ -172,13 +181,14 @@ def build(
         options["encryption_key"] = keys
     flow = load_flow_file(file)
     own = getattr(flow.environment, "secrets", ())
+    files = _included(include, flow, flow_file(file))
     try:
         asked = merge_secrets(own, parse_secrets(secrets))
         names = allowed_names(allowed)
         if image is not None or (
             output is None and isinstance(flow.environment, ContainerEnvironment)
         ):
-            options |= {"secrets": asked, "allow_secret_like": names}
+            options |= {"secrets": asked, "allow_secret_like": names, **files}
             flow.environment = _image_environment(flow, image, options)
         elif options:
             raise click.UsageError(_FOR_IMAGES)
@@ -196,9 +206,27 @@ def build(
     source = flow_file(file)
     target = output or Path(f"{source.stem}.flow")
     refuse_inputs(target, (source, key_file, signing_key))
-    environment = _sealing(key_file, recipients, signing_key, asked, names)
+    environment = _sealing(key_file, recipients, signing_key, asked, names, files)
     flow.environment = environment
     _build_sealed(flow, target, environment)
+
+
+def _included(patterns: tuple[str, ...], flow: Flow, file: Path) -> dict[str, Any]:
+    """Return what of an environment's arguments says which files travel: its own, and what is asked.
+
+    Paths on the command line are relative to the current directory, those of an environment to where
+    it says.
+    """
+    own = flow.environment
+    paths = (
+        [Path(own.include_from, path) for path in own.include]
+        if isinstance(own, Environment)
+        else []
+    )
+    home = file.absolute().parent
+    # As text relative to the flow's file: paths of this machine are nobody's business.
+    listed = [os.path.relpath(path, home) for path in (*paths, *map(Path, patterns))]
+    return {"include": listed, "include_from": home} if listed else {}
 
 
 def _image_environment(
@@ -272,6 +300,7 @@ def _sealing(
     signing_key: Path | None,
     secrets: tuple[Secret, ...],
     allowed: tuple[str, ...],
+    files: dict[str, Any],
 ) -> PickleEnvironment:
     from prefect.cli import keys  # noqa: PLC0415 - loads cryptography, which images may not need
 
@@ -290,6 +319,7 @@ def _sealing(
         signing_key=keys.read_signing_key(signing_key),
         secrets=secrets,
         allow_secret_like=allowed,
+        **files,
     )
 
 

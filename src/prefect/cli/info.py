@@ -11,7 +11,9 @@ import click
 from prefect.cli import mistakes
 from prefect.cli.artifacts import find_image, find_sealed, flow_file, is_flow_file
 from prefect.cli.options import Command, key_file_option, names_a_key, trusted_signer_option
+from prefect.cli.output import size
 from prefect.core.serialization import default_text
+from prefect.payload.attachments import total
 from prefect.printable import printable
 from prefect.running.flow_directory import KEY_VARIABLE
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from prefect.sealed.source import SealedSource
 
 _LONGEST_LIST = 8
+_MOST_FILES = 20
 
 
 @click.command(cls=Command, short_help="Look into a sealed flow or an image without running it.")
@@ -156,6 +159,17 @@ def _show(manifest: Manifest) -> None:
         _columns([["Parameter", "Default", "Type"], *parameters], heading=True)
     click.echo()
     _columns([["Task", "After", "Settings"], *_tasks(flow)], heading=True)
+    if manifest.files:
+        click.echo()
+        _columns([["File", "Size"], *_files(manifest.files)], heading=True)
+
+
+def _files(files: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
+    """Yield a row for each file that travels, or for all of them where they are many."""
+    for path, entry in list(files.items())[:_MOST_FILES]:
+        yield [path, size(entry["size"])]
+    if (more := len(files) - _MOST_FILES) > 0:
+        yield [f"and {more} more", f"{size(total(files))} in all"]
 
 
 def _fixed(manifest: Manifest) -> str:

@@ -187,29 +187,32 @@ def _run_sealed(
     strict: bool,
 ) -> State:
     from prefect.running.packaged import run_packaged  # noqa: PLC0415 - for sealed flows alone
+    from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
     from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
     gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
-    # Opened once: what is masked is what this very file's flow gets.
-    manifest, payload = open_flow(sealed, keyring)
-    manifest.check_compatible()
-    parameters = read_parameters(manifest.flow, given)
-    values = resolve(merge_secrets(secrets, secrets_of(manifest.flow)))
-    keys = [key.encode() for key in keyring.encryption_keys]
-    keys += [key.encode() for key in keyring.identities]
-    mask_until_exit([*values.values(), *keys, *_take_key()])
-    reporter = _reporter(manifest.flow, as_json=as_json, live=live)
-    with reporter:
-        state = run_packaged(
-            manifest,
-            payload,
-            values,
-            parameters=parameters,
-            executor=executor,
-            on_state=_observer(reporter),
-            strict=strict,
-        )
-        reporter.finished(manifest.flow["name"], state)
+    with RunDirectory() as directory:
+        # Opened once: what is masked is what this very file's flow gets.
+        manifest, payload = open_flow(sealed, keyring, directory.make)
+        manifest.check_compatible()
+        parameters = read_parameters(manifest.flow, given)
+        values = resolve(merge_secrets(secrets, secrets_of(manifest.flow)))
+        keys = [key.encode() for key in keyring.encryption_keys]
+        keys += [key.encode() for key in keyring.identities]
+        mask_until_exit([*values.values(), *keys, *_take_key()])
+        reporter = _reporter(manifest.flow, as_json=as_json, live=live)
+        with reporter:
+            state = run_packaged(
+                manifest,
+                payload,
+                values,
+                parameters=parameters,
+                executor=executor,
+                on_state=_observer(reporter),
+                strict=strict,
+                directory=directory.path,
+            )
+            reporter.finished(manifest.flow["name"], state)
     return state
 
 

@@ -186,6 +186,11 @@ COMMANDS: dict[str, Command] = {
                 (),
                 (),
             ),
+            "--include": (
+                "A file or directory that travels with the flow, or a pattern such as 'sql/*.sql' or 'data/**/*.csv'",
+                (),
+                (),
+            ),
             "--secret": ("Name of a secret that the flow needs when it runs", (), ()),
             "--allow-secret-like": (
                 "The name of something that looks like a well-known token and is none, as a build has told it",

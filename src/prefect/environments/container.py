@@ -63,6 +63,12 @@ class ContainerEnvironment(Environment):
         allow_secret_like: names of what looks like a well-known token and is none, such as
             "aws-access-key-0123abcd". An image that would hold one in the open is refused, and the
             error tells the name.
+        include: files that travel with the flow, in the open unless it is sealed: paths of files and
+            directories, or patterns such as "sql/*.sql", in which `**` stands for any directories.
+            Where the flow runs, its modules find them where they find them here: beside their
+            `__file__`, or by `importlib.resources`.
+        include_from: the directory that relative paths of `include` are relative to; by default that
+            of the file that makes the environment.
 
     The attribute `built_tag` is the name that `build` gave last; equal images may have several.
 
@@ -93,8 +99,10 @@ class ContainerEnvironment(Environment):
         | Sequence[bytes | str | EncryptionKey]
         | None = None,
         allow_secret_like: Iterable[str] | None = None,
+        include: Iterable[str | os.PathLike[str]] | None = None,
+        include_from: str | os.PathLike[str] | None = None,
     ) -> None:
-        super().__init__(secrets)
+        super().__init__(secrets, include=include, include_from=include_from)
         self.allow_secret_like = allowed_names(allow_secret_like)
         if not isinstance(image, str):
             raise TypeError(f"An image is named by a str, not by {image!r}")
@@ -148,9 +156,12 @@ class ContainerEnvironment(Environment):
             "allow_source": self.allow_source,
             "encryption_key": None if self._keyring is None else self._keyring.encryption_keys,
             "allow_secret_like": self.allow_secret_like,
+            "include": self.include,
+            "include_from": self.include_from or None,
         }
         made = ContainerEnvironment(**{**mine, **arguments})
         made._lost_key = self._lost_key and made._keyring is None
+        made._lost_include = self._lost_include and not made.include
         return made
 
     def pull_image(self) -> None:
@@ -179,7 +190,7 @@ class ContainerEnvironment(Environment):
             flow: the flow to package; None leaves an image of the dependencies alone.
 
         Raises:
-            NotAFlowError, PicklingError, SecretError: the flow cannot be packaged.
+            NotAFlowError, PicklingError, SecretError, IncludeError: the flow cannot be packaged.
             RequirementsError: the dependencies cannot be resolved.
             ImageError, RegistryError, CompatibilityError: the base is absent, or not fit.
             OutputError: there is a Dockerfile that is not prefect's; or none, and something else
@@ -199,7 +210,7 @@ class ContainerEnvironment(Environment):
 
         Raises:
             NotAFlowError: `flow` is not a Flow (a TypeError).
-            PicklingError, SecretError: the flow cannot be packaged.
+            PicklingError, SecretError, IncludeError: the flow cannot be packaged.
             ContainerEngineUnavailableError: no container engine answers.
             ContainerEngineError: the container engine does not take the image.
             ImageError: the base is absent, has no Python, or one that is not fit.
@@ -224,7 +235,7 @@ class ContainerEnvironment(Environment):
 
         Raises:
             NotAFlowError: `flow` is not a Flow (a TypeError).
-            PicklingError, SecretError: the flow cannot be packaged.
+            PicklingError, SecretError, IncludeError: the flow cannot be packaged.
             ContainerEngineUnavailableError: no container engine answers.
             ContainerEngineError: the container engine does not take the image.
             ImageError: the base is absent, has no Python, or one that is not fit.
@@ -263,7 +274,7 @@ class ContainerEnvironment(Environment):
             ValueError: it is no image reference, has a digest, or is the base's.
             RegistryError: the registry does not take it, or does not have the base.
             NotAFlowError: `flow` is not a Flow (a TypeError).
-            PicklingError, SecretError: the flow cannot be packaged.
+            PicklingError, SecretError, IncludeError: the flow cannot be packaged.
             ImageError: the base is absent, has no Python, or one that is not fit.
             CompatibilityError: the base has another Python than the one that pickles the flow.
             RequirementsError: the dependencies cannot be resolved or installed.
@@ -290,7 +301,7 @@ class ContainerEnvironment(Environment):
             OSError: it cannot be written; what was there before stays.
             RegistryError: the base's registry refuses, or cannot be reached.
             NotAFlowError: `flow` is not a Flow (a TypeError).
-            PicklingError, SecretError: the flow cannot be packaged.
+            PicklingError, SecretError, IncludeError: the flow cannot be packaged.
             ImageError: the base is absent, has no Python, or one that is not fit.
             CompatibilityError: the base has another Python than the one that pickles the flow.
             RequirementsError: the dependencies cannot be resolved or installed.
@@ -315,7 +326,7 @@ class ContainerEnvironment(Environment):
         Raises:
             RegistryError: the base's registry refuses, or cannot be reached.
             NotAFlowError: `flow` is not a Flow (a TypeError).
-            PicklingError, SecretError: the flow cannot be packaged.
+            PicklingError, SecretError, IncludeError: the flow cannot be packaged.
             ImageError: the base is absent, has no Python, or one that is not fit.
             CompatibilityError: the base has another Python than the one that pickles the flow.
             RequirementsError: the dependencies cannot be resolved or installed.
@@ -479,7 +490,7 @@ class ContainerEnvironment(Environment):
             flow.environment = environment._without_destination()  # noqa: SLF001 - of this class
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
 
-        return making.package_flow(self._recipe(), flow, self._keyring)
+        return making.package_flow(self._recipe(), flow, self._keyring, self._included())
 
     def _without_destination(self) -> ContainerEnvironment:
         """Return this environment without its images' name, its network, and the path of its base.
@@ -513,7 +524,7 @@ class ContainerEnvironment(Environment):
         return name
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {
+        return super().__getstate__() | {
             "_built": None,
             "_made": None,
             "built_tag": None,

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.errors import IncludeError
 from prefect.secrets.secret import Secret, parse_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from types import FrameType
 
     from prefect.core.flow import Flow
+    from prefect.payload.including import Included
 
 
 class Environment:
@@ -18,10 +24,32 @@ class Environment:
     Args:
         secrets: names, or `Secret` objects, of what the flow needs at run time. Tasks read them as
             environment variables; their values are never stored in an artifact.
+        include: files that travel with the flow: paths of files and directories, or patterns such as
+            "sql/*.sql", in which `**` stands for any directories. They are relative to the directory
+            of the file that makes the environment. Where the flow runs, its modules find them where
+            they find them here: beside their `__file__`, or by `importlib.resources`.
+        include_from: the directory that relative paths of `include` are relative to; by default that
+            of the file that makes the environment.
+
+    Raises:
+        TypeError: an argument has the wrong type.
     """
 
-    def __init__(self, secrets: Iterable[str | Secret] | None = None) -> None:
+    def __init__(
+        self,
+        secrets: Iterable[str | Secret] | None = None,
+        *,
+        include: Iterable[str | os.PathLike[str]] | None = None,
+        include_from: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.secrets = parse_secrets(secrets)
+        self.include = _paths(include)
+        self.include_from = (
+            _directory_of_caller()
+            if include_from is None and self.include
+            else os.path.abspath(include_from or "")  # noqa: PTH100 - kept as text
+        )
+        self._lost_include = False
 
     def build(self, flow: Flow | None = None) -> Any:
         """Package a flow; every kind of environment does it in its own way.
@@ -36,6 +64,24 @@ class Environment:
             f"{type(self).__name__} has no build(): use PickleEnvironment or ContainerEnvironment"
         )
 
+    def _included(self) -> Included | None:
+        """Find the files that are to travel; None where there are none.
+
+        Raises:
+            IncludeError: something that is to travel is not there, or is no file.
+            OSError: a file cannot be read.
+        """
+        if self._lost_include:
+            raise IncludeError(
+                "This environment includes files and does not know where they are: it was copied or "
+                "unpickled. Make it with include=[...] where they are"
+            )
+        if not self.include:
+            return None
+        from prefect.payload.including import include  # noqa: PLC0415 - for builds alone
+
+        return include(self.include, Path(self.include_from))
+
     def serialize(self) -> dict[str, Any]:
         """Return what defines this environment, as plain JSON values without any secret."""
         return {
@@ -43,9 +89,36 @@ class Environment:
             "secrets": [secret.name for secret in self.secrets],
         }
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Paths of this machine mean nothing elsewhere, and say something of it.
+        lost = self._lost_include or bool(self.include)
+        return self.__dict__ | {"include": (), "include_from": "", "_lost_include": lost}
+
     def __repr__(self) -> str:
         settings = ", ".join(f"{k}={v!r}" for k, v in self.serialize().items() if k != "type" and v)
         return f"{type(self).__name__}({settings})"
+
+
+def _paths(include: Any) -> tuple[str, ...]:
+    if isinstance(include, str | os.PathLike):
+        raise TypeError(f"include is a list: write include=[{os.fspath(include)!r}]")
+    if include is None:
+        return ()
+    paths = []
+    for path in include:
+        if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+            raise TypeError(f"include lists paths, and {path!r} is none")
+        paths.append(os.fspath(path))
+    return tuple(paths)
+
+
+def _directory_of_caller() -> str:
+    """Return the directory of the file that makes an environment; the current one in a notebook."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - as warnings find who to warn
+    while frame and str(frame.f_globals.get("__name__")).partition(".")[0] == "prefect":
+        frame = frame.f_back
+    file = frame.f_globals.get("__file__") if frame else None
+    return os.path.dirname(os.path.abspath(file)) if isinstance(file, str) else os.getcwd()  # noqa: PTH100,PTH109,PTH120
 
 
 def allowed_names(names: Iterable[str] | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.environments.environment import Environment, allowed_names
 from prefect.errors import ArtifactError, NotAFlowError
 from prefect.running.packaged import run_packaged
+from prefect.running.run_directory import RunDirectory
 from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
 
 # Imported within the functions that need them: a flow that was packaged with this environment is
@@ -47,6 +48,12 @@ class PickleEnvironment(Environment):
             says. None asks for no signature.
         allow_secret_like: names of what looks like a well-known token and is none, such as
             "aws-access-key-0123abcd"; a build warns of any other.
+        include: files that travel with the flow, encrypted as it is: paths of files and directories,
+            or patterns such as "sql/*.sql", in which `**` stands for any directories. Where the flow
+            runs, its modules find them where they find them here: beside their `__file__`, or by
+            `importlib.resources`.
+        include_from: the directory that relative paths of `include` are relative to; by default that
+            of the file that makes the environment.
 
     A key is given as the line of text that `prefect keygen` writes, a str or bytes, or as the object
     of `prefect.sealed.keys` that it spells.
@@ -72,10 +79,12 @@ class PickleEnvironment(Environment):
         signing_key: bytes | str | SigningKey | None = None,
         trusted_signers: bytes | str | Signer | Sequence[bytes | str | Signer] | None = None,
         allow_secret_like: Iterable[str] | None = None,
+        include: Iterable[str | os.PathLike[str]] | None = None,
+        include_from: str | os.PathLike[str] | None = None,
     ) -> None:
         from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415
 
-        super().__init__(secrets)
+        super().__init__(secrets, include=include, include_from=include_from)
         self.allow_secret_like = allowed_names(allow_secret_like)
         self._keys: Keyring | None = Keyring.of(
             encryption_key,
@@ -107,13 +116,16 @@ class PickleEnvironment(Environment):
             FlowError: the flow is wrong as it is written.
             PicklingError: something in it cannot be pickled.
             SecretError: a secret's value, or a key, occurs in it.
+            IncludeError: a file that is to travel is not there, or cannot.
             ArtifactError: there is no key to seal with, or the flow is too large.
         """
         from prefect.sealing import seal_flow  # noqa: PLC0415
 
         if flow is None:
             raise NotAFlowError("Only a Flow can be packaged, and none was given: call build(flow)")
-        _, self._built = seal_flow(flow, self.keyring, self.secrets, self.allow_secret_like)
+        _, self._built = seal_flow(
+            flow, self.keyring, self.secrets, self.allow_secret_like, self._included()
+        )
         return self._built
 
     def build_to(self, path: str | os.PathLike[str], flow: Flow) -> None:
@@ -132,12 +144,15 @@ class PickleEnvironment(Environment):
             FlowError: the flow is wrong as it is written.
             PicklingError: something in it cannot be pickled.
             SecretError: a secret's value, or a key, occurs in it.
+            IncludeError: a file that is to travel is not there, or cannot.
             ArtifactError: there is no key to seal with, or the flow is too large.
             OSError: the file cannot be written.
         """
         from prefect.sealing import seal_flow_to  # noqa: PLC0415
 
-        seal_flow_to(path, flow, self.keyring, self.secrets, self.allow_secret_like)
+        seal_flow_to(
+            path, flow, self.keyring, self.secrets, self.allow_secret_like, self._included()
+        )
         self._built = Path(path)
 
     def info(self, pickle: SealedSource) -> dict[str, Any]:
@@ -228,19 +243,23 @@ class PickleEnvironment(Environment):
             bytes = self._built  # noqa: A001
         if bytes is None:
             raise ArtifactError("There is nothing to run: build a flow first, or pass the bytes")
-        manifest, payload = self.open(bytes)
-        manifest.check_compatible()
-        # A value set on this environment's own secret counts; names alone come from the flow.
-        secrets = merge_secrets(secrets_of(manifest.flow), self.secrets)
-        return run_packaged(
-            manifest,
-            payload,
-            resolve(secrets),
-            parameters=parameters,
-            executor=executor,
-            on_state=on_state,
-            strict=strict,
-        )
+        from prefect.sealing import open_flow  # noqa: PLC0415
+
+        with RunDirectory() as directory:
+            manifest, payload = open_flow(bytes, self.keyring, directory.make)
+            manifest.check_compatible()
+            # A value set on this environment's own secret counts; names alone come from the flow.
+            secrets = merge_secrets(secrets_of(manifest.flow), self.secrets)
+            return run_packaged(
+                manifest,
+                payload,
+                resolve(secrets),
+                parameters=parameters,
+                executor=executor,
+                on_state=on_state,
+                strict=strict,
+                directory=directory.path,
+            )
 
     def rewrap(self, pickle: SealedSource) -> bytes:
         """Return an encrypted pickle that this environment's keys open, from one that any opens.
@@ -307,4 +326,4 @@ class PickleEnvironment(Environment):
         return self._keys
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_keys": None, "_built": None}
+        return super().__getstate__() | {"_keys": None, "_built": None}

@@ -17,7 +17,8 @@ from prefect.images.dependency_layers import dependency_layers
 from prefect.images.plan import COMMAND, ENTRYPOINT, LOCK_FILE, PYTHON, ImagePlan
 from prefect.oci.images import Layer, blob_of, canonical_json, derive
 from prefect.oci.layers.writing import CODEC, LAYER, Entry, write_layer
-from prefect.running.flow_directory import FLOW_DIRECTORY, MANIFEST_FILE, PREFIX
+from prefect.payload.attachments import listed
+from prefect.running.flow_directory import FILES, FLOW_DIRECTORY, MANIFEST_FILE, PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,6 +73,8 @@ def assemble(
         (_small_layer(_OWN, {posixpath.basename(LOCK_FILE): plan.lock.encode()}), "the lock")
     )
     flow = FLOW_DIRECTORY.lstrip("/")
+    if plan.files:
+        layers.append((_attached_layer(plan, store), "the files that travel with the flow"))
     layers += [(_small_layer(flow, files), comment) for files, comment in _flow_files(plan)]
     settings = {
         "Env": _environment(base.settings.get("Env") or []),
@@ -147,6 +150,19 @@ def _flow_files(plan: ImagePlan) -> list[tuple[dict[str, bytes], str]]:
     manifest = {MANIFEST_FILE: plan.flow[MANIFEST_FILE]}
     rest = {name: data for name, data in plan.flow.items() if name != MANIFEST_FILE}
     return [(rest, "the flow"), (manifest, "the flow's manifest")]
+
+
+def _attached_layer(plan: ImagePlan, store: Store) -> Layer:
+    """Return the layer with the files that travel, however large they are."""
+    listing = canonical_json([_FORMAT, CODEC, listed(plan.files)])
+    key = f"attached-{hashlib.sha256(listing).hexdigest()}"
+    entries = [
+        Entry(
+            f"{FILES.lstrip('/')}/{one.path}", one.source or b"", one.executable, sha256=one.sha256
+        )
+        for one in plan.files
+    ]
+    return store.layer(key, lambda file: write_layer(entries, file, own=_OWN), LAYER)
 
 
 def _small_layer(own: str, files: dict[str, bytes]) -> Layer:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from prefect.errors import OutputError
 from prefect.files import replacing
 from prefect.images.plan import COMMAND, ENTRYPOINT, LOCK_FILE, PYTHON, ImagePlan
-from prefect.running.flow_directory import FLOW_DIRECTORY, PREFIX
+from prefect.payload.attachments import Attachment
+from prefect.running.flow_directory import FILES, FLOW_DIRECTORY, PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,21 +20,23 @@ if TYPE_CHECKING:
 NAME = "Dockerfile"
 FIRST_LINE = "# Written by prefect. "
 LOCK = "requirements.lock"
-_RUNTIME, _FLOW = "runtime", "flow"
+_RUNTIME, _FLOW, _FILES = "runtime", "flow", "files"
 
 
-def build_context(plan: ImagePlan) -> dict[str, bytes]:
+def build_context(plan: ImagePlan) -> dict[str, bytes | Attachment]:
     """Return every file of the build's context by its path, the Dockerfile among them."""
-    context = {NAME: render(plan).encode(errors="replace"), LOCK: plan.lock.encode()}
+    context: dict[str, bytes | Attachment] = {NAME: render(plan).encode(errors="replace")}
+    context[LOCK] = plan.lock.encode()
     context |= {f"{_RUNTIME}/{path}": content for path, content in plan.runtime.items()}
     context |= {f"{_FLOW}/{path}": content for path, content in plan.flow.items()}
+    context |= {f"{_FILES}/{one.path}": one for one in plan.files}
     return context
 
 
-def write_context(directory: Path, context: Mapping[str, bytes]) -> None:
+def write_context(directory: Path, context: Mapping[str, bytes | Attachment]) -> None:
     """Write the files of a build's context, each of them whole or not at all.
 
-    Files, and the runtime's directories, have permissions that let every user of the image read
+    Files, and the directories of the runtime and of what travels, have permissions that let every user of the image read
     them. Who may read the flow here is up to its new directory, which has those of the umask.
     After an error nothing that is new stays behind.
 
@@ -50,7 +53,7 @@ def write_context(directory: Path, context: Mapping[str, bytes]) -> None:
                 if not parent.is_dir():
                     parent.mkdir()
                     made.append(parent)
-                    if parent.is_relative_to(directory / _RUNTIME):
+                    if any(parent.is_relative_to(directory / one) for one in (_RUNTIME, _FILES)):
                         parent.chmod(0o755)
             _write(directory / path, content, made)
     except BaseException:
@@ -60,7 +63,7 @@ def write_context(directory: Path, context: Mapping[str, bytes]) -> None:
         raise
 
 
-def _refuse_foreign(directory: Path, context: Mapping[str, bytes]) -> None:
+def _refuse_foreign(directory: Path, context: Mapping[str, bytes | Attachment]) -> None:
     """Refuse to write over, or among, what is not known to be prefect's."""
     dockerfile = directory / NAME
     if dockerfile.is_file() and dockerfile.read_bytes().startswith(FIRST_LINE.encode()):
@@ -75,11 +78,13 @@ def _refuse_foreign(directory: Path, context: Mapping[str, bytes]) -> None:
             )
 
 
-def _write(target: Path, content: bytes, made: list[Path]) -> None:
+def _write(target: Path, content: bytes | Attachment, made: list[Path]) -> None:
     is_new = not target.exists()
+    program = isinstance(content, Attachment) and content.executable
     try:
-        with replacing(target, mode=0o644) as file:
-            file.write(content)
+        with replacing(target, mode=0o755 if program else 0o644) as file:
+            for piece in [content] if isinstance(content, bytes) else content.pieces():
+                file.write(piece)
     except OSError as error:  # of a full disk, it names no file
         raise OSError(error.errno, error.strerror, str(target)) from error
     if is_new:
@@ -127,6 +132,8 @@ def render(plan: ImagePlan) -> str:
     if plan.labels:
         labels = [f"{name}={_quoted(value)}" for name, value in sorted(plan.labels.items())]
         lines += ["LABEL " + " \\\n      ".join(labels), ""]
+    if plan.files:
+        lines += [f"COPY {_FILES}/ {FILES}/", ""]
     if plan.flow:
         # By name: what else lies in that directory is not the flow's.
         files = " ".join(f"{_FLOW}/{name}" for name in sorted(plan.flow))

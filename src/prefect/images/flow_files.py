@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prefect.images import plan
+from prefect.payload.attachments import contents
 from prefect.payload.packing import pickle_flow, warn_of_fixed
 from prefect.running.flow_directory import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE, SEALED_FILE
-from prefect.secrets.search import MANIFEST, PAYLOAD, forbidden, refuse_at_rest
+from prefect.secrets.search import MANIFEST, PAYLOAD, forbidden, in_file, refuse_at_rest
 from prefect.secrets.secret import Secret, secrets_of
 from prefect.secrets.tokens import refuse_tokens
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from prefect.core.flow import Flow
+    from prefect.payload.attachments import Attachment
+    from prefect.payload.including import Included
     from prefect.payload.manifest import Manifest
     from prefect.sealed.keys.keyring import Keyring
+    from prefect.secrets.search import InPieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +30,22 @@ class PackagedFlow:
 
     Args:
         needs: what running it needs beside the flow's own requirements.
+        attached: the files that travel beside it, in the open.
     """
 
     manifest: Manifest
     files: dict[str, bytes] = field(repr=False)
     labels: dict[str, str]
     needs: tuple[str, ...] = ()
+    attached: tuple[Attachment, ...] = ()
 
 
 def package(
-    flow: Flow, secrets: Iterable[Secret], keyring: Keyring | None, allowed: Collection[str] = ()
+    flow: Flow,
+    secrets: Iterable[Secret],
+    keyring: Keyring | None,
+    allowed: Collection[str] = (),
+    included: Included | None = None,
 ) -> PackagedFlow:
     """Package a flow: in the open, or sealed where there is a key for it.
 
@@ -44,6 +54,7 @@ def package(
         secrets: whose values may not occur in it, beside those that it names itself.
         keyring: seals it.
         allowed: names of what looks like a token and may be in it in the open.
+        included: the files that travel with it.
 
     Raises:
         NotAFlowError: something other than a flow was given.
@@ -55,18 +66,23 @@ def package(
 
         from prefect.sealing import seal_flow  # noqa: PLC0415 - loads cryptography
 
-        manifest, sealed = seal_flow(flow, keyring, secrets, allowed)
+        manifest, sealed = seal_flow(flow, keyring, secrets, allowed, included)
         return PackagedFlow(
             manifest,
             {SEALED_FILE: sealed},
             {plan.LABEL_SEALED: f"{FLOW_DIRECTORY}/{SEALED_FILE}"},
             (f"cryptography=={metadata.version('cryptography')}",),
         )
-    pickled = pickle_flow(flow)
+    pickled = pickle_flow(flow, included)
     manifest = pickled.manifest
     parts = {MANIFEST: manifest.to_json(), PAYLOAD: pickled.payload}
-    refuse_at_rest(forbidden((*secrets_of(manifest.flow), *secrets)), parts)
-    refuse_tokens(parts, allowed, flow)
+    attached = included.files if included else ()
+    searched: dict[str, bytes | InPieces] = {
+        **parts,
+        **{in_file(one.path): one for one in contents(attached)},
+    }
+    refuse_at_rest(forbidden((*secrets_of(manifest.flow), *secrets)), searched)
+    refuse_tokens(searched, allowed, flow)
     warn_of_fixed(manifest)
     return PackagedFlow(
         manifest,
@@ -78,4 +94,5 @@ def package(
             plan.LABEL_FLOW: manifest.flow["name"],
             plan.LABEL_MANIFEST: f"{FLOW_DIRECTORY}/{MANIFEST_FILE}",
         },
+        attached=attached,
     )

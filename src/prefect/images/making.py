@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from prefect.oci.cache.store import Store
     from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.images import Image, Layer
+    from prefect.payload.including import Included
     from prefect.sealed.keys.keyring import Keyring
     from prefect.secrets.search import Forbidden
 
@@ -88,8 +89,13 @@ class _Order:
         return self.packaged.manifest.flow["name"] if self.packaged else None
 
 
-def package_flow(recipe: ImageRecipe, flow: Flow, keyring: Keyring | None) -> PackagedFlow:
+def package_flow(
+    recipe: ImageRecipe, flow: Flow, keyring: Keyring | None, included: Included | None
+) -> PackagedFlow:
     """Package a flow for images of a recipe: in the open, or sealed where there is a key for it.
+
+    Args:
+        included: the files that travel with it.
 
     Raises:
         NotAFlowError: something other than a flow was given.
@@ -97,7 +103,7 @@ def package_flow(recipe: ImageRecipe, flow: Flow, keyring: Keyring | None) -> Pa
     """
     # A flow holds its environment: what that may not say would be found in the payload.
     _Order.of(recipe, None).refuse_texts()
-    return package(flow, recipe.secrets, keyring, recipe.allowed)
+    return package(flow, recipe.secrets, keyring, recipe.allowed, included)
 
 
 def pull(recipe: ImageRecipe) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from prefect.images.flow_files import PackagedFlow
     from prefect.oci.cache.store import Store
     from prefect.oci.platforms import Platform
+    from prefect.payload.attachments import Attachment
 
 LOCK_FILE = f"{PREFIX}/requirements.lock"
 PYTHON = f"{PREFIX}/bin/python"
@@ -56,6 +57,7 @@ class ImagePlan:
         sources: normalised names of those that may be built from source.
         runtime: the files of this package, by their paths below site-packages.
         flow: the files of the packaged flow by name; empty for an image of dependencies alone.
+        files: those that travel beside it, in the open.
         notes: what whoever builds should know: how the image differs from where the flow was written.
         labels: what inspection reads without looking into the layers.
     """
@@ -72,6 +74,7 @@ class ImagePlan:
     sources: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     flow: Mapping[str, bytes] = field(default_factory=dict)
+    files: tuple[Attachment, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -165,6 +168,7 @@ def make_plan(
         notes=_notes(packaged, lock, base, infer=infer),
         runtime=runtime_files(),
         flow=packaged.files if packaged else {},
+        files=packaged.attached if packaged else (),
         labels=labels | (packaged.labels if packaged else {}),
     )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from prefect.errors import ArtifactError, FormatError, OutputError
+from prefect.errors import ArtifactError, FormatError, IncludeError
 from prefect.printable import printable
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ class Attachment:
             path: where it goes.
 
         Raises:
-            OutputError: `path` cannot be a path of a package.
+            IncludeError: `path` cannot be a path of a package.
             OSError: it cannot be read.
         """
         if not _is_path(path):
-            raise OutputError(
+            raise IncludeError(
                 f"The file {printable(str(source))} cannot travel: its name has what not every "
                 "system can write. Rename it"
             )
@@ -148,6 +148,8 @@ def _is_path(path: str) -> bool:
         path.isprintable()
         and "\\" not in path
         and len(path.encode("utf-8", "replace")) <= 1024  # noqa: PLR2004 - of any system's
+        # `.wh.` is how a layer of an image deletes a file.
+        and not any(part.startswith(".wh.") for part in parts)
         and all(part not in {"", ".", ".."} and len(part.encode()) <= 255 for part in parts)  # noqa: PLR2004
     )
 
@@ -161,7 +163,7 @@ def contents(files: Iterable[Attachment]) -> list[Attachment]:
 def pack(
     files: Iterable[Attachment],
     write: Callable[[bytes], Any],
-    look: Callable[[str, bytes], None] = lambda _path, _piece: None,
+    seen_by: Callable[[Attachment], Any] | None = None,
     *,
     compress: bool,
 ) -> None:
@@ -170,7 +172,7 @@ def pack(
     Args:
         files: the files.
         write: takes the next piece.
-        look: sees each piece as it was, with its file's path, before it is written.
+        seen_by: returns a file for each, to which each of its pieces is written first as it was.
         compress: as one zlib stream (RFC 1950).
 
     Raises:
@@ -179,8 +181,10 @@ def pack(
     """
     packer = zlib.compressobj(1) if compress else None
     for one in contents(files):
+        sight = seen_by(one) if seen_by else None
         for piece in one.pieces():
-            look(one.path, piece)
+            if sight:
+                sight.write(piece)
             if packed := packer.compress(piece) if packer else piece:
                 write(packed)
     if packer:

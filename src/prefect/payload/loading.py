@@ -5,16 +5,43 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.flow import Flow
 from prefect.errors import ArtifactError, CompatibilityError, NotAFlowError
+from prefect.payload.located import importable, unpacked_in
 from prefect.payload.rebuilding import compiling
 from prefect.payload.source_lines import remember_lines
 from prefect.payload.sources import by_number
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from prefect.payload.manifest import Manifest
+
+
+@contextmanager
+def loaded(
+    manifest: Manifest, payload: bytes | bytearray, directory: Path | None = None
+) -> Iterator[Flow]:
+    """Unpickle an authenticated payload for as long as its flow is used. This runs code: call it last.
+
+    What it brought is found meanwhile: beside its modules' files, and by `importlib.resources`.
+
+    Args:
+        directory: absolute, where the files that travelled are; None where there are none.
+
+    Raises:
+        CompatibilityError: this interpreter cannot load it; raised before anything is loaded.
+        NotAFlowError: it holds something other than a flow.
+        ArtifactError: it cannot be loaded, or is another flow than the manifest describes.
+    """
+    with unpacked_in(directory) as modules:
+        flow = load_flow(manifest, payload)
+    with importable(modules, directory):
+        yield flow
 
 
 def load_flow(manifest: Manifest, payload: bytes | bytearray) -> Flow:

@@ -10,6 +10,9 @@ NOT_OF_THE_SOURCE = frozenset(
     {"__builtins__", "__cached__", "__loader__", "__spec__", "__warningregistry__"}
 )
 
+# Those that the load which goes on has made, while somebody wants to know.
+made: list[PackagedModule] | None = None
+
 
 class PackagedModule(ModuleType):
     """A module by value, whatever else can be imported by its name.
@@ -17,6 +20,11 @@ class PackagedModule(ModuleType):
     cloudpickle goes by the name alone: where the module's file is at hand and was imported, it
     would refer to that, which the next machine does not have.
     """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        if made is not None:
+            made.append(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {key: value for key, value in vars(self).items() if key not in NOT_OF_THE_SOURCE}

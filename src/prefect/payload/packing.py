@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from prefect.core.flow import Flow
@@ -13,14 +13,18 @@ from prefect.errors import (
     PicklingError,
     PrefectError,
 )
+from prefect.payload.attachments import listed
 from prefect.payload.canonical.writing import canonical
 from prefect.payload.closure import installed_closure
 from prefect.payload.local_modules import is_local_file, requirements_of
 from prefect.payload.manifest import Manifest
 from prefect.payload.pickler import FlowPickler, Seen, Sink, local_modules_by_value
+from prefect.payload.references import warn_of_references
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from prefect.payload.including import Included
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class PickledFlow:
     payload: bytes
 
 
-def pickle_flow(flow: Flow) -> PickledFlow:
+def pickle_flow(flow: Flow, included: Included | None = None) -> PickledFlow:
     """Pickle a flow with all code of its own, and describe it, reproducibly.
 
     Modules that are not installed (the script itself, the helper beside it) travel inside the
@@ -40,20 +44,32 @@ def pickle_flow(flow: Flow) -> PickledFlow:
     The same sources and values give the same bytes, in any directory and process. Each load has
     classes of its own: what two loads give is apart, and apart from what was packaged.
 
+    Args:
+        flow: the flow.
+        included: the files that travel beside it.
+
     Raises:
         NotAFlowError: something other than a flow was given.
         PicklingError: a task holds something that cannot be pickled, or imports a local module
             within a function, where it cannot be found from outside.
     """
     buffer = io.BytesIO()
-    manifest = _pickle(flow, buffer, track_classes=False)
+    manifest = _pickle(flow, buffer, included, track_classes=False)
     return PickledFlow(manifest, canonical(buffer.getvalue()))
 
 
-def pickle_flow_into(flow: Flow, file: Sink) -> Manifest:
+def pickle_flow_into(
+    flow: Flow, file: Sink, included: Included | None = None, *, again: bool = False
+) -> Manifest:
     """Pickle a flow into a file, piece by piece, and describe it; its bytes may vary.
 
     In the process that packaged it, what is loaded has that process's own classes.
+
+    Args:
+        flow: the flow.
+        file: gets the payload.
+        included: the files that travel beside it.
+        again: what is to be warned of has been told.
 
     Raises:
         NotAFlowError: something other than a flow was given.
@@ -61,25 +77,35 @@ def pickle_flow_into(flow: Flow, file: Sink) -> Manifest:
             within a function, where it cannot be found from outside. The file then holds a part
             of the payload.
     """
-    return _pickle(flow, file, track_classes=True)
+    return _pickle(flow, file, included, track_classes=True, again=again)
 
 
-def _pickle(flow: Flow, file: Sink, *, track_classes: bool) -> Manifest:
+def _pickle(
+    flow: Flow,
+    file: Sink,
+    included: Included | None,
+    *,
+    track_classes: bool,
+    again: bool = False,
+) -> Manifest:
     if not isinstance(flow, Flow):
         raise NotAFlowError(f"Only a Flow can be packaged, not {type(flow).__name__}: {flow!r:.80}")
     serialized = flow.serialize()
     with local_modules_by_value() as local:
-        pickler = FlowPickler(file, local, track_classes=track_classes)
+        pickler = FlowPickler(file, local, included=included, track_classes=track_classes)
         seen = _dump(flow, pickler, local)
     named = seen.modules | seen.imported_in_functions
     requirements = requirements_of(named, local)
-    return Manifest.describe(
+    if not again:
+        warn_of_references(seen.references, included, flow)
+    manifest = Manifest.describe(
         serialized,
         requirements,
         installed_closure(requirements.values()),
         sources=pickler.sources,
         fixed=pickler.fixed,
     )
+    return replace(manifest, files=listed(included.files)) if included else manifest
 
 
 def warn_of_fixed(manifest: Manifest) -> None:

@@ -14,6 +14,7 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
+from pathlib import PosixPath
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, ForwardRef, Protocol, TypeVar
 from weakref import WeakSet
@@ -24,6 +25,7 @@ from prefect.errors import PicklingError
 from prefect.payload.code_reducing import CodeReducer
 from prefect.payload.dataclass_methods import make_params, switches
 from prefect.payload.local_modules import is_compiled, loaded_local_modules
+from prefect.payload.located import located, located_path
 from prefect.payload.packaged_module import NOT_OF_THE_SOURCE, PackagedModule
 from prefect.payload.rebuilding import (
     cached_function,
@@ -31,11 +33,13 @@ from prefect.payload.rebuilding import (
     forward_reference,
     same_module,
 )
+from prefect.payload.references import References
 from prefect.payload.source_lines import SourceLines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from prefect.payload.including import Included
     from prefect.payload.sources import Sources
 
 # One protocol on every Python that this package supports, so that payloads do not vary by it.
@@ -60,6 +64,7 @@ class Seen:
 
     modules: set[str] = dataclasses.field(default_factory=set)
     imported_in_functions: set[str] = dataclasses.field(default_factory=set)
+    references: References = dataclasses.field(default_factory=References)
 
 
 class _Flat:
@@ -81,22 +86,30 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
     that changes a global would not be seen to by `module.name`. Here both are one dict.
 
     Args:
+        included: the files that travel beside: paths to them become those of the place where the flow
+            runs.
         track_classes: whether what is loaded in the process that packages it has that process's own
             classes, as cloudpickle would have it by giving each a random id. Without, every load
             has classes of its own.
     """
 
     def __init__(
-        self, file: Sink, local: dict[str, ModuleType], *, track_classes: bool = True
+        self,
+        file: Sink,
+        local: dict[str, ModuleType],
+        *,
+        included: Included | None = None,
+        track_classes: bool = True,
     ) -> None:
         super().__init__(_Flat(file), protocol=_PROTOCOL)
         self.seen = Seen()
         self._track_classes = track_classes
         self._source = SourceLines()
         self._code = CodeReducer(self._source)
+        self._included = included
         self._local = local
         self._compiled = {name for name, module in local.items() if is_compiled(module)}
-        self._shells = {id(module): _Shell(module, self._source) for module in local.values()}
+        self._shells = {id(module): _Shell(module, self._placeless) for module in local.values()}
         for module in local.values():
             self.globals_ref[id(vars(module))] = _Globals(self._shells[id(module)])
 
@@ -126,7 +139,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, ModuleType):
             self._see(obj.__name__)
             if shell := self._shells.get(id(obj)):
-                return same_module, (shell,), _module_state(vars(obj), self._source)
+                return same_module, (shell,), self._placeless(_module_state(vars(obj)))
         elif reducer := _REDUCERS.get(type(obj)):
             return reducer(self, obj)
         elif isinstance(obj, (set, frozenset)):
@@ -137,13 +150,14 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         around = function.__globals__
         if id(around) not in self.globals_ref:
             names = ("__package__", "__name__", "__path__", "__file__")
-            self.globals_ref[id(around)] = _placeless(
-                {name: around[name] for name in names if name in around}, self._source
+            self.globals_ref[id(around)] = self._placeless(
+                {name: around[name] for name in names if name in around}
             )
         reduced = super().reducer_override(function)
         if isinstance(reduced, tuple):
+            self.seen.references.note_function(function)
             _, slots = reduced[2]
-            slots["__globals__"] = _placeless(slots["__globals__"], self._source)
+            slots["__globals__"] = self._placeless(slots["__globals__"])
             # In the order in which they happened to be imported.
             slots["_cloudpickle_submodules"].sort(key=lambda m: getattr(m, "__name__", ""))
         return reduced
@@ -193,6 +207,35 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
             (function.__wrapped__, parameters["maxsize"], parameters["typed"]),
         )
 
+    def _placeless(self, names: dict[str, Any]) -> dict[str, Any]:
+        """Return globals that do not tell in which directory a module lies."""
+        included = self._included
+        if isinstance(file := names.get("__file__"), str):
+            # A module that stands elsewhere than what travels has but its name.
+            place = included and included.place_of(file)
+            names["__file__"] = Located(place) if place else self._source.name(file)
+        if "__path__" in names:  # says that it is a package, of which files may travel
+            directories = (
+                [included.place_of(path) for path in names["__path__"]] if included else []
+            )
+            names["__path__"] = [Located(one) for one in directories if one]
+        if included:
+            for name, value in names.items():
+                if type(value) is str and value.startswith("/") and (place := self._travels(value)):
+                    names[name] = Located(place)
+        return names
+
+    def _path(self, path: Any) -> Any:
+        if path.is_absolute():
+            if place := self._travels(str(path)):
+                return located_path, (place,)
+            self.seen.references.note_path(path)
+        return NotImplemented
+
+    def _travels(self, path: str) -> str | None:
+        place = self._included and self._included.place_of(path)
+        return place if place and self._included and self._included.has(place) else None
+
     def _see(self, module: str) -> None:
         self.seen.modules.add(module)
         if module in self._compiled:
@@ -235,6 +278,7 @@ _REDUCERS: dict[type, Callable[[FlowPickler, Any], Any]] = {
     ForwardRef: _forward_reference,
     TypeVar: FlowPickler._type_variable,  # noqa: SLF001 - of this module
     WeakSet: _weak_set,
+    PosixPath: FlowPickler._path,  # noqa: SLF001 - of this module
     type(dataclasses.MISSING): _sentinel("MISSING"),
     type(dataclasses.KW_ONLY): _sentinel("KW_ONLY"),
     type(_dataclasses._HAS_DEFAULT_FACTORY): _sentinel("_HAS_DEFAULT_FACTORY"),  # noqa: SLF001
@@ -252,17 +296,29 @@ def _set_like(obj: Any) -> Any:
     return made, (set(obj),), *rest
 
 
+class Located:
+    """Pickles as a path in the directory that a run has unpacked the package's files in."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return located, (self._place,)
+
+
 class _Shell:
     """Pickles as a new module without content, which module and globals are then put into."""
 
-    def __init__(self, module: ModuleType, source: SourceLines) -> None:
+    def __init__(
+        self, module: ModuleType, placeless: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> None:
         self._module = module
-        self._source = source
+        self._placeless = placeless
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = ("__file__", "__package__", "__path__")
         state = {n: vars(self._module)[n] for n in names if n in vars(self._module)}
-        return PackagedModule, (self._module.__name__,), _placeless(state, self._source)
+        return PackagedModule, (self._module.__name__,), self._placeless(state)
 
 
 class _Globals:
@@ -284,21 +340,12 @@ def _stable_doc(kind: type, doc: str | None) -> str | None:
     return f"{kind.__name__}(...)" if doc and made and ("{" in doc or " at 0x" in doc) else doc
 
 
-def _module_state(content: dict[str, Any], source: SourceLines) -> dict[str, Any]:
+def _module_state(content: dict[str, Any]) -> dict[str, Any]:
     """Return a module's content in an order that its history does not show in."""
     state = {key: content[key] for key in sorted(content) if key not in NOT_OF_THE_SOURCE}
     if state.get("__annotations__") == {}:  # made when somebody looks for them
         del state["__annotations__"]
-    return _placeless(state, source)
-
-
-def _placeless(names: dict[str, Any], source: SourceLines) -> dict[str, Any]:
-    """Return globals that do not tell in which directory a module lies."""
-    if isinstance(names.get("__file__"), str):
-        names["__file__"] = source.name(names["__file__"])
-    if "__path__" in names:  # says that it is a package; there is nothing to be found
-        names["__path__"] = []
-    return names
+    return state
 
 
 def _imports(code: CodeType) -> Iterator[str]:

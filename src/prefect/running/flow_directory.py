@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from typing import TYPE_CHECKING
 
 from prefect.errors import ArtifactError
@@ -12,8 +13,11 @@ from prefect.secrets.secret import Secret, secrets_directory
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from prefect.running.run_directory import RunDirectory
+
 PREFIX = "/opt/prefect"  # where an image has all that is ours
 FLOW_DIRECTORY = f"{PREFIX}/flow"
+FILES = f"{FLOW_DIRECTORY}/files"  # those that travel with it, by their paths
 MANIFEST_FILE = "manifest.json"
 PAYLOAD_FILE = "payload.pickle"
 SEALED_FILE = "sealed.flow"
@@ -21,9 +25,15 @@ KEY_VARIABLE = "PREFECT_ENCRYPTION_KEY"  # the secret that opens a sealed flow
 
 
 def read_flow(
-    directory: Path, awaited: dict[str, str]
-) -> tuple[Manifest, bytes | bytearray, tuple[str, ...]]:
-    """Return manifest and payload, and the key that opened them if they were sealed."""
+    directory: Path, awaited: dict[str, str], run: RunDirectory
+) -> tuple[Manifest, bytes | bytearray, tuple[str, ...], Path | None]:
+    """Return manifest and payload, the key that opened them, and where the files are that travelled.
+
+    There is a key if they were sealed, and a directory if there are files.
+
+    Args:
+        run: gets the files, if they were sealed.
+    """
     sealed = directory / SEALED_FILE
     if sealed.exists():
         # The worker's own secret: tasks do not get it, and what they print has it masked.
@@ -37,9 +47,11 @@ def read_flow(
         from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415
         from prefect.sealing import open_flow  # noqa: PLC0415
 
-        return *open_flow(sealed, Keyring.of(key)), (key,)
+        return *open_flow(sealed, Keyring.of(key), run.make), (key,), run.path
     try:
-        manifest = (directory / MANIFEST_FILE).read_bytes()
-        return Manifest.from_json(manifest), (directory / PAYLOAD_FILE).read_bytes(), ()
+        manifest = Manifest.from_json((directory / MANIFEST_FILE).read_bytes())
+        payload = (directory / PAYLOAD_FILE).read_bytes()
     except OSError as error:
         raise ArtifactError(f"There is no flow to run: {error}") from error
+    files = directory.absolute() / posixpath.basename(FILES)
+    return manifest, payload, (), files if manifest.files else None

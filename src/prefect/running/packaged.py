@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import CompatibilityError
-from prefect.payload.loading import load_flow
+from prefect.payload.loading import loaded
 from prefect.running.parameters import check_described
 from prefect.secrets.secret import exported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from prefect.core.state import State
     from prefect.payload.manifest import Manifest
@@ -25,6 +26,7 @@ def run_packaged(
     executor: Any = None,
     on_state: Callable[[Any], None] | None = None,
     strict: bool = False,
+    directory: Path | None = None,
 ) -> State:
     """Load an authenticated payload and run it with the secrets in its environment.
 
@@ -33,6 +35,7 @@ def run_packaged(
 
     Args:
         strict: refuse to run with other versions.
+        directory: absolute, where the files that travelled with it are; None where there are none.
 
     Raises:
         CompatibilityError, ArtifactError, NotAFlowError: the payload cannot be loaded here, or
@@ -41,8 +44,7 @@ def run_packaged(
     """
     check_described(manifest.flow, parameters or {})
     _compare_versions(manifest, strict=strict)
-    with exported(secrets):
-        flow = load_flow(manifest, payload)
+    with exported(secrets), loaded(manifest, payload, directory) as flow:
         return flow.run(parameters=parameters, executor=executor, on_state=on_state)
 
 

@@ -10,7 +10,7 @@ import base64
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prefect.errors import SecretError
 from prefect.secrets.spellings import SHORTEST, quoted
@@ -43,6 +43,19 @@ _LONGEST_ESCAPE = 10  # of one byte, such as &amp;#115;
 _PRINTABLE = bytes.maketrans(bytes(range(0x21, 0x7F)), b"x" * 94)
 _TEXT = b"x" * 20
 _LARGE = 64 * 1024
+
+
+PAYLOAD = "the flow's payload"
+MANIFEST = "the flow's manifest"
+_FIXES = {
+    PAYLOAD: "Keep it out of tasks and of the globals of their modules; within a task read "
+    "os.environ['NAME'] or Secret('NAME').value"
+}
+
+
+def in_file(path: str) -> str:
+    """Return what a file that travels is called, as a part."""
+    return f"the file {path}"
 
 
 class Forbidden:
@@ -135,7 +148,19 @@ def forbidden(secrets: Iterable[Secret], keys: Iterable[bytes] = ()) -> Forbidde
     return Forbidden(values)
 
 
-def refuse_at_rest(values: Forbidden, parts: Mapping[str, bytes]) -> None:
+class InPieces(Protocol):
+    """Something too large to be held whole, such as a file."""
+
+    def pieces(self) -> Iterable[bytes]:
+        """Yield its bytes, piece by piece."""
+
+
+def pieces_of(content: bytes | InPieces) -> Iterable[bytes]:
+    """Return the bytes of something, in one piece or several."""
+    return [content] if isinstance(content, bytes) else content.pieces()
+
+
+def refuse_at_rest(values: Forbidden, parts: Mapping[str, bytes | InPieces]) -> None:
     """Refuse to package bytes in which a forbidden value occurs.
 
     Args:
@@ -146,12 +171,14 @@ def refuse_at_rest(values: Forbidden, parts: Mapping[str, bytes]) -> None:
     """
     if values:
         for part, content in parts.items():
-            if name := values.search().find(content):
-                raise _at_rest(name, part)
+            search = values.search()
+            for piece in pieces_of(content):
+                if name := search.find(piece):
+                    raise _at_rest(name, part)
 
 
-class PayloadSearch:
-    """A file before another that refuses a payload in which a forbidden value occurs.
+class PartSearch:
+    """A file before another that refuses a part in which a forbidden value occurs.
 
     It does for a stream what `refuse_at_rest` does for bytes, and raises the same error: what
     was written until then is to be thrown away.
@@ -160,27 +187,23 @@ class PayloadSearch:
         file: gets what passes.
         values: are refused.
         tokens: is fed with what passes.
+        part: what it is called.
     """
 
-    def __init__(self, file: Any, values: Forbidden, tokens: TokenSearch) -> None:
+    def __init__(
+        self, file: Any, values: Forbidden, tokens: TokenSearch, part: str = PAYLOAD
+    ) -> None:
         self._file = file
         self._tokens = tokens
+        self._part = part
         self._search = values.search() if values else None
 
     def write(self, data: bytes | memoryview) -> int:
         """Search the next piece, also across its seam with the former, and hand it on."""
         if self._search is not None and (name := self._search.find(data)):
-            raise _at_rest(name, PAYLOAD)
+            raise _at_rest(name, self._part)
         self._tokens.feed(data)
         return int(self._file.write(data))
-
-
-PAYLOAD = "the flow's payload"
-MANIFEST = "the flow's manifest"
-_FIXES = {
-    PAYLOAD: "Keep it out of tasks and of the globals of their modules; within a task read "
-    "os.environ['NAME'] or Secret('NAME').value"
-}
 
 
 def _at_rest(name: str, part: str) -> SecretError:

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import SecretError
 from prefect.secrets.places import place_in
+from prefect.secrets.search import pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from prefect.core.flow import Flow
+    from prefect.secrets.search import InPieces
 
 _PIECE = 1024 * 1024
 _MOST_TOLD = 5
@@ -179,7 +181,7 @@ class TokenSearch:
 
 
 def refuse_tokens(
-    parts: Mapping[str, bytes], allowed: Collection[str], flow: Flow | None = None
+    parts: Mapping[str, bytes | InPieces], allowed: Collection[str], flow: Flow | None = None
 ) -> None:
     """Refuse to put into an image, in the open, what looks like a token.
 
@@ -194,7 +196,8 @@ def refuse_tokens(
     found: dict[str, str] = {}
     for part, content in parts.items():
         search = TokenSearch()
-        search.feed(content)
+        for piece in pieces_of(content):
+            search.feed(piece)
         found |= {one.name: f"{_told(one, flow)} in {part}" for one in search.finish()}
     if lines := [text for name, text in found.items() if name not in allowed]:
         names = [name for name in found if name not in allowed]

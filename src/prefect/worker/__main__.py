@@ -20,6 +20,7 @@ from prefect.running.flow_directory import (
 from prefect.running.packaged import run_packaged
 from prefect.running.parameters import parse_pairs, read_parameters
 from prefect.running.report import JsonReporter, LineReporter, Reporter
+from prefect.running.run_directory import RunDirectory
 from prefect.running.stopping import (
     BAD_INPUT,
     FLOW_FAILED,
@@ -69,9 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     kind = JsonReporter if options.json else LineReporter
     reporter: Reporter = kind(until_exit=True)
+    with RunDirectory() as directory:
+        return _run_in(directory, options, reporter)
+
+
+def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) -> int:
     try:
         awaited = await_values(options.secret)
-        manifest, payload, key = read_flow(Path(options.flow), awaited)
+        manifest, payload, key, files = read_flow(Path(options.flow), awaited, run)
         values = resolve(
             secret for secret in secrets_of(manifest.flow) if secret.name not in awaited
         )
@@ -91,6 +97,7 @@ def _run(options: argparse.Namespace) -> int:
                 parameters=parameters,
                 on_state=reporter.on_state if options.json else None,
                 strict=options.strict,
+                directory=files,
             )
         except PrefectError as error:
             reporter.refused(error)

@@ -48,12 +48,14 @@ class Entry:
         path: where it goes, without a leading slash.
         content: its bytes, or a file that has them.
         link: the target of a symbolic link; it then has no content.
+        sha256: of the content, in hexadecimal digits, where it has to be known beforehand.
     """
 
     path: str
     content: bytes | Path = b""
     executable: bool = False
     link: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +173,12 @@ def _tar(entries: Iterable[Entry], own: str) -> Iterator[bytes]:
             yield _header(info)
         else:
             info.mode = 0o755 if member.executable else 0o644
-            yield from _file(info, member.content)
+            yield from _file(info, member)
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def _file(info: tarfile.TarInfo, content: bytes | Path) -> Iterator[bytes]:
+def _file(info: tarfile.TarInfo, entry: Entry) -> Iterator[bytes]:
+    content = entry.content
     if isinstance(content, bytes):
         info.size = len(content)
         yield _header(info)
@@ -184,11 +187,13 @@ def _file(info: tarfile.TarInfo, content: bytes | Path) -> Iterator[bytes]:
         with content.open("rb", buffering=0) as file:
             info.size = os.fstat(file.fileno()).st_size
             yield _header(info)
-            rest = info.size
+            rest, digest = info.size, hashlib.sha256()
             while chunk := file.read(_MEMBER):
                 rest -= len(chunk)
+                if entry.sha256:
+                    digest.update(chunk)
                 yield chunk
-        if rest:
+        if rest or (entry.sha256 and entry.sha256 != digest.hexdigest()):
             raise OSError(f"{content} changed while it was read")
     yield bytes(-info.size % tarfile.BLOCKSIZE)
 

@@ -1,0 +1,130 @@
+"""Files that somebody asked to travel with a flow: found, and given their places in the package.
+
+A package keeps files and modules where they stand to each other here, so that what a module finds
+beside its own file, it finds in every place. Nothing travels unasked but code.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.errors import IncludeError
+from prefect.payload.attachments import Attachment
+from prefect.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_NEVER = {"__pycache__", ".git"}
+
+
+@dataclass(frozen=True, slots=True)
+class Included:
+    """Files that travel.
+
+    Args:
+        root: the directory here whose place the package's own takes, without links in its path.
+        files: sorted by path, which is relative to the root.
+    """
+
+    root: Path
+    files: tuple[Attachment, ...] = ()
+
+    def place_of(self, path: str) -> str | None:
+        """Return where a path of this machine will be in the package; None where it will not.
+
+        That is so of files that travel, of the directories that they are in, and of what may stand
+        beside them, as modules do.
+
+        Args:
+            path: absolute.
+        """
+        try:
+            return Path(os.path.realpath(path)).relative_to(self.root).as_posix()
+        except ValueError:
+            return None
+
+    def has(self, place: str) -> bool:
+        """Tell whether a place is a file that travels, or a directory of such files."""
+        beginning = "" if place == "." else f"{place}/"
+        return any(one.path == place or one.path.startswith(beginning) for one in self.files)
+
+
+def include(patterns: Iterable[str | os.PathLike[str]], home: Path) -> Included:
+    """Find the files that are to travel.
+
+    Args:
+        patterns: paths of files and directories, or patterns as of a shell, in which `**` stands for
+            any directories; relative ones are relative to `home`. A directory means all files in it.
+        home: the directory of the flow's own file. A file outside of it travels with the names of the
+            directories between them.
+
+    Raises:
+        IncludeError: a pattern finds nothing, or something that is no file.
+        OSError: a file cannot be read.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        text = os.fspath(pattern)
+        matches = _matches(text, home)
+        if not matches:
+            raise IncludeError(
+                f"There is nothing to include by {printable(text)!r}: no file or directory is "
+                f"{printable(os.path.normpath(home / text))}"
+            )
+        for match in matches:
+            found.update(dict.fromkeys(_files(match, text)))
+    directories = [os.path.realpath(home), *(os.path.dirname(path) for path in found)]  # noqa: PTH120
+    root = Path(os.path.commonpath(directories))
+    if len(root.parts) == 1 and found:
+        raise IncludeError(
+            f"The included files and the flow's file in {home} have no directory in common but {root}: "
+            "copy the files to a directory of the project"
+        )
+    files = [Attachment.of(Path(path), os.path.relpath(path, root)) for path in found]
+    return Included(root, tuple(sorted(files, key=lambda one: one.path)))
+
+
+def _matches(text: str, base: Path) -> list[str]:
+    path = os.path.normpath(os.path.join(base, text))  # noqa: PTH118
+    if os.path.lexists(path):  # also where its name has what a pattern would have
+        return [path]
+    found = glob.glob(path, recursive=True, include_hidden=False)  # noqa: PTH207
+    return sorted(one for one in found if _NEVER.isdisjoint(Path(one).parts))
+
+
+def _files(path: str, pattern: str) -> Iterator[str]:
+    """Yield the file of a path, or the files in a directory, as paths without links above them."""
+    path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))  # noqa: PTH118,PTH119,PTH120
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116
+    except OSError as error:
+        raise IncludeError(
+            f"{printable(path)}, which {printable(pattern)!r} includes, cannot be read: {error.strerror}"
+        ) from error
+    if stat.S_ISREG(mode):
+        yield path
+    elif stat.S_ISDIR(mode):
+        yield from _walk(path, pattern, {os.path.realpath(path)})
+    else:
+        raise IncludeError(
+            f"{printable(path)}, which {printable(pattern)!r} includes, is neither a file nor a directory"
+        )
+
+
+def _walk(directory: str, pattern: str, above: set[str]) -> Iterator[str]:
+    for name in sorted(os.listdir(directory)):  # noqa: PTH208
+        path = os.path.join(directory, name)  # noqa: PTH118
+        if name in _NEVER:
+            continue
+        if not os.path.isdir(path):  # noqa: PTH112
+            yield from _files(path, pattern)
+        elif (
+            real := os.path.realpath(path)
+        ) not in above:  # a link to a directory above it has no end
+            yield from _walk(path, pattern, above | {real})

@@ -1,0 +1,95 @@
+"""Paths of a package's own files, which are elsewhere in each place.
+
+A payload holds none of the paths that it was packaged with: what stood beside the flow's file is
+a call of `located`, which answers with the directory of the run that loads it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.payload import packaged_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prefect.payload.packaged_module import PackagedModule
+
+_loading = threading.RLock()  # a flow may load another one
+_root = ""
+
+
+def located(place: str) -> str:
+    """Return the path of a place in the package: absolute where the package's files are unpacked."""
+    return f"{_root}/{place}".removesuffix("/.") if _root else place
+
+
+def located_path(place: str) -> Path:
+    """Return the same as a Path."""
+    return Path(located(place))
+
+
+@contextmanager
+def unpacked_in(directory: Path | None) -> Iterator[list[PackagedModule]]:
+    """Have what is loaded find the package's files in a directory; yield the modules that are made.
+
+    Args:
+        directory: absolute; None where no files travel.
+    """
+    global _root
+    with _loading:
+        former, _root = _root, "" if directory is None else str(directory)
+        outer, packaged_module.made = packaged_module.made, []
+        modules = packaged_module.made
+        try:
+            yield modules
+        finally:
+            _root, packaged_module.made = former, outer
+
+
+@contextmanager
+def importable(modules: list[PackagedModule], directory: Path | None) -> Iterator[None]:
+    """Have `importlib.resources` and imports find packaged modules by their names for a while.
+
+    A module of that name that was imported here already stays what it is. Of a package whose files
+    travelled alone, as only a text names it, the directory is found.
+
+    Args:
+        directory: where the files are; None where there are none.
+    """
+    if directory is None:
+        yield
+        return
+    added: dict[str, PackagedModule] = {}
+    for module in modules:
+        if _describe(module) and module.__name__ not in sys.modules:
+            added[module.__name__] = module
+            sys.modules[module.__name__] = module
+    sys.path.insert(0, str(directory))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # somebody else took it out
+            sys.path.remove(str(directory))
+        for name, module in added.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+
+def _describe(module: PackagedModule) -> bool:
+    """Give a module what the import system would have given it, where its files are."""
+    paths: list[str] = list(getattr(module, "__path__", ()))
+    file = getattr(module, "__file__", None) or (f"{paths[0]}/__init__.py" if paths else "")
+    if not file.startswith("/"):
+        return False
+    loader = SourceFileLoader(module.__name__, file)
+    spec = ModuleSpec(module.__name__, loader, origin=file, is_package=bool(paths))
+    spec.submodule_search_locations = paths or None
+    module.__spec__ = spec
+    module.__loader__ = loader
+    return True

@@ -1,0 +1,40 @@
+"""A directory of one run's own, for what its package brought; gone with the run."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+from prefect.files import private_directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class RunDirectory:
+    """Makes the directory when it is wanted; a context manager that removes it.
+
+    It is this user's alone, below the directory for temporary files. One that a killed run left is
+    removed by the next run that needs one.
+    """
+
+    def __init__(self) -> None:
+        self._entered = ExitStack()
+        self.path: Path | None = None
+        """Absolute; None until somebody wants it."""
+
+    def make(self) -> Path:
+        """Return the directory, which is there from now on.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        if self.path is None:
+            self.path = self._entered.enter_context(private_directory("prefect-run"))
+        return self.path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._entered.close()
