@@ -7,7 +7,25 @@ import sys
 
 import pytest
 
-from prefect.files import create, replacing, replacing_directory
+from prefect.errors import InputTooLargeError
+from prefect.files import create, read_small, read_small_text, replacing, replacing_directory
+
+
+def test_a_small_file_is_read_up_to_its_limit(tmp_path):
+    """All of it, or an error that says the limit; whatever has no end is left after that."""
+    path = tmp_path / "file"
+    path.write_bytes("ä\r\nb".encode())
+    assert read_small(path, 5) == path.read_bytes()
+    assert read_small_text(path) == "ä\nb"
+    with pytest.raises(InputTooLargeError, match="file has more than the 0 KiB"):
+        read_small(path, 4)
+    with pytest.raises(OSError, match="/dev/zero has more than the 16 MiB"):
+        read_small_text("/dev/zero")
+    endless = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
+    with pytest.raises(InputTooLargeError, match="more than the 64 KiB"):
+        read_small(f"/dev/fd/{endless.stdout.fileno()}", 64 * 1024)
+    endless.stdout.close()
+    endless.wait()
 
 
 def test_a_file_takes_its_name_when_it_is_complete(tmp_path):

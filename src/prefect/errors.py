@@ -20,6 +20,7 @@
     ├── TaskTimeoutError (TimeoutError)     a task took longer than its timeout
     ├── ExecutorError (RuntimeError)        the place where tasks should run is not there
     ├── RemoteTaskError                     what went wrong in another process, as text
+    ├── InputTooLargeError (OSError)        a file, device or pipe with more than is read of its kind
     ├── OutputError (FileExistsError)       a file of somebody else would be overwritten
     ├── DiskFullError (OSError)             no space for what is on its way
     ├── SettingError (ValueError)           a variable of the environment that means nothing
@@ -54,6 +55,7 @@ __all__ = [
     "ImageContentError",
     "ImageError",
     "IncludeError",
+    "InputTooLargeError",
     "InvalidKeyError",
     "NotAFlowError",
     "OutputError",
@@ -158,6 +160,10 @@ class RemoteTaskError(PrefectError):
 
 class ExecutorError(PrefectError, RuntimeError):
     """An executor cannot start: Dask is not installed, or no scheduler answers."""
+
+
+class InputTooLargeError(PrefectError, OSError):
+    """A file, device or pipe has more bytes than are read of its kind."""
 
 
 class OutputError(PrefectError, FileExistsError):

@@ -1,4 +1,4 @@
-"""Writing a file so that it is there complete, or not at all.
+"""Writing a file so that it is there complete, or not at all; reading a small one, and never a large.
 
 Until it is complete, a file has no name where the file system can do without one, and is gone with
 its maker, however that ends. Elsewhere, as all directories do, it has a hidden name, which the next
@@ -8,6 +8,7 @@ one who writes there removes: its maker holds a lock on it, which ends with the 
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import re
 import shutil
@@ -15,11 +16,65 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from prefect.errors import InputTooLargeError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Nobody means more by a lock, a list of requirements or a settings file.
+TEXT_BYTES = 16 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 _SUFFIX = ".prefect-part"
 _PART = re.compile(r"\..*\.[0-9a-f]{16}" + re.escape(_SUFFIX))
+
+
+def read_small(path: str | os.PathLike[str], most: int = TEXT_BYTES) -> bytes:
+    """Return all bytes of a file that is small by its kind.
+
+    Args:
+        path: the file, or whatever has this name: a device or a pipe may have no end.
+        most: the largest size that is read, in bytes.
+
+    Raises:
+        InputTooLargeError: it is larger (an OSError).
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return read_to_end(file, most, os.fspath(path))
+
+
+def read_small_text(path: str | os.PathLike[str], most: int = TEXT_BYTES) -> str:
+    """Return the text of such a file, in UTF-8, with line breaks as Python has them.
+
+    Raises:
+        InputTooLargeError: it is larger (an OSError).
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return io.TextIOWrapper(io.BytesIO(read_small(path, most)), encoding="utf-8").read()
+
+
+def read_to_end(file: BinaryIO, most: int, name: str) -> bytes:
+    """Return the bytes that an open file still has.
+
+    Args:
+        file: read from where it stands.
+        most: the largest size that is read, in bytes.
+        name: what it is called in the error.
+
+    Raises:
+        InputTooLargeError: it has more (an OSError).
+        OSError: it cannot be read.
+    """
+    found = bytearray()
+    while piece := file.read(min(_PIECE_BYTES, most + 1 - len(found))):
+        found += piece
+        if len(found) > most:
+            limit = f"{most >> 20} MiB" if most >= _PIECE_BYTES else f"{most >> 10} KiB"
+            raise InputTooLargeError(
+                f"{name} has more than the {limit} that are read of its kind. Is it what is meant?"
+            )
+    return bytes(found)
 
 
 @contextmanager

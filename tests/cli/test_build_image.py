@@ -88,6 +88,8 @@ def test_check_tells_by_its_exit_status(offline):
         (["--platform", "linux/riscv64", "--export", "x.tar"], "no image for linux/riscv64"),
         (["--setup", "true"], "load the image there"),
         (["--lock", "base", "--export", "x.tar"], "is a directory"),
+        (["--lock", "/dev/zero", "--export", "x.tar"], "zero cannot be read: /dev/zero has more"),
+        (["-r", "huge.txt", "--export", "x.tar"], "huge.txt has more than the 16 MiB"),
         (["--lock", "binary.lock", "--export", "x.tar"], "cannot be read"),
         (["--lock", "foreign.lock", "--export", "x.tar"], "not a version with hashes"),
         (["--lock", "empty.lock", "-r", "six", "--export", "x.tar"], "it lacks"),
@@ -106,6 +108,8 @@ def test_what_cannot_be_is_said_and_leaves_nothing(offline, arguments, says):
     """Each with exit status 2, one message, and no file of it."""
     directory = offline.directory
     (directory / "binary.lock").write_bytes(b"\xff\xfe")
+    with (directory / "huge.txt").open("wb") as file:
+        file.truncate(2**40)
     (directory / "foreign.lock").write_text("pandas>=2\n")
     (directory / "empty.lock").write_text("# nothing\n")
     (directory / "pins.txt").write_text(f"six==1.17.0 \\\n    --hash=sha256:{'0' * 64}\n")

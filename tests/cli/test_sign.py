@@ -76,6 +76,7 @@ def test_bad_input_is_said_and_the_file_stays(sealed):
         (["etl.flow", "--signing-key", "flow.key"], "holds an encryption key"),
         (["etl.flow", "--signing-key", "me.pub"], "holds a signer"),
         (["etl.flow", "--ssh-key", "flow.key"], "OpenSSH private key"),
+        (["etl.flow", "--ssh-key", "/dev/zero"], "/dev/zero has more than the 64 KiB"),
         (["etl.py", "--signing-key", "me"], "not a sealed flow"),
         (["etl.py", "--ssh-key", "me"], "not a sealed flow"),
         (["missing.flow", "--signing-key", "me"], "no file"),

@@ -1,13 +1,14 @@
 """`prefect.sealed.source`."""
 
 import os
+import subprocess
 import threading
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect.errors import FormatError
+from prefect.errors import FormatError, InputTooLargeError
 from prefect.sealed import source as sealed_source
 from prefect.sealed.source import opened
 
@@ -58,6 +59,17 @@ def test_a_pipe_is_read_too(tmp_path):
     with opened(path) as file:
         assert (file.size, file.read(1, 2)) == (3, b"bc")
     thread.join()
+
+
+def test_a_pipe_without_an_end_is_refused(monkeypatch, tmp_path):
+    """With an error of this package, and not when memory is exhausted."""
+    monkeypatch.setattr(sealed_source, "PIPE_BYTES", 3 * 1024 * 1024)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = subprocess.Popen(["sh", "-c", 'exec yes > "$0"', path])
+    with pytest.raises(InputTooLargeError, match="pipe has more than the 3 MiB"), opened(path):
+        pass
+    writer.wait()
 
 
 @pytest.mark.parametrize("bad", [None, 5, "file.flow", object(), [b""]])

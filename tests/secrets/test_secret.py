@@ -72,6 +72,10 @@ def test_an_unreadable_file_is_an_error_of_ours(directory):
     (directory / "TOKEN").mkdir()
     with pytest.raises(SecretError, match="cannot be read"):
         _ = Secret("TOKEN").value
+    with (directory / "HUGE").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(SecretError, match=r"HUGE cannot be read: .*more than the 1 MiB"):
+        _ = Secret("HUGE").value
     (directory / "BINARY").write_bytes(b"a\0b")
     with pytest.raises(SecretError, match="BINARY holds a NUL"):
         _ = Secret("BINARY").value

@@ -24,6 +24,7 @@ from prefect.errors import (
     ImageError,
     PrefectError,
 )
+from prefect.files import read_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -208,7 +209,7 @@ def _find_on_disk(argument: str) -> SealedSource | None:
                 raise click.UsageError(f"{name} is an image in a pipe: write it to a file first")
             if (wrong := mistakes.not_sealed(name, head)) is not None:
                 raise wrong
-            return path_named(argument) if again else head + file.read()
+            return path_named(argument) if again else head + _rest(name, file)
     except FileNotFoundError:
         raise click.UsageError(f"There is no file {name}{_or_image(argument)}") from None
     except IsADirectoryError:
@@ -219,6 +220,12 @@ def _find_on_disk(argument: str) -> SealedSource | None:
         ) from None
     except OSError as error:
         raise click.FileError(name, error.strerror or str(error)) from error
+
+
+def _rest(name: str, file: BinaryIO) -> bytes:
+    from prefect.sealed.source import PIPE_BYTES  # noqa: PLC0415 - images need none
+
+    return read_to_end(file, PIPE_BYTES, name)
 
 
 def _opened(argument: str) -> AbstractContextManager[BinaryIO]:

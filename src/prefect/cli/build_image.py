@@ -15,6 +15,7 @@ import click
 
 from prefect.cli.artifacts import image_argument, writing
 from prefect.errors import PrefectError
+from prefect.files import read_small_text
 from prefect.printable import printable
 from prefect.running.stopping import BAD_INPUT, FLOW_FAILED
 
@@ -200,7 +201,7 @@ def requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
             )
         if path.is_file():
             try:
-                text = path.read_text().replace("\\\n", " ")
+                text = read_small_text(path).replace("\\\n", " ")
             except (OSError, UnicodeDecodeError) as error:
                 raise click.FileError(requirement, str(error)) from error
             found = (line.partition(" #")[0].strip() for line in text.splitlines())

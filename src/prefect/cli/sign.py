@@ -10,9 +10,11 @@ from prefect.cli.artifacts import require_sealed_file, writing
 from prefect.cli.keys import read_signing_key
 from prefect.cli.options import Command, signing_key_option
 from prefect.cli.output import is_replaceable, refuse_inputs
-from prefect.files import replacing
+from prefect.files import read_small, replacing
 from prefect.sealed.rewrapping import add_signature, require_intact
 from prefect.sealed.sshsig import ssh_sign
+
+_LARGEST_SSH_KEY = 64 * 1024  # one of RSA with 16384 bits has 13 KiB
 
 
 @click.command(cls=Command, short_help="Sign a sealed flow.")
@@ -47,7 +49,7 @@ def sign(file: str, signing_key: Path | None, ssh_key: Path | None) -> None:
         if not is_replaceable(target):
             raise click.UsageError(f"{target} is no ordinary file, and cannot be replaced by one")
         with writing(ssh_key):
-            text = ssh_key.read_bytes()
+            text = read_small(ssh_key, _LARGEST_SSH_KEY)
         with writing(path), path.open("rb") as sealed:
             require_intact(sealed)
             signature = ssh_sign(sealed, text)

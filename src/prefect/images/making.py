@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import ImageError, RequirementsError
-from prefect.files import replacing
+from prefect.files import read_small_text, replacing
 from prefect.images import plan
 from prefect.images.assembly import assemble
 from prefect.images.base.names import base_reference
@@ -327,6 +327,6 @@ def _read_lock(path: Path | None) -> str | None:
     if path is None or not path.exists():
         return None
     try:
-        return path.read_text()
+        return read_small_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise RequirementsError(f"The lock {path} cannot be read: {error}") from error

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeAlias, cast
 
 from prefect.errors import FormatError
+from prefect.files import read_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Small enough for a processor's cache, where hashing and encrypting follow each other.
 PIECE_BYTES: Final = 64 * 1024
+
+# A pipe cannot be read at random: it is taken into memory, up to this size.
+PIPE_BYTES: Final = 1024 * 1024 * 1024
 
 SealedSource: TypeAlias = bytes | bytearray | memoryview | os.PathLike[str] | io.BufferedIOBase
 
@@ -41,6 +45,7 @@ def opened(source: SealedSource) -> Iterator[Source]:
 
     Raises:
         TypeError: it is neither bytes nor a path.
+        InputTooLargeError: a pipe has more than 1 GiB (an OSError).
         OSError: the file cannot be read.
     """
     if isinstance(source, bytes | bytearray | memoryview):
@@ -49,8 +54,11 @@ def opened(source: SealedSource) -> Iterator[Source]:
         yield _File(cast("BinaryIO", source))
     elif isinstance(source, os.PathLike):
         with Path(source).open("rb", buffering=0) as file:
-            # A pipe cannot be read at random: it is taken into memory.
-            yield _File(file) if file.seekable() else _Memory(file.read())
+            yield (
+                _File(file)
+                if file.seekable()
+                else _Memory(read_to_end(file, PIPE_BYTES, str(source)))
+            )
     else:
         raise TypeError(
             f"A sealed flow is bytes, not {type(source).__name__}; for a file, give its path as "

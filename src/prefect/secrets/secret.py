@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DIRECTORY = "/run/secrets"
 DIRECTORY_VARIABLE = "PREFECT_SECRETS_DIR"
+_LARGEST_VALUE = 1024 * 1024  # as Kubernetes'; an environment carries less on Linux
 _SHORTEST_TOKEN = 20
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -115,9 +116,12 @@ def read_value(path: Path) -> str:
     """Return the value that a file holds, whatever its bytes are.
 
     Raises:
+        InputTooLargeError: it is larger than any platform's secrets (an OSError).
         OSError: it cannot be read.
     """
-    data = path.read_bytes()
+    from prefect.files import read_small  # noqa: PLC0415 - variables need none
+
+    data = read_small(path, _LARGEST_VALUE)
     # One final newline is the editor's, not the secret's.
     return os.fsdecode(data.removesuffix(b"\r\n" if data.endswith(b"\r\n") else b"\n"))
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageContentError, ImageError, OutputError
-from prefect.files import replacing, replacing_directory
+from prefect.files import read_small, replacing, replacing_directory
 from prefect.oci.archives.layouts import INDEX, MARKER, MARKING, index_of, labels, same
 from prefect.oci.archives.sources import Directory
 from prefect.oci.digests import CHUNK, verified
@@ -55,7 +55,7 @@ def write_layout(image: Image, path: Path, entry: Mapping[str, Any]) -> None:
         else:
             return
     with _locked(path):  # another image may be on its way into it
-        index = parse_object((path / INDEX).read_bytes(), INDEX)
+        index = parse_object(read_small(path / INDEX), INDEX)
         kept = [each for each in index["manifests"] if not _replaces(entry, each)]
         # Sorted by name, so that the order of writing is not seen; of one name, in their order.
         _fill(path, blobs, index | {"manifests": sorted([*kept, entry], key=_name)})

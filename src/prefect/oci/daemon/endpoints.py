@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from prefect.errors import ContainerEngineUnavailableError, ImageContentError
+from prefect.files import read_small
 from prefect.oci import documents
 
 DEFAULT = "unix:///var/run/docker.sock"
@@ -205,7 +206,7 @@ def _docker_directory() -> Path | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return documents.parse_object(path.read_bytes(), path.name)
+        return documents.parse_object(read_small(path), path.name)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ImageContentError) as error:

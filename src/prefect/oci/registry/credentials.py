@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import RegistryLoginError
+from prefect.files import read_small_text
 from prefect.oci.registry.hosts import is_docker_hub
 
 if TYPE_CHECKING:
@@ -98,11 +99,11 @@ def _files() -> Iterable[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_small_text(path)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        reason = error.strerror or error if isinstance(error, OSError) else "it is not UTF-8"
         raise RegistryLoginError(f"The credentials in {path} cannot be read: {reason}") from None
     if not text.strip():
         return {}
