@@ -99,6 +99,7 @@ def test_check_tells_by_its_exit_status(offline):
         (["--key-file", "me", "--export", "x.tar"], "an encryption key is needed"),
         (["--recipient", "me.pub"], "not for images"),
         (["-r", "no-such-distribution-1", "--export", "x.tar"], "no-such-distribution-1"),
+        (["-r", "index.txt", "--export", "x.tar"], "index.txt: --index-url is an option of pip's"),
         (["-r", "pins.txt", "--export", "x.tar"], "None of the hashes that are asked for"),
         (["--dockerfile", "context"], "push it to a registry"),
         (["--tag", "UPPER"], "lower-case"),
@@ -113,6 +114,7 @@ def test_what_cannot_be_is_said_and_leaves_nothing(offline, arguments, says):
     (directory / "foreign.lock").write_text("pandas>=2\n")
     (directory / "empty.lock").write_text("# nothing\n")
     (directory / "pins.txt").write_text(f"six==1.17.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    (directory / "index.txt").write_text("# ours\n--index-url https://index.example/\nsix\n")
     (directory / "tampered.lock").write_text(
         "cloudpickle==3.1.1 --hash=sha256:" + "0" * 64 + "\n"
     )  # fmt: skip

@@ -138,6 +138,34 @@ def test_what_is_no_requirement_is_refused(line):
         lock([line], **GLIBC)
 
 
+def test_an_option_of_pips_is_told_with_what_there_is_instead():
+    """Its value may be an address with a password, and is not repeated."""
+    with pytest.raises(
+        RequirementsError, match=r"^--index-url is an option .*UV_DEFAULT_INDEX"
+    ) as e:
+        lock(["--index-url=https://user:canary@index.example/simple"], **GLIBC)
+    assert "canary" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("https://user:canary@index.example/six.whl", "https://***@index.example/six.whl"),
+        (
+            "six @ https://user:canary@index.example/six.whl",
+            "six @ https://***@index.example/six.whl",
+        ),
+        ("git+ssh://canary@git.example/six", "git+ssh://***@git.example/six"),
+    ],
+)
+def test_what_is_asked_for_by_an_address_is_refused(line, shown):
+    """The error quotes it, without what may be secret."""
+    with pytest.raises(RequirementsError, match="asked for by an address") as caught:
+        lock([line], **GLIBC)
+    assert f"'{shown}'" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize("line", ["prefect", "Prefect>=2", "prefect[dask]"])
 def test_prefect_itself_is_no_dependency(line):
     """The image gets this very package; another one under its name would shadow it."""

@@ -187,7 +187,7 @@ def requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
     """Return requirement lines, also those of files; None where there are none.
 
     Raises:
-        click.ClickException: a file cannot be read, or is not there.
+        click.ClickException: a file cannot be read, is not there, or has options of pip's.
     """
     if not requirements:
         return None
@@ -205,12 +205,24 @@ def requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
             except (OSError, UnicodeDecodeError) as error:
                 raise click.FileError(requirement, str(error)) from error
             found = (line.partition(" #")[0].strip() for line in text.splitlines())
-            lines += [line for line in found if line and not line.startswith("#")]
+            own = [line for line in found if line and not line.startswith("#")]
+            _refuse_options(requirement, own)
+            lines += own
         elif path.suffix == ".txt" or ("/" in requirement and "@" not in requirement):
             raise click.UsageError(f"There is no requirements file {requirement}")
         else:
             lines.append(requirement)
     return lines
+
+
+def _refuse_options(file: str, lines: list[str]) -> None:
+    from prefect.dependencies.requirements import refuse_option  # noqa: PLC0415 - for files alone
+
+    for line in lines:
+        try:
+            refuse_option(line)
+        except PrefectError as error:
+            raise click.UsageError(f"{file}: {error}") from error
 
 
 @contextmanager

@@ -57,6 +57,22 @@ def pinned_version(requirement: Requirement) -> Version | None:
     return None
 
 
+def refuse_option(line: str) -> None:
+    """Refuse a line that is one of pip's options, as requirements files have them.
+
+    Raises:
+        RequirementsError: names the option, without its value, and what there is instead.
+    """
+    if line.startswith("-"):
+        option = re.split(r"[=\s]", line, maxsplit=1)[0]
+        raise RequirementsError(
+            f"{option} is an option of pip's and not a requirement. Requirements are lines such as "
+            "'pandas>=2', with hashes if need be; for the rest there are uv's variables: "
+            "UV_DEFAULT_INDEX and UV_INDEX name indexes, UV_FIND_LINKS a directory of wheels, "
+            "UV_CONSTRAINT a file of constraints. Another file of requirements has a -r of its own"
+        )
+
+
 def check_requirement(line: str) -> None:
     """Refuse a line that is no requirement, or one of prefect itself or of an address.
 
@@ -65,14 +81,16 @@ def check_requirement(line: str) -> None:
     Raises:
         RequirementsError: names the line and what to write instead.
     """
+    refuse_option(line)
     if "://" in line or re.search(r"\s@\s", line):
         raise RequirementsError(
-            f"{requirement_name(line)!r} is asked for by an address. A lock has hashes and no "
-            "addresses, which may hold passwords: publish it to an index, or install it in the base"
+            f"{without_passwords(line)[:150]!r} is asked for by an address. A lock has hashes and no "
+            "addresses, which may hold passwords: publish what is there to an index and name it as "
+            "NAME==VERSION, or install it in the base"
         )
     bare, hashes = split_hashes(line)
     odd = not line.isprintable() or not requirement_name(line) or re.search(r"\s-", bare)
-    if odd or line.startswith(("-", "#", "/", ".")):
+    if odd or line.startswith(("#", "/", ".")):
         raise RequirementsError(
             f"{line!r} is not a requirement: write a name and, where it matters, a version, "
             "such as 'pandas>=2'"
