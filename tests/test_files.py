@@ -28,6 +28,16 @@ def test_a_small_file_is_read_up_to_its_limit(tmp_path):
     endless.wait()
 
 
+@pytest.mark.parametrize("path", ["", "."])
+def test_a_directory_is_refused_before_there_is_anything_to_write(tmp_path, monkeypatch, path):
+    """By the name that it was given, and not by a hidden one."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IsADirectoryError) as caught, replacing(path):
+        pytest.fail("there is nothing to write to")
+    assert caught.value.filename == path
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_takes_its_name_when_it_is_complete(tmp_path):
     """Until the end the former content is there; afterwards the new, and nothing beside it."""
     path = tmp_path / "new" / "file"

@@ -7,6 +7,7 @@ one who writes there removes: its maker holds a lock on it, which ends with the 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import os
@@ -89,9 +90,12 @@ def replacing(path: str | os.PathLike[str], *, mode: int | None = 0o600) -> Iter
         mode: permissions of a file that was not there; None leaves them to the umask.
 
     Raises:
+        IsADirectoryError: the path is a directory's, as "" is.
         OSError: the file cannot be written.
     """
     target = Path(path).resolve()
+    if target.is_dir():  # before there is anything to write, and by the name that it was given
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     with _part(target, mode) as part:
         if target.exists():
             os.fchmod(part.file.fileno(), target.stat().st_mode & 0o777)

@@ -80,8 +80,11 @@ def test_check_tells_by_its_exit_status(offline):
         (["--push", "a", "-o", "etl.flow"], "choose one"),
         (["--check", "latest"], "no digest"),
         (["--check", "sha256:" + "0" * 64, "--key-file", "flow.key"], "each time that it is sealed"),
-        (["--export", "etl.tar.gz"], "packed twice"),
-        (["--export", "etl.py"], "no image archive"),
+        (["--export", "etl.tar.gz"], "packed twice: layers are. An archive ends with .tar"),
+        (["--export", "etl.zip"], "and the directory of an OCI layout has no ending"),
+        (["--export", "etl.py"], "an ending that no image archive has. An archive ends with .tar"),
+        (["--export", "new.flow"], "An archive ends with .tar"),
+        (["--export", "flow.key.txt"], "no image archive"),
         (["--export", "."], "no image layout"),
         (["--export", "etl.py/etl.tar"], "etl.py"),
         (["--platform", "arm64"], "linux/arm64"),
@@ -114,6 +117,7 @@ def test_what_cannot_be_is_said_and_leaves_nothing(offline, arguments, says):
     (directory / "foreign.lock").write_text("pandas>=2\n")
     (directory / "empty.lock").write_text("# nothing\n")
     (directory / "pins.txt").write_text(f"six==1.17.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    (directory / "flow.key.txt").write_text("not an image")
     (directory / "index.txt").write_text("# ours\n--index-url https://index.example/\nsix\n")
     (directory / "tampered.lock").write_text(
         "cloudpickle==3.1.1 --hash=sha256:" + "0" * 64 + "\n"

@@ -13,6 +13,7 @@ from prefect.environments import PickleEnvironment
 from prefect.errors import (
     AuthenticationError,
     FormatError,
+    OutputError,
     PicklingError,
     SecretError,
 )
@@ -32,6 +33,16 @@ def large():
     with Flow("large") as made:
         size(Parameter("n", default=1))
     return made
+
+
+@pytest.mark.parametrize("path", ["", ".", "directory"])
+def test_a_directory_is_no_file_to_write(tmp_path, monkeypatch, path):
+    """The error quotes it as it was given, says what is wanted, and nothing is left behind."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(OutputError, match=f"^'{path}' is a directory: .*such as etl.flow"):
+        PickleEnvironment().build_to(path, Flow("etl"))
+    assert [each.name for each in tmp_path.iterdir()] == ["directory"]
 
 
 def test_a_file_holds_what_the_bytes_hold(flow, large, tmp_path):

@@ -296,7 +296,7 @@ class ContainerEnvironment(Environment):
                 the dependencies alone if that is nothing.
 
         Raises:
-            ValueError: the path asks for a packed archive.
+            ValueError: the path's ending asks for a packed archive, or for something else.
             OutputError: there is something else of that name (a FileExistsError).
             OSError: it cannot be written; what was there before stays.
             RegistryError: the base's registry refuses, or cannot be reached.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.environments.environment import Environment, allowed_names
-from prefect.errors import ArtifactError, NotAFlowError
+from prefect.errors import ArtifactError, NotAFlowError, OutputError
 from prefect.running.packaged import run_packaged
 from prefect.running.run_directory import RunDirectory
 from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
@@ -15,7 +16,6 @@ from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
 # Imported within the functions that need them: a flow that was packaged with this environment is
 # also loaded where cryptography is not installed, such as inside an image.
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from prefect.core.flow import Flow
@@ -146,8 +146,13 @@ class PickleEnvironment(Environment):
             SecretError: a secret's value, or a key, occurs in it.
             IncludeError: a file that is to travel is not there, or cannot.
             ArtifactError: there is no key to seal with, or the flow is too large.
+            OutputError: the path is a directory's, as "" is (a FileExistsError).
             OSError: the file cannot be written.
         """
+        if Path(path).is_dir():
+            raise OutputError(
+                f"{os.fspath(path)!r} is a directory: name the file to write, such as etl.flow"
+            )
         from prefect.sealing import seal_flow_to  # noqa: PLC0415
 
         seal_flow_to(

@@ -203,13 +203,15 @@ def export(recipe: ImageRecipe, packaged: PackagedFlow | None, path: str | os.Pa
     """Write the image to disk, without a container engine; return its digest.
 
     Raises:
-        ValueError: the path asks for a packed archive.
+        ValueError: the path's ending asks for a packed archive, or for something else.
         OutputError: there is something else of that name (a FileExistsError).
         OSError: it cannot be written; what was there before stays.
         ImageError: the base is absent, has no Python, or one that is not fit.
         CompatibilityError: the base has another Python than the one that pickles the flow.
         RequirementsError: the dependencies cannot be resolved or installed.
     """
+    if not os.fspath(path):
+        raise ValueError("There is no path to write the image to, such as etl.tar")
     target = Path(path)
     from prefect.oci.archives import archive  # noqa: PLC0415 - for images on disk alone
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 # Archives are written as they are: layers are packed already.
 _PACKED = frozenset({".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip"})
+# What people, and the command, take for something else.
+_FOREIGN = frozenset({".py", ".flow", ".whl"})
+_ENDINGS = "An archive ends with .tar, and the directory of an OCI layout has no ending"
 
 
 def read(
@@ -79,7 +82,8 @@ def write(image: Image, path: str | os.PathLike[str], *, name: str | None = None
         name: an image reference with a tag or none.
 
     Raises:
-        ValueError: the name is none, or the path asks for a packed archive.
+        ValueError: the name is none, or the path's ending asks for a packed archive, or for something
+            else.
         OutputError: something else than an image is at the path.
         ImageContentError: the image's bytes are not what their digests promise.
         ImageError: a layer is in a container engine only.
@@ -100,13 +104,15 @@ def require_free(where: Path) -> None:
     """Refuse a path that `write` would refuse, before there is an image to write.
 
     Raises:
-        ValueError: it asks for a packed archive.
+        ValueError: its ending asks for a packed archive, or for something else.
         OutputError: something else than an image is there.
     """
     if _is_layout(where):
         require_free_directory(where)
     elif where.suffix.lower() in _PACKED:
-        raise ValueError(f"{where} would be packed twice: layers are. Write a .tar")
+        raise ValueError(f"{where} would be packed twice: layers are. {_ENDINGS}")
+    elif where.suffix.lower() in _FOREIGN:
+        raise ValueError(f"{where} has an ending that no image archive has. {_ENDINGS}")
     elif where.exists() and not _is_image(where):
         raise OutputError(f"{where} is there, and no image archive: write to another path")
 
