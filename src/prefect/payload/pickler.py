@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 # One protocol on every Python that this package supports, so that payloads do not vary by it.
 _PROTOCOL = 5
+_IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _registering = threading.Lock()
 _dataclasses: Any = dataclasses  # with what has no public name
 _CACHED_FUNCTION = type(lru_cache(len))
@@ -352,7 +353,9 @@ def _imports(code: CodeType) -> Iterator[str]:
     """Yield what `import` statements within a function name; relative ones with their dots."""
     level: Any = 0
     fromlist: Any = None
-    for instruction in dis.get_instructions(code):
+    # Most code has none, and to look at each instruction takes long.
+    imports = _IMPORT_NAME in code.co_code[::2]
+    for instruction in dis.get_instructions(code) if imports else ():
         if instruction.opname == "IMPORT_NAME":  # its operands: the two constants before it
             yield "." * level + instruction.argval
         elif instruction.opname != "EXTENDED_ARG":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import copy
 import warnings
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -62,22 +63,21 @@ def recompiled(
     future = flags & _FUTURES
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # whoever wrote it has seen them
-        node = _parsed(lines, file, name, source, future)
+        node, above = _parsed(lines, file, name, source, future)
         around = _around(name, qualname, class_name, freevars, flags)
         within = _in_shells(node, around, class_name, freevars)
-        if imports := [ast.alias(each) for each in imported]:
-            within.insert(0, ast.Import(imports))
-        tree = ast.Module([ast.fix_missing_locations(each) for each in within], [])
+        if imports := [ast.alias(each, **_ANYWHERE) for each in imported]:
+            within.insert(0, ast.Import(imports, **_ANYWHERE))
+        tree = ast.Module(within, [])
         code: CodeType = compile(tree, file, "exec", future, dont_inherit=True)
     for part in (around, class_name, name):
         if part is not None:
             code = _within(code, part)
     if code.co_freevars != tuple(freevars):
         raise LookupError(f"{qualname} has the free variables {', '.join(code.co_freevars)} here")
+    code = _moved(code, above, len(code.co_qualname), qualname)
     if (code.co_flags ^ flags) & _NESTED:
         code = code.replace(co_flags=code.co_flags ^ _NESTED)
-    if code.co_qualname != qualname:
-        code = _renamed(code, len(code.co_qualname), qualname)
     return code
 
 
@@ -90,14 +90,25 @@ def placeholder(name: str, freevars: Sequence[str]) -> CodeType:
 
 def _parsed(
     lines: Sequence[str], file: str, name: str, source: Position | str, future: int
-) -> ast.stmt:
-    """Return a function, or the expression that is a lambda, without what its definition runs."""
+) -> tuple[ast.stmt, int]:
+    """Return a function, or the expression that is a lambda, without what its definition runs.
+
+    Also return how many lines of its file are missing above it.
+    """
     if isinstance(source, str):
         text, position = source, (1, 0, 1, len(source.encode()))
     else:
         text, position = "".join(lines[source[0] - 1 : source[2]]), source
     is_lambda = name == "<lambda>"
-    alone = _lambda_alone(text, position) if is_lambda else _def_alone(text, position[0])
+    if is_lambda:
+        alone = _lambda_alone(text, position)
+    else:
+        alone = "if 1:\n" + text if text[:1] in {" ", "\t", "\f"} else text
+    above = position[0] - 1 - (alone is not text)
+    # To move code down afterwards takes less time than to read that many blank lines; but the code of
+    # a class holds the number of its line, since Python 3.13.
+    if "class" in text and above > 0:
+        alone, above = "\n" * above + alone, 0
     parsed: Any = compile(alone, file, "exec", ast.PyCF_ONLY_AST | future, dont_inherit=True)
     found = parsed.body[:1]
     if found and isinstance(found[0], ast.If):
@@ -107,25 +118,16 @@ def _parsed(
         raise LookupError(f"No function {name} stands in line {position[0]} of {file}")
     node: ast.stmt = found[0]
     _strip(node.value if isinstance(node, ast.Expr) else node)
-    return node
-
-
-def _def_alone(text: str, line: int) -> str:
-    # Blank lines before it give each part its line, in less time than numbering them anew.
-    if text[:1] in {" ", "\t", "\f"}:
-        return "\n" * (line - 2) + "if 1:\n" + text
-    return "\n" * (line - 1) + text
+    return node, above
 
 
 def _lambda_alone(text: str, position: Position) -> str:
-    line, column, _, end = position
+    """Return text in which a lambda stands alone, in its column of the second line."""
+    _, column, _, end = position
     rows = text.removesuffix("\n").encode().split(b"\n")
     rows[-1] = rows[-1][:end]
     rows[0] = rows[0][column:]
-    alone = b"\n".join(rows).decode()
-    if line > 1:
-        return "\n" * (line - 2) + "(\n" + " " * column + alone + "\n)"
-    return "(" + " " * (column - 1) + alone + "\n)" if column else alone
+    return "(\n" + " " * column + b"\n".join(rows).decode() + "\n)"
 
 
 def _strip(node: Any) -> None:
@@ -167,20 +169,26 @@ def _in_shells(
 ) -> list[ast.stmt]:
     inner = [node]
     if class_name is not None:
-        inner = [_shell("class c: pass", class_name, inner)]
+        shell = copy.copy(_CLASS)
+        shell.name, shell.body = class_name, inner
+        inner = [shell]
     if around is not None:
         if class_name is not None and class_name not in freevars:
-            inner.insert(0, ast.Global([class_name]))  # it is another that the code refers to
-        shell = _shell("def f(): pass", around, inner)
-        shell.args.args = [ast.arg(each) for each in _given(class_name, freevars)]
+            # It is another that the code refers to.
+            inner.insert(0, ast.Global([class_name], **_ANYWHERE))
+        shell = copy.copy(_FUNCTION)
+        given = [ast.arg(each, **_ANYWHERE) for each in _given(class_name, freevars)]
+        shell.name, shell.body, shell.args = around, inner, copy.copy(shell.args)
+        shell.args.args = given
         inner = [shell]
     return inner
 
 
-def _shell(text: str, name: str, content: list[Any]) -> Any:
-    shell: Any = ast.parse(text).body[0]  # of this very series, with all the fields it wants
-    shell.name, shell.body = name, content
-    return shell
+# Of this very series, with all the fields it wants.
+_CLASS: Any
+_FUNCTION: Any
+_CLASS, _FUNCTION = ast.parse("class c: pass\ndef f(): pass").body
+_ANYWHERE: Any = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
 
 
 def _within(code: CodeType, name: str) -> CodeType:
@@ -194,11 +202,13 @@ def _within(code: CodeType, name: str) -> CodeType:
     raise LookupError(f"{name} is not in {code.co_qualname}")
 
 
-def _renamed(code: CodeType, length: int, prefix: str) -> CodeType:
+def _moved(code: CodeType, above: int, length: int, prefix: str) -> CodeType:
+    """Return code that begins further down, and whose qualified names begin in another way."""
     return code.replace(
+        co_firstlineno=code.co_firstlineno + above,
         co_qualname=prefix + code.co_qualname[length:],
         co_consts=tuple(
-            _renamed(each, length, prefix) if isinstance(each, CodeType) else each
+            _moved(each, above, length, prefix) if isinstance(each, CodeType) else each
             for each in code.co_consts
         ),
     )

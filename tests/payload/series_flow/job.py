@@ -302,6 +302,7 @@ class Leaf(Node):
 KEYED = {Key(1): "one", LongKey(2, "x", (1,)): "two"}
 Pair = collections.namedtuple("Pair", "left right", defaults=[5])
 Single = collections.namedtuple("Single", ["only"])
+Classed = collections.namedtuple("Classed", ["class_name", "b"])
 
 
 class Typed(typing.NamedTuple):
@@ -482,6 +483,7 @@ def tuples():
         pair._asdict(),
         Pair._fields,
         Single(4).only,
+        Classed(1, 2).class_name,
         Typed("a").both(),
         Typed._field_defaults,
         outcome(Pair),
