@@ -101,8 +101,8 @@ def test_cycles_are_found_before_anything_runs():
         (lambda f, a, b: f.set_dependencies(b, keyword_tasks={"z": 1}), TypeError, "'z'"),
         (lambda f, a, b: f.set_dependencies(b, downstream_tasks=a), TypeError, "list of tasks"),
         (lambda f, a, b: f.add_task(Flow), TypeError, "made of tasks"),
-        (lambda f, a, b: f.set_dependencies("a"), TypeError, "A Task is needed"),
-        (lambda f, a, b: f.update([a]), TypeError, "A Flow is needed"),
+        (lambda f, a, b: f.set_dependencies("a"), TypeError, "task is a Task"),
+        (lambda f, a, b: f.update([a]), TypeError, "flow is a Flow"),
     ],
 )
 def test_contradictions(break_it, error, message):

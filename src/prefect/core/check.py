@@ -1,21 +1,35 @@
-"""Checks of the arguments that tasks and flows are constructed with.
+"""Checks of the arguments that people give to tasks, flows, environments and executors.
 
 Each returns the argument in the form in which it is kept, or raises a TypeError (another type)
-or a ValueError (a value that makes no sense).
+or a ValueError (a value that makes no sense), which names it.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import timedelta
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime, timedelta
+    from os import PathLike
     from typing import Any
 
     from prefect.core.state import State
 
 LONGEST = 366 * 24 * 3600
 """A year, in seconds: more than any operating system's timers are sure to take."""
+
+_LONGEST_SHOWN = 80
+
+
+def wrong(what: str, wanted: str, value: Any) -> TypeError:
+    """Return the error for an argument of another type than the wanted one."""
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001  # a repr is anybody's code
+        shown = f"a {type(value).__name__}"
+    if len(shown) > _LONGEST_SHOWN:
+        shown = f"{shown[:_LONGEST_SHOWN]}..."
+    return TypeError(f"{what} is {wanted}, not {shown}")
 
 
 class OnFailure:
@@ -36,23 +50,70 @@ def handlers(
     """Check state handlers; the one for failures comes last."""
     if callable(state_handlers):
         raise TypeError("state_handlers takes a list of functions, not one function")
-    checked = [function("a state handler", handler) for handler in state_handlers or ()]
+    checked = []
+    if state_handlers is not None:
+        given = listed("state_handlers", "functions", state_handlers)
+        checked = [function("Each state handler in state_handlers", handler) for handler in given]
     if on_failure is not None:
         checked.append(OnFailure(function("on_failure", on_failure)))
     return checked
 
 
-def instance(value: Any, kind: type) -> None:
+def instance(what: str, value: Any, kind: type) -> None:
     """Check the type of what is not kept."""
     if not isinstance(value, kind):
-        raise TypeError(f"A {kind.__name__} is needed here, not {value!r}")
+        raise wrong(what, f"a {kind.__name__}", value)
 
 
 def function(what: str, value: Any) -> Any:
     """Check something that will be called."""
     if not callable(value):
-        raise TypeError(f"{what} is a function, not {value!r}")
+        raise wrong(what, "a function", value)
     return value
+
+
+def flag(what: str, value: Any) -> bool:
+    """Check a switch: what else counts as true or false is a slip."""
+    if value is not True and value is not False:
+        raise wrong(what, "True or False", value)
+    return bool(value)
+
+
+def listed(what: str, of: str, value: Any) -> Iterable[Any]:
+    """Check a list, or what else has items, before it is gone through; neither a text nor a task."""
+    one = isinstance(value, str | bytes | type) or hasattr(value, "set_upstream")
+    if one or not hasattr(value, "__iter__"):
+        raise wrong(what, f"a list of {of}", value)
+    items: Iterable[Any] = value
+    return items
+
+
+def mapping(what: str, of: str, value: Any) -> Mapping[str, Any]:
+    """Check a dict, or what is like one."""
+    if isinstance(value, type) or not hasattr(value, "keys"):
+        raise wrong(what, f"a dict of {of}", value)
+    items: Mapping[str, Any] = value
+    return items
+
+
+def path(what: str, value: Any) -> str | PathLike[str]:
+    """Check the name of a file or a directory."""
+    if isinstance(value, type) or not (isinstance(value, str) or hasattr(value, "__fspath__")):
+        raise wrong(what, "a path, a str or an os.PathLike", value)
+    if isinstance(value, str) and not value:
+        raise ValueError(f"{what} must not be empty")
+    named: str | PathLike[str] = value
+    return named
+
+
+def moment(what: str, value: Any) -> datetime:
+    """Check an aware datetime."""
+    if isinstance(value, type) or not hasattr(value, "tzinfo") or not hasattr(value, "date"):
+        raise wrong(what, "a datetime", value)
+    if value.tzinfo is None:
+        raise ValueError(f"{what} needs a timezone: datetime.now(UTC) + ...")
+    found: datetime = value
+    return found
 
 
 def trigger(value: Any) -> Any:
@@ -63,9 +124,16 @@ def trigger(value: Any) -> Any:
 def text(what: str, value: Any) -> str:
     """Check a string that must not be empty."""
     if not isinstance(value, str):
-        raise TypeError(f"{what} is a string, not {value!r}")
+        raise wrong(what, "a string", value)
     if not value:
         raise ValueError(f"{what} must not be empty")
+    return value
+
+
+def text_or_none(what: str, value: Any) -> str | None:
+    """Check a string that may be missing, or empty."""
+    if value is not None and not isinstance(value, str):
+        raise wrong(what, "a string", value)
     return value
 
 
@@ -78,16 +146,18 @@ def tags(value: Any) -> set[str]:
     """Check a collection of strings."""
     if isinstance(value, str):
         raise TypeError(f"tags is a set of strings, not one string: {{{value!r}}}")
-    checked = set(value or ())
+    if value is None:
+        return set()
+    checked = list(listed("tags", "strings", value))
     if not all(isinstance(tag, str) for tag in checked):
         raise TypeError(f"tags are strings, not {value!r}")
-    return checked
+    return set(checked)
 
 
 def count(what: str, value: Any) -> int:
     """Check a number of things."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{what} is a whole number, not {value!r}")
+        raise wrong(what, "a whole number", value)
     if value < 0:
         raise ValueError(f"{what} must not be negative: {value}")
     return value
@@ -104,7 +174,7 @@ def seconds(what: str, value: Any) -> float:
     if total_seconds is not None:
         value = total_seconds()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{what} is a timedelta or a number of seconds, not {value!r}")
+        raise wrong(what, "a timedelta or a number of seconds", value)
     if not 0 <= value <= LONGEST:
         raise ValueError(f"{what} must be from 0 to {LONGEST} seconds, not {value}")
     return value
@@ -136,9 +206,9 @@ TASK_ARGS: dict[str, Callable[[Any], Any]] = {
     "retry_delay": delay,
     "timeout": timeout,
     "trigger": trigger,
-    "skip_on_upstream_skip": bool,
+    "skip_on_upstream_skip": lambda value: flag("skip_on_upstream_skip", value),
     "state_handlers": handlers,
-    "log_stdout": bool,
+    "log_stdout": lambda value: flag("log_stdout", value),
     "nout": nout,
 }
 """The arguments that a copy of a task may have differently."""

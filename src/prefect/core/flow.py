@@ -11,10 +11,11 @@ from prefect.core.context import building
 from prefect.core.graph import Edge, Graph
 from prefect.core.inputs import Constant, as_task, in_order, unmapped
 from prefect.core.parameter import Parameter
+from prefect.core.parameter_check import as_given
 from prefect.core.queries import FlowQueries
 from prefect.core.serialization import serialize_flow
 from prefect.core.task import Task
-from prefect.errors import FlowError, ParameterError
+from prefect.errors import FlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,19 +67,23 @@ class Flow(FlowQueries):
         validate: bool | None = None,
     ) -> None:
         self.name = check.text("a flow's name", name)
-        if environment is not None and not hasattr(environment, "serialize"):
-            raise TypeError(f"A flow's environment is an Environment, not {environment!r}")
+        if environment is not None and (
+            isinstance(environment, type) or not hasattr(environment, "serialize")
+        ):
+            raise check.wrong("A flow's environment", "an Environment", environment)
         self.environment = environment
         self.state_handlers: list[FlowHandler] = check.handlers(state_handlers, on_failure)
         self.constants: dict[Task, dict[str, Any]] = {}
         """The arguments of each task that are plain values."""
-        self._graph = Graph.of(in_order(tasks or (), None), ())
+        self._graph = Graph.of(in_order(_tasks("tasks", tasks), None), ())
         self._reference_tasks: list[Task] = []
         self._tokens: list[Token[Flow | None]] = []
-        for edge in edges or ():
+        for edge in () if edges is None else check.listed("edges", "edges", edges):
+            if not isinstance(edge, tuple | list) or len(edge) not in {2, 3, 4}:
+                raise check.wrong("Each of edges", "an Edge", edge)
             self.add_edge(*edge)
-        self.set_reference_tasks(reference_tasks or ())
-        if validate:
+        self.set_reference_tasks(() if reference_tasks is None else reference_tasks)
+        if validate is not None and check.flag("validate", validate):
             self.validate()
 
     def __repr__(self) -> str:
@@ -99,8 +104,10 @@ class Flow(FlowQueries):
 
         Raises:
             FlowError: one is not in the flow.
+            TypeError: it is no list of tasks.
         """
-        self._reference_tasks = [self._member(task) for task in in_order(tasks, self)]
+        given = in_order(_tasks("reference_tasks", tasks), self)
+        self._reference_tasks = [self._member(task) for task in given]
 
     def add_task(self, task: Task) -> Task:
         """Add a task, unless it is there, and return it.
@@ -141,7 +148,7 @@ class Flow(FlowQueries):
             if key in self.constants.get(downstream_task, ()):
                 raise FlowError(f"Argument {key!r} of task {downstream_task.name!r} is given twice")
         self._graph.add_edge(edge)
-        if validate:
+        if validate is not None and check.flag("validate", validate):
             self._graph.order()
         return edge
 
@@ -175,13 +182,16 @@ class Flow(FlowQueries):
             FlowError: a dependency contradicts another, or leads to a parameter.
             TypeError: `run` has no such argument, or something is not a task.
         """
-        check.instance(task, Task)
-        for what, given in (("upstream", upstream_tasks), ("downstream", downstream_tasks)):
-            if isinstance(given, (Task, str)):
-                raise TypeError(f"{what}_tasks of task {task.name!r} is a list of tasks")
+        check.instance("task", task, Task)
+        if mapped is not False:
+            check.flag("mapped", mapped)
+        upstream_tasks = _tasks("upstream_tasks", upstream_tasks)
+        downstream_tasks = _tasks("downstream_tasks", downstream_tasks)
+        if keyword_tasks is not None and type(keyword_tasks) is not dict:
+            keyword_tasks = check.mapping("keyword_tasks", "arguments", keyword_tasks)
         for key, value in (keyword_tasks or {}).items():
             self._set_input(task, key, value, mapped)
-        for value in in_order(upstream_tasks or (), self):
+        for value in in_order(upstream_tasks, self):
             each = mapped and not isinstance(value, unmapped)
             upstream = as_task(value.value if isinstance(value, unmapped) else value, self)
             if upstream is None:
@@ -190,7 +200,7 @@ class Flow(FlowQueries):
         self.add_task(task)
         if mapped and not any(edge.mapped for edge in self.edges_to(task)):
             raise FlowError(f"Task {task.name!r} has nothing to map over: no argument is mapped")
-        for downstream in in_order(downstream_tasks or (), self):
+        for downstream in in_order(downstream_tasks, self):
             self.add_edge(task, downstream)
 
     def _set_input(self, task: Task, key: str, value: Any, mapped: bool) -> None:
@@ -213,7 +223,7 @@ class Flow(FlowQueries):
         Raises:
             DuplicateNameError: both have a parameter of one name, or a task of one slug.
         """
-        check.instance(flow, Flow)
+        check.instance("flow", flow, Flow)
         for task in flow.tasks:
             self.add_task(task)
         for edge in flow.edges:
@@ -229,6 +239,7 @@ class Flow(FlowQueries):
             TypeError: the new one's `run` does not take these arguments.
         """
         self._member(old)
+        check.instance("new", new, Task)
         keys = [edge.key for edge in self.edges_to(old) if edge.key is not None]
         for key in [*keys, *self.constants.get(old, ())]:
             new._signature.check(key, f"Task {new.name!r}")  # noqa: SLF001  # of this package
@@ -298,10 +309,11 @@ class Flow(FlowQueries):
         """
         from prefect.core import drawing  # noqa: PLC0415  # seldom needed
 
+        form = "text" if format is None else check.text("format", format)
         serialized = self.serialize()
         if filename is not None:
-            drawing.render(serialized, filename)
-        return drawing.draw(serialized, format or "text")
+            drawing.render(serialized, check.path("filename", filename))
+        return drawing.draw(serialized, form)
 
     def run(
         self,
@@ -328,13 +340,18 @@ class Flow(FlowQueries):
         Raises:
             FlowError: the flow is not valid.
             ParameterError: a required parameter is missing, or one is unknown or of another type.
-            TypeError: the executor is not one.
+            TypeError: the executor is not one, or another argument is of the wrong type.
         """
         if core.runner is None:
             raise RuntimeError("Flows can run after `import prefect`")
-        if not isinstance(parameters, (dict, type(None))) and not hasattr(parameters, "keys"):
-            raise ParameterError(f"Parameters are a dict of names and values, not {parameters!r}")
-        given = dict(parameters or {})
+        given = dict(as_given(parameters))
         if twice := kwargs.keys() & given.keys():
             raise TypeError(f"Parameters are given twice: {', '.join(sorted(twice))}")
-        return core.runner(self, {**given, **kwargs}, executor, on_state, context or {})
+        if on_state is not None:
+            check.function("on_state", on_state)
+        context = {} if context is None else check.mapping("context", "names and values", context)
+        return core.runner(self, {**given, **kwargs}, executor, on_state, context)
+
+
+def _tasks(what: str, given: Iterable[Any] | None) -> Iterable[Any]:
+    return () if given is None else check.listed(what, "tasks", given)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
+from prefect.core import check
 from prefect.core.task import Task
 from prefect.errors import CycleError, DuplicateNameError, FlowError
 
@@ -47,11 +48,13 @@ class Edge(tuple[Task, Task, "str | None", bool]):
         ends: tuple[Any, Any] = (upstream_task, downstream_task)
         for end in ends:
             if not isinstance(end, Task):
-                raise TypeError(f"An edge connects two tasks, not {end!r}")
+                raise check.wrong("An edge connects two tasks, and each", "a Task", end)
         name: Any = key
         if not (name is None or isinstance(name, str)):
-            raise TypeError(f"An edge's key is the name of an argument, not {name!r}")
-        return tuple.__new__(cls, (upstream_task, downstream_task, key, bool(mapped)))
+            raise check.wrong("An edge's key", "the name of an argument", name)
+        if mapped is not False:
+            check.flag("mapped", mapped)
+        return tuple.__new__(cls, (upstream_task, downstream_task, key, mapped))
 
     def __getnewargs__(self) -> tuple[Task, Task, str | None, bool]:
         return (self[0], self[1], self[2], self[3])
@@ -107,11 +110,11 @@ class Graph:
             FlowError: its constructor has not been run.
             TypeError: it is not a task.
         """
+        if not isinstance(task, Task):
+            hint = " (of a class, call it to make one)" if isinstance(task, type) else ""
+            raise check.wrong(f"A flow is made of tasks{hint}, and each", "a Task", task)
         if task in self.tasks:
             return
-        if not isinstance(task, Task):
-            hint = ": call it to make one" if isinstance(task, type) else ""
-            raise TypeError(f"A flow is made of tasks, not {task!r}{hint}")
         if "name" not in task.__dict__:
             raise FlowError(
                 f"The __init__ of {type(task).__name__} must call super().__init__(**kwargs)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prefect.core import check
 from prefect.core.context import context
 from prefect.core.parameter_check import Expected, explicit_type
 from prefect.core.task import Task
@@ -32,7 +33,7 @@ class Parameter(Task):
             else is an error before a run starts.
 
     Raises:
-        TypeError: `type` is no class.
+        TypeError: `type` is no class, or another argument is of the wrong type.
         ParameterError: the default is not of the type.
     """
 
@@ -48,7 +49,7 @@ class Parameter(Task):
         type: Any = None,  # noqa: A002
     ) -> None:
         super().__init__(name=name, slug=name, tags=tags)
-        self.required = default is _NONE if required is None else bool(required)
+        self.required = default is _NONE if required is None else check.flag("required", required)
         self.default = None if default is _NONE else default
         self.type = type
         if type is not None:

@@ -8,6 +8,7 @@ that values are checked wherever a flow is started, also where it cannot be load
 from __future__ import annotations
 
 from prefect.core.call_signature import suggest
+from prefect.core.check import mapping
 from prefect.core.value_types import (
     TYPES_BY_NAME,
     ValueType,
@@ -82,6 +83,20 @@ def expected_by(flow: Flow) -> list[Expected]:
 def expected_by_description(serialized: Mapping[str, Any]) -> list[Expected]:
     """Return the same for a serialized flow. One of an earlier release tells no types."""
     return [_described(parameter) for parameter in serialized["parameters"]]
+
+
+def as_given(parameters: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """Return parameters as they were given, none where that was nothing.
+
+    Raises:
+        ParameterError: they are no dict, nor like one.
+    """
+    if parameters is None:
+        return {}
+    try:
+        return mapping("parameters", "names and values", parameters)
+    except TypeError as error:
+        raise ParameterError(str(error)) from None
 
 
 def check_parameters(

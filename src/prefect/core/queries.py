@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prefect.core import check
+from prefect.core.operators import Operators
 from prefect.core.parameter import Parameter
 from prefect.errors import FlowError
 
@@ -105,6 +106,8 @@ class FlowQueries:
         return dict.fromkeys(self._reference_tasks).keys() or self.terminal_tasks()
 
     def _member(self, task: Task) -> Task:
+        if not isinstance(task, Operators):
+            raise check.wrong("task", "a Task", task)
         if task not in self.tasks:
             raise FlowError(f"{task!r} is not in flow {self.name!r}")
         return task

@@ -19,6 +19,7 @@ each task's state.
 
 from __future__ import annotations
 
+from prefect.core.check import count, instance, listed, moment, text_or_none
 from prefect.core.tracebacks import format_traceback
 
 TYPE_CHECKING = False
@@ -35,11 +36,16 @@ class State:
     Args:
         message: one line for people, or None.
         result: the value, or the exception of a failure.
+
+    Raises:
+        TypeError: the message is no text.
     """
 
     __slots__ = ("_traceback", "message", "result")
 
     def __init__(self, message: str | None = None, result: Any = None) -> None:
+        if message is not None and type(message) is not str:
+            message = text_or_none("message", message)
         self.message = message
         self.result = result
         self._traceback: str | None = None
@@ -137,9 +143,7 @@ class Scheduled(Pending):
         start_time: datetime | None = None,
     ) -> None:
         super().__init__(message, result)
-        self.start_time = now() if start_time is None else start_time
-        if self.start_time.tzinfo is None:
-            raise ValueError("start_time needs a timezone: datetime.now(UTC) + ...")
+        self.start_time = now() if start_time is None else moment("start_time", start_time)
 
     @classmethod
     def _data(cls) -> tuple[str, ...]:
@@ -159,7 +163,7 @@ class Retrying(Scheduled):
         run_count: int = 1,
     ) -> None:
         super().__init__(message, result, start_time)
-        self.run_count = run_count
+        self.run_count = count("run_count", run_count)
 
     @classmethod
     def _data(cls) -> tuple[str, ...]:
@@ -196,7 +200,10 @@ class Mapped(Success):
         map_states: list[State] | None = None,
     ) -> None:
         super().__init__(message, result)
-        self.map_states: list[State] = [] if map_states is None else map_states
+        states = () if map_states is None else listed("map_states", "states", map_states)
+        self.map_states: list[State] = list(states)
+        for state in self.map_states:
+            instance("Each of map_states", state, State)
 
     @classmethod
     def _data(cls) -> tuple[str, ...]:

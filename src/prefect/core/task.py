@@ -76,9 +76,9 @@ class Task(Operators):
         self.retry_delay = check.delay(retry_delay)
         self.timeout = check.timeout(timeout)
         self.trigger: Trigger = check.trigger(all_successful if trigger is None else trigger)
-        self.skip_on_upstream_skip = bool(skip_on_upstream_skip)
+        self.skip_on_upstream_skip = check.flag("skip_on_upstream_skip", skip_on_upstream_skip)
         self.state_handlers: list[TaskHandler] = check.handlers(state_handlers, on_failure)
-        self.log_stdout = bool(log_stdout)
+        self.log_stdout = check.flag("log_stdout", log_stdout)
         self.nout = check.nout(nout)
         if self.retry_delay is not None and not self.max_retries:
             raise ValueError(f"Task {self.name!r} has a retry_delay but no max_retries")
@@ -149,7 +149,7 @@ class Task(Operators):
             FlowError: there is no flow, or the flow cannot have this task.
             TypeError: `run` does not take these arguments.
         """
-        new = self.copy(**(task_args or {}))
+        new = self.copy() if task_args is None else self.copy(**_task_args(task_args))
         return new.bind(*args, mapped=mapped, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
 
     def bind(
@@ -204,7 +204,7 @@ class Task(Operators):
             FlowError: there is no flow, or the flow cannot have this task.
             TypeError: `run` does not take these arguments.
         """
-        new = self.copy(**(task_args or {}))
+        new = self.copy() if task_args is None else self.copy(**_task_args(task_args))
         return new.bind(*args, mapped=True, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
 
     def set_upstream(
@@ -220,8 +220,8 @@ class Task(Operators):
         """
         self.set_dependencies(
             flow,
-            upstream_tasks=None if key else [task],
-            keyword_tasks={key: task} if key else None,
+            upstream_tasks=[task] if key is None else None,
+            keyword_tasks=None if key is None else {check.text("key", key): task},
             mapped=mapped,
         )
 
@@ -236,6 +236,7 @@ class Task(Operators):
             key: the argument of `run` that takes the result.
             mapped: whether the waiting task runs once for each item of it.
         """
+        check.instance("task", task, Task)
         task.set_upstream(self, flow=flow, key=key, mapped=mapped)
 
     def set_dependencies(
@@ -288,6 +289,10 @@ class Task(Operators):
         if not hasattr(flow, "set_dependencies"):
             raise TypeError(f"flow= takes a Flow, not {flow!r}")
         return flow
+
+
+def _task_args(given: Any) -> Mapping[str, Any]:
+    return check.mapping("task_args", "arguments of Task", given)
 
 
 def _nout(run: Callable[..., Any]) -> int | None:

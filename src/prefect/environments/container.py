@@ -8,6 +8,8 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.core import check
+from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names
 from prefect.errors import ImageError, InvalidKeyError
 from prefect.running.flow_directory import KEY_VARIABLE
@@ -105,18 +107,16 @@ class ContainerEnvironment(Environment):
         super().__init__(secrets, include=include, include_from=include_from)
         self.allow_secret_like = allowed_names(allow_secret_like)
         if not isinstance(image, str):
-            raise TypeError(f"An image is named by a str, not by {image!r}")
-        if network is not None and not isinstance(network, str):
-            raise TypeError(f"network is a name such as 'host', not {network!r}")
+            raise check.wrong("image", "an image's name, a str", image)
         self.image = image
-        self.tag = image if tag is None else tag
+        self.tag = image if tag is None else check.text("tag", tag)
         self.python_dependencies = _lines("python_dependencies", "pandas", python_dependencies)
-        self.network = network
-        self.platform = platform
+        self.network = check.text_or_none("network", network)
+        self.platform = check.text_or_none("platform", platform)
         self.setup = tuple(_lines("setup", "apt-get update", setup) or ())
-        self.lock = None if lock is None else os.fspath(lock)
-        self.relock = relock
-        self.infer = infer
+        self.lock = None if lock is None else os.fspath(check.path("lock", lock))
+        self.relock = check.flag("relock", relock)
+        self.infer = check.flag("infer", infer)
         self.allow_source = tuple(_lines("allow_source", "docopt", allow_source) or ())
         self._keyring: Keyring | None = None
         self._recipe_for(tag)  # which checks what it is given
@@ -198,7 +198,8 @@ class ContainerEnvironment(Environment):
         """
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
 
-        making.write_dockerfile(self._recipe(), self._package(flow), directory or ".")
+        to = "." if directory is None else check.path("directory", directory)
+        making.write_dockerfile(self._recipe(), self._package(flow), to)
 
     def build(self, flow: Flow | None = None) -> tuple[Image, list[dict[str, Any]]]:
         """Build the image into the container engine and return it with the build's log.
@@ -279,6 +280,7 @@ class ContainerEnvironment(Environment):
             CompatibilityError: the base has another Python than the one that pickles the flow.
             RequirementsError: the dependencies cannot be resolved or installed.
         """
+        check.text("reference", reference)
         packaged = self._packaged if flow is None else self._package(flow)
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
 
@@ -306,6 +308,7 @@ class ContainerEnvironment(Environment):
             CompatibilityError: the base has another Python than the one that pickles the flow.
             RequirementsError: the dependencies cannot be resolved or installed.
         """
+        check.path("path", path)
         packaged = self._packaged if flow is None else self._package(flow)
         from prefect.images import making  # noqa: PLC0415 - as in _recipe
 
@@ -388,6 +391,8 @@ class ContainerEnvironment(Environment):
         """
         from prefect.images import finding  # noqa: PLC0415 - as in _recipe
 
+        if reference is not None:
+            check.path("reference", reference)
         name = reference if reference is not None else self._made or self._image_to_run()
         image = finding.find(name, self._recipe().wanted_platform())
         return image.manifest(self._keyring_for(image)).flow
@@ -424,6 +429,12 @@ class ContainerEnvironment(Environment):
         """
         from prefect.images.container import RunnableImage  # noqa: PLC0415 - as in _recipe
 
+        check.flag("tty", tty)
+        check.flag("strict", strict)
+        if command is not None and not isinstance(command, str):
+            for word in check.listed("command", "strings", command):
+                check.text("Each word of command", word)
+        parameters = None if parameters is None else as_given(parameters)
         image = RunnableImage.named(self._image_to_run())
         keyring = self._keyring_for(image)
         request = image.request(
@@ -542,10 +553,13 @@ class ContainerEnvironment(Environment):
 def _lines(name: str, example: str, given: Sequence[str] | None) -> list[str] | None:
     if isinstance(given, str):
         raise TypeError(f"{name} is a list: write {name}=[{given!r}]")
-    for line in given or ():
+    if given is None:
+        return None
+    lines = list(check.listed(name, f"lines of text such as {example!r}", given))
+    for line in lines:
         if not isinstance(line, str):
-            raise TypeError(f"{name} are lines of text such as {example!r}, not {line!r}")
-    return None if given is None else list(given)
+            raise check.wrong(f"Each of {name}", f"a line of text such as {example!r}", line)
+    return lines
 
 
 def _keyring(key: Any) -> Keyring:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.core import check
 from prefect.errors import IncludeError
 from prefect.secrets.secret import Secret, parse_secrets
 
@@ -44,6 +45,8 @@ class Environment:
     ) -> None:
         self.secrets = parse_secrets(secrets)
         self.include = _paths(include)
+        if include_from is not None and include_from != "":
+            check.path("include_from", include_from)
         self.include_from = (
             _directory_of_caller()
             if include_from is None and self.include
@@ -104,12 +107,10 @@ def _paths(include: Any) -> tuple[str, ...]:
         raise TypeError(f"include is a list: write include=[{os.fspath(include)!r}]")
     if include is None:
         return ()
-    paths = []
-    for path in include:
-        if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
-            raise TypeError(f"include lists paths, and {path!r} is none")
-        paths.append(os.fspath(path))
-    return tuple(paths)
+    return tuple(
+        os.fspath(check.path("Each path of include", path))
+        for path in check.listed("include", "paths", include)
+    )
 
 
 def _directory_of_caller() -> str:
@@ -128,6 +129,10 @@ def allowed_names(names: Iterable[str] | None) -> tuple[str, ...]:
         TypeError: it is a single str.
         ValueError: something cannot be such a name.
     """
+    if names is None:
+        return ()
+    if not isinstance(names, str):
+        names = list(check.listed("allow_secret_like", "names", names))
     if not names:
         return ()
     from prefect.secrets.tokens import parse_names  # noqa: PLC0415 - for builds alone

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.core import check
+from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names
 from prefect.errors import ArtifactError, NotAFlowError, OutputError
 from prefect.running.packaged import run_packaged
@@ -59,7 +61,8 @@ class PickleEnvironment(Environment):
     of `prefect.sealed.keys` that it spells.
 
     Raises:
-        TypeError: a key is neither bytes nor str, nor a key of its kind.
+        TypeError: a key is neither bytes nor str, nor a key of its kind; or another argument is of
+            the wrong type.
         InvalidKeyError: a key has not the shape of one.
         ValueError: `allow_secret_like` has what cannot be such a name.
         SignaturePolicyError: there are recipients, and no signing key.
@@ -156,7 +159,12 @@ class PickleEnvironment(Environment):
         from prefect.sealing import seal_flow_to  # noqa: PLC0415
 
         seal_flow_to(
-            path, flow, self.keyring, self.secrets, self.allow_secret_like, self._included()
+            check.path("path", path),
+            flow,
+            self.keyring,
+            self.secrets,
+            self.allow_secret_like,
+            self._included(),
         )
         self._built = Path(path)
 
@@ -244,6 +252,10 @@ class PickleEnvironment(Environment):
             ParameterError: a parameter is missing, unknown or of another type.
             OSError: the file cannot be read.
         """
+        parameters = as_given(parameters)
+        if on_state is not None:
+            check.function("on_state", on_state)
+        check.flag("strict", strict)
         if bytes is None:
             bytes = self._built  # noqa: A001
         if bytes is None:
@@ -313,7 +325,7 @@ class PickleEnvironment(Environment):
         from prefect.files import replacing  # noqa: PLC0415
         from prefect.sealing import rewrap_flow  # noqa: PLC0415
 
-        with replacing(path) as file:
+        with replacing(check.path("path", path)) as file:
             rewrap_flow(pickle, file, self.keyring)
 
     @property

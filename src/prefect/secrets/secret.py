@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.core import check
 from prefect.errors import FormatError, SecretError
 from prefect.secrets.spellings import SHORTEST
 
@@ -168,7 +169,8 @@ def parse_secrets(secrets: Iterable[str | Secret] | None) -> tuple[Secret, ...]:
 def _parsed(secrets: Iterable[str | Secret] | None) -> tuple[Secret, ...]:
     if isinstance(secrets, str | Secret):
         raise TypeError(f"secrets is a list: write secrets=[{secrets!r}]")
-    parsed = tuple(item if isinstance(item, Secret) else Secret(item) for item in secrets or ())
+    given = () if secrets is None else check.listed("secrets", "names", secrets)
+    parsed = tuple(item if isinstance(item, Secret) else Secret(item) for item in given)
     names = [secret.name for secret in parsed]
     if doubled := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"These secrets are named twice: {', '.join(doubled)}")

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from itertools import count
 from queue import Empty, SimpleQueue
 
+from prefect.core import check
 from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Executor, Session
@@ -44,7 +45,8 @@ class DaskExecutor(Executor):
         client_kwargs: arguments for `distributed.Client`.
 
     Raises:
-        ValueError: both an address and a cluster class are given.
+        TypeError: an argument is of the wrong type.
+        ValueError: both an address and a cluster class are given, or the address is empty.
     """
 
     def __init__(
@@ -56,10 +58,12 @@ class DaskExecutor(Executor):
     ) -> None:
         if address is not None and (cluster_class is not None or cluster_kwargs):
             raise ValueError("DaskExecutor takes the address of a cluster or makes one, not both")
-        self.address = address
+        self.address = None if address is None else check.text("address", address)
+        if cluster_class is not None:
+            check.function("cluster_class", cluster_class)
         self.cluster_class = cluster_class
-        self.cluster_kwargs = dict(cluster_kwargs or {})
-        self.client_kwargs = dict(client_kwargs or {})
+        self.cluster_kwargs = _arguments("cluster_kwargs", cluster_kwargs)
+        self.client_kwargs = _arguments("client_kwargs", client_kwargs)
 
     def start(self) -> Session:
         """Connect to the cluster, or make it first.
@@ -99,6 +103,10 @@ class DaskExecutor(Executor):
 
     def __repr__(self) -> str:
         return f"DaskExecutor({self.address or self.cluster_class or ''!r})"
+
+
+def _arguments(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if given is None else dict(check.mapping(what, "arguments", given))
 
 
 def _require_listener(address: str, timeout: Any) -> None:

@@ -28,6 +28,9 @@ class Keyring:
         recipients: seals for all of them, too.
         identities: open what was sealed for their recipients.
         signing_key: signs what is sealed.
+
+    Raises:
+        TypeError: a key is of another kind, or keys are no tuple; `Keyring.of` takes other spellings.
     """
 
     encryption_keys: tuple[EncryptionKey, ...]
@@ -35,6 +38,14 @@ class Keyring:
     identities: tuple[Identity, ...]
     signing_key: SigningKey | None
     trusted_signers: tuple[Signer, ...] | None
+
+    def __post_init__(self) -> None:
+        _require("encryption_keys", self.encryption_keys, EncryptionKey)
+        _require("recipients", self.recipients, Recipient)
+        _require("identities", self.identities, Identity)
+        _require("signing_key", () if self.signing_key is None else (self.signing_key,), SigningKey)
+        trusted = () if self.trusted_signers is None else self.trusted_signers
+        _require("trusted_signers", trusted, Signer)
 
     @classmethod
     def of(
@@ -125,6 +136,14 @@ class Keyring:
                 "encryption_key=… or identity=…"
             )
         return keys
+
+
+def _require(name: str, given: Any, kind: type) -> None:
+    if not isinstance(given, tuple):
+        raise TypeError(f"{name} is a tuple of {kind.__name__}, not {type(given).__name__}")
+    for key in given:
+        if not isinstance(key, kind):
+            raise TypeError(f"{name} has a {type(key).__name__}, and {kind.__name__} is needed")
 
 
 def _several(kind: type[_K], given: Any) -> tuple[_K, ...]:
