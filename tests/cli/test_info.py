@@ -75,7 +75,8 @@ def test_what_cannot_be_opened_is_said(sealed):
     sealed("keygen", "other.key")
     data = (sealed.directory / "etl.flow").read_bytes()
     (sealed.directory / "cut.flow").write_bytes(data[:-1])
-    (sealed.directory / "changed.flow").write_bytes(data[:900] + b"\0" + data[901:])
+    changed = data[:900] + bytes([data[900] ^ 1]) + data[901:]
+    (sealed.directory / "changed.flow").write_bytes(changed)
     (sealed.directory / "noise.flow").write_bytes(b"noise")
     cases = [
         ("etl.flow", "other.key", "cannot be opened"),

@@ -112,7 +112,7 @@ def test_a_seventeenth_signature_is_refused():
 def test_what_was_changed_is_not_signed():
     """Sections that are not those of the header get no signature, nor does what is no file."""
     with pytest.raises(AuthenticationError, match="not signed"):
-        signed(SEALED[:-100] + b"x" + SEALED[-99:], SIGNING_KEY)
+        signed(SEALED[:-100] + bytes([SEALED[-100] ^ 1]) + SEALED[-99:], SIGNING_KEY)
     with pytest.raises(FormatError):
         signed(SEALED[:-1], SIGNING_KEY)
 
