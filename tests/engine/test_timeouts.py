@@ -1,8 +1,13 @@
 """Ending what takes too long."""
 
+import logging
 import signal
+import subprocess
+import sys
 import threading
 import time
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -222,3 +227,114 @@ def test_interrupting_an_ended_thread():
     thread.start()
     thread.join()
     interrupt(thread)
+
+
+def test_a_thread_that_waits_for_a_lock_of_logging():
+    """It is interrupted when it has given the lock back: nobody waits for that in vain."""
+    handler = logging.Handler()
+    handler.lock = threading.Lock()  # in C, as logging's own
+    handler.lock.acquire()
+    entered = threading.Event()
+
+    def log_once():
+        entered.set()
+        handler.acquire()
+        try:
+            time.sleep(0)
+        finally:
+            handler.release()
+        spin()
+
+    def until_interrupted():
+        with pytest.raises(Interruption):
+            log_once()
+
+    thread = threading.Thread(target=until_interrupted)
+    thread.start()
+    entered.wait(LONG)
+    while sys._current_frames()[thread.ident].f_code is not logging.Handler.acquire.__code__:
+        time.sleep(0.001)
+    interrupt(thread)
+    handler.lock.release()
+    thread.join(LONG)
+    assert not thread.is_alive()
+    assert handler.lock.acquire(timeout=1)
+
+
+def test_an_alarm_while_a_lock_of_logging_is_taken():
+    """In the main thread, too, a task that takes too long gives back what it has just taken."""
+    given_back = []
+    handler = logging.Handler()
+    handler.lock = SimpleNamespace(
+        acquire=partial(time.sleep, 2 * SHORT), release=partial(given_back.append, 1)
+    )
+
+    def log_once():
+        handler.acquire()
+        try:
+            spin()
+        finally:
+            handler.release()
+
+    with pytest.raises(TaskTimeoutError):
+        in_main_thread(SHORT, log_once)
+    assert given_back == [1]
+
+
+STRESS = """
+import logging, os, sys, threading, time
+from prefect import Flow, context, task
+from prefect.engine.executors import LocalExecutor, ThreadExecutor
+
+sink = open("/dev/null", "w")
+handlers = [logging.StreamHandler(sink), logging.FileHandler("/dev/null")]
+logging.basicConfig(level=logging.INFO, handlers=handlers)
+
+@task(timeout=0.02)
+def logs(x):
+    while True:
+        context.logger.info("line %s", x)
+
+@task(timeout=0.02, log_stdout=True)
+def prints(x):
+    while True:
+        print("line", x)
+
+@task(timeout=0.02)
+def finds_loggers(x):
+    while True:
+        logging.getLogger(f"own.{time.perf_counter()}").info("line %s", x)
+
+executor = ThreadExecutor(4) if sys.argv[2] == "threads" else LocalExecutor()
+with Flow("test") as flow:
+    mapped = globals()[sys.argv[1]].map([1, 2, 3, 4])
+sys.stdout = sink
+for _ in range(10):
+    states = flow.run(executor=executor).result[mapped].map_states
+    assert all(type(state).__name__ == "TimedOut" for state in states), states
+for thread in threading.enumerate():
+    if thread.name.startswith("prefect-"):
+        thread.join(10)
+
+def take(lock):
+    free = lock.acquire(timeout=5)
+    if not free:
+        print("Locked:", lock, file=sys.__stdout__)
+        os._exit(1)
+    lock.release()
+
+for lock in [*(handler.lock for handler in handlers), logging._lock]:
+    other = threading.Thread(target=take, args=(lock,))
+    other.start()
+    other.join()
+print("All are free", file=sys.__stdout__)
+"""
+
+
+@pytest.mark.parametrize("where", ["local", "threads"])
+@pytest.mark.parametrize("name", ["logs", "prints", "finds_loggers"])
+def test_tasks_that_are_interrupted_while_they_log(name, where):
+    """They all time out, and leave no lock locked, that of a user's handler neither."""
+    script = [sys.executable, "-c", STRESS, name, where]
+    done = subprocess.run(script, check=False, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.returncode) == ("All are free\n", 0), done.stderr

@@ -1,21 +1,115 @@
-"""Ends what runs in a thread, from outside of it."""
+"""Ends what runs in a thread, from outside of it.
+
+An exception that comes when a lock was just taken, or is just to be given back, leaves it locked for
+ever. A `with` keeps a lock of C from that, but not those whose methods are written in Python: logging's,
+whoever's the handlers are, and a few more. Where the innermost function of a thread is one of theirs,
+nothing is raised in it. Python 3.13 may raise one step later than where a thread was seen, which is
+no danger to logging: there its locks are taken by `with`.
+"""
 
 from __future__ import annotations
+
+import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
+    from types import FrameType
+
+SOON = 0.001
+"""Seconds after which one looks again at a thread that was in an uninterruptible function."""
+MOST_PUT_OFF = 500
+"""How often a signal is put off. A main thread that is there for longer waits for a lock of somebody
+else, which the signal's exception ends; it does not have it."""
+
+_UNINTERRUPTIBLE = frozenset(
+    {
+        # logging
+        "Handler.acquire",
+        "Handler.release",
+        "_acquireLock",
+        "_releaseLock",
+        "_removeHandlerRef",
+        # threading
+        "Condition.__enter__",
+        "Condition.__exit__",
+        "Condition._acquire_restore",
+        "Condition._release_save",
+        "Semaphore.acquire",
+        "Semaphore.release",
+        "Semaphore.__exit__",
+        "BoundedSemaphore.release",
+        # the import system
+        "_BlockingOnManager.__enter__",
+        "_BlockingOnManager.__exit__",
+        "_ModuleLock.acquire",
+        "_ModuleLock.release",
+        "_ModuleLockManager.__enter__",
+        "_ModuleLockManager.__exit__",
+        "_get_module_lock",
+        "_get_module_lock.<locals>.cb",
+        "_lock_unlock_module",
+        # weakref: what is raised in a callback is lost
+        "WeakKeyDictionary.__init__.<locals>.remove",
+        "WeakSet.__init__.<locals>._remove",
+        "WeakValueDictionary.__init__.<locals>.remove",
+        # prefect.streams
+        "stand_in.__enter__",
+        "stand_in.__exit__",
+        # threads, before and after what they are interrupted in
+        "Thread._bootstrap",
+        "Thread._bootstrap_inner",
+        "Thread._delete",
+        "Thread.run",
+        "_call_in_helper.<locals>.call",
+        "_work_until_told",
+    }
+)
 
 
 class Interruption(BaseException):
     """Raised inside a task to end it from outside. Not an Exception: tasks catch those."""
 
 
+def is_interruptible(frame: FrameType | None) -> bool:
+    """Tell whether an exception may be raised in a thread whose innermost frame this is."""
+    return frame is None or frame.f_code.co_qualname not in _UNINTERRUPTIBLE
+
+
 def interrupt(thread: threading.Thread) -> None:
-    """Raise an Interruption in a thread, at its next step of Python code."""
+    """Raise an Interruption in a thread, at its next step of interruptible Python code."""
+    if not _raise_in(thread):
+        import threading  # noqa: PLC0415  # there is a thread
+
+        threading.Thread(
+            target=_insist, args=(thread,), name="prefect-interruption", daemon=True
+        ).start()
+
+
+def _insist(thread: threading.Thread) -> None:
+    pause = SOON
+    time.sleep(pause)
+    while not _raise_in(thread):
+        pause = min(2 * pause, 0.1)
+        time.sleep(pause)
+
+
+def _raise_in(thread: threading.Thread) -> bool:
+    """Interrupt a thread that has not ended, unless it is uninterruptible now: then return False."""
     import ctypes  # noqa: PLC0415  # CPython's only way to do this
 
-    if thread.is_alive() and thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident), ctypes.py_object(Interruption)
-        )
+    ident = thread.ident
+    if ident is None or not thread.is_alive():
+        return True
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    number, interruption = ctypes.c_ulong(ident), ctypes.py_object(Interruption)
+    # After a call, the interpreter may let other threads run; after a step of a loop, it does not
+    # until the next call. So the thread still is where it was seen.
+    for frames in iter(sys._current_frames, None):  # noqa: SLF001  # meant for such as this
+        if ident in frames:
+            if frames[ident].f_code.co_qualname in _UNINTERRUPTIBLE:
+                return False
+            raise_in(number, interruption)
+        break
+    return True

@@ -13,7 +13,13 @@ import time
 from contextlib import suppress
 from contextvars import copy_context
 
-from prefect.engine.interruption import Interruption, interrupt
+from prefect.engine.interruption import (
+    MOST_PUT_OFF,
+    SOON,
+    Interruption,
+    interrupt,
+    is_interruptible,
+)
 from prefect.errors import TaskTimeoutError
 
 TYPE_CHECKING = False
@@ -53,6 +59,7 @@ class _Alarm:
         self._seconds = seconds
         self._armed = True
         self._rang = False
+        self._put_off = 0
         self._start = time.monotonic()
         self._outer_delay, self._outer_interval = signal.setitimer(signal.ITIMER_REAL, 0)
         self._outer_handler = signal.signal(signal.SIGALRM, self._ring)
@@ -84,6 +91,10 @@ class _Alarm:
         signal.setitimer(signal.ITIMER_REAL, min(due, default=0))
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
+        if not is_interruptible(frame) and self._put_off < MOST_PUT_OFF:
+            self._put_off += 1
+            signal.setitimer(signal.ITIMER_REAL, SOON)
+            return
         elapsed = time.monotonic() - self._start
         if 0 < self._outer_delay <= elapsed:
             self._outer_delay = self._outer_interval and elapsed + self._outer_interval
@@ -123,11 +134,12 @@ def _call_in_helper(seconds: float, function: Callable[..., Any], inputs: Mappin
     try:
         finished.wait(seconds)
     finally:  # also if this thread is itself interrupted
-        if not outcome:
+        in_time = outcome[:1]  # what comes from now on, such as the Interruption, comes too late
+        if not in_time:
             interrupt(helper)
-    if not outcome:
+    if not in_time:
         raise _exceeded(seconds)
-    succeeded, value = outcome[0]
+    succeeded, value = in_time[0]
     if succeeded:
         return value
     raise value

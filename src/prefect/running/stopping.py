@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import _thread
 import io
 import signal
 import sys
+import time
 from contextlib import suppress
-from typing import NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
+
+from prefect.engine.interruption import MOST_PUT_OFF, SOON, is_interruptible
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 SUCCEEDED, FLOW_FAILED, BAD_INPUT = 0, 1, 2  # exit statuses of the command and of the worker
 
@@ -23,11 +30,15 @@ def unwind_on_signals() -> None:
     """Have SIGTERM and SIGHUP raise `Terminated`, so that nothing that was started stays behind.
 
     Process 1 of a container has no default action for signals: without this, stopping it would
-    mean to wait and then to kill.
+    mean to wait and then to kill. These and Ctrl-C wait until no lock is just being taken or given
+    back: what they unwind needs it.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        with suppress(ValueError):  # not in the main thread: then the caller decides
-            signal.signal(number, _terminate)
+    stop = _Stop()
+    with suppress(ValueError):  # not in the main thread: then the caller decides
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGHUP, stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored
+            signal.signal(signal.SIGINT, stop)
 
 
 def exit_status(stop: KeyboardInterrupt) -> int:
@@ -49,5 +60,22 @@ def provide_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _terminate(number: int, _frame: object) -> NoReturn:
-    raise Terminated(number)
+class _Stop:
+    """Ends what the main thread does."""
+
+    def __init__(self) -> None:
+        self._put_off = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not is_interruptible(frame) and self._put_off < MOST_PUT_OFF:
+            self._put_off += 1
+            # A thread of this kind itself takes no lock.
+            _thread.start_new_thread(_send_soon, (_thread.get_ident(), number))
+            return
+        self._put_off = 0
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+
+
+def _send_soon(thread: int, number: int) -> None:
+    time.sleep(SOON)
+    signal.pthread_kill(thread, number)

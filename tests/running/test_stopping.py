@@ -1,0 +1,38 @@
+"""How a program ends."""
+
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import logging, signal
+from functools import partial
+from types import SimpleNamespace
+from prefect.running.stopping import exit_status, unwind_on_signals
+
+given_back = []
+handler = logging.Handler()
+handler.lock = SimpleNamespace(  # in C, as logging's own
+    acquire=partial(signal.raise_signal, signal.{name}), release=partial(given_back.append, 1)
+)
+unwind_on_signals()
+try:
+    handler.acquire()
+    try:
+        signal.pause()
+    finally:
+        handler.release()
+except KeyboardInterrupt as stop:
+    print(exit_status(stop), given_back)
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
+def test_a_signal_while_a_lock_is_taken(name, status):
+    """It waits until the lock would be given back, by who unwinds."""
+    script = SCRIPT.format(name=name)
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == (f"{status} [1]\n", "")
