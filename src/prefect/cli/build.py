@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -325,7 +326,7 @@ def _sealing(
 
 def _build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> None:
     started = time.perf_counter()
-    with writing(output):
+    with nullcontext() if str(output) == "-" else writing(output):
         if is_replaceable(output):
             environment.build_to(output, flow)
             count = output.stat().st_size

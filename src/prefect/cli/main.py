@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from prefect.cli.output import ending_without_output
 from prefect.errors import PrefectError
 from prefect.printable import error_text, printable_lines
 from prefect.running.stopping import (
@@ -57,8 +58,16 @@ class _LazyGroup(click.Group):
                 raise click.UsageError(f"{error.message} Did you mean {close!r}?", ctx) from None
             raise
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
         provide_streams()
+        with ending_without_output():  # of help, for example
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with ending_without_output():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:
         unwind_on_signals()
         try:
             return super().invoke(ctx)
@@ -114,6 +123,6 @@ def main() -> None:
       -                              a sealed flow, or a key, from standard input
 
     A key comes from a file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument. The
-    exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and 130 or
-    143 when Ctrl-C or SIGTERM stopped it.
+    exit status is 0 for success, 1 when the flow failed, 2 for wrong usage, bad input or output that
+    cannot be written, and 130 or 143 when Ctrl-C or SIGTERM stopped it.
     """  # noqa: D301 - click reads the \b

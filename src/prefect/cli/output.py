@@ -1,15 +1,48 @@
-"""What the command writes: files that replace nothing by accident."""
+"""What the command writes: its standard output, and files that replace nothing by accident."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from prefect.running.stopping import abandon_output, end_without_output
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+
+_WRITERS = ("click.utils", __name__)  # the modules that write to standard streams
+
+
+@contextmanager
+def ending_without_output() -> Iterator[None]:
+    """End the command where its output cannot be written: with an error, or quietly.
+
+    Quietly, as a success, where a reader has seen enough, such as `head`.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        end_without_output(error)
+    finally:
+        # Else the interpreter fails at what is left when it flushes for the last time.
+        try:
+            sys.stdout.flush()
+        except OSError:
+            abandon_output(BrokenPipeError(), sys.stdout, sys.stderr)
+
+
+def _is_of_output(error: OSError) -> bool:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__") in _WRITERS
 
 
 def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:

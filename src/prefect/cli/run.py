@@ -26,8 +26,8 @@ from prefect.cli.options import (
 from prefect.engine import executors
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.running.parameters import parse_pairs, read_parameters
-from prefect.running.report import JsonReporter, LineReporter, Reporter, as_event
-from prefect.running.stopping import FLOW_FAILED
+from prefect.running.report import JsonReporter, LineReporter, Reporter, as_event, write_line
+from prefect.running.stopping import SUCCEEDED, status_of_run
 from prefect.secrets.masking import mask_until_exit
 from prefect.secrets.secret import (
     Secret,
@@ -92,7 +92,7 @@ def run(
 
     Secrets that the flow or --secret names are taken from the environment or from the secrets directory, and
     what tasks print has them masked. The exit status is 0 for success, 1 when the flow failed,
-    2 for wrong usage or bad input; then nothing has run.
+    2 for wrong usage or bad input, and then nothing has run, or where it could not tell of the run.
     """
     given = parse_pairs(parameters)
     try:
@@ -125,8 +125,7 @@ def run(
             )
         image = find_in_daemon(artifact)
         sys.exit(_run_image(image, given, named, network, key_file, as_json, live, strict=strict))
-    if not state.is_successful():
-        sys.exit(FLOW_FAILED)
+    sys.exit(status_of_run(successful=state.is_successful()))
 
 
 def _refuse_network(network: str | None) -> None:
@@ -258,8 +257,9 @@ def _run_image(
                 display.replay(lines)
             else:
                 for line in lines:
-                    click.echo(as_event(line) if as_json else line)
-        return container.wait()
+                    write_line(as_event(line) if as_json else line, sys.stdout, sys.stderr)
+        status = container.wait()
+        return status_of_run(successful=True) if status == SUCCEEDED else status
     finally:
         # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
         if container is not None:

@@ -15,7 +15,8 @@ def main() -> None:
     """Be the command `prefect`, with the arguments of the process."""
     words = sys.argv[1:]
     text = _answer(words)
-    if text is not None and _write(text, sys.stdout if words else sys.stderr):
+    if text is not None:
+        _write(text, "stdout" if words else "stderr")
         sys.exit(0 if words else 2)  # click's exit status for no arguments at all
     from prefect.cli.main import main as command  # noqa: PLC0415 - see above
 
@@ -54,11 +55,17 @@ def _columns() -> int:
     return columns or 80
 
 
-def _write(text: str, stream: object) -> bool:
-    """Write and flush; False where that fails: click tells people of closed pipes and streams."""
+def _write(text: str, name: str) -> None:
+    """Write to a standard stream, and flush."""
+    if getattr(sys, name) is None:
+        from prefect.running.stopping import provide_streams  # noqa: PLC0415 - for this alone
+
+        provide_streams()
+    stream = getattr(sys, name)
     try:
-        stream.write(text)  # type: ignore[attr-defined]
-        stream.flush()  # type: ignore[attr-defined]
-    except (AttributeError, OSError):
-        return False
-    return True
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        from prefect.running.stopping import end_without_output  # noqa: PLC0415 - for this alone
+
+        end_without_output(error)

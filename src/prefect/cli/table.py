@@ -43,8 +43,8 @@ Usage: prefect [OPTIONS] COMMAND [ARGS]...
 
   A key comes from a file or from the variable PREFECT_ENCRYPTION_KEY, never
   from an argument. The exit status is 0 for success, 1 when the flow failed,
-  2 for wrong usage or bad input, and 130 or 143 when Ctrl-C or SIGTERM
-  stopped it.
+  2 for wrong usage, bad input or output that cannot be written, and 130 or
+  143 when Ctrl-C or SIGTERM stopped it.
 
 Options:
   --version   Show the version and exit.
@@ -95,8 +95,8 @@ Usage: prefect [OPTIONS] COMMAND [ARGS]...
     -                              a sealed flow, or a key, from standard input
 
   A key comes from a file or from the variable PREFECT_ENCRYPTION_KEY, never from an argument. The
-  exit status is 0 for success, 1 when the flow failed, 2 for wrong usage or bad input, and 130 or
-  143 when Ctrl-C or SIGTERM stopped it.
+  exit status is 0 for success, 1 when the flow failed, 2 for wrong usage, bad input or output
+  that cannot be written, and 130 or 143 when Ctrl-C or SIGTERM stopped it.
 
 Options:
   --version   Show the version and exit.

@@ -18,7 +18,6 @@ from __future__ import annotations
 import atexit
 import json
 import logging
-import os
 import sys
 import threading
 import time
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 from prefect.core.state import TriggerFailed
 from prefect.printable import error_text
 from prefect.running.output import CapturedOutput
+from prefect.running.stopping import abandon_output
 from prefect.secrets.masking import is_masking, mask, mask_all
 
 if TYPE_CHECKING:
@@ -85,12 +85,9 @@ class _Captured:
 
     def write(self, line: str, stream: str = "stdout") -> None:
         """Write a line to a stream as it was, or go on without it."""
-        out = self.output.out if stream == "stdout" else self.output.err
-        try:
-            out.write(f"{line}\n")
-            out.flush()
-        except OSError as error:
-            abandon_output(error, out, self.output.err)
+        write_line(
+            line, self.output.out if stream == "stdout" else self.output.err, self.output.err
+        )
 
 
 class LineReporter(logging.StreamHandler[TextIO]):
@@ -209,6 +206,15 @@ class JsonReporter(logging.Handler):
         self.write("error", type=type(error).__name__, message=str(error))
 
 
+def write_line(line: str, out: TextIO, err: TextIO) -> None:
+    """Write a line of a run that goes on if that cannot be written."""
+    try:
+        out.write(f"{line}\n")
+        out.flush()
+    except OSError as error:
+        abandon_output(error, out, err)
+
+
 def describe_task(event: TaskEvent) -> dict[str, Any]:
     """Return a change of a task's state as plain JSON values."""
     return {
@@ -243,21 +249,6 @@ def tracebacks(flow_state: State) -> Iterator[tuple[str, str]]:
             if child.is_failed() and not isinstance(child, TriggerFailed) and child.traceback:
                 where = f"{task.name}[{index}]" if state.is_mapped() else task.name
                 yield where, child.traceback
-
-
-def abandon_output(error: OSError, out: TextIO, err: TextIO) -> None:
-    """Say once that a stream cannot be written, and let the run go on without it.
-
-    Nothing is said of a reader that has seen enough, such as `head`.
-    """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, out.fileno())
-    os.close(nowhere)
-    if isinstance(error, BrokenPipeError):
-        return
-    with suppress(OSError):  # standard error may have gone the same way
-        message = f"Error: nothing more can be written to standard output: {error}"
-        print(message, file=err, flush=True)
 
 
 def listen(handler: logging.Handler) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import _thread
 import io
+import os
 import signal
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO, cast
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 from prefect.engine.interruption import MOST_PUT_OFF, SOON, is_interruptible
 
@@ -49,15 +50,51 @@ def exit_status(stop: KeyboardInterrupt) -> int:
 def provide_streams() -> None:
     """Have standard streams that take any text.
 
-    Something is put in the place of those that the caller has closed. What a stream's encoding lacks
-    is written as an escape: no run fails because of a name.
+    Something is put in the place of those that the caller has closed: for standard output, what says
+    so when it is written to. What a stream's encoding lacks is written as an escape: no run fails
+    because of a name.
     """
-    for name in ("stdout", "stderr"):
+    for name, flags in (("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, cast("TextIO", open("/dev/null", "w")))  # noqa: PTH123, SIM115
+            number = os.open(os.devnull, flags)
+            setattr(sys, name, cast("TextIO", open(number, "w")))  # noqa: PTH123, SIM115
         elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
+
+
+_lost: list[OSError] = []
+
+
+def abandon_output(error: OSError, out: TextIO, err: TextIO) -> None:
+    """Say once that a stream cannot be written, and go on without it.
+
+    Nothing is said of a reader that has seen enough, such as `head`.
+    """
+    with suppress(OSError):  # it is no file: a test's, for example
+        number = out.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+    if isinstance(error, BrokenPipeError):
+        return
+    _lost.append(error)
+    with suppress(OSError):  # standard error may have gone the same way
+        message = f"Error: nothing more can be written to standard output: {error}"
+        print(message, file=err, flush=True)
+
+
+def end_without_output(error: OSError) -> NoReturn:
+    """End a command whose output cannot be written; as a success where its reader has seen enough."""
+    abandon_output(error, sys.stdout, sys.stderr)
+    sys.exit(SUCCEEDED if isinstance(error, BrokenPipeError) else BAD_INPUT)
+
+
+def status_of_run(*, successful: bool) -> int:
+    """Return the exit status of a run that has ended; who lost what it told has to know that."""
+    if not successful:
+        return FLOW_FAILED
+    return BAD_INPUT if _lost else SUCCEEDED
 
 
 class _Stop:

@@ -27,6 +27,7 @@ from prefect.running.stopping import (
     SUCCEEDED,
     exit_status,
     provide_streams,
+    status_of_run,
     unwind_on_signals,
 )
 from prefect.secrets.handover import await_values, receive
@@ -106,7 +107,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
             traceback.print_exc()
             return FLOW_FAILED
         reporter.finished(manifest.flow["name"], state)
-        return SUCCEEDED if state.is_successful() else FLOW_FAILED
+        return status_of_run(successful=state.is_successful())
 
 
 def _exec(options: argparse.Namespace) -> int:

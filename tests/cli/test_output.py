@@ -1,0 +1,73 @@
+"""Standard output that cannot be written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = [
+    ["--help"],
+    ["--version"],
+    ["help", "info"],
+    ["info", "--help"],
+    ["completion", "bash"],
+    ["completion", "bash", "--", "in"],
+    ["info", "etl.flow"],
+    ["info", "etl.flow", "--key-file", "flow.key", "--json"],
+    ["graph", "etl.py"],
+    ["verify", "etl.flow", "--key-file", "flow.key"],
+    ["keygen", "-"],
+    ["cache"],
+    ["build", "etl.py", "-o", "-", "--key-file", "flow.key"],
+    ["run", "etl.py"],
+    ["run", "etl.flow", "--key-file", "flow.key", "--json"],
+]
+
+commands = pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+
+
+def run(sealed, arguments, redirection):
+    """Run a command whose output a shell has redirected; return its exit status and its errors."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirection}', "sh", sys.executable, "-m", "prefect", *arguments],
+        cwd=sealed.directory, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@commands
+def test_a_full_disk(sealed, arguments):
+    """Is an error of every command, and said."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    status, errors = run(sealed, arguments, ">/dev/full")
+    assert (status, errors.count("No space left"), "Traceback" in errors) == (2, 1, False), errors
+
+
+@commands
+def test_closed(sealed, arguments):
+    """Output that was closed is an error, too, for nobody gets what was asked for."""
+    status, errors = run(sealed, arguments, ">&-")
+    assert (status, errors.count("Bad file"), "Traceback" in errors) == (2, 1, False), errors
+
+
+@commands
+def test_a_reader_that_has_gone(sealed, arguments):
+    """Is no error: it has seen enough."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments], cwd=sealed.directory, stdin=subprocess.DEVNULL,
+        stdout=writing, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(writing)
+    assert done.returncode == 0, done.stderr
+    assert "roken pipe" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_a_failed_flow_without_output(sealed):
+    """A flow that failed is what the exit status tells first."""
+    assert run(sealed, ["run", "etl.py", "-p", "fail=true"], ">&-")[0] == 1
