@@ -205,3 +205,38 @@ def test_a_value_that_cannot_be_kept_secret_is_refused(prefect):
     assert "The value of TOKEN has fewer than 4 characters" in shown
     assert "abc" not in shown
     run(prefect, FILE, "-p", "ways=[]", sealed=False, status=0, TOKEN="")
+
+
+ENCODED = """
+import logging, os, subprocess, sys
+kept = logging.getLogger("kept")
+kept.addHandler(logging.StreamHandler(sys.__stdout__))
+from prefect import Flow, task
+
+@task
+def tell():
+    value = os.environ["TOKEN"]
+    print("print", value)
+    kept.warning("kept %s", value)
+    os.write(1, b"utf-8 " + value.encode() + b"\\n")
+    child = "import os; print('child', os.environ['TOKEN'])"
+    encoding = sys.__stdout__.encoding + ":backslashreplace"
+    subprocess.run([sys.executable, "-c", child], env={**os.environ, "PYTHONIOENCODING": encoding}, check=True)
+
+with Flow("encoded") as flow:
+    tell()
+"""
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "latin-1", "ascii", "cp1252", "ascii:backslashreplace"]
+)
+def test_a_secret_is_masked_in_whatever_encoding(prefect, encoding):
+    """What a stream's encoding lacks is an escape in it, and its bytes may be no UTF-8."""
+    (prefect.directory / "encoded.py").write_text(ENCODED)
+    out, _ = prefect(
+        "run", "encoded.py", "--secret", "TOKEN",
+        TOKEN="pässwörd-€-naïve", PYTHONIOENCODING=encoding,
+    )  # fmt: skip
+    lines = {line for line in out.splitlines() if "INFO" not in line}
+    assert lines == {"print ***", "kept ***", "utf-8 ***", "child ***"}

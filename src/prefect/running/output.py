@@ -115,6 +115,7 @@ class _Pipe:
     def __init__(self, number: int, encoding: str, tell: Callable[[str], object]) -> None:
         self._number = number
         self._tell = tell
+        self._encoding = encoding
         # Ends what is written before it: no program's output has it by chance.
         self._mark = b"\0" + os.urandom(16).hex().encode()
         self._marked = threading.Event()
@@ -144,16 +145,24 @@ class _Pipe:
             for line in lines:
                 if line.endswith(self._mark):
                     if len(line) > len(self._mark):
-                        self._tell(line.removesuffix(self._mark).decode(errors="surrogateescape"))
+                        self._tell(self._text(line.removesuffix(self._mark)))
                     self._marked.set()
                 else:
-                    self._tell(line.decode(errors="surrogateescape"))
+                    self._tell(self._text(line))
             if len(rest) > _LONGEST:
-                self._tell(rest.decode(errors="surrogateescape"))
+                self._tell(self._text(rest))
                 rest = b""
         if rest:
-            self._tell(rest.decode(errors="surrogateescape"))
+            self._tell(self._text(rest))
         os.close(self._reading)
+
+    def _text(self, line: bytes) -> str:
+        """Decode what most programs write in UTF-8, and Python in the encoding of its stream."""
+        with suppress(UnicodeDecodeError):
+            return line.decode()
+        with suppress(UnicodeDecodeError):
+            return line.decode(self._encoding)
+        return line.decode(errors="surrogateescape")
 
 
 def _flush() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -76,4 +77,20 @@ def _spellings(values: Iterable[str]) -> list[str]:
     """Return what to look for: longer ones first, as one may be part of another."""
     parts = {part for value in values for part in (value, *value.splitlines())}
     found = {text for part in parts if len(part) >= SHORTEST for text in quoted(part)}
+    found |= {text for each in tuple(found) if not each.isascii() for text in _misread(each)}
     return sorted(found, key=len, reverse=True)
+
+
+def _misread(text: str) -> Iterator[str]:
+    """Yield what text becomes where it is written in one encoding and read in another.
+
+    A stream's encoding may lack characters, which are escaped then; who reads what a process writes
+    takes it for UTF-8, or for text in the stream's encoding.
+    """
+    streams = (getattr(each, "encoding", None) for each in (sys.stdout, sys.stderr))
+    encodings: set[str] = {"ascii", "latin-1", *filter(None, streams)}
+    for encoding in encodings:
+        written = text.encode(encoding, "backslashreplace")
+        yield written.decode(encoding)
+        yield written.decode("utf-8", "surrogateescape")
+        yield text.encode("utf-8", "surrogateescape").decode(encoding, "surrogateescape")
