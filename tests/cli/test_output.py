@@ -71,3 +71,32 @@ def test_a_reader_that_has_gone(sealed, arguments):
 def test_a_failed_flow_without_output(sealed):
     """A flow that failed is what the exit status tells first."""
     assert run(sealed, ["run", "etl.py", "-p", "fail=true"], ">&-")[0] == 1
+
+
+CLOSING = """
+import sys
+from prefect import Flow, task
+
+@task
+def close():
+    for stream in ({streams}):
+        stream.close()
+
+@task
+def after(closed):
+    print("printed")
+
+with Flow("closing") as flow:
+    after(close())
+"""
+
+
+@pytest.mark.parametrize("streams", ["sys.stdout, sys.stderr", "sys.__stdout__, sys.__stderr__"])
+@pytest.mark.parametrize("options", [[], ["--json"], ["--secret", "TOKEN"]], ids=" ".join)
+def test_a_task_that_closes_the_streams(prefect, streams, options):
+    """The run goes on and says its end, and what later tasks print is there."""
+    (prefect.directory / "closing.py").write_text(CLOSING.format(streams=streams))
+    out, err = prefect("run", "closing.py", *options, TOKEN="a-token-of-somebody")
+    assert "printed" in out
+    assert "All reference tasks succeeded" in out
+    assert err == ""

@@ -70,7 +70,10 @@ class _LazyGroup(click.Group):
     def _invoke(self, ctx: click.Context) -> Any:
         unwind_on_signals()
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                provide_streams()  # which a task may have closed
         except click.ClickException as error:
             shown = io.StringIO()
             error.show(shown)

@@ -33,7 +33,8 @@ def ending_without_output() -> Iterator[None]:
     finally:
         # Else the interpreter fails at what is left when it flushes for the last time.
         try:
-            sys.stdout.flush()
+            if not sys.stdout.closed:
+                sys.stdout.flush()
         except OSError:
             abandon_output(BrokenPipeError(), sys.stdout, sys.stderr)
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 from prefect.core.state import TriggerFailed
 from prefect.printable import error_text
 from prefect.running.output import CapturedOutput
-from prefect.running.stopping import abandon_output
+from prefect.running.stopping import abandon_output, provide_streams, reopened
 from prefect.secrets.masking import is_masking, mask, mask_all
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ class LineReporter(logging.StreamHandler[TextIO]):
 
     def refused(self, error: Exception) -> None:
         """Write the error to standard error."""
+        provide_streams()  # it may be closed
         print(error_text(mask(str(error))), file=sys.stderr)  # noqa: T201
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
@@ -134,6 +135,10 @@ class LineReporter(logging.StreamHandler[TextIO]):
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
             abandon_output(error, self.stream, sys.stderr)
+        elif getattr(self.stream, "closed", False):  # by a task
+            self.stream = reopened("stdout", self.stream)
+            provide_streams()
+            self.emit(record)
         else:
             super().handleError(record)
 

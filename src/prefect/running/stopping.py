@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
 from prefect.engine.interruption import MOST_PUT_OFF, SOON, is_interruptible
+from prefect.streams import StandIn
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -51,16 +52,31 @@ def provide_streams() -> None:
     """Have standard streams that take any text.
 
     Something is put in the place of those that the caller has closed: for standard output, what says
-    so when it is written to. What a stream's encoding lacks is written as an escape: no run fails
-    because of a name.
+    so when it is written to. One that a task has closed is opened anew: its file is open still. What
+    a stream's encoding lacks is written as an escape: no run fails because of a name.
     """
     for name, flags in (("stdout", os.O_RDONLY), ("stderr", os.O_WRONLY)):
         stream = getattr(sys, name)
         if stream is None:
             number = os.open(os.devnull, flags)
             setattr(sys, name, cast("TextIO", open(number, "w")))  # noqa: PTH123, SIM115
+        elif getattr(stream, "closed", False):
+            if isinstance(stream, StandIn):
+                stream.stream = reopened(name, stream.stream)
+            else:
+                setattr(sys, name, reopened(name, stream))
         elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
+
+
+def reopened(name: str, closed: TextIO) -> TextIO:
+    """Return another standard stream in the place of one that was closed."""
+    number = {"stdout": 1, "stderr": 2}[name]
+    encoding = getattr(closed, "encoding", None)
+    try:
+        return open(number, "w", encoding=encoding, errors="backslashreplace", closefd=False)
+    except OSError:  # its file as well
+        return open(os.devnull, "w")  # noqa: PTH123
 
 
 _lost: list[OSError] = []
@@ -79,7 +95,7 @@ def abandon_output(error: OSError, out: TextIO, err: TextIO) -> None:
     if isinstance(error, BrokenPipeError):
         return
     _lost.append(error)
-    with suppress(OSError):  # standard error may have gone the same way
+    with suppress(OSError, ValueError):  # standard error may have gone the same way
         message = f"Error: nothing more can be written to standard output: {error}"
         print(message, file=err, flush=True)
 

@@ -53,7 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     provide_streams()
     unwind_on_signals()
     try:
-        status: int = options.action(options)
+        try:
+            status: int = options.action(options)
+        finally:
+            provide_streams()  # which a task may have closed
     except PrefectError as error:
         print(error_text(error), file=sys.stderr)  # noqa: T201
         status = BAD_INPUT
