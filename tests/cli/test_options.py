@@ -9,6 +9,7 @@ from base_making import layout
 from prefect.cli.main import main as group
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.errors import ImageError
+from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.recipients import Identity
 from prefect.sealed.keys.signers import SigningKey
 
@@ -25,16 +26,16 @@ MATRIX = {
     ("info", *KEY): (NO_LOOK, FOLLOWED, IS_SEALED, FOLLOWED),
     ("info", *ANOTHERS): (NO_LOOK, "cannot be opened", IS_SEALED, "cannot be opened"),
     ("info", *KEY, *SIGNER): (NO_LOOK, FOLLOWED, IS_SEALED, "signed"),
-    ("info", *SIGNER): (NO_LOOK, "no encryption key", IS_SEALED, "no encryption key"),
+    ("info", *SIGNER): (NO_LOOK, "no key to open", IS_SEALED, "is sealed: give"),
     ("info", *KEY, *STRANGER): (NO_LOOK, "signed", IS_SEALED, "signed"),
     ("graph", *KEY): (OF_FILES, FOLLOWED, IS_SEALED, FOLLOWED),
     ("graph", *KEY, *STRANGER): (OF_FILES, "signed", IS_SEALED, "signed"),
-    ("graph", *SIGNER): (OF_FILES, "no encryption key", IS_SEALED, "no encryption key"),
+    ("graph", *SIGNER): (OF_FILES, "no key to open", IS_SEALED, "is sealed: give"),
     ("graph", "-o", "x.dot", "--format", "dot"): ("leave --format out",) * 4,
     ("run", *KEY): (OF_FILES, FOLLOWED, "image on disk", "image on disk"),
     ("run", *KEY, *SIGNER): (OF_FILES, FOLLOWED, OF_FILES, OF_FILES),
     ("run", *KEY, *STRANGER): (OF_FILES, "signed", OF_FILES, OF_FILES),
-    ("run", *SIGNER): (OF_FILES, "no encryption key", OF_FILES, OF_FILES),
+    ("run", *SIGNER): (OF_FILES, "no key to open", OF_FILES, OF_FILES),
     ("run", "--network", "n"): ("for images", "for images", "image on disk", "image on disk"),
     ("run", "--executor", "dask"): (None, None, "not for images", "not for images"),
     ("verify", *KEY): ("not a sealed flow", FOLLOWED, "not a sealed flow", "not a sealed flow"),
@@ -65,6 +66,25 @@ def artifacts(prefect, monkeypatch):
     prefect(*image, "etl.tar")
     prefect(*image, "sealed.tar", "--key-file", "flow.key")
     return prefect
+
+
+def test_an_artifact_tells_which_key_it_needs(artifacts):
+    """And not to make one, which would open nothing; an image takes no identity."""
+    key_id = EncryptionKey((artifacts.directory / "flow.key").read_text()).id
+    says = f"the encryption key {key_id}"
+    for command in ("info", "graph", "run", "verify"):
+        arguments = ("--trusted-signer", "me.pub") if command == "info" else ()
+        err = artifacts(command, "etl.flow", *arguments, status=2)[1]
+        assert f"There is no key to open etl.flow with. It opens for {says}" in err
+        assert "keygen" not in err
+    err = artifacts("rewrap", "etl.flow", "--to-key-file", "other.key", status=2)[1]
+    assert says in err
+    assert says in artifacts("graph", "sealed.tar", status=2)[1]
+    err = artifacts("info", "sealed.tar", "--key-file", "identity", status=2)[1]
+    assert says in err
+    assert "An identity opens the files of sealed flows alone" in err
+    err = artifacts("info", "sealed.tar", *ANOTHERS, "--key-file", "identity", status=2)[1]
+    assert "cannot be opened" in err
 
 
 def test_a_policy_is_followed_or_refused(artifacts):

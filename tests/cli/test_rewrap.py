@@ -42,7 +42,7 @@ def test_bad_input_is_said_and_the_file_stays(sealed):
         (["--key-file", "flow.key"], "--to-key-file FILE or --recipient"),
         (["--key-file", "flow.key", "--to-key-file", "them"], "holds an identity"),
         (["--key-file", "flow.key", "--recipient", "other.key"], "holds an encryption key"),
-        (["--to-key-file", "other.key"], "give --key-file"),
+        (["--to-key-file", "other.key"], "with --key-file"),
     ):
         assert says in sealed("rewrap", "etl.flow", *arguments, status=2)[1]
     assert (sealed.directory / "etl.flow").read_bytes() == before

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prefect.cli import mistakes
-from prefect.cli.artifacts import find_image, find_sealed, flow_file, is_flow_file
+from prefect.cli.artifacts import find_image, find_sealed, flow_file, is_flow_file, name_of
 from prefect.cli.options import Command, key_file_option, names_a_key, trusted_signer_option
 from prefect.cli.output import size
 from prefect.core.serialization import default_text
@@ -89,11 +89,11 @@ def read_manifest(
             image.require_sealed()
         if not image.sealed:
             return image.manifest(None)
-    from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
+    from prefect.cli import keys  # noqa: PLC0415 - for what is sealed alone
 
-    keyring = read_keyring(key_files, trusted_signers)
     if source is None:
-        return image.manifest(keyring)
+        return image.manifest(keys.find_keyring(key_files, trusted_signers))
+    keyring = keys.keyring_to_open(source, name_of(artifact), key_files, trusted_signers)
     from prefect.sealing import read_manifest as read  # noqa: PLC0415 - the same
 
     return read(source, keyring)

@@ -13,7 +13,7 @@ from prefect.cli import standard_input
 from prefect.errors import InvalidKeyError
 from prefect.files import create
 from prefect.running.flow_directory import KEY_VARIABLE
-from prefect.sealed.keys.encryption import KEY_BYTES, EncryptionKey
+from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.keyring import Keyring
 from prefect.sealed.keys.parsing import parse_key
 from prefect.sealed.keys.recipients import Identity, Recipient
@@ -21,6 +21,7 @@ from prefect.sealed.keys.signers import Signer, SigningKey
 
 if TYPE_CHECKING:
     from prefect.sealed.keys.parsing import Key
+    from prefect.sealed.source import SealedSource
 
 # The longest text of a key is a recipient's, of 1642 characters; nobody means a larger file.
 _LARGEST_KEY_FILE = 4096
@@ -36,14 +37,42 @@ _KINDS: dict[type, str] = {
 }
 
 
-def read_keyring(key_files: tuple[Path, ...], trusted_signers: tuple[str, ...] = ()) -> Keyring:
-    """Return what opens sealed flows: from files, else from the environment variable.
+def keyring_to_open(
+    source: SealedSource,
+    name: str,
+    key_files: tuple[Path, ...],
+    trusted_signers: tuple[str, ...] = (),
+) -> Keyring:
+    """Return what opens a sealed flow: from files, else from the environment variable.
+
+    Args:
+        source: is looked into where there is no key, to say which one it needs.
+        name: what it is called in that error.
+
+    Raises:
+        InvalidKeyError: there is no key, or something is none.
+        FormatError: there is no key, and it is no sealed flow.
+        click.ClickException: a file cannot be read.
+    """
+    keyring = find_keyring(key_files, trusted_signers)
+    if keyring is None:
+        from prefect.sealed.reading import outline  # noqa: PLC0415 - for this error alone
+
+        raise InvalidKeyError(
+            f"There is no key to open {name} with. It opens for {outline(source).opens_for}: give "
+            f"that key with --key-file FILE, or set {KEY_VARIABLE}"
+        )
+    return keyring
+
+
+def read_keyring(key_files: tuple[Path, ...]) -> Keyring:
+    """Return what seals flows: from files, else from the environment variable.
 
     Raises:
         InvalidKeyError: there is no key, or something is none.
         click.ClickException: a file cannot be read.
     """
-    keyring = find_keyring(key_files, trusted_signers)
+    keyring = find_keyring(key_files)
     if keyring is None:
         raise InvalidKeyError(
             f"There is no encryption key: give --key-file FILE or set {KEY_VARIABLE}. "
@@ -55,7 +84,7 @@ def read_keyring(key_files: tuple[Path, ...], trusted_signers: tuple[str, ...] =
 def find_keyring(
     key_files: tuple[Path, ...], trusted_signers: tuple[str, ...] = ()
 ) -> Keyring | None:
-    """Return the same, or None where no key is named anywhere."""
+    """Return the keys of files, else of the environment variable; None where none is named."""
     found = [(str(path), parse_key(_read(path))) for path in key_files]
     if not found and (text := os.environ.get(KEY_VARIABLE, "").strip()):
         found = [(KEY_VARIABLE, parse_key(text))]
@@ -105,7 +134,7 @@ def read_signing_key(path: Path | None) -> SigningKey | None:
 
 def _public(kind: type[_P], argument: str) -> _P:
     if argument.startswith(kind.prefix):
-        return kind(argument.strip())
+        return kind(argument)
     if argument.startswith("prefect-"):  # perhaps a private key, which is not to be quoted
         raise InvalidKeyError(f"This is another kind of key; {_KINDS[kind]} is needed")
     return _expect(kind, parse_key(_read(Path(argument))), argument)
@@ -121,8 +150,7 @@ def _read(path: Path) -> bytes:
     try:
         dash = str(path) == standard_input.NAME
         with nullcontext(standard_input.standard_input()) if dash else path.open("rb") as file:
-            found = file.read(_LARGEST_KEY_FILE)
-            return found if len(found) == KEY_BYTES else found.strip()  # raw, or a line of text
+            return file.read(_LARGEST_KEY_FILE)
     except OSError as error:
         raise click.FileError(str(path), error.strerror or str(error)) from error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prefect.cli.artifacts import require_sealed_file, writing
-from prefect.cli.keys import read_encryption_keys, read_keyring, read_recipients
+from prefect.cli.keys import keyring_to_open, read_encryption_keys, read_recipients
 from prefect.cli.options import Command, key_file_option, recipient_option, trusted_signer_option
 from prefect.cli.output import is_replaceable, refuse_inputs
 from prefect.files import replacing
@@ -48,9 +48,9 @@ def rewrap(
     """
     if not to_key_files and not recipients:
         raise click.UsageError("Say who is to open it: --to-key-file FILE or --recipient TEXT")
-    keyring = read_keyring(key_file, trusted_signers)
     to: list[WrappingKey] = [*read_encryption_keys(to_key_files), *read_recipients(recipients)]
     path = require_sealed_file(file)
+    keyring = keyring_to_open(path, str(path), key_file, trusted_signers)
     target = output or path
     refuse_inputs(target, (*key_file, *to_key_files))
     if not is_replaceable(target):

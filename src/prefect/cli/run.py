@@ -15,6 +15,7 @@ from prefect.cli.artifacts import (
     find_sealed,
     is_flow_file,
     load_flow_file,
+    name_of,
 )
 from prefect.cli.options import (
     Command,
@@ -108,9 +109,9 @@ def run(
         state = _run_file(artifact, given, named, _executor(executor), as_json, live)
     elif (sealed := find_sealed(artifact)) is not None:
         _refuse_network(network)
-        from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
+        from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for what is sealed alone
 
-        keyring = read_keyring(key_file, trusted_signers)
+        keyring = keyring_to_open(sealed, name_of(artifact), key_file, trusted_signers)
         state = _run_sealed(
             keyring, sealed, given, named, _executor(executor), as_json, live, strict=strict
         )
@@ -231,9 +232,9 @@ def _run_image(
     if key_files:
         image.require_sealed()
     if image.sealed:
-        from prefect.cli.keys import read_keyring  # noqa: PLC0415 - for what is sealed alone
+        from prefect.cli.keys import find_keyring  # noqa: PLC0415 - for what is sealed alone
 
-        keyring = read_keyring(key_files)
+        keyring = find_keyring(key_files)  # whose absence the image tells, with what it needs
     flow = image.manifest(keyring).flow if given or live else {}
     parameters = read_parameters(flow, given) if given else None
     if live:

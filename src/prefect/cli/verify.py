@@ -8,7 +8,7 @@ import click
 
 from prefect.cli.artifacts import name_of, require_sealed
 from prefect.cli.info import show_holders
-from prefect.cli.keys import read_keyring
+from prefect.cli.keys import keyring_to_open
 from prefect.cli.options import Command, key_file_option, trusted_signer_option
 from prefect.sealed import reading
 
@@ -26,9 +26,10 @@ def verify(file: str, key_file: tuple[Path, ...], trusted_signers: tuple[str, ..
     The exit status is 0 where all of it is authentic, and signed by a trusted signer where such
     are named; else 2.
     """
-    keyring = read_keyring(key_file, trusted_signers)
+    sealed = require_sealed(file)
+    keyring = keyring_to_open(sealed, name_of(file), key_file, trusted_signers)
     outline, signed_by = reading.verify(
-        require_sealed(file), keyring.to_open(), trusted_signers=keyring.trusted_signers
+        sealed, keyring.to_open(), trusted_signers=keyring.trusted_signers
     )
     click.echo(f"{name_of(file)} is authentic, every byte of it.")
     show_holders(outline, trusted=[signer.id for signer in signed_by])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 import weakref
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
@@ -86,7 +87,7 @@ class FlowImage:
         """Read what the image says of its flow; nothing of it is executed.
 
         Args:
-            keyring: has the key of a sealed flow, and whose signature it must have.
+            keyring: has the encryption key of a sealed flow, and whose signature it must have.
 
         Raises:
             ImageError: it holds no flow, a sealed one and no key is given, or one that is not
@@ -102,14 +103,18 @@ class FlowImage:
             found = io.BytesIO()
             self._write(self._labels.get(LABEL_MANIFEST, ""), found, LARGEST_MANIFEST)
             return Manifest.from_json(found.getvalue())
-        if keyring is None:
-            raise ImageError(
-                f"The flow in the image {self.reference} is sealed: give its key with --key-file, "
-                f"{KEY_VARIABLE}, or ContainerEnvironment(..., encryption_key=...)"
-            )
-        from prefect.sealing import read_manifest  # noqa: PLC0415 - loads cryptography
+        from prefect.sealed.reading import outline  # noqa: PLC0415 - loads cryptography
+        from prefect.sealing import read_manifest  # noqa: PLC0415 - the same
 
-        return read_manifest(self._sealed_flow, keyring)
+        if keyring is None or not keyring.encryption_keys:
+            also = "" if keyring is None else ". An identity opens the files of sealed flows alone"
+            raise ImageError(
+                f"The flow in the image {self.reference} is sealed: give its key, which is "
+                f"{outline(self._sealed_flow).opens_for}, with --key-file, {KEY_VARIABLE}, or "
+                f"ContainerEnvironment(..., encryption_key=...){also}"
+            )
+        # What an identity opens anybody may have made, and no signature covers an image.
+        return read_manifest(self._sealed_flow, replace(keyring, identities=()))
 
     def _write(self, path: str, file: BinaryIO, limit: int) -> None:
         try:

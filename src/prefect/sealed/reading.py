@@ -26,7 +26,8 @@ from cryptography.exceptions import InvalidTag
 
 from prefect.sealed.authentication import authenticate, has_signed, refused
 from prefect.sealed.format import MANIFEST, PAYLOAD, Layout, read_layout
-from prefect.sealed.keys.encryption import derive
+from prefect.sealed.keys.encryption import EncryptionKey, derive
+from prefect.sealed.keys.recipients import Identity
 from prefect.sealed.source import PIECE_BYTES, SealedSource, Source, opened
 from prefect.sealed.writing import section_context
 
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from prefect.sealed.keys.signers import Signer
 
 _CHUNK_BYTES, _TAG_BYTES, _PREFIX_BYTES = 16 * 1024, 16, 24 + 32
+_OPENS: Final = {
+    EncryptionKey.algorithm: "the encryption key",
+    Identity.algorithm: "the identity",
+}
 _SPARE_BYTES: Final = 4 * _CHUNK_BYTES
 
 
@@ -67,6 +72,11 @@ class Outline:
     further_bytes: dict[str, int]
     key_ids: list[tuple[str, str]]
     signer_ids: list[str]
+
+    @property
+    def opens_for(self) -> str:
+        """Whose keys are said to open it, for messages."""
+        return " or ".join(f"{_OPENS.get(alg, alg)} {kid}" for alg, kid in self.key_ids)
 
 
 def outline(source: SealedSource) -> Outline:

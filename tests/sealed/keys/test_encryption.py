@@ -46,7 +46,8 @@ def test_every_spelling_of_a_key_is_the_same_key(raw):
         base64.urlsafe_b64encode(b"\xff" * 32).rstrip(b"="),
         base64.b64encode(b"\xff" * 32),  # the other alphabet
         base64.urlsafe_b64encode(b"x" * 32)[:-2] + b"5=",  # spare bits set
-        base64.urlsafe_b64encode(b"x" * 32) + b"\n",
+        base64.urlsafe_b64encode(b"x" * 32)[:10] + b"\n" + base64.urlsafe_b64encode(b"x" * 32)[10:],
+        b"x" * 32 + b"\n",  # a raw key has no white space around it
         "ключ" * 11,
     ],
 )

@@ -1,5 +1,6 @@
 """`prefect.sealed.keys.keyring`: the keys that a `PickleEnvironment` is made with."""
 
+import base64
 import pickle
 
 import cloudpickle
@@ -13,6 +14,8 @@ from prefect.errors import (
     SignaturePolicyError,
 )
 from prefect.sealed.keys.encryption import EncryptionKey
+from prefect.sealed.keys.keyring import Keyring
+from prefect.sealed.keys.parsing import parse_key
 from prefect.sealed.keys.recipients import Identity
 from prefect.sealed.keys.signers import SigningKey
 from prefect.sealed.reading import outline
@@ -173,3 +176,29 @@ def test_no_private_key_is_shown_or_pickled(flow):
     assert not [key for key in private if key in shown]
     assert RECIPIENT[:60] not in shown
     assert environment.run(environment.build(flow)).is_successful()
+
+
+@pytest.mark.parametrize("read", [lambda path: path.read_text(), lambda path: path.read_bytes()])
+def test_a_key_is_taken_as_its_file_has_it(tmp_path, read):
+    """With the newline that an editor and keygen end it with; raw bytes are taken as they are."""
+
+    def kept(key):
+        (tmp_path / "key").write_text(f" {key.encode()}\r\n")
+        return read(tmp_path / "key")
+
+    key, identity, signing = EncryptionKey.generate(), Identity.generate(), SigningKey.generate()
+    keys = Keyring.of(
+        kept(key),
+        identity=kept(identity),
+        recipients=kept(identity.recipient),
+        signing_key=kept(signing),
+        trusted_signers=kept(signing.signer),
+    )
+    assert keys.encryption_keys == (key,)
+    assert keys.identities[0].encode() == identity.encode()
+    assert keys.recipients == (identity.recipient,)
+    assert keys.signing_key.encode() == signing.encode()
+    assert keys.trusted_signers == (signing.signer,)
+    assert all(type(parse_key(kept(one))) is type(one) for one in (key, identity, signing))
+    raw = b" " * 31 + b"\n"
+    assert EncryptionKey(raw) == EncryptionKey(base64.urlsafe_b64encode(raw))

@@ -44,8 +44,6 @@ def test_the_text_is_the_key():
     "spoil",
     [
         lambda text: "",
-        lambda text: text + "\n",
-        lambda text: " " + text,
         lambda text: text[:-4],
         lambda text: text.partition(":")[2],
         lambda text: text.replace("-1:", "-2:"),

@@ -48,7 +48,6 @@ def test_the_text_is_the_key():
     "spoil",
     [
         lambda text: "",
-        lambda text: text + "\n",
         lambda text: text[:-5],
         lambda text: text.partition(":")[2],
         lambda text: text.replace("=", ""),

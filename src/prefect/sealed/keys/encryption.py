@@ -26,7 +26,8 @@ class EncryptionKey:
     itself only through `encode()`; its repr is blank and it refuses to be pickled.
 
     Args:
-        key: 32 raw bytes, or the text that `encode()` returned, as str or bytes.
+        key: 32 raw bytes, or the text that `encode()` returned, as str or bytes, also with white
+            space around it, as a file has it.
 
     Raises:
         TypeError: the key is neither bytes nor str.
@@ -106,7 +107,7 @@ def _decode(key: bytes | bytearray | memoryview | str) -> bytes:
         raise TypeError(f"An encryption key is bytes or str, not {type(key).__name__}")
     if len(text) == KEY_BYTES and not isinstance(key, str):
         return text
-    raw = decode_base64(text, altchars=b"-_")
+    raw = decode_base64(text.strip(), altchars=b"-_")
     if raw is None or len(raw) != KEY_BYTES:
         raise InvalidKeyError(
             "An encryption key is 32 random bytes, raw or as 44 characters of URL-safe base64; "

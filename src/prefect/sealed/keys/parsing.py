@@ -25,8 +25,8 @@ def parse_key(text: bytes | bytearray | memoryview | str | Key) -> Key:
     """Return the key that a line of text spells, whichever kind it is.
 
     Args:
-        text: what a key's `encode()` returned, or the 32 raw bytes of an encryption key. A key
-            is returned as it is.
+        text: what a key's `encode()` returned, white space around it does not count; or the 32 raw
+            bytes of an encryption key. A key is returned as it is.
 
     Raises:
         TypeError: the text is neither str nor bytes.
@@ -40,6 +40,7 @@ def parse_key(text: bytes | bytearray | memoryview | str | Key) -> Key:
         text = bytes(text).decode("ascii", "replace")
     if not isinstance(text, str):
         raise TypeError(f"The text of a key is str or bytes, not {type(text).__name__}")
+    text = text.strip()
     for kind in _PREFIXED:
         if text.startswith(kind.prefix):
             return kind(text)

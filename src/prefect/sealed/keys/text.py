@@ -16,7 +16,7 @@ def spell(prefix: str, raw: bytes) -> str:
 def unspell(
     text: bytes | bytearray | memoryview | str, prefix: str, length: int, what: str, fix: str
 ) -> bytes:
-    """Return the bytes that a key's text spells.
+    """Return the bytes that a key's text spells; white space around it does not count.
 
     Args:
         what, fix: the kind of key and where one comes from, for the error's message. The key itself
@@ -28,7 +28,7 @@ def unspell(
     """
     if not isinstance(text, str | bytes | bytearray | memoryview):
         raise TypeError(f"{what} is str or bytes, not {type(text).__name__}")
-    line = text.encode("ascii", "replace") if isinstance(text, str) else bytes(text)
+    line = (text.encode("ascii", "replace") if isinstance(text, str) else bytes(text)).strip()
     body = line.removeprefix(prefix.encode())
     raw = decode_base64(body) if len(body) < len(line) else None
     if raw is None or len(raw) != length:
