@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -98,6 +99,43 @@ def test_showing_does_not_hold_up_working(prefect):
     assert re.findall(r"number (\d+)\r\n", drawn) == [str(number) for number in range(20_000)]
     assert re.search(r"red tab +bed", drawn)
     assert re.search(r"number 19999.*the end.*✓ chatty: Success", drawn, re.DOTALL)
+
+
+SLOW = """
+import time
+from pathlib import Path
+from prefect import Flow, task
+
+@task
+def slow(x):
+    Path(f"began{x}").touch()
+    time.sleep(60)
+
+with Flow("slow") as flow:
+    slow.map([1, 2])
+"""
+
+
+def test_a_run_that_is_stopped_says_what_it_cut_off(prefect):
+    """Each task that ran has a line, and the command ends as Ctrl-C ends it."""
+    (prefect.directory / "slow.py").write_text(SLOW)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "run", "slow.py", "--executor", "threads"],
+        cwd=prefect.directory, stdin=follower, stdout=follower, stderr=follower,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
+    )  # fmt: skip
+    os.close(follower)
+    deadline = time.monotonic() + 60
+    while not all((prefect.directory / f"began{x}").exists() for x in (1, 2)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    status, drawn = drawn_by(process, leader)
+    assert status == 130
+    for index in (0, 1):
+        assert re.search(rf"■ slow\[{index}\]  cut off after \d+\.\d s", drawn)
+    assert drawn.rstrip().endswith("Stopped.")
 
 
 @pytest.mark.services

@@ -47,6 +47,7 @@ _MARKS = {
     "TimedOut": Text("✗", "bold red"),
     "TriggerFailed": Text("⊘", "red"),
 }
+_CUT_OFF = Text("■", "yellow")
 _FAILED = {"Failed", "TimedOut", "TriggerFailed"}
 _QUIET = {"Pending", "Scheduled"}
 
@@ -109,7 +110,19 @@ class LiveDisplay(logging.Handler):
 
     def __exit__(self, *exc: object) -> None:
         forget(self)
+        self._show_cut_off()
         self._entered.close()
+
+    def _show_cut_off(self) -> None:
+        """Show what still runs: nothing, where the run has come to its end."""
+        cut_off = [key for key in list(self._running) if key[0] not in self._silent]
+        for key in cut_off[:_LARGEST_VIEW]:
+            line = Text.assemble("  ", _CUT_OFF, " ", self._label(*key))
+            seconds = time.monotonic() - self._running[key]
+            self._scroll.add(line.append(f"  cut off after {seconds:.1f} s", "dim"))
+        if len(cut_off) > _LARGEST_VIEW:
+            more = f"  … and {len(cut_off) - _LARGEST_VIEW} more cut off"
+            self._scroll.add(Text(more, "dim"))
 
     def _show_output(self, line: str) -> None:
         self._scroll.add(mask(line))
