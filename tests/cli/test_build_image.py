@@ -533,3 +533,17 @@ def test_imports_are_tried_in_the_finished_image(prefect, daemon, base_image, un
     assert out == []
     for elsewhere in (["--export", "x.tar"], ["-o", "x.flow"]):
         prefect("build", "imports.py", *elsewhere, "--try", status=2)
+
+
+@pytest.mark.services
+def test_wheels_that_do_not_work_together_are_told_by_trying_them(
+    prefect, daemon, base_image, unique
+):
+    """A resolver believes what wheels promise: an old pandas, made for NumPy 1, lets a NumPy 2 in."""
+    (prefect.directory / "imports.py").write_text(IMPORTS.replace("iniconfig", "pandas"))
+    build = ["build", "imports.py", "--image", base_image, "--tag", unique]
+    _, err = prefect(*build, "-r", "pandas<2", "-r", "scikit-learn", "--try", status=2)
+    assert "Not as here: pandas 1." in err
+    assert "In the image, import pandas fails: ValueError: numpy.dtype size changed" in err
+    _, err = prefect(*build, "-r", "pandas<2", "-r", "numpy<2", "--try")
+    assert "All that the flow imports can be imported" in err
