@@ -24,6 +24,7 @@ COMMANDS = (
     "info",
     "run",
     "graph",
+    "diff",
     "verify",
     "sign",
     "rewrap",

@@ -55,6 +55,7 @@ Commands:
   info        Look into a sealed flow or an image without running it.
   run         Run a sealed flow, an image, or a file's flow.
   graph       Draw a flow's tasks.
+  diff        Tell what differs between two packaged flows.
   verify      Authenticate every byte of a sealed flow.
   sign        Sign a sealed flow.
   rewrap      Change who can open a sealed flow.
@@ -107,6 +108,7 @@ Commands:
   info        Look into a sealed flow or an image without running it.
   run         Run a sealed flow, an image, or a file's flow.
   graph       Draw a flow's tasks.
+  diff        Tell what differs between two packaged flows.
   verify      Authenticate every byte of a sealed flow.
   sign        Sign a sealed flow.
   rewrap      Change who can open a sealed flow.
@@ -267,6 +269,17 @@ COMMANDS: dict[str, Command] = {
         },
         (),
     ),
+    "diff": (
+        "Tell what differs between two packaged flows",
+        {
+            "--key-file": ("File with a key that opens it", (), ()),
+            "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
+            "--json": ("Print one JSON object with all changes", None, ("--json",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
     "verify": (
         "Authenticate every byte of a sealed flow",
         {
@@ -340,6 +353,7 @@ COMMANDS: dict[str, Command] = {
             "info",
             "run",
             "graph",
+            "diff",
             "verify",
             "sign",
             "rewrap",

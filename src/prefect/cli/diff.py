@@ -1,0 +1,140 @@
+"""`prefect diff`: what differs between two packaged flows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from prefect.cli.artifacts import find_image, is_flow_file, load_flow_file
+from prefect.cli.info import find_artifact, read_manifest
+from prefect.cli.options import Command, key_file_option, refuse_keys, trusted_signer_option
+from prefect.cli.output import size
+from prefect.payload.difference import Change, differences, source_difference
+from prefect.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prefect.payload.manifest import Manifest
+    from prefect.sealed.source import SealedSource
+
+_DIFFERENT = 1
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+_LONGEST = 60
+
+
+@click.command(cls=Command, short_help="Tell what differs between two packaged flows.")
+@click.argument("before", metavar="A")
+@click.argument("after", metavar="B")
+@key_file_option
+@trusted_signer_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all changes.")
+def diff(
+    before: str,
+    after: str,
+    key_file: tuple[Path, ...],
+    trusted_signers: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Compare A with B: two .flow files, images, or a file's flow, of any kind each.
+
+    Tasks and their sources, parameters, edges, requirements with versions, files, secrets' names, the
+    environment with its base image, and of two sealed flows keys and signatures are compared; values
+    that travel with the code, such as globals, are not. An artifact is only looked into: nothing of it is executed. A FILE.py[:FLOW] is run to get at its
+    flow, as `prefect build` does. The exit status is 0 where both are equal, 1 where they differ, 2 for
+    bad input.
+    """
+    names = (before, after)
+    # Both are looked for before either is opened.
+    sources = [None if is_flow_file(name) else find_artifact(name) for name in names]
+    old, new = (
+        _manifest(name, source, key_file, trusted_signers)
+        for name, source in zip(names, sources, strict=True)
+    )
+    changes = differences(old, new) + _outside(*sources)
+    if as_json:
+        click.echo(
+            json.dumps({"equal": not changes, "changes": [_plain(c, old, new) for c in changes]})
+        )
+    elif not changes:
+        click.echo(
+            "Equal: tasks, their code, parameters, edges, requirements and files. Values that travel "
+            "with the code, such as globals, are not compared."
+        )
+    else:
+        for line in _lines(changes, old, new):
+            click.secho(printable(line), fg=_COLOURS.get(line[:1]))
+    if changes:
+        sys.exit(_DIFFERENT)
+
+
+def _manifest(
+    argument: str,
+    source: SealedSource | None,
+    key_files: tuple[Path, ...],
+    trusted_signers: tuple[str, ...],
+) -> Manifest:
+    if is_flow_file(argument):
+        if trusted_signers:
+            refuse_keys("a file's own flow is none", (), trusted_signers)
+        from prefect.payload.packing import pickle_flow  # noqa: PLC0415 - for sources alone
+
+        return pickle_flow(load_flow_file(argument)).manifest
+    if source is None and not trusted_signers and not (image := find_image(argument)).sealed:
+        return image.manifest(None)  # whatever key opens the other one
+    return read_manifest(argument, source, key_files, trusted_signers)
+
+
+def _outside(before: SealedSource | None, after: SealedSource | None) -> list[Change]:
+    """Compare what stands around two sealed flows: who may open them, and who has signed."""
+    if before is None or after is None:
+        return []
+    from prefect.sealed.reading import outline  # noqa: PLC0415 - for sealed flows alone
+
+    old, new = outline(before), outline(after)
+    pairs = (
+        ("key", {kid: alg for alg, kid in old.key_ids}, {kid: alg for alg, kid in new.key_ids}),
+        ("signature", dict.fromkeys(old.signer_ids, True), dict.fromkeys(new.signer_ids, True)),
+    )
+    return [
+        Change(part, name, one.get(name), other.get(name))
+        for part, one, other in pairs
+        for name in dict.fromkeys((*one, *other))
+        if one.get(name) != other.get(name)
+    ]
+
+
+def _plain(change: Change, old: Manifest, new: Manifest) -> dict[str, Any]:
+    values = asdict(change)
+    if change.part == "source":
+        values["diff"] = list(source_difference(old.sources, new.sources, change.name))
+    return values
+
+
+def _lines(changes: list[Change], old: Manifest, new: Manifest) -> Iterator[str]:
+    for change in changes:
+        if change.part == "source":
+            continue
+        if change.before is None or change.after is None:
+            sign, value = ("+", change.after) if change.before is None else ("-", change.before)
+            told = "" if value is True or isinstance(value, dict) else f" {_told(change, value)}"
+            yield f"{sign} {change.part} {change.name}{told}"
+        else:
+            pair = f"{_told(change, change.before)} -> {_told(change, change.after)}"
+            yield f"  {change.part} {change.name}: {pair}"
+    for change in changes:
+        if change.part == "source":
+            yield ""
+            yield from source_difference(old.sources, new.sources, change.name)
+
+
+def _told(change: Change, value: Any) -> str:
+    if change.part in {"file", "wheel"} and change.name.endswith(" size"):
+        return size(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

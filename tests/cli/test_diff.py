@@ -1,0 +1,121 @@
+"""`prefect diff`."""
+
+import json
+
+import pytest
+
+FLOW = """
+import helper
+from prefect import Flow, Parameter, task
+from prefect.environments import PickleEnvironment
+
+{more}
+
+@task{settings}
+def extract(n):
+    # as it was
+    return helper.rows(n)
+
+@task
+def load(xs):
+    print({text!r}, xs)
+
+with Flow({name!r}) as flow:
+    load(extract(Parameter("n", default={default})))
+"""
+
+
+@pytest.fixture
+def built(prefect):
+    """Build a variant of one flow into a file; return what diff says of it and the first."""
+    prefect("keygen", "flow.key")
+    (prefect.directory / "data.csv").write_text("1")
+
+    def build(output, *arguments, rows="[n]", **values):
+        values = {
+            "more": "",
+            "settings": "",
+            "text": "loaded",
+            "name": "etl",
+            "default": 1,
+        } | values
+        (prefect.directory / "helper.py").write_text(f"def rows(n):\n    return {rows}\n")
+        (prefect.directory / "f.py").write_text(FLOW.format(**values))
+        prefect("build", "f.py", "--key-file", "flow.key", "-o", output, *arguments)
+        return output
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("arguments", "values", "says"),
+    [
+        ([], {"name": "other"}, ["flow name: etl -> other"]),
+        ([], {"settings": "(max_retries=2)"}, ["task extract-1 max_retries: 0 -> 2", "-@task", "+@task(max_retries=2)"]),
+        ([], {"text": "done"}, ["--- f.py", "-    print('loaded', xs)", "+    print('done', xs)"]),
+        ([], {"rows": "[n, n]"}, ["+++ helper.py", "@@ -1,2 +1,2 @@", "+    return [n, n]"]),
+        ([], {"default": 2}, ["parameter n default: 1 -> 2"]),
+        (["--include", "data.csv"], {}, ["+ file data.csv"]),
+        (["--secret", "DB"], {}, ["+ secret DB"]),
+    ],
+)  # fmt: skip
+def test_each_difference_is_told(prefect, built, arguments, values, says):
+    """As lines for people, and as JSON; the exit status is 1."""
+    built("a.flow")
+    built("b.flow", *arguments, **values)
+    out, _ = prefect("diff", "a.flow", "b.flow", "--key-file", "flow.key", status=1)
+    for line in says:
+        assert line in [one.strip() if one.startswith("  ") else one for one in out.splitlines()]
+    out, _ = prefect("diff", "a.flow", "b.flow", "--key-file", "flow.key", "--json", status=1)
+    found = json.loads(out)
+    assert found["equal"] is False
+    assert len(found["changes"]) >= 1
+
+
+def test_equal_flows_are_equal(prefect, built):
+    """Whatever the salt of the encryption; and code that has only moved is the same code."""
+    built("a.flow")
+    built("b.flow", more="\n# a comment\n\n\nclass Unused:\n    pass\n")
+    out, _ = prefect("diff", "a.flow", "b.flow", "--key-file", "flow.key")
+    assert out.startswith("Equal")
+    out, _ = prefect("diff", "a.flow", "b.flow", "--key-file", "flow.key", "--json")
+    assert json.loads(out) == {"equal": True, "changes": []}
+
+
+def test_a_file_is_compared_with_what_was_built_of_it(prefect, built):
+    """As it is packaged: the question before a new build."""
+    built("a.flow")
+    out, _ = prefect("diff", "a.flow", "f.py", "--key-file", "flow.key", status=1)
+    assert out.splitlines() == ["- environment type PickleEnvironment"]
+
+
+def test_keys_and_signatures_are_compared(prefect, built):
+    """Of sealed flows: who may open them, and who has signed."""
+    built("a.flow")
+    built("b.flow")
+    prefect("keygen", "--signing", "me")
+    prefect("sign", "b.flow", "--signing-key", "me")
+    out, _ = prefect("diff", "a.flow", "b.flow", "--key-file", "flow.key", status=1)
+    assert [line.split()[:2] for line in out.splitlines()] == [["+", "signature"]]
+
+
+def test_bad_input_is_exit_status_2(prefect, built):
+    """And never the 1 that says that two differ."""
+    built("a.flow")
+    assert "no file nothing.flow" in prefect("diff", "a.flow", "nothing.flow", status=2)[1]
+    prefect("diff", "a.flow", "a.flow", status=2)
+
+
+@pytest.mark.services
+def test_images_are_compared_too(prefect, built, base_image, unique):
+    """With each other, and with a sealed flow: base, dependencies and all."""
+    built("a.flow")
+    prefect("build", "f.py", "--image", base_image, "--tag", unique)
+    image = f"image:{unique}"
+    assert prefect("diff", image, image)[0].startswith("Equal")
+    out, _ = prefect("diff", "a.flow", image, "--key-file", "flow.key", status=1)
+    assert "environment image" in out
+    prefect("diff", image, image, "--trusted-signer", "nobody", status=2)
+    prefect("build", "f.py", "--image", base_image, "--tag", unique, "--key-file", "flow.key")
+    out, _ = prefect("diff", "a.flow", image, "--key-file", "flow.key", status=1)
+    assert "environment image" in out
