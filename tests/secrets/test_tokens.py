@@ -5,6 +5,8 @@ import json
 import logging
 import random
 import string
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -258,6 +260,19 @@ def test_a_token_is_no_name_of_a_secret():
         with pytest.raises(ValueError, match="a GitHub token is given as the name") as caught:
             make(secrets=["AWS_SECRET_ACCESS_KEY", GITHUB])
         assert GITHUB not in str(caught.value)
+
+
+def test_no_pattern_is_compiled_before_something_looks_like_a_token():
+    """All of them together take longer than the rest of the module, and every build imports it."""
+    program = """
+import base64, dataclasses, hashlib, json, logging, prefect.errors, re
+re.compile = re._compile = None
+from prefect.secrets.tokens import TokenSearch
+search = TokenSearch()
+search.feed(b"nothing that looks like one" * 9)
+assert search.finish() == []
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_names_are_checked():
