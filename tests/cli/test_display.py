@@ -146,3 +146,34 @@ def test_an_image_is_shown_alike(prefect, daemon, base_image, unique):
     assert status == 0
     assert re.search(r"✓ transform +2 items", drawn)
     assert "loaded [0, 2]" in drawn
+
+
+HOSTILE = """
+from prefect import Flow, context, task
+
+TITLE = chr(27) + "]0;owned" + chr(7)
+
+@task(name="name" + TITLE, max_retries=1)
+def fails():
+    context.logger.info("own " + chr(27) + "[1mwords")
+    raise RuntimeError("text" + TITLE)
+
+with Flow("flow" + TITLE) as flow:
+    fails()
+"""
+
+
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "lines"])
+def test_names_and_exceptions_command_no_terminal(prefect, terminal):
+    """They show as escapes; what a task logs itself stays as it is."""
+    (prefect.directory / "hostile.py").write_text(HOSTILE)
+    if terminal:
+        status, shown = on_terminal(prefect.directory, "run", "hostile.py")
+        assert status == 1
+    else:
+        shown = "".join(prefect("run", "hostile.py", status=1))
+        assert "own \x1b[1mwords" in shown
+    assert "\x1b]" not in shown
+    assert "\x07" not in shown
+    for named in ("name", "text", "flow"):
+        assert named + r"\x1b]0;owned\x07" in shown

@@ -90,3 +90,11 @@ def test_a_lost_public_key_is_written_again(prefect, option):
     assert "an encryption key" in prefect("keygen", "--public", "flow.key", status=2)[1]
     assert "FILE" in prefect("keygen", "--public", status=2)[1]
     assert "choose one" in prefect("keygen", "--public", option, "me", status=2)[1]
+
+
+def test_a_files_name_commands_no_terminal(prefect):
+    """It shows as escapes, wherever the command names it."""
+    for arguments in (["keygen", "a\x1b[2Jb"], ["keygen", "--signing", "c\x1b[2Jd"]):
+        shown = "".join(prefect(*arguments))
+        assert "\x1b" not in shown
+        assert r"\x1b[2J" in shown

@@ -13,7 +13,7 @@ import click
 from prefect.cli.artifacts import flow_file, load_flow_file, writing
 from prefect.cli.build_image import Destinations, build_image, requirement_lines
 from prefect.cli.options import Command, recipient_option, sealing_key_option, signing_key_option
-from prefect.cli.output import is_replaceable, refuse_inputs, size, write_plainly
+from prefect.cli.output import is_replaceable, refuse_inputs, say, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.environments.environment import Environment, allowed_names
 from prefect.printable import printable
@@ -334,4 +334,4 @@ def _build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> N
             count = write_plainly(output, environment.build(flow))
     seconds = time.perf_counter() - started
     name = printable(flow.name)
-    click.echo(f"Sealed {name!r} into {output}: {size(count)} in {seconds:.2f} s.", err=True)
+    say(f"Sealed {name!r} into {output}: {size(count)} in {seconds:.2f} s.", err=True)

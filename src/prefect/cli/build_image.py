@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from prefect.cli.artifacts import image_argument, writing
+from prefect.cli.output import say
 from prefect.errors import PrefectError
 from prefect.files import read_small_text
 from prefect.printable import printable
@@ -122,30 +123,30 @@ def _build_image(
     if to.dockerfile is not None:
         with _build_lines(verbose=verbose):
             environment.create_dockerfile(to.dockerfile, flow=flow)
-        click.echo(f"Wrote {to.dockerfile / 'Dockerfile'} and the files that it copies.")
+        say(f"Wrote {to.dockerfile / 'Dockerfile'} and the files that it copies.")
     if to.check is not None:
         _check(flow, environment, to.check, verbose=verbose)
     if to.export is not None:
         with writing(to.export), _build_lines(verbose=verbose):
             digest, seconds = _timed(lambda: environment.export(to.export, flow))  # type: ignore[arg-type]
         _tell(f"Wrote {printable(flow.name)!r} as an image into {to.export}", seconds)
-        click.echo(digest)
+        say(digest)
     if to.push is not None:
         # Packaged once: a sealed flow is another one each time.
         known = flow if to.export is None else None
         with _build_lines(verbose=verbose):
             name, seconds = _timed(lambda: environment.push(to.push or "", known))
         _tell(f"Pushed {printable(flow.name)!r} to {to.push}", seconds)
-        click.echo(name)
+        say(name)
     if not to.any():
         with _build_lines(verbose=verbose):
             image_id, seconds = _timed(lambda: environment.load(flow))
         short_id = image_id[:_SHORT_ID]
         name = environment.built_tag or short_id
-        click.echo(
+        say(
             f"Built {printable(flow.name)!r} into the image {name} ({short_id}) in {seconds:.2f} s."
         )
-        click.echo(f"Run it with: prefect run {image_argument(name)}")
+        say(f"Run it with: prefect run {image_argument(name)}")
 
 
 def _try_imports(environment: ContainerEnvironment) -> None:
@@ -154,7 +155,7 @@ def _try_imports(environment: ContainerEnvironment) -> None:
         click.echo(printable(f"In the image, import {module} fails: {error}"), err=True)
     if failing:
         sys.exit(BAD_INPUT)
-    click.echo("All that the flow imports can be imported in the image.", err=True)
+    say("All that the flow imports can be imported in the image.", err=True)
 
 
 def _check(flow: Flow, environment: ContainerEnvironment, wanted: str, *, verbose: bool) -> None:
@@ -162,9 +163,9 @@ def _check(flow: Flow, environment: ContainerEnvironment, wanted: str, *, verbos
         digest, image_id = environment.digests(flow)
     given = wanted.rpartition("@")[2]
     if given in {digest, image_id}:
-        click.echo(f"The same: this makes {given}.")
+        say(f"The same: this makes {given}.")
         return
-    click.echo(
+    say(
         f"Not the same: this makes the image {digest} with the id {image_id}, and not {given}.\n"
         "An image follows from the flow, the options, the base by its digest, the lock (--lock "
         "FILE), the releases of prefect and isal, and the Python that compiles: are they the same?",
@@ -180,7 +181,7 @@ def _timed(call: Callable[[], _T]) -> tuple[_T, float]:
 
 
 def _tell(what: str, seconds: float) -> None:
-    click.echo(f"{what} in {seconds:.2f} s.", err=True)
+    say(f"{what} in {seconds:.2f} s.", err=True)
 
 
 def requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:

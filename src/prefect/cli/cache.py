@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prefect.cli.options import Command
-from prefect.cli.output import size
+from prefect.cli.output import say, size
 from prefect.oci.cache.of_user import SIZE_VARIABLE, cache_directory, cache_limit, clear_cache
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ def cache(clear: bool) -> None:
     """
     directory = cache_directory()
     if directory is None:
-        click.echo("There is no home directory: nothing is kept.")
+        say("There is no home directory: nothing is kept.")
         return
     if clear:
-        click.echo(f"Deleted {size(clear_cache())} from {directory}.")
+        say(f"Deleted {size(clear_cache())} from {directory}.")
         return
-    click.echo(
+    say(
         f"{directory}: {size(_used(directory))} of at most {size(cache_limit())} ({SIZE_VARIABLE})."
     )
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prefect.cli.scroll import Scroll
-from prefect.printable import error_text
+from prefect.printable import error_text, printable, printable_lines
 from prefect.running.output import CapturedOutput
 from prefect.running.report import (
     ENGINE_LOGGER,
@@ -187,7 +187,7 @@ class LiveDisplay(logging.Handler):
             if began is not None:
                 line.append(f"  {time.monotonic() - began:.1f} s", "dim")
             if event["message"] and state != "Success":
-                line.append(f"  {event['message']}", "dim")
+                line.append(f"  {printable(event['message'])}", "dim")
             self._scroll.add(line)
         if state in _QUIET or state == "Retrying":
             return
@@ -216,8 +216,8 @@ class LiveDisplay(logging.Handler):
         if logger == ENGINE_LOGGER:
             return  # the view itself shows it
         style = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}.get(level, "")
-        name = logger.removeprefix(TASK_LOGGERS)
-        if name.isprintable() and message.isprintable():  # as nearly all are: rich has less to do
+        name = printable(logger.removeprefix(TASK_LOGGERS))
+        if message.isprintable():  # as nearly all are: rich has less to do
             parts = [Segment(f"    {name}: ", _DIM), Segment(message, Style.parse(style))]
             self._scroll.add(Segments([*parts, Segment.line()]))
         else:
@@ -227,13 +227,13 @@ class LiveDisplay(logging.Handler):
         self, flow: str, state: str, message: str | None, failed: list[dict[str, str]]
     ) -> None:
         for failure in failed:
-            self._scroll.add(Text(f"\n{failure['task']}", "bold red"))
-            self._scroll.add(Text(failure["traceback"].rstrip()))
+            self._scroll.add(Text(f"\n{printable(failure['task'])}", "bold red"))
+            self._scroll.add(Text(printable_lines(failure["traceback"]).rstrip()))
         seconds = time.monotonic() - self._started
         line = Text.assemble(
-            _MARKS.get(state, Text("✗", "bold red")), " ", (flow, "bold"), f": {state}"
+            _MARKS.get(state, Text("✗", "bold red")), " ", (printable(flow), "bold"), f": {state}"
         )
-        line.append(f" in {seconds:.1f} s. {message or ''}".rstrip())
+        line.append(f" in {seconds:.1f} s. {printable(message or '')}".rstrip())
         self._scroll.add(line)
 
     def _render(self) -> RenderableType:
@@ -262,5 +262,5 @@ class LiveDisplay(logging.Handler):
         return Group(*rows, bar)
 
     def _label(self, task: str, index: int | None = None) -> str:
-        name = self._names.get(task, task)
+        name = printable(self._names.get(task, task))
         return name if index is None else f"{name}[{index}]"

@@ -14,7 +14,7 @@ from prefect.cli.options import (
     refuse_keys,
     trusted_signer_option,
 )
-from prefect.cli.output import refuse_inputs
+from prefect.cli.output import refuse_inputs, say
 from prefect.core import drawing
 from prefect.printable import printable
 
@@ -63,4 +63,4 @@ def graph(
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.FileError(str(output), error.strerror or str(error)) from error
-    click.echo(f"Drew {printable(flow['name'])!r} into {output}.")
+    say(f"Drew {printable(flow['name'])!r} into {output}.")

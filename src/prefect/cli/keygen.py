@@ -8,6 +8,7 @@ import click
 
 from prefect.cli.keys import write_key_file, write_public_key
 from prefect.cli.options import Command
+from prefect.cli.output import say
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.recipients import Identity
@@ -41,7 +42,7 @@ def keygen(file: Path | None, recipient: bool, signing: bool, public: bool) -> N
     if public:
         if file is None or str(file) == "-":
             raise click.UsageError("--public needs the FILE of a private key")
-        click.echo(f"Wrote {write_public_key(file)}.", err=True)
+        say(f"Wrote {write_public_key(file)}.", err=True)
     elif recipient:
         identity = Identity.generate()
         text, other = identity.encode(), identity.recipient.encode()
@@ -62,9 +63,9 @@ def _put(file: Path, kind: str, key_id: str, text: str, public: str | None) -> N
             click.echo(public, err=True)
         return
     write_key_file(file, text, public=public)
-    click.echo(f"Wrote the {kind} {key_id} to {file} (mode 0600).", err=True)
+    say(f"Wrote the {kind} {key_id} to {file} (mode 0600).", err=True)
     if public is None:
-        click.echo(f"Use it with --key-file {file}, or as {KEY_VARIABLE}.", err=True)
+        say(f"Use it with --key-file {file}, or as {KEY_VARIABLE}.", err=True)
     else:
         option = "--recipient" if kind == "identity" else "--trusted-signer"
-        click.echo(f"Give others {file}.pub, for {option}.", err=True)
+        say(f"Give others {file}.pub, for {option}.", err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prefect.printable import printable_lines
 from prefect.running.stopping import abandon_output, end_without_output
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def ending_without_output() -> Iterator[None]:
                 sys.stdout.flush()
         except OSError:
             abandon_output(BrokenPipeError(), sys.stdout, sys.stderr)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print to people what may name files, flows and whatever else is somebody's."""
+    click.echo(printable_lines(text), err=err)
 
 
 def _is_of_output(error: OSError) -> bool:

@@ -10,7 +10,7 @@ import click
 from prefect.cli.artifacts import require_sealed_file, writing
 from prefect.cli.keys import keyring_to_open, read_encryption_keys, read_recipients
 from prefect.cli.options import Command, key_file_option, recipient_option, trusted_signer_option
-from prefect.cli.output import is_replaceable, refuse_inputs
+from prefect.cli.output import is_replaceable, refuse_inputs, say
 from prefect.files import replacing
 from prefect.sealed.rewrapping import rewrap as rewrap_into
 
@@ -57,4 +57,4 @@ def rewrap(
         raise click.UsageError(f"{target} is no ordinary file, and cannot be replaced by one")
     with writing(target), replacing(target) as new:
         rewrap_into(path, new, keyring.to_open(), to, trusted_signers=keyring.trusted_signers)
-    click.echo(f"{target} opens for {', '.join(key.id for key in to)}.")
+    say(f"{target} opens for {', '.join(key.id for key in to)}.")

@@ -9,7 +9,7 @@ import click
 from prefect.cli.artifacts import require_sealed_file, writing
 from prefect.cli.keys import read_signing_key
 from prefect.cli.options import Command, signing_key_option
-from prefect.cli.output import is_replaceable, refuse_inputs
+from prefect.cli.output import is_replaceable, refuse_inputs, say
 from prefect.files import read_small, replacing
 from prefect.sealed.rewrapping import add_signature, require_intact
 from prefect.sealed.sshsig import ssh_sign
@@ -42,7 +42,7 @@ def sign(file: str, signing_key: Path | None, ssh_key: Path | None) -> None:
     if key is not None:
         with writing(path), replacing(path) as new:
             add_signature(path, new, key)
-        click.echo(f"Signed {file} with the key {key.id}.")
+        say(f"Signed {file} with the key {key.id}.")
     elif ssh_key is not None:
         target = path.with_name(f"{path.name}.sig")
         refuse_inputs(target, (path, ssh_key))
@@ -55,4 +55,4 @@ def sign(file: str, signing_key: Path | None, ssh_key: Path | None) -> None:
             signature = ssh_sign(sealed, text)
         with writing(target), replacing(target, mode=None) as new:
             new.write(signature)
-        click.echo(f"Wrote {target}.")
+        say(f"Wrote {target}.")

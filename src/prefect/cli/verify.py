@@ -10,6 +10,7 @@ from prefect.cli.artifacts import name_of, require_sealed
 from prefect.cli.info import show_holders
 from prefect.cli.keys import keyring_to_open
 from prefect.cli.options import Command, key_file_option, trusted_signer_option
+from prefect.cli.output import say
 from prefect.sealed import reading
 
 if TYPE_CHECKING:
@@ -31,5 +32,5 @@ def verify(file: str, key_file: tuple[Path, ...], trusted_signers: tuple[str, ..
     outline, signed_by = reading.verify(
         sealed, keyring.to_open(), trusted_signers=keyring.trusted_signers
     )
-    click.echo(f"{name_of(file)} is authentic, every byte of it.")
+    say(f"{name_of(file)} is authentic, every byte of it.")
     show_holders(outline, trusted=[signer.id for signer in signed_by])

@@ -25,7 +25,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from prefect.core.state import TriggerFailed
-from prefect.printable import error_text
+from prefect.printable import error_text, printable, printable_lines
 from prefect.running.output import CapturedOutput
 from prefect.running.stopping import abandon_output, provide_streams, reopened
 from prefect.secrets.masking import is_masking, mask, mask_all
@@ -144,15 +144,20 @@ class LineReporter(logging.StreamHandler[TextIO]):
 
 
 class _LineFormatter(logging.Formatter):
-    """Puts a task's name before what it logs."""
+    """Puts a task's name before what it logs, and lets nothing of ours command a terminal.
+
+    Names and the texts of exceptions are anybody's; what a task logs itself stays as it is.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
         if record.name.startswith(TASK_LOGGERS):
-            record.message = f"{record.name.removeprefix(TASK_LOGGERS)}: {record.message}"
+            name = printable(record.name.removeprefix(TASK_LOGGERS))
+            record.message = f"{name}: {record.message}"
         return super().formatMessage(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        return mask(super().format(record))
+        text = mask(super().format(record))
+        return printable_lines(text) if record.name == ENGINE_LOGGER else text
 
 
 class JsonReporter(logging.Handler):

@@ -535,7 +535,7 @@ def test_a_token_server_that_lies_gets_nowhere(
 def test_a_registry_that_repeats_a_secret_does_not_get_it_printed(
     faulty_with_password, faults, guarded, retries
 ):
-    """Its words are masked, cut and without control characters."""
+    """Its words are masked, cut, and their control characters escaped."""
     there, _ = guarded
 
     def repeat(registry, handler):
@@ -545,7 +545,9 @@ def test_a_registry_that_repeats_a_secret_does_not_get_it_printed(
         faults.answering(403, body=body)(registry, handler)
 
     faulty_with_password.rule("GET", "manifests/", repeat)
-    with pytest.raises(RegistryLoginError, match=r"DENIED: \[31mBasic \*\*\* \*\*\*x") as caught:
+    with pytest.raises(
+        RegistryLoginError, match=r"DENIED: \\x1b\[31mBasic \*\*\* \*\*\*x"
+    ) as caught:
         fetch(there, retries=retries)
     assert len(str(caught.value)) < 600
 

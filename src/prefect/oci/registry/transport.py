@@ -25,6 +25,7 @@ from prefect.oci.registry.connections import pool_of
 from prefect.oci.registry.credentials import find_credentials
 from prefect.oci.registry.hosts import Origin, Rules, api_of
 from prefect.oci.registry.retries import PASSING, PassingError, Retries, seconds_of
+from prefect.printable import printable
 from prefect.version import __version__
 
 if TYPE_CHECKING:
@@ -298,7 +299,7 @@ class Transport:
             return ""
         finally:
             response.close()
-        words = self.authentication.mask("".join(filter(str.isprintable, words)))
+        words = printable(self.authentication.mask(words))
         return f" ({words.rstrip(': ')[:_REASON]})"
 
 
