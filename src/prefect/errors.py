@@ -17,6 +17,7 @@
     ├── IncludeError (ValueError)           a file that is to travel and is not there, or cannot
     ├── SecretError                         a secret without a value, or its value in an artifact
     ├── RequirementsError (ValueError)      dependencies that cannot be resolved
+    │   └── IndexUnreachableError           the package index does not answer
     ├── TaskTimeoutError (TimeoutError)     a task took longer than its timeout
     ├── ExecutorError (RuntimeError)        the place where tasks should run is not there
     ├── RemoteTaskError                     what went wrong in another process, as text
@@ -55,6 +56,7 @@ __all__ = [
     "ImageContentError",
     "ImageError",
     "IncludeError",
+    "IndexUnreachableError",
     "InputTooLargeError",
     "InvalidKeyError",
     "NotAFlowError",
@@ -147,7 +149,11 @@ class SecretError(PrefectError):
 
 
 class RequirementsError(PrefectError, ValueError):
-    """The Python dependencies cannot be resolved for the image."""
+    """The Python dependencies cannot be resolved for where the flow is to run."""
+
+
+class IndexUnreachableError(RequirementsError):
+    """The package index that would resolve the Python dependencies does not answer."""
 
 
 class TaskTimeoutError(PrefectError, TimeoutError):

@@ -52,6 +52,8 @@ def seal_flow(
     secrets: Iterable[Secret] = (),
     allowed: Collection[str] = (),
     included: Included | None = None,
+    *,
+    complete: Callable[[Manifest], Manifest] | None = None,
 ) -> tuple[Manifest, bytes]:
     """Return a flow's manifest, and the flow sealed for the holders of a keyring.
 
@@ -61,6 +63,7 @@ def seal_flow(
         secrets: whose values may not occur in the flow, beside those that it names itself.
         allowed: names of what looks like a token and need not be warned of.
         included: the files that travel with it.
+        complete: adds to the manifest what only follows once the flow is pickled, such as a lock.
 
     Raises:
         NotAFlowError: `flow` is not a Flow.
@@ -77,6 +80,8 @@ def seal_flow(
     # Not made canonical: what is sealed is random all the same.
     pickled = io.BytesIO()
     manifest = pickle_flow_into(flow, pickled, included)
+    if complete is not None:
+        manifest = complete(manifest)
     parts = {MANIFEST: manifest.to_json(), PAYLOAD: pickled.getvalue()}
     values = _forbidden(manifest, keyring, secrets)
     refuse_at_rest(values, parts)
@@ -99,6 +104,8 @@ def seal_flow_to(
     secrets: Iterable[Secret] = (),
     allowed: Collection[str] = (),
     included: Included | None = None,
+    *,
+    complete: Callable[[Manifest], Manifest] | None = None,
 ) -> Manifest:
     """Write a flow as a sealed flow into a file, however large it is; return its manifest.
 
@@ -112,6 +119,7 @@ def seal_flow_to(
         secrets: whose values may not occur in the flow, beside those that it names itself.
         allowed: names of what looks like a token and need not be warned of.
         included: the files that travel with it.
+        complete: adds to the manifest what only follows once the flow is pickled, such as a lock.
 
     Raises:
         NotAFlowError: `flow` is not a Flow.
@@ -127,7 +135,8 @@ def seal_flow_to(
     holders = keyring.to_seal()
     # The manifest stands before the payload, and only pickling finds out what it requires.
     beginning = _Beginning()
-    manifest = pickle_flow_into(flow, beginning, included)
+    pickled = pickle_flow_into(flow, beginning, included)
+    manifest = pickled if complete is None else complete(pickled)
     described = manifest.to_json()
     values = _forbidden(manifest, keyring, secrets)
     refuse_at_rest(values, {MANIFEST: described})
@@ -138,7 +147,7 @@ def seal_flow_to(
         payload = PartSearch(writer, values, tokens)
         if beginning.is_all:
             payload.write(bytes(beginning.content))
-        elif pickle_flow_into(flow, payload, included, again=True) != manifest:
+        elif pickle_flow_into(flow, payload, included, again=True) != pickled:
             raise PicklingError(
                 f"The flow {flow.name!r} is pickled twice, and differed: something changes it "
                 "while it is packaged. Build it when nothing does"

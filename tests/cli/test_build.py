@@ -341,3 +341,93 @@ def test_files_travel_in_images(prefect, base_image, unique):
         prefect(*build, "--export", "image")
         digests.add((prefect.directory / "image/index.json").read_text())
     assert len(digests) == 2
+
+
+NEEDY = """import idna
+from prefect import Flow, task
+@task
+def encode():
+    return idna.encode("x")
+
+with Flow("needy") as flow:
+    encode()
+"""
+
+
+@pytest.fixture
+def needy(prefect, monkeypatch):
+    """The command in a directory with a flow that imports something installed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(prefect.directory / "cache"))
+    (prefect.directory / "needy.py").write_text(NEEDY)
+    prefect("keygen", "flow.key")
+    return prefect
+
+
+def test_a_sealed_flows_requirements_are_locked(needy):
+    """The build says that it locks, the file has the lock, and info tells what for."""
+    arguments = ["build", "needy.py", "--key-file", "flow.key"]
+    _, err = needy(
+        *arguments, "--for", "linux/amd64,macos/arm64", "--python", "3.11,3.13", "-r", "six"
+    )
+    assert "Locking the requirements for Python 3.1" in err
+    out, _ = needy("info", "needy.flow", "--key-file", "flow.key")
+    assert "2 packages for Python 3.11, 3.13 on macos/arm64, linux/amd64" in out
+    out, _ = needy("info", "needy.flow", "--key-file", "flow.key", "--json")
+    assert 'name = "six"' in json.loads(out)["lock"]
+    assert "://" not in json.loads(out)["lock"]
+    needy("run", "needy.flow", "--key-file", "flow.key")
+
+
+def test_a_sealed_flow_without_an_index_is_told_to_lack_a_lock(needy):
+    """It is built, unless a lock was asked for; info says that nothing is locked."""
+    nowhere = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_NO_CACHE": "1"}
+    arguments = ["build", "needy.py", "--key-file", "flow.key"]
+    _, err = needy(*arguments, **nowhere)
+    assert "Not locked, for the index cannot be reached" in err
+    out, _ = needy("info", "needy.flow", "--key-file", "flow.key")
+    assert "no: versions as installed, without hashes" in out
+    nowhere["UV_HTTP_RETRIES"] = "0"
+    needy(*arguments, "-o", "x.flow", "--lock", "x.lock", status=2, **nowhere)
+    assert not (needy.directory / "x.flow").exists()
+    assert not (needy.directory / "x.lock").exists()
+
+
+def test_a_projects_lock_that_is_not_used_is_said(needy):
+    """One line, with the option that takes it; with the option, it is taken."""
+    arguments = ["build", "needy.py", "--key-file", "flow.key"]
+    needy(*arguments, "--lock", "pylock.toml")
+    _, err = needy(*arguments)
+    assert "pylock.toml is not used" in err
+    _, err = needy(*arguments, "--project", ".")
+    assert "is not used" not in err
+
+
+def test_what_a_flows_own_environment_says_of_its_lock_holds(needy):
+    """Its requirements are kept beside those of options, and its targets unless an option says others."""
+    text = NEEDY.replace(
+        'Flow("needy")',
+        'Flow("needy", environment=PickleEnvironment(python_dependencies=["six"], pythons=["3.12"]))',
+    )
+    imports = "from prefect.environments import PickleEnvironment\n"
+    (needy.directory / "needy.py").write_text(imports + text)
+    needy("build", "needy.py", "--key-file", "flow.key", "-r", "iniconfig")
+    out, _ = needy("info", "needy.flow", "--key-file", "flow.key")
+    assert "3 packages for Python 3.12 on" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--image", "python:3.11", "--for", "linux/arm64"], "where a sealed flow may run"),
+        (["--for", "windows/amd64"], "is no platform that packages are locked for"),
+        (["--python", "2.7"], "is no series of Python"),
+        (["--relock"], "nothing to lock anew"),
+        (["-r", "own.whl"], "no file of a package"),
+        (["-o", "x.flow", "--platform", "linux/arm64"], "go with --image"),
+    ],
+)
+def test_options_of_a_lock_that_mean_nothing_are_refused(needy, arguments, says):
+    """With the option's name, before anything is written."""
+    _, err = needy("build", "needy.py", "--key-file", "flow.key", *arguments, status=2)
+    assert says in " ".join(err.split())
+    assert not list(needy.directory.glob("*.flow"))

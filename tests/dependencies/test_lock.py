@@ -12,6 +12,7 @@ from wheel_making import sdist
 from prefect.dependencies import lock as locking
 from prefect.dependencies.lock import Distribution, lock, read_lock
 from prefect.dependencies.requirements import installed_versions, requirement_name
+from prefect.dependencies.resolving import Question
 from prefect.dependencies.uv import child_environment, platform_name, uv_environment
 from prefect.errors import RequirementsError
 from prefect.oci.cache.store import Store
@@ -89,10 +90,11 @@ def test_a_lock_is_asked_for_again_when_what_a_variable_names_changes(
     directory.mkdir()
     os.utime(directory, (1, 1))
     monkeypatch.setenv("UV_FIND_LINKS", value.format(directory))
-    before = locking._lock_key(locking._Question([], [], [], [], "3.11", "linux"))
-    assert locking._lock_key(locking._Question([], [], [], [], "3.11", "linux")) == before
+    question = Question([], [], [], [], "3.11", "linux")
+    before = question.key()
+    assert question.key() == before
     (directory / "new.whl").touch()
-    assert locking._lock_key(locking._Question([], [], [], [], "3.11", "linux")) != before
+    assert question.key() != before
 
 
 def test_a_lock_is_asked_for_again_after_a_day(tmp_path, monkeypatch):
@@ -101,7 +103,7 @@ def test_a_lock_is_asked_for_again_after_a_day(tmp_path, monkeypatch):
         lock(["idna"], **GLIBC, store=store)
         tomorrow = time.time() + 25 * 3600
         monkeypatch.setattr("time.time", lambda: tomorrow)
-        monkeypatch.setattr(locking, "_resolve", lambda *arguments: "asked again")
+        monkeypatch.setattr(locking, "resolve", lambda *arguments: "asked again")
         assert lock(["idna"], **GLIBC, store=store) == "asked again"
 
 

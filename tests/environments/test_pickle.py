@@ -7,6 +7,7 @@ import pickle
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
 from pathlib import Path
 
 import cloudpickle
@@ -368,3 +369,36 @@ def test_a_flow_that_is_wrong_is_not_built():
     around.add_edge(two, one)
     with pytest.raises(FlowError):
         PickleEnvironment().build(around)
+
+
+def test_a_lock_travels_in_the_manifest(tmp_path, monkeypatch):
+    """What a flow imports is locked in memory and in a file, and its paths stay at home."""
+    import idna
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    @task
+    def encode():
+        return idna.encode("x")
+
+    with Flow("locked") as flow:
+        encode()
+    lock = tmp_path / "etl.lock"
+    flow.environment = environment = PickleEnvironment(lock=lock, pythons=["3.11", "3.12"])
+    manifest = environment.manifest(environment.build(flow))
+    assert 'name = "idna"' in manifest.lock
+    environment.build_to(tmp_path / "etl.flow", flow)
+    assert environment.manifest(tmp_path / "etl.flow").lock == manifest.lock
+    assert environment.run().is_successful()
+    _, payload = environment.open(tmp_path / "etl.flow")
+    assert str(lock).encode() not in payload
+
+
+def test_a_secrets_value_does_not_travel_in_a_lock(tmp_path, monkeypatch):
+    """A lock is searched as the rest of the manifest is."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    secret = Secret("KEY")
+    secret.value = metadata.version("iniconfig") + "-py3-none"
+    environment = PickleEnvironment(python_dependencies=["iniconfig"], secrets=[secret])
+    with pytest.raises(SecretError, match="KEY"):
+        environment.build(Flow("empty"))

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prefect.cli.artifacts import flow_file, load_flow_file, writing
-from prefect.cli.build_image import Destinations, build_image, requirement_lines
+from prefect.cli.build_image import (
+    Destinations,
+    build_image,
+    build_lines,
+    requirement_lines,
+)
 from prefect.cli.options import Command, recipient_option, sealing_key_option, signing_key_option
 from prefect.cli.output import is_replaceable, refuse_inputs, say, size, write_plainly
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.environments.environment import Environment, allowed_names
 from prefect.printable import printable
-from prefect.secrets.secret import Secret, merge_secrets, parse_secrets
+from prefect.secrets.secret import merge_secrets, parse_secrets
 
 if TYPE_CHECKING:
     from prefect.core.flow import Flow
@@ -25,8 +30,12 @@ if TYPE_CHECKING:
 
 
 _FOR_IMAGES = (
-    "--tag, -r, --no-infer, --allow-source, --network, --platform, --setup, --lock and --relock go with "
-    "--image BASE, or with a flow that has a ContainerEnvironment, and not with -o"
+    "--tag, --network, --platform and --setup go with --image BASE, or with a flow that has a "
+    "ContainerEnvironment, and not with -o"
+)
+_FOR_SEALED = (
+    "--for and --python say where a sealed flow may run. An image is for the Python of its base, and "
+    "for --platform"
 )
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 
@@ -69,12 +78,25 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 )  # fmt: skip
 @click.option(
     "--lock", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
-    help="Locked dependencies with hashes: taken from this file if it is there, else written to it. "
-    "One that does not fit what is asked for is refused.",
+    help="Locked dependencies with hashes, as requirement lines or as a pylock.toml: taken from this "
+    "file if it is there, else written to it. One that does not fit what is asked for is refused.",
 )  # fmt: skip
 @click.option(
     "--relock", is_flag=True, help="Resolve the dependencies anew, and replace the --lock FILE."
 )
+@click.option(
+    "--project", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIRECTORY",
+    help="Take the versions of a project's pylock.toml, or of the uv.lock beside its pyproject.toml.",
+)  # fmt: skip
+@click.option(
+    "--for", "platforms", metavar="PLATFORM,...",
+    help="Platforms for which the dependencies of a sealed flow are locked, such as "
+    "linux/amd64,linux/arm64,macos/arm64. By default the one here.",
+)  # fmt: skip
+@click.option(
+    "--python", "pythons", metavar="SERIES,...",
+    help="Series of Python for which they are locked, such as 3.11,3.12. By default the one here.",
+)  # fmt: skip
 @click.option(
     "-r", "--requirement", "requirements", multiple=True, metavar="REQUIREMENT",
     help="A dependency, such as 'pandas>=2', or a file of them, beside what the flow imports. May be "
@@ -132,6 +154,9 @@ def build(
     setup: tuple[str, ...],
     lock: Path | None,
     relock: bool,
+    project: Path | None,
+    platforms: str | None,
+    pythons: str | None,
     requirements: tuple[str, ...],
     no_infer: bool,
     try_: bool,
@@ -166,12 +191,15 @@ def build(
         "lock": lock,
         "relock": relock,
         "allow_source": allow_source,
+        "project": project,
+        "platforms": _items(platforms),
+        "pythons": _items(pythons),
         "python_dependencies": requirements,
     }
     options = {name: value for name, value in options.items() if value}
     options |= {"infer": False} if no_infer else {}
-    if output is not None and options and image is None:
-        raise click.UsageError(_FOR_IMAGES)
+    if output is not None or image is not None:  # else the flow's environment decides
+        _require_meaning(options, is_image=image is not None)
     destinations = Destinations(push, export, check, dockerfile, try_imports=try_)
     destinations.require_possible(sealed=bool(key_file), tag=tag)
     if image is not None and output is not None:
@@ -186,13 +214,16 @@ def build(
     try:
         asked = merge_secrets(own, parse_secrets(secrets))
         names = allowed_names(allowed)
-        if image is not None or (
+        is_image = image is not None or (
             output is None and isinstance(flow.environment, ContainerEnvironment)
-        ):
-            options |= {"secrets": asked, "allow_secret_like": names, **files}
+        )
+        _require_meaning(options, is_image=is_image)
+        _mention_project(flow_file(file).parent, options)
+        options |= {"secrets": asked, "allow_secret_like": names, **files}
+        if is_image:
             flow.environment = _image_environment(flow, image, options)
-        elif options:
-            raise click.UsageError(_FOR_IMAGES)
+        else:
+            options = _sealed_options(flow, options)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if output is None and isinstance(flow.environment, ContainerEnvironment):
@@ -207,7 +238,7 @@ def build(
     source = flow_file(file)
     target = output or Path(f"{source.stem}.flow")
     refuse_inputs(target, (source, key_file, signing_key))
-    environment = _sealing(key_file, recipients, signing_key, asked, names, files)
+    environment = _sealing(key_file, recipients, signing_key, options)
     flow.environment = environment
     _build_sealed(flow, target, environment)
 
@@ -255,6 +286,49 @@ def _image_environment(
     return environment
 
 
+def _require_meaning(options: dict[str, Any], *, is_image: bool) -> None:
+    if is_image and options.keys() & {"platforms", "pythons"}:
+        raise click.UsageError(_FOR_SEALED)
+    if not is_image and options.keys() & {"tag", "network", "platform", "setup"}:
+        raise click.UsageError(_FOR_IMAGES)
+
+
+def _mention_project(directory: Path, options: dict[str, Any]) -> None:
+    """Say that a project's lock lies beside the flow, and is not what is taken."""
+    if options.get("project") or options.get("lock"):
+        return
+    names = ("pylock.toml",), ("pyproject.toml", "uv.lock")
+    for lock in names:
+        if all((directory / name).is_file() for name in lock):
+            click.echo(
+                f"{directory / lock[-1]} is not used: versions are those installed here. "
+                f"With --project {directory} they are the project's.",
+                err=True,
+            )
+            return
+
+
+def _sealed_options(flow: Flow, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what the options say of a sealed flow, with what its own environment says of its lock."""
+    given = dict(options)
+    lines = requirement_lines(options.get("python_dependencies", ())) or []
+    own = flow.environment
+    if isinstance(own, PickleEnvironment):
+        lines[:0] = own.python_dependencies or ()
+        given["allow_source"] = (*own.allow_source, *options.get("allow_source", ()))
+        for name in ("lock", "relock", "project", "platforms", "pythons", "infer"):
+            given.setdefault(name, getattr(own, name))
+        if given.get("lock") and given.get("project"):  # one of them is the flow's own
+            given["lock" if "project" in options else "project"] = None
+    given["python_dependencies"] = lines
+    PickleEnvironment(**given)  # which checks it, before a key is read
+    return given
+
+
+def _items(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
 def _require_sealable(
     flow: Flow,
     destinations: Destinations,
@@ -299,9 +373,7 @@ def _sealing(
     key_file: Path | None,
     recipients: tuple[str, ...],
     signing_key: Path | None,
-    secrets: tuple[Secret, ...],
-    allowed: tuple[str, ...],
-    files: dict[str, Any],
+    options: dict[str, Any],
 ) -> PickleEnvironment:
     from prefect.cli import keys  # noqa: PLC0415 - loads cryptography, which images may not need
 
@@ -318,15 +390,14 @@ def _sealing(
         identity=(keyring and keyring.identities) or None,
         recipients=keys.read_recipients(recipients) or None,
         signing_key=keys.read_signing_key(signing_key),
-        secrets=secrets,
-        allow_secret_like=allowed,
-        **files,
+        **options,
     )
 
 
 def _build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> None:
     started = time.perf_counter()
-    with nullcontext() if str(output) == "-" else writing(output):
+    shown = nullcontext() if str(output) == "-" else writing(output)
+    with shown, build_lines(verbose=False):
         if is_replaceable(output):
             environment.build_to(output, flow)
             count = output.stat().st_size

@@ -33,6 +33,7 @@ _SHOWN_WITHOUT_TERMINAL = (
     "Building ",
     "Looking ",
     "Installing ",
+    "Locking ",
     "Taking ",
     "Not looked into",
 )
@@ -121,25 +122,25 @@ def _build_image(
     flow: Flow, environment: ContainerEnvironment, to: Destinations, *, verbose: bool
 ) -> None:
     if to.dockerfile is not None:
-        with _build_lines(verbose=verbose):
+        with build_lines(verbose=verbose):
             environment.create_dockerfile(to.dockerfile, flow=flow)
         say(f"Wrote {to.dockerfile / 'Dockerfile'} and the files that it copies.")
     if to.check is not None:
         _check(flow, environment, to.check, verbose=verbose)
     if to.export is not None:
-        with writing(to.export), _build_lines(verbose=verbose):
+        with writing(to.export), build_lines(verbose=verbose):
             digest, seconds = _timed(lambda: environment.export(to.export, flow))  # type: ignore[arg-type]
         _tell(f"Wrote {printable(flow.name)!r} as an image into {to.export}", seconds)
         say(digest)
     if to.push is not None:
         # Packaged once: a sealed flow is another one each time.
         known = flow if to.export is None else None
-        with _build_lines(verbose=verbose):
+        with build_lines(verbose=verbose):
             name, seconds = _timed(lambda: environment.push(to.push or "", known))
         _tell(f"Pushed {printable(flow.name)!r} to {to.push}", seconds)
         say(name)
     if not to.any():
-        with _build_lines(verbose=verbose):
+        with build_lines(verbose=verbose):
             image_id, seconds = _timed(lambda: environment.load(flow))
         short_id = image_id[:_SHORT_ID]
         name = environment.built_tag or short_id
@@ -159,7 +160,7 @@ def _try_imports(environment: ContainerEnvironment) -> None:
 
 
 def _check(flow: Flow, environment: ContainerEnvironment, wanted: str, *, verbose: bool) -> None:
-    with _build_lines(verbose=verbose):
+    with build_lines(verbose=verbose):
         digest, image_id = environment.digests(flow)
     given = wanted.rpartition("@")[2]
     if given in {digest, image_id}:
@@ -197,8 +198,8 @@ def requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
         path = Path(requirement)
         if path.suffix in {".whl", ".gz", ".zip"} and "@" not in requirement:
             raise click.UsageError(
-                f"-r {requirement}: an image gets what a package index has, by name and version, and "
-                "no file of a package. Put it into an index, and name it as NAME==VERSION"
+                f"-r {requirement}: what is locked is what a package index has, by name and "
+                "version, and no file of a package. Put it into an index, and name it as NAME==VERSION"
             )
         if path.is_file():
             try:
@@ -227,7 +228,7 @@ def _refuse_options(file: str, lines: list[str]) -> None:
 
 
 @contextmanager
-def _build_lines(*, verbose: bool) -> Iterator[None]:
+def build_lines(*, verbose: bool) -> Iterator[None]:
     """Show a build's progress: each line, or on a terminal the newest one in place."""
     logger = logging.getLogger("prefect.environments")
     handler = _Lines(verbose=verbose)

@@ -149,6 +149,7 @@ def _show(manifest: Manifest) -> None:
         "packaged by": f"prefect {manifest.prefect}",
         "requires": ", ".join(sorted(set(manifest.requirements.values()))) or "nothing else",
         **_with(manifest),
+        **_locked(manifest),
         "environment": _environment(environment),
         "secrets": ", ".join(environment.get("secrets", ())) or "none",
     }
@@ -185,6 +186,26 @@ def _with(manifest: Manifest) -> dict[str, str]:
     }
     more = [f"{name} {v}" for name, v in manifest.installed.items() if name not in direct]
     return {"with": _some(more)} if more else {}
+
+
+def _locked(manifest: Manifest) -> dict[str, str]:
+    """Return what the requirements are locked for, where there are any."""
+    if not manifest.lock:
+        return (
+            {"locked": "no: versions as installed, without hashes"} if manifest.requirements else {}
+        )
+    from prefect.pylock import read  # noqa: PLC0415 - for what is locked
+
+    lock = read(manifest.lock)
+    count = len({one.name for one in lock.packages})
+    pythons: dict[str, list[str]] = {}
+    for target in lock.targets:
+        pythons.setdefault(target.platform, []).append(target.python)
+    series: dict[str, list[str]] = {}
+    for platform, found in pythons.items():
+        series.setdefault(", ".join(found), []).append(platform)
+    where = "; ".join(f"Python {some} on {', '.join(names)}" for some, names in series.items())
+    return {"locked": f"{count} package{'s' if count != 1 else ''} for {where}"}
 
 
 def _tasks(flow: dict[str, Any]) -> Iterator[list[str]]:

@@ -157,11 +157,30 @@ COMMANDS: dict[str, Command] = {
                 (),
                 (),
             ),
-            "--lock": ("Locked dependencies with hashes", (), ("--lock",)),
+            "--lock": (
+                "Locked dependencies with hashes, as requirement lines or as a pylock.toml",
+                (),
+                ("--lock",),
+            ),
             "--relock": (
                 "Resolve the dependencies anew, and replace the --lock FILE",
                 None,
                 ("--relock",),
+            ),
+            "--project": (
+                "Take the versions of a project's pylock.toml, or of the uv.lock beside its pyproject.toml",
+                (),
+                ("--project",),
+            ),
+            "--for": (
+                "Platforms for which the dependencies of a sealed flow are locked, such as linux/amd64,linux/arm64,macos/arm64",
+                (),
+                ("--for",),
+            ),
+            "--python": (
+                "Series of Python for which they are locked, such as 3.11,3.12",
+                (),
+                ("--python",),
             ),
             "-r": (
                 "A dependency, such as 'pandas>=2', or a file of them, beside what the flow imports",

@@ -1,38 +1,34 @@
-"""A lock compared with what is asked for, for the Python and platform of an image."""
+"""A lock compared with what is asked for, for a Python and platform."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import parse_requirement, requirement_name, split_hashes
+from prefect.dependencies.targets import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from prefect.dependencies.lock import Entry
+    from prefect.pylock import Target
 
 
-def entries_for(entries: Iterable[Entry], python: str, platform: str) -> dict[str, Entry]:
+def entries_for(entries: Iterable[Entry], target: Target) -> dict[str, Entry]:
     """Return the lines of a lock that are for a Python and platform, by name.
-
-    Args:
-        python: a series, such as "3.11".
-        platform: uv's name, from `platform_name`.
 
     Raises:
         RequirementsError: a marker is none.
     """
-    environment = _environment(python, platform)
+    variables = environment(target)
     found: dict[str, Entry] = {}
     for entry in entries:
-        if not entry.marker or _holds(f"{entry.name} ; {entry.marker}", environment):
+        if not entry.marker or _holds(f"{entry.name} ; {entry.marker}", variables):
             found[entry.name] = entry
     return found
 
 
-def unmet(
-    lines: Iterable[str], locked: Mapping[str, Entry], python: str, platform: str
-) -> list[str]:
+def unmet(lines: Iterable[str], locked: Mapping[str, Entry], target: Target) -> list[str]:
     """Return what a lock does not meet of the requirement lines, as one text for each.
 
     Names, versions, extras and hashes are compared, of those lines whose markers hold.
@@ -43,11 +39,11 @@ def unmet(
     Raises:
         RequirementsError: a line is no requirement.
     """
-    environment = _environment(python, platform)
+    variables = environment(target)
     return [
         problem
         for line in sorted(set(lines))
-        if _holds(line, environment) and (problem := _unmet(line, locked))
+        if _holds(line, variables) and (problem := _unmet(line, locked))
     ]
 
 
@@ -68,24 +64,35 @@ def _unmet(line: str, locked: Mapping[str, Entry]) -> str:
     return ""
 
 
-def _holds(line: str, environment: dict[str, str]) -> bool:
+def _holds(line: str, variables: dict[str, str]) -> bool:
     marker = parse_requirement(line).marker
-    return marker is None or marker.evaluate(environment)
+    return marker is None or marker.evaluate(variables)
 
 
-def _environment(python: str, platform: str) -> dict[str, str]:
-    # What uv assumes of a Python and platform of which it knows no more either.
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": f"{python}.0",
-        "os_name": "posix",
-        "platform_machine": platform.partition("-")[0],
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Linux",
-        "platform_version": "",
-        "python_full_version": f"{python}.0",
-        "python_version": python,
-        "sys_platform": "linux",
-        "extra": "",
-    }
+def lacking(requirements: Mapping[str, str], locked: Mapping[str, str]) -> list[str]:
+    """Return what a flow imports and a lock does not have, as "module (name==version)".
+
+    Args:
+        requirements: of the flow's manifest.
+        locked: versions by normalised names.
+    """
+    return [
+        f"{module} ({line})"
+        for module, line in sorted(requirements.items())
+        if requirement_name(line) not in locked
+    ]
+
+
+def differing(installed: Mapping[str, str], locked: Mapping[str, str], where: str) -> list[str]:
+    """Return a line for each distribution that a lock has in another version than is installed.
+
+    Args:
+        installed: of the flow's manifest.
+        locked: versions by normalised names.
+        where: what has the version of the lock, such as "in the image".
+    """
+    return [
+        f"Not as here: {name} {locked[name]} {where}, {version} here"
+        for name, version in installed.items()
+        if name in locked and locked[name] not in {version, version.partition("+")[0]}
+    ]

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
-import subprocess
-import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import (
     check_requirement,
@@ -22,28 +15,23 @@ from prefect.dependencies.requirements import (
     split_hashes,
     without_passwords,
 )
-from prefect.dependencies.uv import refuse_disk, source_options, uv_environment, uv_program
+from prefect.dependencies.resolving import FRESH, Question, resolve
 from prefect.errors import RequirementsError
-from prefect.oci.cache.full import TEMPORARY, told_if_full
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from packaging.version import Version
 
     from prefect.oci.cache.store import Store
 
-_FRESH = 24 * 3600  # seconds
-_SEPARATORS = re.compile(r"[\s,=]+|file://")
 _ENTRY = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^\]]*)\])?==(?P<version>[^\s;]+)(?P<rest>.*)"
 )
 _HASH = re.compile(r"--hash=(\S+)")
 _BLOCK = re.compile(r"^(\S[^\n]*?)((?: \\\n +--hash=\S+)+)$", re.MULTILINE)
-_WITHOUT_WHEEL = re.compile(
-    r"(?:[Bb]ecause|and) (?:all versions of )?([A-Za-z0-9._-]+?)(?:[<>=!~,\[][^\s]*)? ha(?:s|ve) no usable wheels"
-)
-_FORMAT = 4  # counts up when uv is asked in another way
+# As text; so that whoever reads the lock can tell which extras it was made for.
+_FORM = ("requirements.txt", "--generate-hashes", "--no-annotate", "--no-strip-extras")
 
 
 def lock(
@@ -85,86 +73,18 @@ def lock(
     for line in wanted:
         check_requirement(line)
     installed = installed_versions()
-    question = _Question(
+    question = Question(
         wanted, installed, sorted(constraints), sorted(set(sources)), python, platform
     )
-    key = "" if store is None else _lock_key(question)
+    key = "" if store is None else question.key(_FORM)
     if store is not None and not fresh:
-        text = store.recall(key, max_age=_FRESH)
+        text = store.recall(key, max_age=FRESH)
         if isinstance(text, str):
             return text
-    text = _resolve(question)
+    text = _with_pins(resolve(question, _FORM), wanted)
     if store is not None:
         store.remember(key, text)
     return text
-
-
-class _Question(NamedTuple):
-    wanted: list[str]
-    installed: list[str]
-    bounds: list[str]
-    sources: list[str]
-    python: str
-    platform: str
-
-
-def _resolve(asked: _Question) -> str:
-    text, reason = _compile(asked, ())
-    if text is None and asked.sources and "wheel" in reason:
-        text, reason = _compile(asked, asked.sources)
-    if text is not None:
-        return _with_pins(text, asked.wanted)
-    beside = " beside what the lock has" if asked.bounds else ""
-    fix = ""
-    if lacking := sorted(set(_WITHOUT_WHEEL.findall(reason)) - set(asked.sources)):
-        options = " ".join(f"--allow-source {name}" for name in lacking)
-        names = ", ".join(lacking)
-        fix = (
-            f"\nThere is no wheel of {names} that fits, and building from source runs a stranger's "
-            f"code here. Ask for a version that has one, or allow it: {options}, or "
-            f"ContainerEnvironment(..., allow_source={lacking})"
-        )
-    raise RequirementsError(
-        f"The dependencies {', '.join(asked.wanted)} cannot be resolved for Python {asked.python} "
-        f"on {asked.platform}{beside}:\n{reason}{fix}"
-    )
-
-
-def _compile(asked: _Question, sources: Sequence[str]) -> tuple[str | None, str]:
-    """Return the lock, or else uv's reason why there is none."""
-    with (
-        tempfile.TemporaryDirectory(prefix="prefect-lock-") as directory,
-        told_if_full(directory, TEMPORARY),
-    ):
-        source, output = Path(directory, "requirements.in"), Path(directory, "requirements.lock")
-        source.write_text("".join(f"{line}\n" for line in asked.wanted))
-        # uv reads an output that is already there as a set of preferences.
-        output.write_text("".join(f"{line}\n" for line in asked.installed))
-        command = [uv_program(), "pip", "compile", str(source), "--output-file", str(output)]
-        command += ["--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
-        # So that whoever reads the lock can tell which extras it was made for.
-        command += ["--no-strip-extras"]
-        command += source_options(sources)
-        if asked.bounds:
-            limits = Path(directory, "constraints")
-            limits.write_text("".join(f"{line}\n" for line in asked.bounds))
-            command += ["--constraints", str(limits)]
-        command += ["--no-emit-index-url", "--no-emit-find-links"]
-        # Any interpreter will do: named, so that uv does not search the machine for that version.
-        command += ["--python", sys.executable]
-        command += ["--python-version", asked.python, "--python-platform", asked.platform]
-        environment = uv_environment(builds=bool(sources))
-        done = subprocess.run(  # noqa: S603 - a fixed program; lines stand in a file
-            command, capture_output=True, text=True, env=environment, check=False
-        )
-        if done.returncode:
-            refuse_disk(done.stderr, Path(directory))
-            told = (
-                line for line in done.stderr.splitlines() if not line.startswith("hint: Wheels")
-            )
-            reason = "\n".join(told).replace(f"{directory}/", "").strip()
-            return None, without_passwords(reason)
-        return output.read_text(), ""
 
 
 def _with_pins(text: str, wanted: list[str]) -> str:
@@ -201,32 +121,6 @@ def _with_pins(text: str, wanted: list[str]) -> str:
         return block[1] + "".join(f" \\\n    --hash={one}" for one in sorted(asked))
 
     return _BLOCK.sub(pinned, text)
-
-
-def _lock_key(asked: _Question) -> str:
-    # Which index answers is a matter of variables, whose values may be passwords.
-    variables = sorted(
-        (name, value, [_stamp(part) for part in _paths(value)])
-        for name, value in os.environ.items()
-        if name.startswith(("UV_", "PIP_"))
-    )
-    program = Path(uv_program()).stat()
-    uv = [program.st_size, program.st_mtime_ns]
-    inputs = [_FORMAT, *asked, uv, variables]
-    return f"lock {hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}"
-
-
-def _paths(value: str) -> list[str]:
-    """Return what may be a path in a variable: all of it, an item of a list, a file's URL."""
-    return sorted({value, *_SEPARATORS.split(value)} - {""})
-
-
-def _stamp(value: str) -> int | None:
-    """Return when the file or directory that a variable names was changed, such as constraints."""
-    try:
-        return Path(value).stat().st_mtime_ns
-    except (OSError, ValueError):
-        return None
 
 
 @dataclass(frozen=True, slots=True)

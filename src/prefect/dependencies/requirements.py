@@ -9,6 +9,8 @@ from prefect.errors import RequirementsError
 from prefect.installed import distributions, normal_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from packaging.requirements import Requirement
     from packaging.version import Version
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?")
 _URL = re.compile(r"://([^\s'\"`<>]+)")
 _NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _HASH_OPTION = re.compile(r"\s+--hash(?:=|\s+)(\S+)")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 
@@ -132,3 +135,39 @@ def installed_versions() -> list[str]:
         if _VERSION.fullmatch(version := written.replace("_", "-")):
             found.setdefault(name, version)
     return sorted(f"{name}=={version}" for name, version in found.items() if name != "prefect")
+
+
+def imported(requirements: Mapping[str, str], asked: Iterable[str]) -> list[str]:
+    """Return what a flow imports as requirement lines, but for what is asked for.
+
+    Args:
+        requirements: of the flow's manifest: modules to "name==version".
+        asked: requirement lines.
+    """
+    named = {requirement_name(line) for line in asked}
+    # A local version such as 2.1+cpu is a build of that version that no index has.
+    lines = sorted({line.partition("+")[0] for line in requirements.values()})
+    return [line for line in lines if requirement_name(line) not in named]
+
+
+def check_sources_of_versions(
+    *, lock: str | None, relock: bool, project: str | None, sources: Iterable[str]
+) -> None:
+    """Refuse what an environment cannot mean by where versions and files come from.
+
+    Args:
+        lock: file of a lock.
+        relock: whether to write it anew.
+        project: directory of a project whose lock is taken.
+        sources: names of distributions that may be built from source.
+
+    Raises:
+        ValueError: says what.
+    """
+    for name in sources:
+        if not _DISTRIBUTION.fullmatch(name):
+            raise ValueError(f"{name!r} is no distribution's name, such as docopt")
+    if relock and lock is None:
+        raise ValueError("There is nothing to lock anew: name the file, by --lock or lock=")
+    if project is not None and lock is not None:
+        raise ValueError("A lock and a project are two sources of versions: name one of them")

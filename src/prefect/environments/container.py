@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.core import check
 from prefect.core.parameter_check import as_given
-from prefect.environments.environment import Environment, allowed_names
+from prefect.environments.environment import Environment, allowed_names, lines
 from prefect.errors import ImageError, InvalidKeyError
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.secrets.secret import Secret
@@ -51,11 +51,12 @@ class ContainerEnvironment(Environment):
         setup: shell commands that run in the base as root before anything is added, such as
             "apt-get update && apt-get install -y libpq5". They need a container engine, which runs
             them.
-        lock: file of locked dependencies; taken if it is there and fits what is asked for, else
-            written. The file is never changed.
+        lock: file of locked dependencies, lines with hashes or a pylock.toml; taken if it is there
+            and fits what is asked for, else written. The file is never changed.
         relock: write that file anew, also where it is there: for when what is asked for has changed.
         infer: install also what the flow imports and no line asks for, in the versions that are
             installed here. Without, the lines or the base must have it.
+        project: directory of a project whose pylock.toml, or uv.lock, says the versions.
         allow_source: names of distributions that may be built from source on this machine, where they
             have no wheel that fits: their build scripts are run. Of all others, wheels alone are
             taken.
@@ -103,6 +104,7 @@ class ContainerEnvironment(Environment):
         allow_secret_like: Iterable[str] | None = None,
         include: Iterable[str | os.PathLike[str]] | None = None,
         include_from: str | os.PathLike[str] | None = None,
+        project: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(secrets, include=include, include_from=include_from)
         self.allow_secret_like = allowed_names(allow_secret_like)
@@ -110,14 +112,15 @@ class ContainerEnvironment(Environment):
             raise check.wrong("image", "an image's name, a str", image)
         self.image = image
         self.tag = image if tag is None else check.text("tag", tag)
-        self.python_dependencies = _lines("python_dependencies", "pandas", python_dependencies)
+        self.python_dependencies = lines("python_dependencies", "pandas", python_dependencies)
         self.network = check.text_or_none("network", network)
         self.platform = check.text_or_none("platform", platform)
-        self.setup = tuple(_lines("setup", "apt-get update", setup) or ())
+        self.setup = tuple(lines("setup", "apt-get update", setup) or ())
         self.lock = None if lock is None else os.fspath(check.path("lock", lock))
         self.relock = check.flag("relock", relock)
+        self.project = None if project is None else os.fspath(check.path("project", project))
         self.infer = check.flag("infer", infer)
-        self.allow_source = tuple(_lines("allow_source", "docopt", allow_source) or ())
+        self.allow_source = tuple(lines("allow_source", "docopt", allow_source) or ())
         self._keyring: Keyring | None = None
         self._recipe_for(tag)  # which checks what it is given
         self._keyring = None if encryption_key is None else _keyring(encryption_key)
@@ -153,6 +156,7 @@ class ContainerEnvironment(Environment):
             "infer": self.infer,
             "lock": self.lock,
             "relock": self.relock,
+            "project": self.project,
             "allow_source": self.allow_source,
             "encryption_key": None if self._keyring is None else self._keyring.encryption_keys,
             "allow_secret_like": self.allow_secret_like,
@@ -485,6 +489,7 @@ class ContainerEnvironment(Environment):
             tuple(self.secrets),
             tuple(self._keyring.private_texts()) if self._keyring else (),
             self.allow_secret_like,
+            self.project,
         )
 
     def _package(self, flow: Flow | None) -> PackagedFlow | None:
@@ -545,21 +550,10 @@ class ContainerEnvironment(Environment):
             "_lost_key": self._lost_key or self._keyring is not None,
             "lock": None,
             "relock": False,
+            "project": None,
             "infer": True,
             "allow_source": (),
         }
-
-
-def _lines(name: str, example: str, given: Sequence[str] | None) -> list[str] | None:
-    if isinstance(given, str):
-        raise TypeError(f"{name} is a list: write {name}=[{given!r}]")
-    if given is None:
-        return None
-    lines = list(check.listed(name, f"lines of text such as {example!r}", given))
-    for line in lines:
-        if not isinstance(line, str):
-            raise check.wrong(f"Each of {name}", f"a line of text such as {example!r}", line)
-    return lines
 
 
 def _keyring(key: Any) -> Keyring:

@@ -12,7 +12,7 @@ from prefect.errors import IncludeError
 from prefect.secrets.secret import Secret, parse_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from types import FrameType
 
     from prefect.core.flow import Flow
@@ -138,3 +138,20 @@ def allowed_names(names: Iterable[str] | None) -> tuple[str, ...]:
     from prefect.secrets.tokens import parse_names  # noqa: PLC0415 - for builds alone
 
     return parse_names(names)
+
+
+def lines(name: str, example: str, given: Sequence[str] | None) -> list[str] | None:
+    """Return what an argument lists, which has to be lines of text.
+
+    Raises:
+        TypeError: it is a single str, or has something else.
+    """
+    if isinstance(given, str):
+        raise TypeError(f"{name} is a list: write {name}=[{given!r}]")
+    if given is None:
+        return None
+    found = list(check.listed(name, f"lines of text such as {example!r}", given))
+    for line in found:
+        if not isinstance(line, str):
+            raise check.wrong(f"Each of {name}", f"a line of text such as {example!r}", line)
+    return found

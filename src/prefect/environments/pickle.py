@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.core import check
 from prefect.core.parameter_check import as_given
-from prefect.environments.environment import Environment, allowed_names
+from prefect.environments.environment import Environment, allowed_names, lines
 from prefect.errors import ArtifactError, NotAFlowError, OutputError
 from prefect.running.packaged import run_packaged
 from prefect.running.run_directory import RunDirectory
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
+    from prefect.dependencies.flow_lock import LockWishes
     from prefect.payload.manifest import Manifest
     from prefect.sealed.keys.encryption import EncryptionKey
     from prefect.sealed.keys.keyring import Keyring
@@ -56,6 +57,22 @@ class PickleEnvironment(Environment):
             `importlib.resources`.
         include_from: the directory that relative paths of `include` are relative to; by default that
             of the file that makes the environment.
+        python_dependencies: requirement lines, such as "pandas>=2", beside what the flow imports.
+        infer: lock also what the flow imports and no line asks for, in the versions that are
+            installed here.
+        lock: file of locked dependencies, lines with hashes or a pylock.toml; taken if it is there
+            and fits what is asked for, else written. The file is never changed.
+        relock: write that file anew, also where it is there: for when what is asked for has changed.
+        allow_source: names of distributions that may be built from source, here and where the flow
+            runs, where they have no wheel that fits: their build scripts are run.
+        project: directory of a project whose pylock.toml, or uv.lock, says the versions.
+        platforms: for which the dependencies are locked, such as "linux/arm64" or "macos/arm64";
+            none is the one here.
+        pythons: series of Python for which they are locked, such as "3.12"; none is the one here.
+
+    A build locks what the flow imports and what these need in turn, with hashes, and the lock travels
+    in the manifest. Where nothing more is asked for than what is installed here and no index can be
+    reached, it warns, and the manifest has the installed versions alone.
 
     A key is given as the line of text that `prefect keygen` writes, a str or bytes, or as the object
     of `prefect.sealed.keys` that it spells.
@@ -64,7 +81,8 @@ class PickleEnvironment(Environment):
         TypeError: a key is neither bytes nor str, nor a key of its kind; or another argument is of
             the wrong type.
         InvalidKeyError: a key has not the shape of one.
-        ValueError: `allow_secret_like` has what cannot be such a name.
+        ValueError: `allow_secret_like` has what cannot be such a name, a platform or a Python is
+            unknown, or there is no file to lock anew.
         SignaturePolicyError: there are recipients, and no signing key.
     """
 
@@ -84,6 +102,14 @@ class PickleEnvironment(Environment):
         allow_secret_like: Iterable[str] | None = None,
         include: Iterable[str | os.PathLike[str]] | None = None,
         include_from: str | os.PathLike[str] | None = None,
+        python_dependencies: Sequence[str] | None = None,
+        infer: bool = True,
+        lock: str | os.PathLike[str] | None = None,
+        relock: bool = False,
+        allow_source: Sequence[str] = (),
+        project: str | os.PathLike[str] | None = None,
+        platforms: Sequence[str] = (),
+        pythons: Sequence[str] = (),
     ) -> None:
         from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415
 
@@ -96,6 +122,16 @@ class PickleEnvironment(Environment):
             signing_key=signing_key,
             trusted_signers=trusted_signers,
         )
+        self.python_dependencies = lines("python_dependencies", "pandas", python_dependencies)
+        self.infer = check.flag("infer", infer)
+        self.lock = None if lock is None else os.fspath(check.path("lock", lock))
+        self.relock = check.flag("relock", relock)
+        self.allow_source = tuple(lines("allow_source", "docopt", allow_source) or ())
+        self.project = None if project is None else os.fspath(check.path("project", project))
+        self.platforms = tuple(lines("platforms", "linux/arm64", platforms) or ())
+        self.pythons = tuple(lines("pythons", "3.12", pythons) or ())
+        if self._asks_for_a_lock():
+            self._wishes()  # which checks them
         self._built: bytes | Path | None = None
 
     @property
@@ -120,6 +156,7 @@ class PickleEnvironment(Environment):
             PicklingError: something in it cannot be pickled.
             SecretError: a secret's value, or a key, occurs in it.
             IncludeError: a file that is to travel is not there, or cannot.
+            RequirementsError: what the flow needs cannot be locked.
             ArtifactError: there is no key to seal with, or the flow is too large.
         """
         from prefect.sealing import seal_flow  # noqa: PLC0415
@@ -127,7 +164,12 @@ class PickleEnvironment(Environment):
         if flow is None:
             raise NotAFlowError("Only a Flow can be packaged, and none was given: call build(flow)")
         _, self._built = seal_flow(
-            flow, self.keyring, self.secrets, self.allow_secret_like, self._included()
+            flow,
+            self.keyring,
+            self.secrets,
+            self.allow_secret_like,
+            self._included(),
+            complete=self._complete,
         )
         return self._built
 
@@ -148,6 +190,7 @@ class PickleEnvironment(Environment):
             PicklingError: something in it cannot be pickled.
             SecretError: a secret's value, or a key, occurs in it.
             IncludeError: a file that is to travel is not there, or cannot.
+            RequirementsError: what the flow needs cannot be locked.
             ArtifactError: there is no key to seal with, or the flow is too large.
             OutputError: the path is a directory's, as "" is (a FileExistsError).
             OSError: the file cannot be written.
@@ -165,6 +208,7 @@ class PickleEnvironment(Environment):
             self.secrets,
             self.allow_secret_like,
             self._included(),
+            complete=self._complete,
         )
         self._built = Path(path)
 
@@ -342,5 +386,40 @@ class PickleEnvironment(Environment):
             )
         return self._keys
 
+    def _asks_for_a_lock(self) -> bool:
+        return bool(
+            self.python_dependencies
+            or self.lock is not None
+            or self.relock
+            or self.project is not None
+            or self.allow_source
+            or self.platforms
+            or self.pythons
+        )
+
+    def _wishes(self) -> LockWishes:
+        # Imported here: what resolves dependencies is not there where flows only run.
+        from prefect.dependencies.flow_lock import LockWishes  # noqa: PLC0415
+
+        return LockWishes(
+            tuple(self.python_dependencies or ()),
+            self.infer,
+            self.lock,
+            self.relock,
+            self.allow_source,
+            self.project,
+            self.platforms,
+            self.pythons,
+        )
+
+    def _complete(self, manifest: Manifest) -> Manifest:
+        if not self._asks_for_a_lock() and not (self.infer and manifest.requirements):
+            return manifest
+        from prefect.dependencies.flow_lock import complete  # noqa: PLC0415 - as in _wishes
+
+        return complete(manifest, self._wishes())
+
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_keys": None, "_built": None}
+        # What is of the machine that builds stays there.
+        paths = {"lock": None, "relock": False, "project": None, "infer": True, "allow_source": ()}
+        return super().__getstate__() | {"_keys": None, "_built": None} | paths

@@ -261,7 +261,7 @@ def _sources(order: _Order, progress: Callable[[str], None]) -> BaseSources:
 def _plan(order: _Order, base: BaseImage, store: Store) -> plan.ImagePlan:
     recipe = order.recipe
     path = None if recipe.lock is None else Path(recipe.lock)
-    locked = None if recipe.relock else _read_lock(path)
+    locked = _locked(recipe, path, base)
     order.refuse({"the lock": (locked or "",)})
     made = plan.make_plan(
         base,
@@ -323,6 +323,25 @@ def _name_in(order: _Order, daemon: Daemon) -> str:
             "this build. Choose a name: ContainerEnvironment(..., tag=...), or --tag"
         )
     return name
+
+
+def _locked(recipe: ImageRecipe, path: Path | None, base: BaseImage) -> str | None:
+    """Return the lock that is to be taken, as requirement lines; None where there is none."""
+    if recipe.project is not None:
+        from prefect.dependencies.project import locked_project  # noqa: PLC0415 - for these alone
+
+        text: str | None = locked_project(Path(recipe.project))
+    else:
+        text = None if recipe.relock else _read_lock(path)
+    if text is None:
+        return None
+    from prefect.dependencies.pylock_reading import Pylock, is_pylock  # noqa: PLC0415 - for locks
+    from prefect.dependencies.targets import target_of  # noqa: PLC0415 - the same
+
+    if not is_pylock(text):
+        return text
+    name = str(recipe.project or path)
+    return Pylock(text, name).requirement_lines(target_of(base.python, base.platform))
 
 
 def _read_lock(path: Path | None) -> str | None:

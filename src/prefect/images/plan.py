@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from prefect.dependencies.requirements import requirement_name
+from prefect.dependencies.requirements import imported, requirement_name
 from prefect.errors import CompatibilityError, RequirementsError
 from prefect.images.runtime import runtime_files
 from prefect.payload.manifest import cloudpickle_here
@@ -189,17 +189,18 @@ def _fitting_lock(
     """
     from prefect.dependencies import comparing  # noqa: PLC0415 - labels need it not
     from prefect.dependencies import lock as locking  # noqa: PLC0415 - the same
+    from prefect.dependencies.targets import target_of  # noqa: PLC0415 - the same
 
-    target = (base.python, base.platform)
-    locked = comparing.entries_for(locking.read_entries(lock), *target)
+    target = target_of(base.python, base.platform)
+    locked = comparing.entries_for(locking.read_entries(lock), target)
     asked = [line for line in dependencies or () if line.strip()]
     asked += map(requirement_name, _inferred(packaged, dependencies, infer=infer))
-    problems = comparing.unmet(asked, locked, *target)
+    problems = comparing.unmet(asked, locked, target)
     needs = _needs(packaged)
     absent = [line for line in needs if requirement_name(line) not in locked]
     # What is there may be another release than here, as long as it can read what is written here.
     present = [_oldest(line) for line in needs if line not in absent]
-    problems += comparing.unmet(present, locked, *target)
+    problems += comparing.unmet(present, locked, target)
     if problems:
         raise RequirementsError(
             f"The lock does not fit what is asked for: {'; '.join(problems)}. Lock anew and "
@@ -228,13 +229,12 @@ def _notes(
         return ()
     from prefect.dependencies import comparing  # noqa: PLC0415 - for flows that import something
     from prefect.dependencies import lock as locking  # noqa: PLC0415 - the same
+    from prefect.dependencies.targets import target_of  # noqa: PLC0415 - the same
 
-    locked = comparing.entries_for(locking.read_entries(lock), base.python, base.platform)
-    lacking = [
-        f"{module} ({line})"
-        for module, line in sorted(packaged.manifest.requirements.items())
-        if requirement_name(line) not in locked
-    ]
+    target = target_of(base.python, base.platform)
+    entries = comparing.entries_for(locking.read_entries(lock), target)
+    locked = {name: entry.version for name, entry in entries.items()}
+    lacking = comparing.lacking(packaged.manifest.requirements, locked)
     if lacking and infer:
         raise RequirementsError(
             f"The flow imports {', '.join(lacking)}, which the image would lack: a marker of what is "
@@ -242,10 +242,7 @@ def _notes(
             "--no-infer (infer=False)"
         )
     notes = [f"The flow imports {one}, which only the base can have" for one in lacking]
-    for name, version in packaged.manifest.installed.items():
-        there = locked[name].version if name in locked else version
-        if there != version.partition("+")[0] and there != version:
-            notes.append(f"Not as here: {name} {there} in the image, {version} here")
+    notes += comparing.differing(packaged.manifest.installed, locked, "in the image")
     return tuple(notes)
 
 
@@ -255,11 +252,7 @@ def _inferred(
     """Return what the flow imports as requirement lines, but for what is asked for."""
     if packaged is None or not infer:
         return []
-    asked = {requirement_name(line) for line in dependencies or ()}
-    found = set(packaged.manifest.requirements.values())
-    # A local version such as 2.1+cpu is a build of that version that no index has.
-    lines = sorted(line.partition("+")[0] for line in found)
-    return [line for line in lines if requirement_name(line) not in asked]
+    return imported(packaged.manifest.requirements, dependencies or ())
 
 
 def _needs(packaged: PackagedFlow | None) -> list[str]:

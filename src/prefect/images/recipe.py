@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from prefect.dependencies.requirements import check_sources_of_versions
 from prefect.images.base.names import base_reference, derived_name, names_a_path
 from prefect.oci.platforms import Platform
 from prefect.oci.references import Reference
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from prefect.secrets.secret import Secret
-
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,7 @@ class ImageRecipe:
         network: the container engine's network for them.
         lock: file of locked dependencies; taken if it is there, else written.
         relock: write it anew, also where it is there.
+        project: directory of a project whose lock is taken.
         infer: take what the flow imports as well.
         sources: names of distributions that may be built from source here.
         secrets: whose values may stand nowhere in an image.
@@ -40,7 +39,7 @@ class ImageRecipe:
     Raises:
         ValueError: the base or the name is no image reference, the name is the base's, one of
             `sources` is no name, `platform` is no platform, there are set-up commands for a base on
-            disk, or there is no file to lock anew.
+            disk, there is no file to lock anew, or there are a lock and a project.
     """
 
     base: str
@@ -56,6 +55,7 @@ class ImageRecipe:
     secrets: tuple[Secret, ...] = ()
     keys: tuple[bytes, ...] = field(default=(), repr=False)
     allowed: tuple[str, ...] = ()
+    project: str | None = None
 
     def __post_init__(self) -> None:
         if not self.on_disk:
@@ -68,11 +68,9 @@ class ImageRecipe:
             self.require_not_base(self.name)
         if self.platform is not None:
             Platform.parse(self.platform)
-        for name in self.sources:
-            if not _DISTRIBUTION.fullmatch(name):
-                raise ValueError(f"{name!r} is no distribution's name, such as docopt")
-        if self.relock and self.lock is None:
-            raise ValueError("There is nothing to lock anew: name the file, by --lock or lock=")
+        check_sources_of_versions(
+            lock=self.lock, relock=self.relock, project=self.project, sources=self.sources
+        )
         if any("\n" in command for command in self.setup):
             raise ValueError("A set-up command is one line: join several with && or list them")
         if self.setup and self.on_disk:

@@ -21,6 +21,7 @@ INSIDE = (
     "lazy",
     "payload",
     "printable",
+    "pylock",
     "running",
     "sealed",
     "sealing",

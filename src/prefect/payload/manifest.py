@@ -20,6 +20,7 @@ from prefect.version import __version__
 
 if TYPE_CHECKING:
     from prefect.payload.sources import Sources
+    from prefect.pylock import Package
 
 FORMAT = 3
 # What each format was the first to have.
@@ -164,8 +165,7 @@ class Manifest:
             or not all(part.isidentifier() for m in values["requirements"] for part in m.split("."))
         ):
             raise FormatError("The manifest's fields do not have the types they need")
-        if not isinstance(values.get("lock", ""), str):
-            raise FormatError("The manifest's lock is no text")
+        _check_lock(values.get("lock", ""))
         check_description(values["flow"])
         for name in ("files", "wheels"):
             attachments(values.get(name, {}))
@@ -223,20 +223,39 @@ class Manifest:
             {line for module, line in self.requirements.items() if not _importable(module)}
         )
         if missing:
+            locked = {one.name: one.version for one in self.locked()}
+            missing = [
+                f"{name}=={locked.get(normal_name(name), version)}"
+                for name, _, version in (line.partition("==") for line in missing)
+            ]
             raise CompatibilityError(
                 f"This flow needs packages that are not installed here: {', '.join(missing)}. "
                 f"Install them with: pip install {' '.join(missing)}"
             )
+
+    def locked(self) -> list[Package]:
+        """Return what is locked for the Python and platform here; nothing where nothing is."""
+        if not self.lock:
+            return []
+        from prefect.pylock import Target, read  # noqa: PLC0415 - for what is locked
+
+        return read(self.lock).for_target(Target(_SERIES, sys.platform, platform.machine()))
 
     def differing_requirements(self) -> list[tuple[str, str]]:
         """Return ("name==packaged version", version here) wherever the two differ.
 
         What is not installed here is not among them: another platform may do without.
         """
-        packaged = self.installed or {
-            normal_name(line.partition("==")[0]): line.partition("==")[2]
-            for line in self.requirements.values()
-        }
+        # What is locked for this Python and platform is what is wanted here.
+        locked = {one.name: one.version for one in self.locked()}
+        packaged = (
+            locked
+            or self.installed
+            or {
+                normal_name(line.partition("==")[0]): line.partition("==")[2]
+                for line in self.requirements.values()
+            }
+        )
         if not packaged:
             return []
         named = _installed_here()
@@ -273,6 +292,15 @@ def _is_installed(values: Any) -> bool:
         isinstance(version, str) and _REQUIREMENT.fullmatch(f"{name}=={version}")
         for name, version in values.items()
     )
+
+
+def _check_lock(text: Any) -> None:
+    if not isinstance(text, str):
+        raise FormatError("The manifest's lock is no text")
+    if text:
+        from prefect.pylock import read  # noqa: PLC0415 - for what is locked
+
+        read(text)
 
 
 def _installed_here() -> dict[str, str]:

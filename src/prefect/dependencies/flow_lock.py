@@ -1,0 +1,353 @@
+"""A flow's requirements with all that they need, locked for where it is to run.
+
+Goes into the manifest of a sealed flow once the flow is pickled: only then is known what it imports.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.dependencies import comparing
+from prefect.dependencies.lock import Entry, read_entries
+from prefect.dependencies.project import locked_project
+from prefect.dependencies.pylock_reading import Pylock, is_pylock
+from prefect.dependencies.requirements import (
+    check_requirement,
+    check_sources_of_versions,
+    imported,
+    installed_versions,
+    requirement_name,
+    split_hashes,
+)
+from prefect.dependencies.resolving import FRESH, Question, resolve
+from prefect.dependencies.targets import targets, uv_platform
+from prefect.dependencies.wheels import own_packages
+from prefect.errors import FormatError, IndexUnreachableError, RequirementsError
+from prefect.files import replacing
+from prefect.oci.cache.of_user import open_cache
+from prefect.pylock import Lock, Package, Target, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from prefect.oci.cache.store import Store
+    from prefect.payload.manifest import Manifest
+
+_logger = logging.getLogger("prefect.environments")
+_FORM = ("pylock.toml", "--format", "pylock.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class LockWishes:
+    """What an environment says of the lock of its flows.
+
+    Args:
+        dependencies: requirement lines.
+        infer: take what the flow imports as well, in the versions here, where no line asks for it.
+        lock: file of a lock, requirement lines with hashes or a pylock.toml; taken if it is there,
+            else written.
+        relock: write it anew, also where it is there.
+        sources: names of distributions that may be built from source.
+        project: directory of a project whose lock is taken.
+        platforms: such as "linux/arm64"; none is the one here.
+        pythons: series such as "3.12"; none is the one here.
+
+    Raises:
+        ValueError: one of them means nothing, or two contradict each other.
+    """
+
+    dependencies: tuple[str, ...] = ()
+    infer: bool = True
+    lock: str | None = None
+    relock: bool = False
+    sources: tuple[str, ...] = ()
+    project: str | None = None
+    platforms: tuple[str, ...] = ()
+    pythons: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        targets(self.platforms, self.pythons)
+        check_sources_of_versions(
+            lock=self.lock, relock=self.relock, project=self.project, sources=self.sources
+        )
+
+
+def complete(manifest: Manifest, wishes: LockWishes, wheels: Sequence[Path] = ()) -> Manifest:
+    """Return a manifest with its lock, where there is anything to lock.
+
+    Args:
+        manifest: of a flow that is pickled.
+        wishes: what its environment says.
+        wheels: files of wheels that travel with it, which no index need have.
+
+    Raises:
+        RequirementsError: the requirements cannot be resolved, contradict each other, or the lock
+            that is to be taken does not fit them.
+        IndexUnreachableError: no index answers, and more was wished for than what is installed here.
+    """
+    asked = [line for line in wishes.dependencies if line.strip()]
+    inferred = imported(manifest.requirements, asked) if wishes.infer else []
+    if not asked and not inferred and wishes.lock is None and wishes.project is None:
+        return manifest
+    aims = targets(wishes.platforms, wishes.pythons)
+    with open_cache() as store:
+        try:
+            lock = _lock(wishes, asked, inferred, aims, wheels, store)
+        except IndexUnreachableError as error:
+            if wishes != LockWishes():
+                raise
+            _logger.warning(
+                "Not locked, for the index cannot be reached (%s). The versions that are installed "
+                "here are recorded, without their hashes: wherever this flow gets its packages "
+                "installed, nothing says that they are the same files. Build again with a network, "
+                "or ask for a lock with --lock FILE (lock=), which makes this an error",
+                _last_line(str(error)),
+            )
+            return manifest
+    _check_imports(manifest, wishes, lock)
+    if not lock.packages:
+        return manifest
+    return replace(manifest, lock=lock.text())
+
+
+def _lock(
+    wishes: LockWishes,
+    asked: list[str],
+    inferred: list[str],
+    aims: list[Target],
+    wheels: Sequence[Path],
+    store: Store,
+) -> Lock:
+    sources = sorted({requirement_name(name) for name in wishes.sources})
+    own = own_packages(wheels)
+    path = None if wishes.lock is None else Path(wishes.lock)
+    if wishes.project is not None:
+        given: str | None = locked_project(Path(wishes.project))
+    else:
+        given = None if wishes.relock else _read(path)
+    if given is not None:
+        name = str(wishes.project or path)
+        resolved = _given(given, name, aims, sources, own, store)
+        _require_fit(resolved, asked, inferred, name, extras=not is_pylock(given))
+        return Lock.of(resolved)
+    wanted = sorted({line.strip() for line in [*asked, *inferred]})
+    for line in wanted:
+        check_requirement(line)
+    question = Question(wanted, installed_versions(), [], sources, "", "", _places(wheels))
+    try:
+        lock = _resolved(
+            question, aims, own, store, fresh=wishes.relock, patient=wishes != LockWishes()
+        )
+    except IndexUnreachableError:
+        raise
+    except RequirementsError as error:
+        if not (inferred and asked):
+            raise
+        raise RequirementsError(
+            f"{error}\nOf these, {', '.join(inferred)} is what the flow imports, as installed here. "
+            "Ask for another version with -r (python_dependencies=), or leave what it imports to "
+            "what you ask for, with --no-infer (infer=False)"
+        ) from error
+    if path is not None:
+        _write(lock, path)
+    return lock
+
+
+def _resolved(
+    question: Question,
+    aims: list[Target],
+    own: Mapping[str, Package],
+    store: Store,
+    *,
+    fresh: bool,
+    patient: bool,
+    exact: Mapping[Target, Sequence[str]] | None = None,
+) -> Lock:
+    """Have uv resolve for each target, or take what is remembered of that.
+
+    Args:
+        exact: for each target the requirement lines that are all that there is to be.
+    """
+    packages = sorted(
+        (one.name, one.version, [file.sha256 for file in one.files]) for one in own.values()
+    )
+    every = sorted(
+        (str(target), uv_platform(target), *(exact or {}).get(target, ())) for target in aims
+    )
+    key = question.key("pylock", every, packages)
+    if not fresh and isinstance(text := store.recall(key, max_age=FRESH), str):
+        try:
+            return read(text)
+        except FormatError:  # of another release
+            pass
+    _logger.info("Locking the requirements for %s", ", ".join(map(str, aims)))
+
+    def one(target: Target, preferred: list[str]) -> list[Package]:
+        form = _FORM if exact is None else (*_FORM, "--no-deps")
+        wanted = question.wanted if exact is None else list(exact[target])
+        mine = question._replace(
+            wanted=wanted, installed=preferred, python=target.python, platform=uv_platform(target)
+        )
+        answer = Pylock(resolve(mine, form, patient=patient, target=str(target)), "uv's answer")
+        found = answer.packages(target, sources=question.sources, own=own)
+        return [_pinned(each, question.wanted) for each in found]
+
+    first, *others = aims
+    resolved = {first: one(first, question.installed)}
+    if others:
+        # Where there is a choice, the same version everywhere.
+        known = {requirement_name(line): line for line in question.installed}
+        known |= {each.name: f"{each.name}=={each.version}" for each in resolved[first]}
+        preferred = [known[name] for name in sorted(known)]
+        with ThreadPoolExecutor(4) as pool:
+            answers = pool.map(lambda target: one(target, preferred), others)
+            resolved |= dict(zip(others, answers, strict=True))
+    lock = Lock.of(resolved)
+    store.remember(key, lock.text())
+    return lock
+
+
+def _pinned(package: Package, wanted: Iterable[str]) -> Package:
+    """Refuse a file of which other hashes are asked for."""
+    for line in wanted:
+        hashes = split_hashes(line)[1]
+        mine = {f"sha256:{file.sha256}" for file in package.files}
+        if hashes and requirement_name(line) == package.name and not mine <= set(hashes):
+            raise RequirementsError(
+                f"None of the hashes that are asked for is one of {package.files[0].name} in the "
+                "index: the file of another index or platform, or an altered one, was hashed. "
+                "Compare where they come from, or write the requirement without them"
+            )
+    return package
+
+
+def _given(
+    text: str,
+    name: str,
+    aims: list[Target],
+    sources: list[str],
+    own: Mapping[str, Package],
+    store: Store,
+) -> dict[Target, list[Package]]:
+    """Return what a lock has for each target."""
+    if is_pylock(text):
+        lock = Pylock(text, name)
+        return {target: lock.packages(target, sources=sources, own=own) for target in aims}
+    entries = read_entries(text)
+    held = {target: comparing.entries_for(entries, target) for target in aims}
+    # Lines tell hashes, and not which file is meant for which target: the index does.
+    lines = {
+        target: sorted(_line(entry) for entry in found.values() if entry.name not in own)
+        for target, found in held.items()
+    }
+    every = sorted({line for each in lines.values() for line in each})
+    question = Question(every, [], [], sources, "", "")
+    found = _resolved(question, aims, {}, store, fresh=False, patient=True, exact=lines)
+    resolved = {}
+    for target in aims:
+        packages = found.for_target(target)
+        for package in packages:
+            hashes = set(held[target][package.name].hashes)
+            if not {f"sha256:{file.sha256}" for file in package.files} <= hashes:
+                raise RequirementsError(
+                    f"{name} does not have the hash of {package.files[0].name}, which is what fits "
+                    f"{target}. Lock anew and replace the file with --relock (relock=True)"
+                )
+        resolved[target] = [*packages, *(own[n] for n in held[target] if n in own)]
+    return resolved
+
+
+def _line(entry: Entry) -> str:
+    extras = f"[{','.join(sorted(entry.extras))}]" if entry.extras else ""
+    return f"{entry.name}{extras}=={entry.version}"
+
+
+def _require_fit(
+    resolved: Mapping[Target, Iterable[Package]],
+    asked: list[str],
+    inferred: list[str],
+    name: str,
+    *,
+    extras: bool,
+) -> None:
+    """Refuse a lock that lacks what is asked for, by version, or what the flow imports, by name."""
+    problems: dict[str, None] = {}
+    lines = [*asked, *map(requirement_name, inferred)]
+    if not extras:  # of which a pylock.toml does not tell
+        lines = [re.sub(r"\[[^\]]*\]", "", line, count=1) for line in lines]
+    for target, packages in resolved.items():
+        locked = {
+            each.name: Entry(
+                each.name, frozenset(), each.version, "",
+                tuple(f"sha256:{file.sha256}" for file in each.files),
+            )
+            for each in packages
+        }  # fmt: skip
+        where = "" if len(resolved) == 1 else f" for {target}"
+        problems |= {f"{one}{where}": None for one in comparing.unmet(lines, locked, target)}
+    if problems:
+        raise RequirementsError(
+            f"{name} does not fit what is asked for: {'; '.join(problems)}. Lock anew (--relock, "
+            "relock=True, or the project's own tool), or ask for what it has"
+        )
+
+
+def _check_imports(manifest: Manifest, wishes: LockWishes, lock: Lock) -> None:
+    """Refuse a lock without what the flow imports; say what is in it in another version than here."""
+    notes: dict[str, None] = {}
+    for target in lock.targets:
+        locked = {one.name: one.version for one in lock.for_target(target)}
+        missing = comparing.lacking(manifest.requirements, locked)
+        if missing and wishes.infer:
+            raise RequirementsError(
+                f"The flow imports {', '.join(missing)}, which would be missing for {target}: a marker "
+                "of what is asked for leaves it out. Ask for it without one, or, if it is there by "
+                "other means, build with --no-infer (infer=False)"
+            )
+        notes |= {f"The flow imports {one}, which is not locked": None for one in missing}
+        if target == lock.targets[0] or not wishes.pythons:
+            notes |= dict.fromkeys(comparing.differing(manifest.installed, locked, "in the lock"))
+    for note in notes:
+        _logger.warning(note)
+
+
+def _read(path: Path | None) -> str | None:
+    if path is None or not path.exists():
+        return None
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequirementsError(f"The lock {path} cannot be read: {error}") from error
+
+
+def _write(lock: Lock, path: Path) -> None:
+    text = lock.text() if path.suffix == ".toml" else requirement_text(lock)
+    try:
+        with replacing(path, mode=None) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise RequirementsError(f"The lock {path} cannot be written: {error}") from error
+
+
+def requirement_text(lock: Lock) -> str:
+    """Return a lock as requirement lines with hashes, and markers where there are several targets."""
+    return "".join(
+        Entry(
+            one.name, frozenset(), one.version, lock.marker(one),
+            tuple(sorted({f"sha256:{file.sha256}" for file in one.files})),
+        ).text()
+        for one in lock.packages
+    )  # fmt: skip
+
+
+def _places(wheels: Iterable[Path]) -> tuple[str, ...]:
+    return tuple(sorted({str(wheel.parent.resolve()) for wheel in wheels}))
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2].strip().removeprefix("cause: ")

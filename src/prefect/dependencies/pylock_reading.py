@@ -1,0 +1,199 @@
+"""The pylock.toml of other tools, uv first of all, reduced to what travels."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from prefect.dependencies.requirements import requirement_name
+from prefect.dependencies.targets import environment, wheel_tags
+from prefect.errors import RequirementsError
+from prefect.pylock import File, Package
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from packaging.tags import Tag
+
+    from prefect.pylock import Target
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def is_pylock(text: str) -> bool:
+    """Tell a pylock.toml from a lock of requirement lines."""
+    return re.search(r"^\s*lock-version\s*=", text, re.MULTILINE) is not None
+
+
+class Pylock:
+    """What a pylock.toml says.
+
+    Args:
+        text: of it.
+        name: how people know it, such as its path.
+
+    Raises:
+        RequirementsError: it is no pylock.toml that is understood here.
+    """
+
+    def __init__(self, text: str, name: str) -> None:
+        self._name = name
+        try:
+            content: Any = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RequirementsError(f"{name} is no TOML: {error}") from error
+        if not str(content.get("lock-version", "")).startswith("1."):
+            raise RequirementsError(f"{name} is no pylock.toml of version 1")
+        entries = content.get("packages", [])
+        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+            raise RequirementsError(f"{name} lists no packages")
+        self._entries: list[dict[str, Any]] = entries
+
+    def packages(
+        self,
+        target: Target,
+        *,
+        sources: Collection[str] = (),
+        own: Mapping[str, Package] | None = None,
+    ) -> list[Package]:
+        """Return what it has for a target: of each package the file that fits best.
+
+        Args:
+            target: the Python and platform.
+            sources: normalised names of what may be built from source, where no wheel fits.
+            own: packages that are taken instead of those of the same name.
+
+        Raises:
+            RequirementsError: a package is none with files and hashes, has no wheel that fits, or
+                stands there twice.
+        """
+        found: dict[str, Package] = {}
+        for entry in self._entries:
+            name = requirement_name(str(entry.get("name", "")))
+            if not name:
+                raise RequirementsError(f"{self._name} has a package without a name")
+            if not self._holds(entry, target):
+                continue
+            if name in found:
+                raise RequirementsError(f"{self._name} has {name} twice for {target}")
+            mine = (own or {}).get(name)
+            if mine and not _same_version(mine.version, entry.get("version")):
+                raise RequirementsError(
+                    f"{self._name} has {name} {entry.get('version')}, and its wheel that travels is of "
+                    f"version {mine.version}. Ask for that one: {name}=={mine.version}"
+                )
+            found[name] = mine or self._package(name, entry, target, sources)
+        return [found[name] for name in sorted(found)]
+
+    def requirement_lines(self, target: Target) -> str:
+        """Return what it has for a target as requirement lines, with the hashes of all files.
+
+        For who installs by lines, and chooses among the files.
+
+        Raises:
+            RequirementsError: a package is none with files and hashes.
+        """
+        lines = []
+        for entry in self._entries:
+            name, version = requirement_name(str(entry.get("name", ""))), entry.get("version")
+            if not self._holds(entry, target):
+                continue
+            if not name or not isinstance(version, str):
+                raise self._without_version(name)
+            files = [*_list(entry.get("wheels")), *_list([entry.get("sdist")])]
+            hashes = sorted({self._file(name, one).sha256 for one in files})
+            lines.append(f"{name}=={version}{''.join(f' --hash=sha256:{one}' for one in hashes)}\n")
+        return "".join(lines)
+
+    def _without_version(self, name: str) -> RequirementsError:
+        return RequirementsError(
+            f"{self._name} has {name} without a version: a directory, a repository or an address. "
+            "What travels is locked by version and hash: build a wheel of it, or publish it"
+        )
+
+    def _holds(self, entry: Mapping[str, Any], target: Target) -> bool:
+        text = entry.get("marker")
+        if text is None:
+            return True
+        from packaging.markers import InvalidMarker, Marker  # noqa: PLC0415 - many have none
+
+        variables: dict[str, Any] = environment(target)
+        del variables["extra"]
+        variables |= {"extras": frozenset(), "dependency_groups": frozenset()}
+        try:
+            return Marker(str(text)).evaluate(variables, context="lock_file")
+        except (InvalidMarker, KeyError, ValueError) as error:
+            raise RequirementsError(
+                f"{self._name} has a marker that is not understood: {text!r:.200}"
+            ) from error
+
+    def _package(
+        self, name: str, entry: Mapping[str, Any], target: Target, sources: Collection[str]
+    ) -> Package:
+        version = entry.get("version")
+        if not isinstance(version, str):
+            raise self._without_version(name)
+        wheels = [self._file(name, one) for one in _list(entry.get("wheels"))]
+        if best := _best(wheels, target):
+            file = best
+        elif name in sources and isinstance(entry.get("sdist"), dict):
+            file = self._file(name, entry["sdist"])
+        else:
+            raise RequirementsError(
+                f"{self._name} has no wheel of {name} {version} that fits {target}. Leave that target "
+                f"out of --for and --python (platforms=, pythons=), lock a version that has one (--relock "
+                f"replaces a lock of --lock), or have it built from its source: --allow-source {name} (allow_source=)"
+            )
+        return Package(name, version, (file,), frozenset({target}))
+
+    def _file(self, package: str, entry: Mapping[str, Any]) -> File:
+        hashes = entry.get("hashes")
+        sha256 = str(hashes.get("sha256", "")) if isinstance(hashes, dict) else ""
+        where = str(entry.get("name") or entry.get("path") or "")
+        where = where or unquote(urlsplit(str(entry.get("url", ""))).path)
+        size = entry.get("size")
+        if not _SHA256.fullmatch(sha256):
+            raise RequirementsError(f"{self._name} has a file of {package} without its sha256")
+        return File(
+            re.split(r"[/\\]", where)[-1], size if type(size) is int and size > 0 else None, sha256
+        )
+
+
+def _list(value: Any) -> list[Mapping[str, Any]]:
+    return (
+        [each for each in value or () if isinstance(each, dict)] if isinstance(value, list) else []
+    )
+
+
+def _best(wheels: list[File], target: Target) -> File | None:
+    """Return the wheel whose tag is the first of those that fit, and None where none does."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415
+
+    ranks = _ranks(target)
+    found = []
+    for wheel in wheels:
+        try:
+            _, _, build, tags = parse_wheel_filename(wheel.name)
+        except InvalidWheelFilename:
+            continue
+        fitting = [ranks[tag] for tag in tags if tag in ranks]
+        if fitting:
+            found.append(((min(fitting), [-part for part in build[:1]]), wheel))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _same_version(own: str, other: Any) -> bool:
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415 - for wheels that travel
+
+    try:
+        return other is None or Version(own) == Version(str(other))
+    except InvalidVersion:
+        return False
+
+
+@cache
+def _ranks(target: Target) -> dict[Tag, int]:
+    return {tag: rank for rank, tag in enumerate(wheel_tags(target))}

@@ -1,0 +1,184 @@
+"""What uv is asked to resolve, for one Python and platform, and what it answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from prefect.dependencies.requirements import without_passwords
+from prefect.dependencies.uv import refuse_disk, source_options, uv_environment, uv_program
+from prefect.errors import IndexUnreachableError, RequirementsError
+from prefect.oci.cache.full import TEMPORARY, told_if_full
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FRESH = 24 * 3600  # seconds for which an answer is remembered
+_FORMAT = 5  # counts up when uv is asked in another way
+_SEPARATORS = re.compile(r"[\s,=]+|file://")
+_WITHOUT_WHEEL = re.compile(
+    r"(?:[Bb]ecause|and) (?:all versions of |only )?([A-Za-z0-9._-]+?)(?:[<>=!~,\[][^\s]*)? "
+    r"ha(?:s|ve) no (?:usable wheels|wheels with a matching)"
+)
+_ABSENT = re.compile(
+    r"(?:[Bb]ecause|and) (?:there (?:is|are) no versions? of )?([A-Za-z0-9._-]+?)(?:==\S+)?"
+    r"(?: was not found in the package registry| and you require)"
+)
+_UNREACHABLE = ("Failed to fetch", "error sending request", "network was disabled")
+
+
+class Question(NamedTuple):
+    """What uv is asked.
+
+    Args:
+        wanted: requirement lines, sorted.
+        installed: lines "name==version" of what is preferred where there is a choice.
+        bounds: lines "name==version" for what has to have that version if it is needed.
+        sources: normalised names of what may be built from source here.
+        python: a series, such as "3.11".
+        platform: uv's name of the platform.
+        wheels: directories in which wheels lie that no index has.
+    """
+
+    wanted: list[str]
+    installed: list[str]
+    bounds: list[str]
+    sources: list[str]
+    python: str
+    platform: str
+    wheels: tuple[str, ...] = ()
+
+    def key(self, *more: object) -> str:
+        """Return under which name the answer is remembered."""
+        # Which index answers is a matter of variables, whose values may be passwords.
+        variables = sorted(
+            (name, value, [_stamp(part) for part in _paths(value)])
+            for name, value in os.environ.items()
+            if name.startswith(("UV_", "PIP_"))
+        )
+        program = Path(uv_program()).stat()
+        uv = [program.st_size, program.st_mtime_ns]
+        inputs = [_FORMAT, *self, more, uv, variables]
+        return f"lock {hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}"
+
+
+def resolve(asked: Question, form: Sequence[str], *, patient: bool = True, target: str = "") -> str:
+    """Return uv's answer.
+
+    Args:
+        asked: the question.
+        form: the answer's format as uv calls it, and options that go with it.
+        patient: whether an index that does not answer is asked again.
+        target: how people know the Python and platform.
+
+    Raises:
+        RequirementsError: the requirements contradict each other, or something does not exist; the
+            message is the resolver's.
+        IndexUnreachableError: the index does not answer.
+        DiskFullError, SettingError: uv's cache has no space, or cannot be used.
+    """
+    text, reason = _compile(asked, (), form, patient=patient)
+    if text is None and asked.sources and "wheel" in reason:
+        text, reason = _compile(asked, asked.sources, form, patient=patient)
+    if text is not None:
+        return text
+    beside = " beside what the lock has" if asked.bounds else ""
+    where = target or f"Python {asked.python} on {asked.platform}"
+    kind = IndexUnreachableError if any(t in reason for t in _UNREACHABLE) else RequirementsError
+    raise kind(
+        f"The dependencies {', '.join(asked.wanted)} cannot be resolved for {where}{beside}:\n"
+        f"{reason}{_fix(asked, reason, where)}"
+    )
+
+
+def _fix(asked: Question, reason: str, where: str) -> str:
+    if lacking := sorted(set(_WITHOUT_WHEEL.findall(reason)) - set(asked.sources)):
+        options = " ".join(f"--allow-source {name}" for name in lacking)
+        names = ", ".join(lacking)
+        return (
+            f"\nThere is no wheel of {names} that fits {where}, and building from source runs a "
+            "stranger's code here. Ask for a version that has one, or allow it: "
+            f"{options}, or allow_source={lacking}"
+        )
+    pinned = {line.partition("==")[0] for line in asked.wanted if "==" in line}
+    if absent := sorted({name for name in _ABSENT.findall(reason) if name in pinned}):
+        name = absent[0]
+        return (
+            f"\nThe index does not have {name} in that version. Put its wheel where uv finds it "
+            f"(UV_FIND_LINKS), ask for a version that the index has with -r '{name}==...' "
+            "(python_dependencies=), or leave it out with --no-infer (infer=False)"
+        )
+    return ""
+
+
+def _compile(
+    asked: Question, sources: Sequence[str], form: Sequence[str], *, patient: bool
+) -> tuple[str | None, str]:
+    """Return the answer, or else uv's reason why there is none."""
+    name, *options = form
+    with (
+        tempfile.TemporaryDirectory(prefix="prefect-lock-") as directory,
+        told_if_full(directory, TEMPORARY),
+    ):
+        source, output = Path(directory, "requirements.in"), Path(directory, name)
+        source.write_text("".join(f"{line}\n" for line in asked.wanted))
+        # uv reads an output that is already there as a set of preferences.
+        if asked.installed:
+            output.write_text(_preferences(name, asked.installed))
+        command = [uv_program(), "pip", "compile", str(source), "--output-file", str(output)]
+        command += ["--no-header", "--quiet", *options]
+        command += source_options(sources)
+        if asked.bounds:
+            limits = Path(directory, "constraints")
+            limits.write_text("".join(f"{line}\n" for line in asked.bounds))
+            command += ["--constraints", str(limits)]
+        for place in asked.wheels:
+            command += ["--find-links", place]
+        command += ["--no-emit-index-url", "--no-emit-find-links"]
+        # Any interpreter will do: named, so that uv does not search the machine for that version.
+        command += ["--python", sys.executable]
+        command += ["--python-version", asked.python, "--python-platform", asked.platform]
+        environment = uv_environment(builds=bool(sources))
+        if not patient:
+            environment.setdefault("UV_HTTP_RETRIES", "0")
+        done = subprocess.run(  # noqa: S603 - a fixed program; lines stand in a file
+            command, capture_output=True, text=True, env=environment, check=False
+        )
+        if done.returncode:
+            refuse_disk(done.stderr, Path(directory))
+            told = (
+                line for line in done.stderr.splitlines() if not line.startswith("hint: Wheels")
+            )
+            reason = "\n".join(told).replace(f"{directory}/", "").strip()
+            return None, without_passwords(reason)
+        return output.read_text(), ""
+
+
+def _preferences(name: str, installed: Sequence[str]) -> str:
+    if not name.endswith(".toml"):
+        return "".join(f"{line}\n" for line in installed)
+    lines = ['lock-version = "1.0"\ncreated-by = "prefect"\n']
+    for line in installed:
+        name, _, version = line.partition("==")
+        lines.append(f'\n[[packages]]\nname = "{name}"\nversion = "{version}"\n')
+    return "".join(lines)
+
+
+def _paths(value: str) -> list[str]:
+    """Return what may be a path in a variable: all of it, an item of a list, a file's URL."""
+    return sorted({value, *_SEPARATORS.split(value)} - {""})
+
+
+def _stamp(value: str) -> int | None:
+    """Return when the file or directory that a variable names was changed, such as constraints."""
+    try:
+        return Path(value).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,169 @@
+"""The Pythons and platforms that requirements are locked for: as people, uv and markers know them."""
+
+from __future__ import annotations
+
+import os
+import platform as host
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from prefect.dependencies.uv import platform_name
+from prefect.errors import RequirementsError
+from prefect.pylock import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from packaging.tags import Tag
+
+# The glibc of Debian 10, RHEL 8 and later, for which nearly all wheels of today are built.
+_USUAL_GLIBC = (2, 28)
+_USUAL_MACOS = (13, 0)  # as uv has it
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "x86-64": "x86_64"}
+_SYSTEMS = {"linux": "linux", "macos": "darwin"}
+_KNOWN = {
+    "linux": ("x86_64", "aarch64", "riscv64"),
+    "darwin": ("arm64", "x86_64"),
+}
+_OLDEST = (3, 11)
+_SERIES = re.compile(r"3\.(\d{1,2})")
+
+
+def targets(platforms: Iterable[str] = (), pythons: Iterable[str] = ()) -> list[Target]:
+    """Return what is asked for, each platform with each Python; by default what is here.
+
+    Args:
+        platforms: such as "linux/amd64", "linux/arm64" or "macos/arm64".
+        pythons: series, such as "3.11".
+
+    Raises:
+        ValueError: one is unknown, or named twice.
+    """
+    here = this_target()
+    series = [parse_python(text) for text in pythons] or [here.python]
+    places = [parse_platform(text) for text in platforms] or [(here.system, here.machine)]
+    for asked in (series, places):
+        if len(set(asked)) < len(asked):
+            raise ValueError("A platform or a Python is named twice")
+    found = [Target(python, *place) for python in series for place in places]
+    # First that which is nearest: where there is a choice, the others follow it.
+    return sorted(found, key=lambda target: (target != here, target))
+
+
+def this_target() -> Target:
+    """Return the Python and platform that run this."""
+    return Target(f"{sys.version_info[0]}.{sys.version_info[1]}", sys.platform, host.machine())
+
+
+def parse_python(text: str) -> str:
+    """Return a series of Python, such as "3.11".
+
+    Raises:
+        ValueError: it is none.
+    """
+    match = _SERIES.fullmatch(text)
+    if match is None or int(match[1]) < _OLDEST[1]:
+        raise ValueError(f"{text!r} is no series of Python from 3.11 on: write one such as 3.12")
+    return text
+
+
+def parse_platform(text: str) -> tuple[str, str]:
+    """Return what Python calls the system and the machine of a platform such as "linux/amd64".
+
+    Raises:
+        ValueError: it is unknown.
+    """
+    system, _, machine = text.lower().partition("/")
+    system = _SYSTEMS.get(system, "")
+    machine = _MACHINES.get(machine, machine)
+    if system == "darwin" and machine == "aarch64":
+        machine = "arm64"
+    if machine not in _KNOWN.get(system, ()):
+        raise ValueError(
+            f"{text!r} is no platform that packages are locked for: write linux/amd64, linux/arm64, "
+            "linux/riscv64, macos/arm64 or macos/amd64"
+        )
+    return system, machine
+
+
+def uv_platform(target: Target) -> str:
+    """Return uv's name of a target's platform; of the one here, with the C library that it has."""
+    if target.system == "darwin":
+        machine = "aarch64" if target.machine == "arm64" else target.machine
+        return f"{machine}-apple-darwin"
+    return platform_name(target.machine, _glibc(target))
+
+
+def environment(target: Target) -> dict[str, str]:
+    """Return the variables of PEP 508's markers for a target, of which no more is known."""
+    python, system = target.python, target.system
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{python}.0",
+        "os_name": "posix",
+        "platform_machine": target.machine,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": {"darwin": "Darwin"}.get(system, "Linux"),
+        "platform_version": "",
+        "python_full_version": f"{python}.0",
+        "python_version": python,
+        "sys_platform": system,
+        "extra": "",
+    }
+
+
+def wheel_tags(target: Target) -> list[Tag]:
+    """Return the tags of the wheels that fit a target, the best first."""
+    from packaging import tags  # noqa: PLC0415 - for locks of other tools alone
+
+    version = tuple(int(part) for part in target.python.split("."))
+    places = _platform_tags(target)
+    return [
+        *tags.cpython_tags(version, platforms=places),
+        *tags.compatible_tags(version, f"cp{version[0]}{version[1]}", places),
+    ]
+
+
+def _platform_tags(target: Target) -> Sequence[str]:
+    from packaging import tags  # noqa: PLC0415 - as above
+
+    if target.system == "darwin":
+        return list(tags.mac_platforms(_USUAL_MACOS, target.machine))
+    machine, glibc = target.machine, _glibc(target)
+    if glibc is None:
+        return [*(f"musllinux_1_{minor}_{machine}" for minor in (2, 1, 0)), f"linux_{machine}"]
+    found = []
+    for minor in range(glibc[1], 4, -1):
+        found.append(f"manylinux_2_{minor}_{machine}")
+        if name := {17: "2014", 12: "2010", 5: "1"}.get(minor):
+            found.append(f"manylinux{name}_{machine}")
+    return [*found, f"linux_{machine}"]
+
+
+def _glibc(target: Target) -> tuple[int, int] | None:
+    if target != this_target():
+        return _USUAL_GLIBC
+    try:
+        text = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (AttributeError, OSError, ValueError):
+        text = ""
+    match = re.fullmatch(r"glibc (\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def target_of(python: str, platform: str) -> Target:
+    """Return the target that uv's name of a Linux means.
+
+    Args:
+        python: a series, such as "3.11".
+        platform: of `prefect.dependencies.uv.platform_name`.
+
+    Raises:
+        RequirementsError: it is none.
+    """
+    machine, dash, _ = platform.partition("-")
+    if not dash:
+        raise RequirementsError(f"{platform!r} is no platform that uv knows")
+    return Target(python, "linux", machine)
