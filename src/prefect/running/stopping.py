@@ -59,7 +59,8 @@ def provide_streams() -> None:
         stream = getattr(sys, name)
         if stream is None:
             number = os.open(os.devnull, flags)
-            setattr(sys, name, cast("TextIO", open(number, "w")))  # noqa: PTH123, SIM115
+            opened = open(number, "w", errors="backslashreplace")  # noqa: PTH123, SIM115
+            setattr(sys, name, cast("TextIO", opened))
         elif getattr(stream, "closed", False):
             if isinstance(stream, StandIn):
                 stream.stream = reopened(name, stream.stream)
