@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import marshal
 import random
 import string
 import subprocess
@@ -80,6 +81,7 @@ def test_every_kind_has_an_example():
 
 
 HOLDS = {"str": str, "bytes": str.encode, "within": lambda token: {"a": [f"x = {token!r}"]}}
+BEHIND = {"str": str, "bytes": str.encode, "within": lambda token: f"Bearer {token}"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -96,6 +98,15 @@ def test_a_token_in_a_payload_is_refused_for_an_image(kind, hold):
         assert token[-20:] not in str(caught.value)
         name = str(caught.value).partition("--allow-secret-like ")[2].partition(",")[0]
         assert package(flow, (), None, [name]).files
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_token_is_found_whatever_stands_behind_it_in_bytecode(kind):
+    """The type of the next constant is a letter, for many."""
+    for token in TOKENS[kind]:
+        for hold in BEHIND.values():
+            for behind in ("next", b"next", 5, None, True, 1.5, (), 1 << 40):
+                assert found(marshal.dumps((hold(token), behind), 2)) == [kind]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ _APART = (
     rb"(?:\\(?:[a-z]|x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[0-7]{1,3})"
     rb"|%(?:25)?[0-9A-Fa-f]{2}|(?<![A-Za-z0-9])-[A-Za-z])\Z"
 )
+# Before a length in one byte, and in four: in a pickle SHORT_BINUNICODE and SHORT_BINBYTES, BINUNICODE
+# and BINBYTES; in marshalled code a str and bytes.
+_SHORT, _LONG = (b"\x8c", b"C"), {b"X", b"B", b"u", b"s"}
+_LONGEST_BEFORE = 200  # of what stands before a token in the same text
 _BEFORE = 10  # bytes before a token that tell whether it is one
 
 
@@ -284,26 +288,35 @@ def _tokens(text: bytes, start: int, end: int) -> Iterator[Finding]:
 def _whole(text: bytes, match: re.Match[bytes], within: tuple[bytes, ...]) -> bytes | None:
     """Return a match that is no part of a longer word.
 
-    In a pickle stand beside a str the bytes of its length and of the next opcode, which may be
-    letters.
+    In a pickle, and in the bytecode in it, stand beside a str the bytes of its length and of what
+    comes next, which may be letters.
     """
     start, end = match.span()
-    length = _pickled_length(text, start)
+    first, last = _span_of_text(text, start, end)
     before = text[max(start - _BEFORE, 0) : start]
-    if length is None and before.endswith(within) and not re.search(_APART, before):
+    if first != start and before.endswith(within) and not re.search(_APART, before):
         return None
-    if length is not None and start + length <= end:
-        return match[0][:length] if match.re.fullmatch(match[0][:length]) else None
+    if last is not None and last <= end:
+        return text[start:last] if match.re.fullmatch(text[start:last]) else None
     return None if text[end : end + 1].isalnum() else match[0]
 
 
-def _pickled_length(text: bytes, start: int) -> int | None:
-    """Return the length that a pickle gives to a str, or bytes, which begins here."""
-    if text[max(start - 2, 0) : start - 1] in {b"\x8c", b"C"}:  # SHORT_BINUNICODE, SHORT_BINBYTES
-        return text[start - 1]
-    if text[max(start - 5, 0) : start - 4] in {b"X", b"B"}:  # BINUNICODE, BINBYTES
-        return int.from_bytes(text[start - 4 : start], "little")
-    return None
+def _span_of_text(text: bytes, start: int, end: int) -> tuple[int | None, int | None]:
+    """Return where the str, or bytes, begins and ends that has what stands from start to end.
+
+    It begins at the start, or it ends before the end: other bytes are not taken for a length.
+    """
+    for first in range(start, max(start - _LONGEST_BEFORE, 1), -1):
+        # A C in the midst of text is a letter.
+        if text[first - 2 : first - 1] in (_SHORT if first == start else _SHORT[:1]):
+            size = text[first - 1]
+        elif text[max(first - 5, 0) : first - 4] in _LONG:
+            size = int.from_bytes(text[first - 4 : first], "little")
+        else:
+            continue
+        if first == start or start < first + size <= end:
+            return first, first + size
+    return None, None
 
 
 def _is_signed(token: bytes) -> bool:
