@@ -21,6 +21,7 @@ from prefect.sealed.writing import SealedWriter
 from prefect.secrets.search import (
     MANIFEST,
     PAYLOAD,
+    SOURCES,
     Forbidden,
     PartSearch,
     forbidden,
@@ -82,7 +83,11 @@ def seal_flow(
     manifest = pickle_flow_into(flow, pickled, included)
     if complete is not None:
         manifest = complete(manifest)
-    parts = {MANIFEST: manifest.to_json(), PAYLOAD: pickled.getvalue()}
+    parts = {
+        SOURCES: manifest.source_text(),
+        MANIFEST: manifest.to_json(),
+        PAYLOAD: pickled.getvalue(),
+    }
     values = _forbidden(manifest, keyring, secrets)
     refuse_at_rest(values, parts)
     tokens = TokenSearch()
@@ -139,7 +144,7 @@ def seal_flow_to(
     manifest = pickled if complete is None else complete(pickled)
     described = manifest.to_json()
     values = _forbidden(manifest, keyring, secrets)
-    refuse_at_rest(values, {MANIFEST: described})
+    refuse_at_rest(values, {SOURCES: manifest.source_text(), MANIFEST: described})
     with replacing(Path(path)) as file:
         writer = _writer(file, described, holders, keyring, included)
         tokens = TokenSearch()

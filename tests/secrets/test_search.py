@@ -2,8 +2,10 @@
 
 import base64
 import html
+import importlib
 import io
 import json
+import sys
 import textwrap
 from array import array
 from urllib.parse import quote, urlencode
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from prefect import Flow, task
 from prefect.environments import PickleEnvironment, Secret
 from prefect.errors import SecretError
+from prefect.images.flow_files import package
 from prefect.payload.packing import pickle_flow
 from prefect.secrets.search import Forbidden, PartSearch, forbidden, refuse_at_rest
 from prefect.secrets.tokens import TokenSearch
@@ -192,3 +195,24 @@ def test_the_key_itself_does_not_lie_in_what_it_opens(tmp_path):
     with pytest.raises(SecretError, match="A key of the environment occurs"):
         environment.build_to(tmp_path / "x.flow", flow)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_value_in_the_text_of_a_task_is_said_to_be_there(tmp_path, monkeypatch):
+    """A comment, too, travels with its function; the message names neither manifest nor value alone."""
+    (tmp_path / "remarks.py").write_text(
+        "from prefect import Flow, task\n@task\ndef go():\n    return 1  # not tr0ub4dor&3\n"
+        "with Flow('remarks') as flow:\n    go()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PASSWORD", "tr0ub4dor&3")
+    flow = importlib.import_module("remarks").flow
+    monkeypatch.delitem(sys.modules, "remarks")
+    for build in (
+        lambda: PickleEnvironment(secrets=["PASSWORD"]).build(flow),
+        lambda: PickleEnvironment(secrets=["PASSWORD"]).build_to(tmp_path / "x.flow", flow),
+        lambda: package(flow, [Secret("PASSWORD")], None),
+    ):
+        with pytest.raises(SecretError, match="PASSWORD occurs in the source lines") as caught:
+            build()
+        assert "Take it out of their text, comments and defaults included" in str(caught.value)
+        assert "tr0ub4dor" not in str(caught.value)

@@ -9,7 +9,7 @@ from prefect.images import plan
 from prefect.payload.attachments import contents
 from prefect.payload.packing import pickle_flow, warn_of_fixed
 from prefect.running.flow_directory import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE, SEALED_FILE
-from prefect.secrets.search import MANIFEST, PAYLOAD, forbidden, in_file, refuse_at_rest
+from prefect.secrets.search import MANIFEST, PAYLOAD, SOURCES, forbidden, in_file, refuse_at_rest
 from prefect.secrets.secret import Secret, secrets_of
 from prefect.secrets.tokens import refuse_tokens
 
@@ -75,7 +75,11 @@ def package(
         )
     pickled = pickle_flow(flow, included)
     manifest = pickled.manifest
-    parts = {MANIFEST: manifest.to_json(), PAYLOAD: pickled.payload}
+    parts = {
+        SOURCES: manifest.source_text(),
+        MANIFEST: manifest.to_json(),
+        PAYLOAD: pickled.payload,
+    }
     attached = included.files if included else ()
     searched: dict[str, bytes | InPieces] = {
         **parts,

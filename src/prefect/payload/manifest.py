@@ -102,6 +102,11 @@ class Manifest:
             fixed=fixed or [],
         )
 
+    def source_text(self) -> bytes:
+        """Return the lines of functions that it has, as they stand in their files."""
+        runs = (text for file in self.sources.values() for _, text in file)
+        return "\0".join(runs).encode("utf-8", "surrogatepass")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as plain JSON values."""
         return {name: getattr(self, name) for name in sorted(_fields(self.format))}

@@ -47,9 +47,11 @@ _LARGE = 64 * 1024
 
 PAYLOAD = "the flow's payload"
 MANIFEST = "the flow's manifest"
+SOURCES = "the source lines of the flow's functions, which its manifest has"
+_INSTEAD = "within a task read os.environ['NAME'] or Secret('NAME').value"
 _FIXES = {
-    PAYLOAD: "Keep it out of tasks and of the globals of their modules; within a task read "
-    "os.environ['NAME'] or Secret('NAME').value"
+    PAYLOAD: f"Keep it out of tasks and of the globals of their modules; {_INSTEAD}",
+    SOURCES: f"Take it out of their text, comments and defaults included; {_INSTEAD}",
 }
 
 

@@ -205,7 +205,8 @@ def refuse_tokens(
         search = TokenSearch()
         for piece in pieces_of(content):
             search.feed(piece)
-        found |= {one.name: f"{_told(one, flow)} in {part}" for one in search.finish()}
+        for one in search.finish():
+            found.setdefault(one.name, f"{_told(one, flow)} in {part}")
     if lines := [text for name, text in found.items() if name not in allowed]:
         names = [name for name in found if name not in allowed]
         raise SecretError(
