@@ -57,7 +57,7 @@ def test_a_failed_build_leaves_the_former_file(sealed):
         (["etl.py", "--image", "Not A Name"], "no image reference"),
         (["etl.py", "--image", "python", "-r", "missing.txt"], "no requirements file"),
         (["etl.py", "--key-file", "missing.key"], "does not exist"),
-        (["etl.py", "--key-file", "etl.py"], "32 random bytes"),
+        (["etl.py", "--key-file", "etl.py"], "etl.py holds no key, and an encryption key"),
         ([], "Missing argument"),
     ],
 )

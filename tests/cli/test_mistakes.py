@@ -21,7 +21,7 @@ WRONG_SOURCES = [
     ("missing.py", "There is no file missing.py"),
     ("image:etl", "There is no file image:etl. If an image is meant, it is built already"),
     ("ghcr.io/team/etl:1", "If an image is meant, it is built already"),
-    ("", "it is empty"),
+    ("", "is empty"),
     ("file:", "it is empty"),
 ]
 WRONG_SEALED = [
@@ -33,7 +33,7 @@ WRONG_SEALED = [
     ("etl.tar", "etl.tar is an image or packed, not a sealed flow"),
     ("directory", "directory is a directory"),
     ("image:etl", "There is no file image:etl. If an image is meant, this is for sealed flows"),
-    ("", "it is empty"),
+    ("", "is empty"),
 ]
 
 

@@ -199,3 +199,52 @@ def test_an_option_that_counts_once_is_given_once():
                     command.parse_args(
                         click.Context(command), ["x", *[option.opts[-1], "text"] * 2]
                     )
+
+
+def test_an_empty_value_is_refused_and_not_ignored():
+    """As a shell gives it for a variable that is not set: of every option and argument."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.is_flag:
+                continue
+            for value in ("", "  "):
+                words = [f"{parameter.opts[-1]}={value}"]
+                if not isinstance(parameter, click.Option):
+                    words = [value]
+                elif any(isinstance(each, click.Argument) for each in command.params):
+                    words.append("bash" if name in {"completion", "help"} else "etl.py")
+                with pytest.raises(click.UsageError, match=r"is empty|is not one of"):
+                    command.make_context(name, words)
+
+
+def test_what_holds_no_key_is_named(sealed):
+    """With what is needed in its place; a key of another kind is named as such."""
+    (sealed.directory / "noise").write_bytes(b"\x00noise")
+    for command, option, kind in (
+        ("info", "--key-file", "an encryption key or an identity"),
+        ("info", "--trusted-signer", "a signer"),
+        ("sign", "--signing-key", "a signing key"),
+    ):
+        key = ("--key-file", "flow.key") if option == "--trusted-signer" else ()
+        _, err = sealed(command, "etl.flow", *key, option, "noise", status=2)
+        assert f"noise holds no key, and {kind} is needed" in err
+    (sealed.directory / "odd").write_text("prefect-signer-nothing")
+    assert "odd" in sealed("info", "etl.flow", "--key-file", "odd", status=2)[1]
+
+
+def test_a_name_that_is_too_long_is_an_error_of_one_line(sealed):
+    """No traceback, whichever file it should have been."""
+    name = "x" * 300
+    for words in (
+        ("rewrap", "etl.flow", "--key-file", "flow.key", "--to-key-file", "flow.key", "-o", name),
+        ("build", "etl.py", "--key-file", "flow.key", "-o", name),
+        ("graph", "etl.py", "-o", f"{name}.txt"),
+        ("build", "etl.py", "--image", "base:1", "--export", f"./{name}.tar"),
+        ("build", "etl.py", "--image", "base:1", "-r", name),
+        ("build", f"{name}.py"),
+        ("info", name),
+        ("keygen", name),
+    ):
+        _, err = sealed(*words, status=2, DOCKER_HOST="unix:///nowhere")
+        assert err.count("Error: ") == 1

@@ -85,7 +85,7 @@ def find_keyring(
     key_files: tuple[Path, ...], trusted_signers: tuple[str, ...] = ()
 ) -> Keyring | None:
     """Return the keys of files, else of the environment variable; None where none is named."""
-    found = [(str(path), parse_key(_read(path))) for path in key_files]
+    found = [(str(path), _key_in(path, "an encryption key or an identity")) for path in key_files]
     if not found and (text := os.environ.get(KEY_VARIABLE, "").strip()):
         found = [(KEY_VARIABLE, parse_key(text))]
     if not found:
@@ -109,7 +109,7 @@ def read_encryption_keys(paths: tuple[Path, ...]) -> list[EncryptionKey]:
         InvalidKeyError: a file holds something else.
         click.ClickException: a file cannot be read.
     """
-    return [_expect(EncryptionKey, parse_key(_read(path)), str(path)) for path in paths]
+    return [_expect(EncryptionKey, path) for path in paths]
 
 
 def read_recipients(texts: tuple[str, ...]) -> list[Recipient]:
@@ -129,7 +129,7 @@ def read_signing_key(path: Path | None) -> SigningKey | None:
         InvalidKeyError: the file holds something else.
         click.ClickException: the file cannot be read.
     """
-    return None if path is None else _expect(SigningKey, parse_key(_read(path)), str(path))
+    return None if path is None else _expect(SigningKey, path)
 
 
 def _public(kind: type[_P], argument: str) -> _P:
@@ -137,13 +137,28 @@ def _public(kind: type[_P], argument: str) -> _P:
         return kind(argument)
     if argument.startswith("prefect-"):  # perhaps a private key, which is not to be quoted
         raise InvalidKeyError(f"This is another kind of key; {_KINDS[kind]} is needed")
-    return _expect(kind, parse_key(_read(Path(argument))), argument)
+    return _expect(kind, Path(argument))
 
 
-def _expect(kind: type[_K], key: Key, where: str) -> _K:
+def _expect(kind: type[_K], path: Path) -> _K:
+    key = _key_in(path, _KINDS[kind])
     if not isinstance(key, kind):
-        raise InvalidKeyError(f"{where} holds {_KINDS[type(key)]}; {_KINDS[kind]} is needed")
+        raise InvalidKeyError(f"{path} holds {_KINDS[type(key)]}; {_KINDS[kind]} is needed")
     return key
+
+
+def _key_in(path: Path, wanted: str) -> Key:
+    """Return the key of a file, whatever kind it is."""
+    text = _read(path)
+    try:
+        return parse_key(text)
+    except InvalidKeyError as error:
+        # Only what begins as a key is known to be meant as one of its kind.
+        if b"prefect-" in text[:64]:
+            raise InvalidKeyError(f"{path}: {error}") from None
+        raise InvalidKeyError(
+            f"{path} holds no key, and {wanted} is needed: `prefect keygen` makes one"
+        ) from None
 
 
 def _read(path: Path) -> bytes:
@@ -186,7 +201,7 @@ def write_public_key(path: Path) -> Path:
         InvalidKeyError: FILE holds no key that has a public one.
         click.ClickException: FILE cannot be read, or FILE.pub is there or cannot be written.
     """
-    key = parse_key(_read(path))
+    key = _key_in(path, "an identity or a signing key")
     if isinstance(key, Identity):
         public = key.recipient.encode()
     elif isinstance(key, SigningKey):

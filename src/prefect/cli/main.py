@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 from typing import Any
@@ -82,6 +83,12 @@ class _LazyGroup(click.Group):
             ctx.exit(BAD_INPUT)  # click's own would often be 1, which is a failed flow's
         except PrefectError as error:
             click.echo(error_text(error), err=True)
+            ctx.exit(BAD_INPUT)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            # Whatever asks first whether there is such a file; others are named where they are read.
+            click.echo(error_text(f"This name is too long for a file: {error.filename}"), err=True)
             ctx.exit(BAD_INPUT)
         except KeyboardInterrupt as stop:
             click.echo("Stopped.", err=True)

@@ -56,15 +56,25 @@ _READ = {
 
 
 class Command(click.Command):
-    """A command that refuses to read standard input twice, or an option that counts but once."""
+    """A command that refuses empty values, standard input twice, and an option that counts but once."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments as click does.
 
         Raises:
-            click.UsageError: an option is given twice, or "-" for two things that are read.
+            click.UsageError: an option is given twice, or "-" for two things that are read; or a value
+                is empty, as a shell's unset variable is.
         """
         values, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in self.get_params(ctx):
+            if any(
+                isinstance(v, str) and not v.strip() for v in _listed(values.get(parameter.name))
+            ):
+                if isinstance(parameter, click.Option):
+                    what = f"{parameter.opts[-1]} is empty: give it a value, or leave it out"
+                else:
+                    what = f"{parameter.make_metavar(ctx)} is empty: name one"
+                raise click.UsageError(what, ctx)
         read = [value for name in _READ & {*values} for value in _listed(values[name])]
         if read.count(NAME) > 1:
             raise click.UsageError(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @key_file_option
 @click.option(
     "--to-key-file", "to_key_files", multiple=True, metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
     help="File with an encryption key that is to open it. May be repeated.",
 )  # fmt: skip
 @recipient_option
