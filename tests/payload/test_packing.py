@@ -282,6 +282,86 @@ def test_a_shared_namespace_is_resolved_by_file(tmp_path, monkeypatch):
         local_modules._providers.cache_clear()
 
 
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A directory in which distributions of one module can be installed for this process."""
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    prefixes = (*local_modules._installed_prefixes(), f"{tmp_path}/")
+    monkeypatch.setattr(local_modules, "_installed_prefixes", lambda: prefixes)
+    local_modules._providers.cache_clear()
+    yield site
+    local_modules._providers.cache_clear()
+
+
+def test_what_a_call_needs_is_required(site):
+    """Pandas imports pyarrow when read_parquet is called, in a nested function, by a method, too."""
+    import pandas as pd
+
+    for name in ("pyarrow", "fastparquet", "openpyxl", "lxml", "tabulate"):
+        install(site, name, "1.5")
+
+    @task
+    def transform(path):
+        def nested(frame):
+            frame.to_markdown()
+
+        nested(pd.read_parquet(path))
+
+    with Flow("calls") as flow:
+        transform("x.parquet")
+    manifest = pickle_flow(flow).manifest
+    assert manifest.requirements.keys() == {"pandas", "pyarrow", "tabulate"}
+    assert manifest.requirements["pyarrow"] == "pyarrow==1.5"
+    assert manifest.installed["tabulate"] == "1.5"
+
+
+def test_a_method_of_a_frame_that_a_library_made_counts(site):
+    """The flow need not import pandas itself, as long as what it imports requires it."""
+    install(site, "makes_frames", "1.0", "pandas")
+    install(site, "pyarrow", "1.5")
+    import makes_frames
+
+    @task
+    def save():
+        makes_frames.frame().to_parquet("x")
+
+    with Flow("method") as flow:
+        save()
+    assert pickle_flow(flow).manifest.requirements.keys() == {"makes_frames", "pyarrow"}
+
+
+def test_of_several_ways_the_one_that_is_installed_is_required(site):
+    """What is not here cannot have been tried here, and is not guessed."""
+    import pandas as pd
+
+    @task
+    def read(path):
+        return pd.read_parquet(path), pd.read_excel(path)
+
+    with Flow("ways") as flow:
+        read("x")
+    assert pickle_flow(flow).manifest.requirements.keys() == {"pandas"}
+    install(site, "fastparquet", "2.0")
+    local_modules._providers.cache_clear()
+    assert pickle_flow(flow).manifest.requirements.keys() == {"pandas", "fastparquet"}
+
+
+def test_what_an_extra_of_a_module_needs_is_required():
+    """`dask.dataframe` is a part of dask that imports pandas, which dask alone does not require."""
+
+    @task
+    def frame():
+        import dask.dataframe
+
+        return dask.dataframe
+
+    with Flow("extra") as flow:
+        frame()
+    assert pickle_flow(flow).manifest.requirements.keys() == {"dask", "pandas"}
+
+
 def test_odd_entries_among_the_modules_are_passed_over(monkeypatch):
     """What libraries put into sys.modules in a module's place does not disturb a build."""
 

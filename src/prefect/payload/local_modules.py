@@ -72,6 +72,11 @@ def _installed_prefixes() -> tuple[str, ...]:
     return tuple(sorted(prefixes))
 
 
+def is_provided(module: str) -> bool:
+    """Tell whether an installed distribution provides a top-level module."""
+    return module in _providers()
+
+
 def requirements_of(modules: Iterable[str], local: Collection[str]) -> dict[str, str]:
     """Map what is imported from elsewhere to the distributions that provide it here."""
     found = {}

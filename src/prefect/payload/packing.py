@@ -16,8 +16,9 @@ from prefect.errors import (
 from prefect.payload.attachments import listed
 from prefect.payload.canonical.writing import canonical
 from prefect.payload.closure import installed_closure
-from prefect.payload.local_modules import is_local_file, requirements_of
+from prefect.payload.local_modules import is_local_file, is_provided, requirements_of
 from prefect.payload.manifest import Manifest
+from prefect.payload.optional_needs import optional_needs
 from prefect.payload.pickler import FlowPickler, Seen, Sink, local_modules_by_value
 from prefect.payload.references import warn_of_references
 
@@ -96,16 +97,28 @@ def _pickle(
         seen = _dump(flow, pickler, local)
     named = seen.modules | seen.imported_in_functions
     requirements = requirements_of(named, local)
+    closure = installed_closure(requirements.values())
+    if more := _needed_by_calls(seen, named, closure):
+        requirements |= requirements_of(more, local)
+        closure = installed_closure(requirements.values())
     if not again:
         warn_of_references(seen.references, included, flow)
     manifest = Manifest.describe(
         serialized,
         requirements,
-        installed_closure(requirements.values()),
+        closure,
         sources=pickler.sources,
         fixed=pickler.fixed,
     )
     return replace(manifest, files=listed(included.files)) if included else manifest
+
+
+def _needed_by_calls(seen: Seen, named: set[str], closure: dict[str, str]) -> set[str]:
+    """Return the modules that libraries import once the flow calls what it calls."""
+    if not closure:
+        return set()
+    libraries = {name.partition(".")[0] for name in named} | closure.keys()
+    return optional_needs(seen.names_in_functions, named, libraries, is_provided)
 
 
 def warn_of_fixed(manifest: Manifest) -> None:

@@ -61,10 +61,11 @@ class Sink(Protocol):
 
 @dataclasses.dataclass(slots=True)
 class Seen:
-    """Modules that a payload refers to by name."""
+    """Modules that a payload refers to by name, and what else its functions name."""
 
     modules: set[str] = dataclasses.field(default_factory=set)
     imported_in_functions: set[str] = dataclasses.field(default_factory=set)
+    names_in_functions: set[str] = dataclasses.field(default_factory=set)
     references: References = dataclasses.field(default_factory=References)
 
 
@@ -136,6 +137,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
             return self._class(obj)
         if isinstance(obj, CodeType):
             self.seen.imported_in_functions.update(_imports(obj))
+            self.seen.names_in_functions.update(_names(obj))
             return self._code.reduce(obj)
         if isinstance(obj, ModuleType):
             self._see(obj.__name__)
@@ -363,6 +365,14 @@ def _imports(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _imports(constant)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield what a function and those within it name: globals, attributes, methods."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
 
 
 @contextmanager
