@@ -45,16 +45,16 @@ def packaged(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def everything(packaged, tmp_path_factory):
-    """Return a function that packages and runs the large flow by a series, once; its directory."""
+    """Return a function that packages and runs a large flow by a series, once; its directory."""
     made = {}
 
-    def make(series):
-        if series not in made:
-            directory = made[series] = tmp_path_factory.mktemp(series)
-            done = run(series, packaged, "-W", "ignore", "job.py", directory, cwd=EVERYTHING)
+    def make(series, script="job.py"):
+        if (series, script) not in made:
+            directory = made[series, script] = tmp_path_factory.mktemp(series)
+            done = run(series, packaged, "-W", "ignore", script, directory, cwd=EVERYTHING)
             assert done.returncode == 0, done.stderr
             (directory / "told").write_text(json.dumps(told(series, packaged, directory)))
-        return made[series]
+        return made[series, script]
 
     return make
 
@@ -93,6 +93,16 @@ def test_a_flow_of_everything_runs_on_another_series(everything, packaged, build
     assert without_carets(found.pop("failing")) == without_carets(expected.pop("failing"))
     assert found == expected
     assert not [text for text in expected.values() if text.startswith("Traceback")]
+
+
+@pytest.mark.parametrize(("builder", "runner"), BOTH)
+def test_what_is_rare_runs_on_another_series(everything, packaged, builder, runner):
+    """Functions under `if`, `try`, `for`, `with`, `match`; global ones of functions; descriptors."""
+    directory = everything(builder, "odd.py")
+    assert json.loads((directory / "m").read_bytes())["fixed"] == []
+    found = told(runner, packaged, directory)
+    assert found == json.loads((directory / "told").read_text())
+    assert "Traceback" not in found["odd"]
 
 
 def test_a_traceback_names_file_line_and_text(everything, packaged):

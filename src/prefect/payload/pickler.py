@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from pathlib import PosixPath
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, ForwardRef, Protocol, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import cloudpickle
 
@@ -275,11 +275,16 @@ def _sentinel(name: str) -> Callable[[FlowPickler, Any], str]:
     return lambda _, __: name
 
 
+def _weak_keys(_: FlowPickler, obj: WeakKeyDictionary[Any, Any]) -> Any:
+    return WeakKeyDictionary, (dict(obj),)
+
+
 _REDUCERS: dict[type, Callable[[FlowPickler, Any], Any]] = {
     _CACHED_FUNCTION: FlowPickler._cached_function,  # noqa: SLF001 - of this module
     cached_property: _cached_property,
     ForwardRef: _forward_reference,
     TypeVar: FlowPickler._type_variable,  # noqa: SLF001 - of this module
+    WeakKeyDictionary: _weak_keys,
     WeakSet: _weak_set,
     PosixPath: FlowPickler._path,  # noqa: SLF001 - of this module
     type(dataclasses.MISSING): _sentinel("MISSING"),

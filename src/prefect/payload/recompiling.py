@@ -23,6 +23,8 @@ for _name in __future__.all_feature_names:
     _FUTURES |= getattr(__future__, _name).compiler_flag
 _NESTED = 0x10  # inspect.CO_NESTED
 _LOCALS = ".<locals>."
+_GLOBAL = "_"
+"""What the function around is called if qualified names do not tell it: what it defines is global."""
 _OF_A_CLASS = ("__class__", "__classdict__")
 
 Position = tuple[int, int, int, int]
@@ -65,7 +67,7 @@ def recompiled(
         warnings.simplefilter("ignore")  # whoever wrote it has seen them
         node, above = _parsed(lines, file, name, source, future)
         around = _around(name, qualname, class_name, freevars, flags)
-        within = _in_shells(node, around, class_name, freevars)
+        within = _in_shells(node, name, around, class_name, freevars)
         if imports := [ast.alias(each, **_ANYWHERE) for each in imported]:
             within.insert(0, ast.Import(imports, **_ANYWHERE))
         tree = ast.Module(within, [])
@@ -156,7 +158,7 @@ def _around(
     around = qualname.removesuffix(tail)
     if around.endswith(_LOCALS) and around + tail == qualname:
         return around.removesuffix(_LOCALS)
-    return "_" if _given(class_name, freevars) or flags & _NESTED else None
+    return _GLOBAL if _given(class_name, freevars) or flags & _NESTED else None
 
 
 def _given(class_name: str | None, freevars: Sequence[str]) -> list[str]:
@@ -165,7 +167,11 @@ def _given(class_name: str | None, freevars: Sequence[str]) -> list[str]:
 
 
 def _in_shells(
-    node: ast.stmt, around: str | None, class_name: str | None, freevars: Sequence[str]
+    node: ast.stmt,
+    name: str,
+    around: str | None,
+    class_name: str | None,
+    freevars: Sequence[str],
 ) -> list[ast.stmt]:
     inner = [node]
     if class_name is not None:
@@ -176,6 +182,8 @@ def _in_shells(
         if class_name is not None and class_name not in freevars:
             # It is another that the code refers to.
             inner.insert(0, ast.Global([class_name], **_ANYWHERE))
+        if class_name is None and around == _GLOBAL and name not in freevars:
+            inner.insert(0, ast.Global([name], **_ANYWHERE))
         shell = copy.copy(_FUNCTION)
         given = [ast.arg(each, **_ANYWHERE) for each in _given(class_name, freevars)]
         shell.name, shell.body, shell.args = around, inner, copy.copy(shell.args)
