@@ -6,7 +6,6 @@ import io
 import json
 import os
 import pickle
-import sys
 import tarfile
 import time
 import uuid
@@ -18,6 +17,7 @@ import cloudpickle
 import pytest
 import run_of_tests
 from faulty_daemon import FaultyDaemon, cut_after
+from other_pythons import HERE, SERIES, python
 
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment, PickleEnvironment, Secret
@@ -204,13 +204,68 @@ def test_a_base_without_python_is_refused_before_work_is_wasted(daemon, base_ima
     assert "python:3.11-slim" in str(caught.value)
 
 
-def test_a_base_with_another_python_is_refused(daemon, base_image, unique, flow):
-    """Both versions are named, and what to choose instead."""
+def test_a_base_with_another_python_is_refused_for_code_without_a_source(
+    daemon, base_image, unique
+):
+    """Both versions are named, what has no source, and what to choose instead."""
     base = derive(daemon, base_image, unique, "RUN cp /usr/bin/python3 /usr/local/bin/python3.99 && "
                   "ln -s python3.99 /usr/local/bin/python3")  # fmt: skip
-    here = "{}.{}".format(*sys.version_info)
-    with pytest.raises(CompatibilityError, match=rf"has Python 3\.99.*pickled by Python {here}"):
-        ContainerEnvironment(base).build(flow)
+    space = {}
+    exec("def made():\n    return 1\n", space)
+    with Flow(f"{unique}-odd") as odd:
+        task(space["made"])()
+    with pytest.raises(
+        CompatibilityError, match=rf"has Python 3\.99.*by Python {HERE}.*made of <string>"
+    ):
+        ContainerEnvironment(base).build(odd)
+
+
+def test_a_flow_runs_on_a_base_with_another_python(daemon, base_image, unique, flow):
+    """Its functions are compiled there, and do what they do here."""
+    series = next(each for each in reversed(SERIES) if each != HERE)
+    program = python(series).resolve()
+    prefix = program.parents[1]
+    buffer = io.BytesIO()
+    link = f"ln -s {program} /usr/local/bin/python{series}"
+    lines = [
+        f"FROM {base_image}",
+        f"COPY prefix {prefix}",
+        f"RUN {link} && ln -s python{series} /usr/local/bin/python3",
+    ]
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path in (
+            program,
+            *prefix.glob(f"lib/libpython{series}.so*"),
+            *standard_library(prefix),
+        ):
+            tar.add(path, f"prefix/{path.relative_to(prefix)}", recursive=False)
+        text = "\n".join(lines).encode()
+        info = tarfile.TarInfo("Dockerfile")
+        info.size = len(text)
+        tar.addfile(info, io.BytesIO(text))
+    buffer.seek(0)
+    daemon.images.build(fileobj=buffer, custom_context=True, tag=unique, rm=True)
+    environment = ContainerEnvironment(unique, tag=f"{unique}:flow")
+    image, _ = environment.build(flow)
+    assert image.labels["prefect.python"] == series
+    status, logs = ended(environment.run())
+    assert status == 0, logs
+
+
+def standard_library(prefix):
+    """Yield the files of a Python's standard library, but for what is large and nothing needs."""
+    spared = {
+        "test",
+        "site-packages",
+        "idlelib",
+        "tkinter",
+        "ensurepip",
+        "__pycache__",
+        "turtledemo",
+    }
+    for path in prefix.glob("lib/python3.*/**/*"):
+        if path.is_file() and not spared & set(path.parts) and "config-" not in str(path):
+            yield path
 
 
 def test_a_python_that_cannot_make_environments_will_do(daemon, base_image, unique, flow):
