@@ -32,3 +32,13 @@ def distributions() -> Iterator[tuple[str, str]]:
         for name in sorted(names):
             if name.endswith("-info") and (match := _DIRECTORY.fullmatch(name)):
                 yield normal_name(match[1]), match[2]
+
+
+def cloudpickle_here() -> str:
+    """Return the version of the cloudpickle that is installed here."""
+    for name, version in distributions():
+        if name == "cloudpickle":
+            return version
+    from importlib import metadata  # noqa: PLC0415 - slow to import, and the names mostly suffice
+
+    return metadata.version("cloudpickle")

@@ -41,6 +41,7 @@ CASES = {
     "run a file": (("run", "hello.py"), IMAGES | ELSEWHERE | SEALED | PICKLED),
     "info": (("info", "hello.flow", *KEY), IMAGES | ELSEWHERE | PICKLED | RUN),
     "outline": (("info", "hello.flow"), IMAGES | ELSEWHERE | PICKLED | RUN),
+    "check": (("check", "hello.flow", *KEY), IMAGES | ELSEWHERE | PICKLED),
     "diff": (("diff", "hello.flow", "hello.flow", *KEY), IMAGES | ELSEWHERE | PICKLED | RUN),
     "verify": (("verify", "hello.flow", *KEY), IMAGES | ELSEWHERE | PICKLED | RUN),
     "graph": (("graph", "hello.py"), IMAGES | ELSEWHERE | SEALED | PICKLED | RUN),

@@ -11,7 +11,19 @@ import pytest
 from prefect import __version__
 
 README = Path(__file__).parents[2] / "README.md"
-COMMANDS = ["build", "info", "run", "graph", "diff", "verify", "sign", "rewrap", "keygen", "cache"]
+COMMANDS = [
+    "build",
+    "info",
+    "check",
+    "run",
+    "graph",
+    "diff",
+    "verify",
+    "sign",
+    "rewrap",
+    "keygen",
+    "cache",
+]
 
 
 def test_the_version_is_the_packages(prefect):

@@ -23,6 +23,7 @@ from prefect.version import __version__
 COMMANDS = (
     "build",
     "info",
+    "check",
     "run",
     "graph",
     "diff",

@@ -188,15 +188,17 @@ def _run_sealed(
 ) -> State:
     from prefect.running.packaged import run_packaged  # noqa: PLC0415 - for sealed flows alone
     from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
+    from prefect.running.verdict import require_fit  # noqa: PLC0415 - the same
     from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
     gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
     with RunDirectory() as directory:
         # Opened once: what is masked is what this very file's flow gets.
         manifest, payload = open_flow(sealed, keyring, directory.make)
-        manifest.check_compatible()
+        needed = merge_secrets(secrets, secrets_of(manifest.flow))
+        require_fit(manifest, needed)
         parameters = read_parameters(manifest.flow, given)
-        values = resolve(merge_secrets(secrets, secrets_of(manifest.flow)))
+        values = resolve(needed)
         keys = [key.encode() for key in keyring.encryption_keys]
         keys += [key.encode() for key in keyring.identities]
         mask_until_exit([*values.values(), *keys, *_take_key()])

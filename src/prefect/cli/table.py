@@ -53,6 +53,7 @@ Options:
 Commands:
   build       Package a flow into a sealed file or a container image.
   info        Look into a sealed flow or an image without running it.
+  check       Tell whether an artifact can run in a place.
   run         Run a sealed flow, an image, or a file's flow.
   graph       Draw a flow's tasks.
   diff        Tell what differs between two packaged flows.
@@ -106,6 +107,7 @@ Options:
 Commands:
   build       Package a flow into a sealed file or a container image.
   info        Look into a sealed flow or an image without running it.
+  check       Tell whether an artifact can run in a place.
   run         Run a sealed flow, an image, or a file's flow.
   graph       Draw a flow's tasks.
   diff        Tell what differs between two packaged flows.
@@ -246,6 +248,22 @@ COMMANDS: dict[str, Command] = {
         },
         (),
     ),
+    "check": (
+        "Tell whether an artifact can run in a place",
+        {
+            "--key-file": ("File with a key that opens it", (), ()),
+            "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
+            "--secret": (
+                "Name of a secret that the flow needs beside those that it names itself",
+                (),
+                (),
+            ),
+            "--json": ("Print one JSON object with all findings", None, ("--json",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        ("here", "engine"),
+    ),
     "run": (
         "Run a sealed flow, an image, or a file's flow",
         {
@@ -370,6 +388,7 @@ COMMANDS: dict[str, Command] = {
         (
             "build",
             "info",
+            "check",
             "run",
             "graph",
             "diff",

@@ -13,6 +13,7 @@ from prefect.environments.environment import Environment, allowed_names, lines
 from prefect.errors import ArtifactError, NotAFlowError, OutputError
 from prefect.running.packaged import run_packaged
 from prefect.running.run_directory import RunDirectory
+from prefect.running.verdict import require_fit
 from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
 
 # Imported within the functions that need them: a flow that was packaged with this environment is
@@ -308,9 +309,9 @@ class PickleEnvironment(Environment):
 
         with RunDirectory() as directory:
             manifest, payload = open_flow(bytes, self.keyring, directory.make)
-            manifest.check_compatible()
             # A value set on this environment's own secret counts; names alone come from the flow.
             secrets = merge_secrets(secrets_of(manifest.flow), self.secrets)
+            require_fit(manifest, secrets)
             return run_packaged(
                 manifest,
                 payload,

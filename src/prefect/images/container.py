@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container as DockerContainer
 
     from prefect.oci.daemon.containers import Container
+    from prefect.oci.platforms import Platform
     from prefect.sealed.keys.keyring import Keyring
 
 # Memory only: what is written here is in no layer, no commit and no file of the engine.
@@ -51,6 +52,7 @@ class RunnableImage(FlowImage):
         super().__init__(reference, image.labels, self._copy_from_daemon)
         self.daemon = daemon
         self.id = image.id
+        self._found = image
 
     @classmethod
     def named(cls, reference: str) -> Self:
@@ -61,6 +63,16 @@ class RunnableImage(FlowImage):
             ImageError: the container engine does not have it, or it was not made by this package.
         """
         return cls(Daemon(), reference)
+
+    def platforms(self) -> tuple[Platform, Platform]:
+        """Return the platform of the image, and that of the container engine.
+
+        Raises:
+            ContainerEngineError: the container engine does not tell.
+        """
+        from prefect.oci.daemon.image import described  # noqa: PLC0415 - for a check alone
+
+        return described(self._found).platform, self.daemon.platform()
 
     def stop(self, container: str) -> None:
         """Stop a container of the image's container engine, if it still exists."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prefect.dependencies.requirements import imported, requirement_name
 from prefect.errors import CompatibilityError, RequirementsError
 from prefect.images.runtime import runtime_files
-from prefect.payload.manifest import cloudpickle_here
+from prefect.installed import cloudpickle_here
 from prefect.running.flow_directory import PREFIX
 from prefect.version import __version__
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
+from prefect.pylock import read
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -57,7 +59,7 @@ def differences(before: Manifest, after: Manifest) -> list[Change]:
         *_values("packaging", _packaging(before), _packaging(after)),
     ]
     if before.lock != after.lock and not any(one.part == "requirement" for one in found):
-        found.append(Change("requirement", "lock", _told(before.lock), _told(after.lock)))
+        found.append(Change("requirement", "lock", _targets(before.lock), _targets(after.lock)))
     return found
 
 
@@ -147,7 +149,10 @@ def _texts(sources: Sources) -> dict[str, str]:
 def _versions(manifest: Manifest) -> dict[str, str]:
     direct = dict(line.split("==", 1) for line in sorted(set(manifest.requirements.values())))
     normal = {name.lower().replace("_", "-"): version for name, version in direct.items()}
-    return normal | manifest.installed
+    locked: dict[str, set[str]] = {}
+    for package in read(manifest.lock).packages if manifest.lock else ():
+        locked.setdefault(package.name, set()).add(package.version)
+    return normal | manifest.installed | {n: ", ".join(sorted(v)) for n, v in locked.items()}
 
 
 def _secrets(flow: dict[str, Any]) -> dict[str, bool]:
@@ -163,5 +168,5 @@ def _packaging(manifest: Manifest) -> dict[str, Any]:
     return {name: getattr(manifest, name) for name in _OF_MANIFEST}
 
 
-def _told(lock: str) -> str | None:
-    return f"{len(lock)} characters" if lock else None
+def _targets(lock: str) -> str | None:
+    return ", ".join(map(str, read(lock).targets)) if lock else None

@@ -7,11 +7,10 @@ import platform
 import re
 import sys
 from dataclasses import dataclass, field, fields
-from importlib import util
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from prefect.errors import CompatibilityError, FlowError, FormatError
-from prefect.installed import distributions, normal_name
+from prefect.installed import cloudpickle_here, distributions, normal_name
 from prefect.payload.attachments import attachments
 from prefect.payload.description import check_description
 from prefect.payload.sources import are_sources
@@ -211,32 +210,10 @@ class Manifest:
                 cloudpickle; or a distribution is missing. The message says what the payload needs,
                 what is here and what to do.
         """
-        foreign = self.implementation != sys.implementation.name
-        if foreign or (self.is_fixed and not self.is_of_this_series):
-            why = "only that can run it" if foreign else self.why_fixed
-            raise CompatibilityError(
-                f"This flow was packaged by {self.implementation} {self.python}, and {why}. "
-                f"Here is {sys.implementation.name} {platform.python_version()}. Run it with Python "
-                f"{self.python_minor}, or package it again with Python {_SERIES}"
-            )
-        if _release(cloudpickle_here()) < _release(self.cloudpickle)[:2]:
-            raise CompatibilityError(
-                f"This flow was pickled by cloudpickle {self.cloudpickle}; here is the older "
-                f"{cloudpickle_here()}. Install cloudpickle=={self.cloudpickle}"
-            )
-        missing = sorted(
-            {line for module, line in self.requirements.items() if not _importable(module)}
-        )
-        if missing:
-            locked = {one.name: one.version for one in self.locked()}
-            missing = [
-                f"{name}=={locked.get(normal_name(name), version)}"
-                for name, _, version in (line.partition("==") for line in missing)
-            ]
-            raise CompatibilityError(
-                f"This flow needs packages that are not installed here: {', '.join(missing)}. "
-                f"Install them with: pip install {' '.join(missing)}"
-            )
+        from prefect.payload.fitting import compared  # noqa: PLC0415 - where it is to run alone
+
+        if problems := [str(one) for one in compared(self) if one.fits is False]:
+            raise CompatibilityError("\n".join(problems))
 
     def locked(self) -> list[Package]:
         """Return what is locked for the Python and platform here; nothing where nothing is."""
@@ -318,35 +295,6 @@ def _installed_here() -> dict[str, str]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
-
-
-def cloudpickle_here() -> str:
-    """Return the version of the cloudpickle that is installed here."""
-    for name, version in distributions():
-        if name == "cloudpickle":
-            return version
-    from importlib import metadata  # noqa: PLC0415 - slow to import, and the names mostly suffice
-
-    return metadata.version("cloudpickle")
-
-
-def _release(version: str) -> tuple[int, ...]:
-    digits = []
-    for part in version.split("."):
-        if not (part.isascii() and part.isdecimal()):
-            break
-        digits.append(int(part))
-    return tuple(digits)
-
-
-def _importable(module: str) -> bool:
-    # For a top-level name this asks the finders only; for another, its parents are imported.
-    try:
-        return module in sys.modules or util.find_spec(module) is not None
-    except ImportError:
-        return False
-    except ValueError:
-        return True
 
 
 def _is_too_large(data: bytes) -> bool:

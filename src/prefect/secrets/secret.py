@@ -67,7 +67,7 @@ class Secret:
         """
         value = self.find()
         if value is None:
-            raise SecretError(_missing([self.name]))
+            raise SecretError(". ".join(missing_value([self.name])))
         return value
 
     @value.setter
@@ -190,7 +190,7 @@ def resolve(secrets: Iterable[Secret]) -> dict[str, str]:
         for secret in secrets
     }
     if missing := [name for name, value in found.items() if value is None]:
-        raise SecretError(_missing(missing))
+        raise SecretError(". ".join(missing_value(missing)))
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -300,9 +300,19 @@ def secrets_of(serialized: Mapping[str, Any]) -> tuple[Secret, ...]:
         raise FormatError(f"The flow's description names odd secrets: {error}") from error
 
 
-def _missing(names: list[str]) -> str:
+def without_value(secrets: Iterable[Secret]) -> list[str]:
+    """Return the names of those that have no value for a run that would begin now."""
+    return [
+        secret.name
+        for secret in secrets
+        if secret._find(_variable(secret.name)) is None  # noqa: SLF001 - of this module
+    ]
+
+
+def missing_value(names: list[str]) -> tuple[str, str]:
+    """Return that secrets have no value, and what to do, as two sentences without full stops."""
     which = f"secret {names[0]} has" if len(names) == 1 else f"secrets {', '.join(names)} have"
-    return (
-        f"The {which} no value here. Set the environment variable {names[0]}, put a file of that "
-        f"name into {secrets_directory()}, or set Secret({names[0]!r}).value before the run"
+    return f"The {which} no value here", (
+        f"Set the environment variable {names[0]}, put a file of that name into "
+        f"{secrets_directory()}, or set Secret({names[0]!r}).value before the run"
     )

@@ -30,6 +30,7 @@ from prefect.running.stopping import (
     status_of_run,
     unwind_on_signals,
 )
+from prefect.running.verdict import require_fit
 from prefect.secrets.handover import await_values, receive
 from prefect.secrets.masking import mask_until_exit
 from prefect.secrets.secret import (
@@ -82,9 +83,9 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
     try:
         awaited = await_values(options.secret)
         manifest, payload, key, files = read_flow(Path(options.flow), awaited, run)
-        values = resolve(
-            secret for secret in secrets_of(manifest.flow) if secret.name not in awaited
-        )
+        needed = [one for one in secrets_of(manifest.flow) if one.name not in awaited]
+        require_fit(manifest, needed)
+        values = resolve(needed)
         values |= awaited
         pairs = parse_pairs(options.parameter)
         parameters = read_parameters(manifest.flow, pairs, options.parameters)

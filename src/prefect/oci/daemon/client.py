@@ -23,6 +23,7 @@ from prefect.oci.daemon.endpoints import find_endpoint
 from prefect.oci.daemon.image import DaemonImage, identifier, tags
 from prefect.oci.daemon.makers import LABEL_MAKER, is_dead, this_process
 from prefect.oci.daemon.transport import NOT_FOUND, Transport, first_line, in_path
+from prefect.oci.platforms import Platform
 from prefect.oci.references import Reference
 from prefect.printable import printable
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from prefect.oci.platforms import Platform
 
 ABSENT = frozenset({NOT_FOUND})
 
@@ -129,6 +129,21 @@ class Daemon:
         kind = status.get("driver-type", "")
         containerd = kind.startswith("io.containerd.snapshotter")
         return Storage.CONTAINERD if containerd else Storage.CLASSIC
+
+    def platform(self) -> Platform:
+        """Return the platform of the machine that the container engine runs on.
+
+        Raises:
+            ContainerEngineError: the container engine does not tell.
+        """
+        with self.http.request("GET", "/version", "tell its platform") as answer:
+            told = answer.document()
+        try:
+            return Platform.parse(f"{told.get('Os')}/{told.get('Arch')}")
+        except ValueError as error:
+            raise ContainerEngineError(
+                f"The container engine tells no platform: {error}"
+            ) from error
 
     def load(self, archive: Iterable[bytes], progress: Callable[[str], None] | None = None) -> None:
         """Load images from the chunks of an archive, as `docker load` does.

@@ -1,0 +1,167 @@
+"""`prefect check`: whether an artifact can run in a place; nothing of it is executed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from prefect.cli.artifacts import find_image, find_in_daemon
+from prefect.cli.info import find_artifact, read_manifest
+from prefect.cli.keys import find_keyring
+from prefect.cli.options import Command, key_file_option, trusted_signer_option
+from prefect.errors import PrefectError
+from prefect.payload.fitting import Finding
+from prefect.printable import printable
+from prefect.running.stopping import BAD_INPUT
+from prefect.running.verdict import secrets_found, verdict
+from prefect.secrets.secret import merge_secrets, parse_secrets, secrets_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from prefect.images.container import RunnableImage
+    from prefect.images.inspection import FlowImage
+    from prefect.payload.manifest import Manifest
+    from prefect.sealed.source import SealedSource
+    from prefect.secrets.secret import Secret
+
+_MARKS = {True: ("ok", "green"), None: ("note", "yellow"), False: ("no", "red")}
+
+
+@click.command(cls=Command, short_help="Tell whether an artifact can run in a place.")
+@click.argument("artifact")
+@click.argument("place", type=click.Choice(["here", "engine"]), required=False)
+@key_file_option
+@trusted_signer_option
+@click.option(
+    "--secret", "secrets", multiple=True, metavar="NAME",
+    help="Name of a secret that the flow needs beside those that it names itself. May be repeated.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all findings.")
+def check(
+    artifact: str,
+    place: str | None,
+    key_file: tuple[Path, ...],
+    trusted_signers: tuple[str, ...],
+    secrets: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Compare what ARTIFACT needs with PLACE, and tell every mismatch at once, with its fix.
+
+    PLACE is "here", this Python, for a sealed flow, or "engine", the container engine, for an image: each
+    is the default for its kind. Compared are the Python series, requirements with their versions, files
+    and the disk that they take, memory, secrets' values (which are not shown), keys and signatures, the
+    container engine and its platform. Nothing of the artifact is executed. The exit status is 0 where it
+    can run, else 2.
+    """
+    try:
+        named = parse_secrets(secrets)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    source = find_artifact(artifact)
+    if place == ("engine" if source is not None else "here"):
+        raise click.UsageError(
+            "A sealed flow runs here, and an image in a container engine: leave the place out, or build "
+            "the flow for the other one"
+        )
+    if source is not None:
+        findings = _of_sealed(artifact, source, key_file, trusted_signers, named)
+    else:
+        findings = _of_image(artifact, key_file, trusted_signers, named)
+    fits = all(one.fits is not False for one in findings)
+    where = "here" if source is not None else "engine"
+    if as_json:
+        told = [asdict(one) for one in findings]
+        click.echo(json.dumps({"place": where, "fits": fits, "findings": told}))
+    else:
+        _show(artifact, where, findings, fits=fits)
+    if not fits:
+        sys.exit(BAD_INPUT)
+
+
+def _of_sealed(
+    artifact: str,
+    source: SealedSource,
+    key_files: tuple[Path, ...],
+    trusted_signers: tuple[str, ...],
+    secrets: tuple[Secret, ...],
+) -> list[Finding]:
+    from prefect.sealed.reading import outline  # noqa: PLC0415 - for sealed flows alone
+
+    found = outline(source)
+    try:
+        manifest = read_manifest(artifact, source, key_files, trusted_signers)
+    except PrefectError as error:
+        return [Finding("key", False, str(error))]
+    signers = ", ".join(found.signer_ids) or "nobody"
+    trusted = " (one of them trusted)" if trusted_signers else ""
+    return [
+        Finding("key", True, "A key that is here opens it"),
+        Finding("signature", True, f"It is signed by {signers}{trusted}"),
+        *verdict(
+            manifest,
+            merge_secrets(secrets, secrets_of(manifest.flow)),
+            payload_bytes=found.payload_bytes,
+        ),
+    ]
+
+
+def _of_image(
+    artifact: str,
+    key_files: tuple[Path, ...],
+    trusted_signers: tuple[str, ...],
+    secrets: tuple[Secret, ...],
+) -> list[Finding]:
+    findings: list[Finding] = []
+    try:
+        image: FlowImage = find_in_daemon(artifact)
+        findings += _engine(image)  # type: ignore[arg-type]  # which is one that can run
+    except (PrefectError, click.ClickException) as error:
+        findings.append(Finding("container engine", False, _text(error)))
+    try:
+        # Whatever the container engine lacks, the image may be told of by a registry or a file.
+        image = image if findings[0].fits else find_image(artifact)
+        if key_files or trusted_signers:
+            image.require_sealed()
+        keyring = find_keyring(key_files, trusted_signers) if image.sealed else None
+        manifest: Manifest = image.manifest(keyring)
+    except (PrefectError, click.ClickException) as error:
+        if findings[0].fits:
+            findings.append(Finding("flow", False, _text(error)))
+        return findings
+    if keyring is not None:
+        findings.append(Finding("key", True, "A key that is here opens its flow"))
+    return findings + secrets_found(merge_secrets(secrets, secrets_of(manifest.flow)))
+
+
+def _engine(image: RunnableImage) -> list[Finding]:
+    """Compare an image with the machine that the container engine runs on."""
+    found = [Finding("container engine", True, "It has the image")]
+    own, there = image.platforms()
+    if own == there:
+        return [*found, Finding("platform", True, f"Image and container engine are for {there}")]
+    told = f"The image is for {own}, and the container engine runs on {there}"
+    return [*found, Finding("platform", False, told, f"Build it with --platform {there}")]
+
+
+def _text(error: Exception) -> str:
+    return error.message if isinstance(error, click.ClickException) else str(error)
+
+
+def _show(artifact: str, place: str, findings: list[Finding], *, fits: bool) -> None:
+    verb = "can" if fits else "cannot"
+    click.secho(printable(f"{artifact} {verb} run {_PLACES[place]}"), bold=True)
+    width = max(len(one.about) for one in findings)
+    for one in findings:
+        mark, colour = _MARKS[one.fits]
+        click.echo("  " + click.style(mark.ljust(4), fg=colour), nl=False)
+        click.echo("  " + printable(f"{one.about.ljust(width)}  {one.told}"))
+        if one.fix:
+            click.echo("  " + printable(f"{' ' * (width + 8)}{one.fix}"))
+
+
+_PLACES = {"here": "here", "engine": "in the container engine"}

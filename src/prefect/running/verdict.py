@@ -1,0 +1,116 @@
+"""Whether a packaged flow can run in this interpreter: every mismatch at once, each with its fix.
+
+Nothing is executed, and nothing of the payload is loaded, to find out.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.errors import CompatibilityError, SecretError
+from prefect.payload.attachments import total
+from prefect.payload.fitting import Finding, compared
+from prefect.secrets.secret import missing_value, without_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prefect.payload.manifest import Manifest
+    from prefect.secrets.secret import Secret
+
+# A payload is in memory once as it was encrypted, and once as objects.
+_TIMES_IN_MEMORY = 2
+
+
+def verdict(
+    manifest: Manifest, secrets: Iterable[Secret], *, payload_bytes: int = 0
+) -> list[Finding]:
+    """Compare what a packaged flow needs with what is here.
+
+    Args:
+        secrets: that the run will need.
+        payload_bytes: of the payload, as it is packaged.
+    """
+    return [
+        *compared(manifest),
+        *secrets_found(secrets),
+        *_disk(manifest),
+        *_memory(payload_bytes),
+    ]
+
+
+def secrets_found(secrets: Iterable[Secret]) -> list[Finding]:
+    """Tell for each secret whether it has a value here; the value is not told."""
+    listed = list(secrets)
+    lacking = set(without_value(listed))
+    return [
+        Finding(f"secret {one.name}", False, *missing_value([one.name]))
+        if one.name in lacking
+        else Finding(f"secret {one.name}", True, f"The secret {one.name} has a value here")
+        for one in listed
+    ]
+
+
+def require_fit(manifest: Manifest, secrets: Iterable[Secret]) -> None:
+    """Refuse a run that cannot be, with all that stands in its way.
+
+    Raises:
+        SecretError: secrets have no value here, and nothing else is wrong.
+        CompatibilityError: anything else is.
+    """
+    problems = [one for one in verdict(manifest, secrets) if one.fits is False]
+    if not problems:
+        return
+    text = "\n".join(map(str, problems))
+    if all(one.about.startswith("secret ") for one in problems):
+        raise SecretError(text)
+    raise CompatibilityError(text)
+
+
+def _disk(manifest: Manifest) -> list[Finding]:
+    needed = total(manifest.files) + total(manifest.wheels)
+    if not needed:
+        return []
+    import tempfile  # noqa: PLC0415 - slow to import, and for files alone
+
+    place = tempfile.gettempdir()
+    free = shutil.disk_usage(place).free
+    told = f"Its files take {_size(needed)} in {place}, where {_size(free)} are free"
+    if free < needed:
+        return [Finding("disk", False, told, "Make room, or name another directory in TMPDIR")]
+    return [Finding("disk", True, told)]
+
+
+def _memory(payload_bytes: int) -> list[Finding]:
+    available = _available_memory()
+    needed = payload_bytes * _TIMES_IN_MEMORY
+    if available is None or needed <= available:
+        return []
+    return [
+        Finding(
+            "memory", False,
+            f"Loading the flow takes some {_size(needed)} of memory, and {_size(available)} are there",
+            "Run it where there is more, or let tasks load such data when they run",
+        )
+    ]  # fmt: skip
+
+
+def _available_memory() -> int | None:
+    """Return how many bytes of memory a process can have here; None where nobody says."""
+    found = []
+    with suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found.append(1024 * int(next(x for x in lines if x.startswith("MemAvailable")).split()[1]))
+    with suppress(OSError, ValueError):  # of this container, where there is one
+        limit, used = (
+            int(Path("/sys/fs/cgroup", f"memory.{x}").read_text()) for x in ("max", "current")
+        )
+        found.append(limit - used)
+    return min(found) if found else None
+
+
+def _size(count: int) -> str:
+    return f"{count / 1024**2:.1f} MiB" if count >= 1024**2 else f"{count} bytes"

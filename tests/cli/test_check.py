@@ -1,0 +1,99 @@
+"""`prefect check`."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def needy(prefect):
+    """A sealed flow that needs a secret and brings a file."""
+    prefect("keygen", "flow.key")
+    (prefect.directory / "data.csv").write_text("x" * 3000)
+    prefect(
+        "build",
+        "etl.py",
+        "--key-file",
+        "flow.key",
+        "--secret",
+        "DB_PASSWORD",
+        "--include",
+        "data.csv",
+    )
+    return "etl.flow"
+
+
+def findings(prefect, *arguments, status=0, **environment):
+    """Return what is told as JSON, by what it is about."""
+    out, _ = prefect("check", *arguments, "--json", status=status, **environment)
+    told = json.loads(out)
+    assert told["fits"] == (status == 0)
+    return {one["about"]: one for one in told["findings"]}
+
+
+def test_all_that_is_missing_is_told_at_once(prefect, needy):
+    """Each with its fix; what is here is told, too; the value of a secret is not."""
+    found = findings(prefect, needy, "--key-file", "flow.key", "--secret", "OTHER", status=2)
+    assert found["Python"]["fits"]
+    assert found["disk"]["told"].startswith("Its files take 3000 bytes")
+    for name in ("DB_PASSWORD", "OTHER"):
+        assert found[f"secret {name}"]["fits"] is False
+        assert f"Set the environment variable {name}" in found[f"secret {name}"]["fix"]
+    out, _ = prefect("check", needy, "--key-file", "flow.key", DB_PASSWORD="hunter2hunter2")
+    assert out.startswith("etl.flow can run here\n")
+    assert "hunter2" not in out
+
+
+def test_a_run_that_refuses_shows_the_same(prefect, needy):
+    """In one message: nobody mends one thing to be told of the next."""
+    told = findings(prefect, needy, "--key-file", "flow.key", "--secret", "OTHER", status=2)
+    _, err = prefect("run", needy, "--key-file", "flow.key", "--secret", "OTHER", status=2)
+    for one in told.values():
+        if one["fits"] is False:
+            assert one["told"] in err
+            assert one["fix"] in err
+
+
+def test_a_key_that_does_not_open_is_told(prefect, needy):
+    """And what only the key shows is not guessed at."""
+    prefect("keygen", "other.key")
+    assert list(findings(prefect, needy, "--key-file", "other.key", status=2)) == ["key"]
+    assert list(findings(prefect, needy, status=2)) == ["key"]
+
+
+def test_signatures_are_told(prefect, needy):
+    """Whose there are; and a policy that they do not meet is refused."""
+    prefect("keygen", "--signing", "me")
+    run = {"DB_PASSWORD": "hunter2hunter2"}
+    unsigned = findings(prefect, needy, "--key-file", "flow.key", **run)
+    assert unsigned["signature"]["told"] == "It is signed by nobody"
+    findings(
+        prefect, needy, "--key-file", "flow.key", "--trusted-signer", "me.pub", status=2, **run
+    )
+    prefect("sign", needy, "--signing-key", "me")
+    findings(prefect, needy, "--key-file", "flow.key", "--trusted-signer", "me.pub", **run)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["etl.py"], "is no artifact"), (["nothing.flow"], "no file nothing.flow"), (["etl.flow", "engine"], "runs here"),
+     (["etl.flow", "moon"], "is not one of"), (["image:x", "here"], "in a container engine")],
+)  # fmt: skip
+def test_what_cannot_be_checked_is_said(prefect, needy, arguments, says):
+    """Wrong usage is no finding."""
+    assert says in prefect("check", *arguments, status=2)[1]
+
+
+@pytest.mark.services
+def test_an_image_is_compared_with_the_container_engine(prefect, base_image, unique):
+    """Whether it is there, its platform, its secrets and its key."""
+    assert findings(prefect, f"image:{unique}", status=2)["container engine"]["fits"] is False
+    prefect("build", "etl.py", "--image", base_image, "--tag", unique, "--secret", "TOKEN")
+    found = findings(prefect, f"image:{unique}", status=2)
+    assert found["platform"]["fits"]
+    assert found["secret TOKEN"]["fits"] is False
+    findings(prefect, f"image:{unique}", "engine", TOKEN="some token")
+    refused = prefect("check", f"image:{unique}", DOCKER_HOST="tcp://127.0.0.1:9", status=2)[0]
+    assert "cannot run in the container engine" in refused
+    prefect("build", "etl.py", "--image", base_image, "--export", "image.tar")
+    assert "docker load" in findings(prefect, "./image.tar", status=2)["container engine"]["told"]
