@@ -91,7 +91,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 @click.option(
     "--for", "platforms", metavar="PLATFORM,...",
     help="Platforms for which the dependencies of a sealed flow are locked, such as "
-    "linux/amd64,linux/arm64,macos/arm64. By default the one here.",
+    "linux/amd64,linux/arm64,macos/arm64. The default is this machine's.",
 )  # fmt: skip
 @click.option(
     "--python", "pythons", metavar="SERIES,...",
