@@ -186,7 +186,7 @@ def commands_with(words: str) -> str:
 
 
 TRIED: set[tuple[str, int]] = set()
-PARTS = ["pip install", "keygen flow.key", "keygen --signing", "--export", "make services",
+PARTS = ["pip install", "keygen flow.key", "keygen --signing", "--for linux", "--export", "make services",
          "team/etl:1"]  # fmt: skip
 
 
@@ -202,7 +202,11 @@ def test_the_readmes_way_to_one_file_works(tmp_path):
     # That the package installs is another test's; here it is as if it were.
     install = commands_with("pip install").partition("pip install .\n")[2]
     output = in_shell(
-        install + commands_with("keygen flow.key") + commands_with("keygen --signing"), tmp_path
+        install
+        + commands_with("keygen flow.key")
+        + commands_with("keygen --signing")
+        + commands_with("--for linux"),
+        tmp_path,
     )
     assert output.count("Hello, you!") == 2
     assert "Hello, world!" in output

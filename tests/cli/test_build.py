@@ -431,3 +431,21 @@ def test_options_of_a_lock_that_mean_nothing_are_refused(needy, arguments, says)
     _, err = needy("build", "needy.py", "--key-file", "flow.key", *arguments, status=2)
     assert says in " ".join(err.split())
     assert not list(needy.directory.glob("*.flow"))
+
+
+def test_an_image_takes_a_pylock_and_a_projects_lock(needy):
+    """As it takes requirement lines; what its runtime needs is added."""
+    version = "3.10"
+    (needy.directory / "pylock.toml").write_text(
+        'lock-version = "1.0"\ncreated-by = "someone"\n\n[[packages]]\nname = "idna"\n'
+        f'version = "{version}"\nwheels = [{{ url = "https://user:hunter2@files.example/idna-{version}'
+        f'-py3-none-any.whl", hashes = {{ sha256 = "{"a" * 64}" }} }}]\n'
+    )
+    for option in (("--lock", "pylock.toml"), ("--project", ".")):
+        arguments = ["build", "needy.py", "--image", "python:3.11", "--dockerfile", "x", *option]
+        needy(*arguments, DOCKER_HOST="unix:///nowhere.sock")
+        lock = (needy.directory / "x/requirements.lock").read_text()
+        assert f"idna=={version}" in lock
+        assert f"--hash=sha256:{'a' * 64}" in lock
+        assert "cloudpickle==" in lock
+        assert "files.example" not in lock

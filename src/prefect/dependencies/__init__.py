@@ -1,4 +1,4 @@
 """Python dependencies: locked, installed for an image and compiled.
 
-Builds of images pass here. Executes nothing of what it installs; may import oci's layers and cache.
+Builds of sealed flows (their lock) and of images pass here. Executes nothing of what it installs; may import oci's layers and cache.
 """

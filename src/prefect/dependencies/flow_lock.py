@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import logging
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.dependencies import comparing
-from prefect.dependencies.lock import Entry, read_entries
-from prefect.dependencies.project import locked_project
-from prefect.dependencies.pylock_reading import Pylock, is_pylock
+from prefect.dependencies.lock import Entry, read_entries, read_file
 from prefect.dependencies.requirements import (
     check_requirement,
     check_sources_of_versions,
@@ -127,10 +124,14 @@ def _lock(
     own = own_packages(wheels)
     path = None if wishes.lock is None else Path(wishes.lock)
     if wishes.project is not None:
+        from prefect.dependencies.project import locked_project  # noqa: PLC0415 - for these alone
+
         given: str | None = locked_project(Path(wishes.project))
     else:
-        given = None if wishes.relock else _read(path)
+        given = None if wishes.relock else read_file(path)
     if given is not None:
+        from prefect.dependencies.pylock_reading import is_pylock  # noqa: PLC0415 - for locks
+
         name = str(wishes.project or path)
         resolved = _given(given, name, aims, sources, own, store)
         _require_fit(resolved, asked, inferred, name, extras=not is_pylock(given))
@@ -185,6 +186,9 @@ def _resolved(
             return read(text)
         except FormatError:  # of another release
             pass
+    # Imported here: most builds find their lock remembered.
+    from prefect.dependencies.pylock_reading import Pylock  # noqa: PLC0415
+
     _logger.info("Locking the requirements for %s", ", ".join(map(str, aims)))
 
     def one(target: Target, preferred: list[str]) -> list[Package]:
@@ -204,6 +208,8 @@ def _resolved(
         known = {requirement_name(line): line for line in question.installed}
         known |= {each.name: f"{each.name}=={each.version}" for each in resolved[first]}
         preferred = [known[name] for name in sorted(known)]
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+
         with ThreadPoolExecutor(4) as pool:
             answers = pool.map(lambda target: one(target, preferred), others)
             resolved |= dict(zip(others, answers, strict=True))
@@ -235,6 +241,8 @@ def _given(
     store: Store,
 ) -> dict[Target, list[Package]]:
     """Return what a lock has for each target."""
+    from prefect.dependencies.pylock_reading import Pylock, is_pylock  # noqa: PLC0415 - for locks
+
     if is_pylock(text):
         lock = Pylock(text, name)
         return {target: lock.packages(target, sources=sources, own=own) for target in aims}
@@ -314,15 +322,6 @@ def _check_imports(manifest: Manifest, wishes: LockWishes, lock: Lock) -> None:
             notes |= dict.fromkeys(comparing.differing(manifest.installed, locked, "in the lock"))
     for note in notes:
         _logger.warning(note)
-
-
-def _read(path: Path | None) -> str | None:
-    if path is None or not path.exists():
-        return None
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequirementsError(f"The lock {path} cannot be read: {error}") from error
 
 
 def _write(lock: Lock, path: Path) -> None:

@@ -17,9 +17,11 @@ from prefect.dependencies.requirements import (
 )
 from prefect.dependencies.resolving import FRESH, Question, resolve
 from prefect.errors import RequirementsError
+from prefect.files import read_small_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from packaging.version import Version
 
@@ -85,6 +87,20 @@ def lock(
     if store is not None:
         store.remember(key, text)
     return text
+
+
+def read_file(path: Path | None) -> str | None:
+    """Return the text of a lock's file; None where there is none.
+
+    Raises:
+        RequirementsError: it cannot be read.
+    """
+    if path is None or not path.exists():
+        return None
+    try:
+        return read_small_text(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequirementsError(f"The lock {path} cannot be read: {error}") from error
 
 
 def _with_pins(text: str, wanted: list[str]) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from prefect.dependencies.lock import read_file
 from prefect.dependencies.requirements import without_passwords
 from prefect.dependencies.uv import uv_environment, uv_program
 from prefect.errors import RequirementsError
@@ -23,11 +24,8 @@ def locked_project(directory: Path) -> str:
         RequirementsError: there is no lock, or it cannot be read.
     """
     pylock = directory / "pylock.toml"
-    if pylock.is_file():
-        try:
-            return pylock.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RequirementsError(f"{pylock} cannot be read: {error}") from error
+    if (text := read_file(pylock)) is not None:
+        return text
     if not ((directory / "pyproject.toml").is_file() and (directory / "uv.lock").is_file()):
         raise RequirementsError(
             f"{directory} has no lock that could be taken: neither a pylock.toml, nor a uv.lock beside "

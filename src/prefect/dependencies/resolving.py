@@ -6,9 +6,7 @@ import hashlib
 import json
 import os
 import re
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -122,6 +120,10 @@ def _compile(
     asked: Question, sources: Sequence[str], form: Sequence[str], *, patient: bool
 ) -> tuple[str | None, str]:
     """Return the answer, or else uv's reason why there is none."""
+    # Imported here: most builds find their lock remembered.
+    import subprocess  # noqa: PLC0415
+    import tempfile  # noqa: PLC0415
+
     name, *options = form
     with (
         tempfile.TemporaryDirectory(prefix="prefect-lock-") as directory,

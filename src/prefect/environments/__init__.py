@@ -2,7 +2,7 @@
 
 Thin: build, info and run of the fixed API pass here on their way to `sealing` and `images`. Each kind
 is imported when it is first asked for: inside an image there need be neither cryptography nor what
-makes images, to which there is one lazy door.
+makes images or locks dependencies, to which there are lazy doors.
 """
 
 from __future__ import annotations

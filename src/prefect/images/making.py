@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import ImageError, RequirementsError
-from prefect.files import read_small_text, replacing
+from prefect.files import replacing
 from prefect.images import plan
 from prefect.images.assembly import assemble
 from prefect.images.base.names import base_reference
@@ -332,7 +332,9 @@ def _locked(recipe: ImageRecipe, path: Path | None, base: BaseImage) -> str | No
 
         text: str | None = locked_project(Path(recipe.project))
     else:
-        text = None if recipe.relock else _read_lock(path)
+        from prefect.dependencies.lock import read_file  # noqa: PLC0415 - labels need it not
+
+        text = None if recipe.relock else read_file(path)
     if text is None:
         return None
     from prefect.dependencies.pylock_reading import Pylock, is_pylock  # noqa: PLC0415 - for locks
@@ -342,12 +344,3 @@ def _locked(recipe: ImageRecipe, path: Path | None, base: BaseImage) -> str | No
         return text
     name = str(recipe.project or path)
     return Pylock(text, name).requirement_lines(target_of(base.python, base.platform))
-
-
-def _read_lock(path: Path | None) -> str | None:
-    if path is None or not path.exists():
-        return None
-    try:
-        return read_small_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequirementsError(f"The lock {path} cannot be read: {error}") from error
