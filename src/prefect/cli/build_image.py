@@ -34,6 +34,7 @@ _SHOWN_WITHOUT_TERMINAL = (
     "Looking ",
     "Installing ",
     "Locking ",
+    "Layers: ",
     "Taking ",
     "Not looked into",
 )

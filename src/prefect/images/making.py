@@ -14,6 +14,7 @@ from prefect.images import plan
 from prefect.images.assembly import assemble
 from prefect.images.base.names import base_reference
 from prefect.images.base.sources import BaseSources
+from prefect.images.changes import told_changes
 from prefect.images.flow_files import package
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.daemon.ahead import LoadingAhead
@@ -161,6 +162,7 @@ def build(
                 kin=ahead.end(),
                 progress=progress,
             )
+        progress(told_changes(image, name, store))
     return built, name
 
 
@@ -195,7 +197,9 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
     with open_cache() as store:
         from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
 
-        pushed = registry.push(_whole(order, store), target, progress=_logger.info)
+        image = _whole(order, store)
+        pushed = registry.push(image, target, progress=_logger.info)
+        _logger.info(told_changes(image, str(target), store))
     return f"{target.name}@{pushed.digest}"
 
 
@@ -220,6 +224,7 @@ def export(recipe: ImageRecipe, packaged: PackagedFlow | None, path: str | os.Pa
     with open_cache() as store:
         image = _whole(order, store)
         archive.write(image, target, name=recipe.name_for(order.flow_name()))
+        _logger.info(told_changes(image, str(target.absolute()), store))
     return str(image.digest)
 
 
