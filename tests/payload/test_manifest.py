@@ -1,6 +1,8 @@
 """`prefect.payload.manifest`."""
 
+import dataclasses
 import json
+import platform
 import subprocess
 import sys
 from importlib import metadata
@@ -12,12 +14,32 @@ from hypothesis import strategies as st
 from prefect import Flow
 from prefect.errors import CompatibilityError, FlowError, FormatError
 from prefect.payload.manifest import Manifest
+from prefect.pylock import File, Lock, Package, Target
 
 FLOW = Flow("f").serialize()
 GOOD = Manifest.describe(FLOW, {"numpy": "numpy==1.0"})
 
 
 FILE = {"executable": False, "sha256": "0" * 64, "size": 1}
+HERE = Target(f"3.{sys.version_info[1]}", sys.platform, platform.machine())
+
+
+def locked(target, **versions):
+    """Return the text of a lock of some packages."""
+    return Lock.of(
+        {
+            target: [
+                Package(
+                    name.replace("_", "-"), version,
+                    (File(f"{name}-{version}-py3-none-any.whl", 1, "0" * 64),), frozenset(),
+                )
+                for name, version in versions.items()
+            ]
+        }
+    ).text()  # fmt: skip
+
+
+LOCK = locked(HERE, no_such="2.0")
 BAD_PATHS = [
     "", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", "a\\b", "a\nb", "a\x1b[2J", "a\0", "\ud800",
     "a" * 256, "/".join(["a" * 200] * 6),
@@ -54,6 +76,8 @@ def test_what_is_written_is_read_again(name, requirements):
         changed(format=1),  # which has no `installed`
         changed(format=2),  # which has no `files`
         changed(lock=None),
+        changed(lock='lock-version = "1.0"\n'),
+        changed(lock=LOCK.replace('path = "', 'path = "../')),
         changed(files=[]),
         changed(files={"a": {"size": 1}}),
         *(changed(files={path: FILE}) for path in BAD_PATHS),
@@ -207,3 +231,21 @@ def test_a_hundred_thousand_tasks_fit_and_a_million_do_not():
         Manifest.from_json(b"[" + b"1," * 3_000_000 + b"1]")
     with pytest.raises(FormatError, match="larger than any"):
         Manifest.from_json(b" " * (1 << 26))
+
+
+def test_what_is_missing_is_named_in_its_locked_version():
+    """Who installs it gets what was locked, and not what happened to be installed at the build."""
+    manifest = dataclasses.replace(GOOD, requirements={"no_such": "No.Such==1.0"}, lock=LOCK)
+    with pytest.raises(CompatibilityError, match=r"pip install No.Such==2\.0$"):
+        manifest.check_compatible()
+
+
+def test_versions_here_are_compared_with_what_is_locked_for_here():
+    """Another Python may get others than the build had; what is locked elsewhere says nothing here."""
+    version = metadata.version("click")
+    requires = {"requirements": {"click": "click==1.0"}, "installed": {"click": "1.0"}}
+    manifest = dataclasses.replace(GOOD, **requires, lock=locked(HERE, click=version))
+    assert manifest.differing_requirements() == []
+    elsewhere = Target("3.99", "linux", "x86_64")
+    manifest = dataclasses.replace(manifest, lock=locked(elsewhere, click=version))
+    assert manifest.differing_requirements() == [("click==1.0", version)]
