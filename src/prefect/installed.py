@@ -24,6 +24,12 @@ def normal_name(name: str) -> str:
 
 def distributions() -> Iterator[tuple[str, str]]:
     """Yield name, normalised, and version of each distribution, those that are imported first."""
+    for name, version, _ in distribution_directories():
+        yield name, version
+
+
+def distribution_directories() -> Iterator[tuple[str, str, str]]:
+    """Yield what `distributions` yields, each with the directory of its metadata."""
     for directory in sys.path:
         try:
             names = os.listdir(directory or ".")  # noqa: PTH208 - Path objects of all cost more
@@ -31,7 +37,7 @@ def distributions() -> Iterator[tuple[str, str]]:
             continue
         for name in sorted(names):
             if name.endswith("-info") and (match := _DIRECTORY.fullmatch(name)):
-                yield normal_name(match[1]), match[2]
+                yield normal_name(match[1]), match[2], f"{directory or '.'}/{name}"
 
 
 def cloudpickle_here() -> str:

@@ -478,15 +478,6 @@ def test_what_the_flows_own_environment_says_holds(offline):
     assert "go with --image" in offline("build", "own.py", *options, status=2)[1]
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_wheels_file_is_no_requirement(offline, there):
-    """The error says what is to be done instead."""
-    if there:
-        (offline.directory / "x-1-py3-none-any.whl").write_bytes(b"PK\xff")
-    arguments = ("--export", "x.tar", "-r", "./x-1-py3-none-any.whl")
-    assert "no file of a package" in build(offline, *arguments, status=2)[1]
-
-
 def test_what_is_written_heeds_the_umask(offline):
     """Archives, layouts, locks and pictures are for their owner alone where the umask says so."""
     directory = offline.directory

@@ -99,8 +99,8 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 )  # fmt: skip
 @click.option(
     "-r", "--requirement", "requirements", multiple=True, metavar="REQUIREMENT",
-    help="A dependency, such as 'pandas>=2', or a file of them, beside what the flow imports. May be "
-    "repeated.",
+    help="A dependency, such as 'pandas>=2', a project's directory such as '.', a wheel, or a file of "
+    "such lines, beside what the flow imports. May be repeated.",
 )  # fmt: skip
 @click.option(
     "--no-infer", is_flag=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import time
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from prefect.environments import ContainerEnvironment
 
 _T = TypeVar("_T")
+_PACKAGES = (".whl", ".tar.gz", ".zip")
+_NAMES_FILE = re.compile(r"(?:-r|--requirement)[\s=]+(\S.*)")
 _SHORT_ID = len("sha256:") + 12  # as container engines show it
 _SHOWN_WITHOUT_TERMINAL = (
     "Pulling ",
@@ -194,38 +197,61 @@ def requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
     """
     if not requirements:
         return None
-    lines = []
+    from prefect.dependencies.own import near, own_line  # noqa: PLC0415 - for these alone
+
+    lines: list[str] = []
     for requirement in requirements:
         path = Path(requirement)
-        if path.suffix in {".whl", ".gz", ".zip"} and "@" not in requirement:
-            raise click.UsageError(
-                f"-r {requirement}: what is locked is what a package index has, by name and "
-                "version, and no file of a package. Put it into an index, and name it as NAME==VERSION"
-            )
-        if path.is_file():
-            try:
-                text = read_small_text(path).replace("\\\n", " ")
-            except (OSError, UnicodeDecodeError) as error:
-                raise click.FileError(requirement, str(error)) from error
-            found = (line.partition(" #")[0].strip() for line in text.splitlines())
-            own = [line for line in found if line and not line.startswith("#")]
-            _refuse_options(requirement, own)
-            lines += own
-        elif path.suffix == ".txt" or ("/" in requirement and "@" not in requirement):
-            raise click.UsageError(f"There is no requirements file {requirement}")
+        own = own_line(requirement)
+        if path.is_file() and not path.name.endswith(_PACKAGES):
+            lines += _lines_of(path, ())
+        elif own is not None and own.path is not None:
+            if not own.path.exists():
+                raise click.UsageError(f"-r {requirement}: there is no {own.path}{near(own.path)}")
+            lines.append(_anchored(requirement))
+        elif path.suffix == ".txt":
+            raise click.UsageError(f"There is no requirements file {requirement}{near(path)}")
         else:
             lines.append(requirement)
     return lines
 
 
-def _refuse_options(file: str, lines: list[str]) -> None:
-    from prefect.dependencies.requirements import refuse_option  # noqa: PLC0415 - for files alone
+def _lines_of(path: Path, above: tuple[Path, ...]) -> list[str]:
+    """Return the requirement lines of a file, and of those that it names by -r."""
+    try:
+        text = read_small_text(path).replace("\\\n", " ")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.FileError(str(path), str(error)) from error
+    lines: list[str] = []
+    for each in text.splitlines():
+        line = each.strip().partition(" #")[0].strip()
+        if not line or line.startswith("#"):
+            continue
+        if named := _NAMES_FILE.fullmatch(line):
+            other = path.parent / named[1]
+            if other.resolve() not in above:
+                lines += _lines_of(other, (*above, path.resolve()))
+        else:
+            lines.append(_line_of(line, path))
+    return lines
 
-    for line in lines:
-        try:
+
+def _line_of(line: str, file: Path) -> str:
+    from prefect.dependencies.own import own_line  # noqa: PLC0415 - as above
+    from prefect.dependencies.requirements import refuse_option  # noqa: PLC0415 - the same
+
+    try:
+        if own_line(line) is None:
             refuse_option(line)
-        except PrefectError as error:
-            raise click.UsageError(f"{file}: {error}") from error
+    except PrefectError as error:
+        raise click.UsageError(f"{file}: {error}") from error
+    return _anchored(line, file.parent)
+
+
+def _anchored(line: str, *directories: Path) -> str:
+    from prefect.dependencies.own import anchored  # noqa: PLC0415 - as above
+
+    return anchored(line, *directories, Path())
 
 
 @contextmanager

@@ -185,12 +185,12 @@ COMMANDS: dict[str, Command] = {
                 ("--python",),
             ),
             "-r": (
-                "A dependency, such as 'pandas>=2', or a file of them, beside what the flow imports",
+                "A dependency, such as 'pandas>=2', a project's directory such as '.', a wheel, or a file of such lines, beside what the flow imports",
                 (),
                 (),
             ),
             "--requirement": (
-                "A dependency, such as 'pandas>=2', or a file of them, beside what the flow imports",
+                "A dependency, such as 'pandas>=2', a project's directory such as '.', a wheel, or a file of such lines, beside what the flow imports",
                 (),
                 (),
             ),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from prefect.dependencies.lock import Entry
+    from prefect.dependencies.wheels import Wheel
     from prefect.pylock import Target
 
 
@@ -45,6 +46,35 @@ def unmet(lines: Iterable[str], locked: Mapping[str, Entry], target: Target) -> 
         for line in sorted(set(lines))
         if _holds(line, variables) and (problem := _unmet(line, locked))
     ]
+
+
+def entry_of(wheel: Wheel) -> Entry:
+    """Return a wheel as a line of a lock, with all extras that it has."""
+    from prefect.dependencies.lock import Entry  # noqa: PLC0415 - for wheels of one's own
+
+    return Entry(wheel.name, wheel.extras, wheel.version, "", (f"sha256:{wheel.sha256}",))
+
+
+def needs_of(wheels: Iterable[Wheel], lines: Iterable[str], target: Target) -> list[str]:
+    """Return what wheels need in turn, with those extras that lines ask for, as requirement lines.
+
+    Raises:
+        RequirementsError: a line is no requirement.
+    """
+    variables = environment(target)
+    asked: dict[str, set[str]] = {}
+    for line in lines:
+        requirement = parse_requirement(line)
+        asked.setdefault(requirement_name(requirement.name), {""}).update(requirement.extras)
+    needs = []
+    for wheel in wheels:
+        for line in wheel.requires:
+            requirement = parse_requirement(line)
+            marker, requirement.marker = requirement.marker, None
+            extras = asked.get(wheel.name, {""})
+            if marker is None or any(marker.evaluate({**variables, "extra": e}) for e in extras):
+                needs.append(str(requirement))
+    return needs
 
 
 def _unmet(line: str, locked: Mapping[str, Entry]) -> str:

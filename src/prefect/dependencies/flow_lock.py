@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.dependencies import comparing
+from prefect.dependencies.fitting import require_fit_target
 from prefect.dependencies.lock import Entry, read_entries, read_file
 from prefect.dependencies.requirements import (
     check_requirement,
@@ -21,7 +22,13 @@ from prefect.dependencies.requirements import (
     requirement_name,
     split_hashes,
 )
-from prefect.dependencies.resolving import FRESH, Question, resolve
+from prefect.dependencies.resolving import (
+    FRESH,
+    Question,
+    UnknownDistributionError,
+    facts,
+    resolve,
+)
 from prefect.dependencies.targets import targets, uv_platform
 from prefect.dependencies.wheels import own_packages
 from prefect.errors import FormatError, IndexUnreachableError, RequirementsError
@@ -32,6 +39,7 @@ from prefect.pylock import Lock, Package, Target, read
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from prefect.dependencies.wheels import Wheel
     from prefect.oci.cache.store import Store
     from prefect.payload.manifest import Manifest
 
@@ -74,13 +82,13 @@ class LockWishes:
         )
 
 
-def complete(manifest: Manifest, wishes: LockWishes, wheels: Sequence[Path] = ()) -> Manifest:
+def complete(manifest: Manifest, wishes: LockWishes, wheels: Sequence[Wheel] = ()) -> Manifest:
     """Return a manifest with its lock, where there is anything to lock.
 
     Args:
         manifest: of a flow that is pickled.
         wishes: what its environment says.
-        wheels: files of wheels that travel with it, which no index need have.
+        wheels: those that travel with it, which no index need have.
 
     Raises:
         RequirementsError: the requirements cannot be resolved, contradict each other, or the lock
@@ -89,9 +97,14 @@ def complete(manifest: Manifest, wishes: LockWishes, wheels: Sequence[Path] = ()
     """
     asked = [line for line in wishes.dependencies if line.strip()]
     inferred = imported(manifest.requirements, asked) if wishes.infer else []
-    if not asked and not inferred and wishes.lock is None and wishes.project is None:
+    names = {one.name for one in wheels}
+    inferred = [line for line in inferred if requirement_name(line) not in names]
+    if not (asked or inferred or wheels) and wishes.lock is None and wishes.project is None:
         return manifest
     aims = targets(wishes.platforms, wishes.pythons)
+    for one in wheels:
+        for target in aims:
+            require_fit_target(one, target)
     with open_cache() as store:
         try:
             lock = _lock(wishes, asked, inferred, aims, wheels, store)
@@ -117,7 +130,7 @@ def _lock(
     asked: list[str],
     inferred: list[str],
     aims: list[Target],
-    wheels: Sequence[Path],
+    wheels: Sequence[Wheel],
     store: Store,
 ) -> Lock:
     sources = sorted({requirement_name(name) for name in wishes.sources})
@@ -134,17 +147,18 @@ def _lock(
 
         name = str(wishes.project or path)
         resolved = _given(given, name, aims, sources, own, store)
-        _require_fit(resolved, asked, inferred, name, extras=not is_pylock(given))
+        _require_fit(resolved, asked, inferred, name, wheels, extras=not is_pylock(given))
         return Lock.of(resolved)
     wanted = sorted({line.strip() for line in [*asked, *inferred]})
     for line in wanted:
         check_requirement(line)
-    question = Question(wanted, installed_versions(), [], sources, "", "", _places(wheels))
+    question = Question(wanted, installed_versions(), [], sources, "", "", facts(wheels))
     try:
         lock = _resolved(
-            question, aims, own, store, fresh=wishes.relock, patient=wishes != LockWishes()
-        )
-    except IndexUnreachableError:
+            question, aims, own, store, wheels, fresh=wishes.relock,
+            patient=wishes != LockWishes(),
+        )  # fmt: skip
+    except (IndexUnreachableError, UnknownDistributionError):
         raise
     except RequirementsError as error:
         if not (inferred and asked):
@@ -154,8 +168,12 @@ def _lock(
             "Ask for another version with -r (python_dependencies=), or leave what it imports to "
             "what you ask for, with --no-infer (infer=False)"
         ) from error
-    if path is not None:
-        _write(lock, path)
+    if path is not None:  # of what indexes have: own code changes under one version
+        packages = {
+            target: [one for one in lock.for_target(target) if one.name not in own]
+            for target in aims
+        }
+        _write(Lock.of(packages), path)
     return lock
 
 
@@ -164,6 +182,7 @@ def _resolved(
     aims: list[Target],
     own: Mapping[str, Package],
     store: Store,
+    wheels: Sequence[Wheel] = (),
     *,
     fresh: bool,
     patient: bool,
@@ -197,7 +216,8 @@ def _resolved(
         mine = question._replace(
             wanted=wanted, installed=preferred, python=target.python, platform=uv_platform(target)
         )
-        answer = Pylock(resolve(mine, form, patient=patient, target=str(target)), "uv's answer")
+        text = resolve(mine, form, patient=patient, target=str(target), wheels=wheels)
+        answer = Pylock(text, "uv's answer")
         found = answer.packages(target, sources=question.sources, own=own)
         return [_pinned(each, question.wanted) for each in found]
 
@@ -245,7 +265,10 @@ def _given(
 
     if is_pylock(text):
         lock = Pylock(text, name)
-        return {target: lock.packages(target, sources=sources, own=own) for target in aims}
+        return {
+            target: _with_own(lock.packages(target, sources=sources, own=own), own)
+            for target in aims
+        }
     entries = read_entries(text)
     held = {target: comparing.entries_for(entries, target) for target in aims}
     # Lines tell hashes, and not which file is meant for which target: the index does.
@@ -266,8 +289,13 @@ def _given(
                     f"{name} does not have the hash of {package.files[0].name}, which is what fits "
                     f"{target}. Lock anew and replace the file with --relock (relock=True)"
                 )
-        resolved[target] = [*packages, *(own[n] for n in held[target] if n in own)]
+        resolved[target] = _with_own(packages, own)
     return resolved
+
+
+def _with_own(packages: Iterable[Package], own: Mapping[str, Package]) -> list[Package]:
+    """Return packages with all of one's own, of which a lock need not tell."""
+    return [*(one for one in packages if one.name not in own), *own.values()]
 
 
 def _line(entry: Entry) -> str:
@@ -280,6 +308,7 @@ def _require_fit(
     asked: list[str],
     inferred: list[str],
     name: str,
+    wheels: Sequence[Wheel],
     *,
     extras: bool,
 ) -> None:
@@ -288,16 +317,18 @@ def _require_fit(
     lines = [*asked, *map(requirement_name, inferred)]
     if not extras:  # of which a pylock.toml does not tell
         lines = [re.sub(r"\[[^\]]*\]", "", line, count=1) for line in lines]
+    extras_of = {one.name: one.extras for one in wheels}
     for target, packages in resolved.items():
         locked = {
             each.name: Entry(
-                each.name, frozenset(), each.version, "",
+                each.name, extras_of.get(each.name, frozenset()), each.version, "",
                 tuple(f"sha256:{file.sha256}" for file in each.files),
             )
             for each in packages
         }  # fmt: skip
         where = "" if len(resolved) == 1 else f" for {target}"
-        problems |= {f"{one}{where}": None for one in comparing.unmet(lines, locked, target)}
+        needed = [*lines, *comparing.needs_of(wheels, asked, target)]
+        problems |= {f"{one}{where}": None for one in comparing.unmet(needed, locked, target)}
     if problems:
         raise RequirementsError(
             f"{name} does not fit what is asked for: {'; '.join(problems)}. Lock anew (--relock, "
@@ -342,10 +373,6 @@ def requirement_text(lock: Lock) -> str:
         ).text()
         for one in lock.packages
     )  # fmt: skip
-
-
-def _places(wheels: Iterable[Path]) -> tuple[str, ...]:
-    return tuple(sorted({str(wheel.parent.resolve()) for wheel in wheels}))
 
 
 def _last_line(text: str) -> str:

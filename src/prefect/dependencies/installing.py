@@ -59,6 +59,7 @@ def install(
     platform: str,
     prefix: str,
     sources: Collection[str] = (),
+    links: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Installed]:
     """Install distributions into a new directory; return each one's files for the prefix, by name.
@@ -72,6 +73,7 @@ def install(
         directory: on the file system of the result; the entries' files stay in it.
         prefix: where the image has them, such as "/opt/prefect".
         sources: names of those that are built here where they have no wheel that fits.
+        links: a directory that has their wheels; no index is asked then.
         progress: gets lines of uv's while it downloads.
 
     Raises:
@@ -83,7 +85,7 @@ def install(
     """
     put = partial(
         _install, directory=directory, python=python, platform=platform, prefix=prefix,
-        progress=progress,
+        progress=progress, links=links,
     )  # fmt: skip
     built: dict[str, Installed] = {}
     for one in distributions:
@@ -120,11 +122,12 @@ def _install(
     platform: str,
     prefix: str,
     progress: Callable[[str], None] | None,
+    links: Path | None,
     build: bool = False,
 ) -> dict[str, Installed]:
     stage = Path(tempfile.mkdtemp(dir=directory, prefix="stage-"))
     interpreter = os.path.abspath(sys.executable)  # noqa: PTH100 - and no links resolved: it is quoted
-    _run_uv(distributions, stage, interpreter, python, platform, progress, build=build)
+    _run_uv(distributions, stage, interpreter, python, platform, progress, links, build=build)
     staged = dict(_walk(stage))
     if build:
         _require_pure(staged)
@@ -150,7 +153,7 @@ def _install(
             if strays or not disputed.isdisjoint(owners.get(one.name, ())):
                 result |= _install(
                     [one], directory, python=python, platform=platform, prefix=prefix,
-                    progress=progress,
+                    progress=progress, links=links,
                 )  # fmt: skip
     for name in owners.keys() - result.keys():
         unproven = records.require_recorded(name, owners[name], staged)
@@ -167,6 +170,7 @@ def _run_uv(
     python: str,
     platform: str,
     progress: Callable[[str], None] | None,
+    links: Path | None,
     *,
     build: bool,
 ) -> None:
@@ -176,6 +180,8 @@ def _run_uv(
     command += ["--python-version", python, "--python-platform", platform, "--no-deps"]
     command += ["--link-mode", "copy"]
     command += source_options(one.name for one in distributions if build)
+    if links is not None:  # and nothing of them stays in uv's cache, where no build finds it again
+        command += ["--no-index", "--find-links", str(links), "--no-cache"]
     command += ["--require-hashes", "--requirements", str(lock)]
     environment = {k: v for k, v in uv_environment(builds=build).items() if k not in _RESOLVING}
     environment |= {"UV_NO_INSTALLER_METADATA": "1", "UV_COMPILE_BYTECODE": "0"}

@@ -15,16 +15,17 @@ from prefect.dependencies.requirements import (
     split_hashes,
     without_passwords,
 )
-from prefect.dependencies.resolving import FRESH, Question, resolve
+from prefect.dependencies.resolving import FRESH, Question, facts, resolve
 from prefect.errors import RequirementsError
 from prefect.files import read_small_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from packaging.version import Version
 
+    from prefect.dependencies.wheels import Wheel
     from prefect.oci.cache.store import Store
 
 _ENTRY = re.compile(
@@ -32,6 +33,12 @@ _ENTRY = re.compile(
 )
 _HASH = re.compile(r"--hash=(\S+)")
 _BLOCK = re.compile(r"^(\S[^\n]*?)((?: \\\n +--hash=\S+)+)$", re.MULTILINE)
+_OWN_BLOCK = re.compile(
+    r"^(?P<name>[A-Za-z0-9][\w.-]*)(?P<extras>\[[^\]]*\])? @ file:\S+(?P<rest> ;[^\n]*?)?"
+    r"(?: \\\n +--hash=\S+)+$",
+    re.MULTILINE,
+)
+_OWN_HASH = "sha256:own"
 # As text; so that whoever reads the lock can tell which extras it was made for.
 _FORM = ("requirements.txt", "--generate-hashes", "--no-annotate", "--no-strip-extras")
 
@@ -45,6 +52,7 @@ def lock(
     constraints: Iterable[str] = (),
     sources: Iterable[str] = (),
     fresh: bool = False,
+    wheels: Sequence[Wheel] = (),
 ) -> str:
     """Resolve requirements to a text of "name==version --hash=…" lines without any URL.
 
@@ -64,8 +72,11 @@ def lock(
         sources: normalised names of distributions whose build script may run here, where they have
             no wheel that fits; of all others, wheels alone are taken, and nothing is executed.
         fresh: ask anew, whatever is remembered.
+        wheels: wheels of the user's own. They are in the lock, each by its version and with its own
+            hash, and no index is asked for distributions of their names.
 
     Raises:
+        UnknownDistributionError: no index has something, or not in that version.
         RequirementsError: they contradict each other, or something does not exist; the message
             is the resolver's. Or no hash that stands behind a version is one of the index's; or
             something has no wheel; or a build script would get credentials.
@@ -76,16 +87,42 @@ def lock(
         check_requirement(line)
     installed = installed_versions()
     question = Question(
-        wanted, installed, sorted(constraints), sorted(set(sources)), python, platform
+        wanted,
+        installed,
+        sorted(constraints),
+        sorted(set(sources)),
+        python,
+        platform,
+        facts(wheels),
     )
     key = "" if store is None else question.key(_FORM)
     if store is not None and not fresh:
         text = store.recall(key, max_age=FRESH)
         if isinstance(text, str):
-            return text
-    text = _with_pins(resolve(question, _FORM), wanted)
+            return _with_hashes(text, wheels)
+    text = _with_pins(_nameless(resolve(question, _FORM, wheels=wheels), wheels), wanted)
     if store is not None:
         store.remember(key, text)
+    return _with_hashes(text, wheels)
+
+
+def _nameless(text: str, wheels: Sequence[Wheel]) -> str:
+    """Name wheels of one's own by their versions, where uv names their files."""
+    versions = {one.name: one.version for one in wheels}
+
+    def named(match: re.Match[str]) -> str:
+        version = versions[requirement_name(match["name"])]
+        extras = "".join((match["extras"] or "").split())
+        return f"{match['name']}{extras}=={version}{match['rest'] or ''} \\\n    --hash={_OWN_HASH}"
+
+    return _OWN_BLOCK.sub(named, text)
+
+
+def _with_hashes(text: str, wheels: Sequence[Wheel]) -> str:
+    """Put the hashes of wheels of one's own into a lock, which may be of former ones."""
+    for one in wheels:
+        pattern = rf"^({re.escape(one.name)}(?:\[[^\]]*\])?==[^\n]* \\\n    --hash=){_OWN_HASH}$"
+        text = re.sub(pattern, rf"\g<1>sha256:{one.sha256}", text, flags=re.MULTILINE)
     return text
 
 

@@ -10,16 +10,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from prefect.dependencies.requirements import without_passwords
+from prefect.dependencies.requirements import requirement_name, without_passwords
 from prefect.dependencies.uv import refuse_disk, source_options, uv_environment, uv_program
 from prefect.errors import IndexUnreachableError, RequirementsError
 from prefect.oci.cache.full import TEMPORARY, told_if_full
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from prefect.dependencies.wheels import Wheel
 
 FRESH = 24 * 3600  # seconds for which an answer is remembered
-_FORMAT = 5  # counts up when uv is asked in another way
+_FORMAT = 6  # counts up when uv is asked in another way
 _SEPARATORS = re.compile(r"[\s,=]+|file://")
 _WITHOUT_WHEEL = re.compile(
     r"(?:[Bb]ecause|and) (?:all versions of |only )?([A-Za-z0-9._-]+?)(?:[<>=!~,\[][^\s]*)? "
@@ -28,6 +30,10 @@ _WITHOUT_WHEEL = re.compile(
 _ABSENT = re.compile(
     r"(?:[Bb]ecause|and) (?:there (?:is|are) no versions? of )?([A-Za-z0-9._-]+?)(?:==\S+)?"
     r"(?: was not found in the package registry| and you require)"
+)
+# What uv says of each that there is not; it names them one by one.
+_UNKNOWN = re.compile(
+    r"([A-Za-z0-9][\w.-]*) was not found in the |there (?:is|are) no versions? of ([A-Za-z0-9][\w.-]*)"
 )
 _UNREACHABLE = ("Failed to fetch", "error sending request", "network was disabled")
 
@@ -42,7 +48,7 @@ class Question(NamedTuple):
         sources: normalised names of what may be built from source here.
         python: a series, such as "3.11".
         platform: uv's name of the platform.
-        wheels: directories in which wheels lie that no index has.
+        own: what is to be known of wheels that no index need have: of `facts`.
     """
 
     wanted: list[str]
@@ -51,7 +57,7 @@ class Question(NamedTuple):
     sources: list[str]
     python: str
     platform: str
-    wheels: tuple[str, ...] = ()
+    own: tuple[tuple[str, str], ...] = ()
 
     def key(self, *more: object) -> str:
         """Return under which name the answer is remembered."""
@@ -67,7 +73,34 @@ class Question(NamedTuple):
         return f"lock {hashlib.sha256(json.dumps(inputs).encode()).hexdigest()}"
 
 
-def resolve(asked: Question, form: Sequence[str], *, patient: bool = True, target: str = "") -> str:
+class UnknownDistributionError(RequirementsError):
+    """No index has a distribution, or not in the version that is asked for.
+
+    Args:
+        message: what uv says.
+        names: of the distributions, normalised.
+    """
+
+    def __init__(self, message: str, names: frozenset[str]) -> None:
+        super().__init__(message)
+        self.names = names
+
+
+def facts(wheels: Iterable[Wheel]) -> tuple[tuple[str, str], ...]:
+    """Return what of wheels has a say in an answer: what else they hold has none."""
+    return tuple(
+        sorted((one.line, hashlib.sha256(one.metadata.encode()).hexdigest()) for one in wheels)
+    )
+
+
+def resolve(
+    asked: Question,
+    form: Sequence[str],
+    *,
+    patient: bool = True,
+    target: str = "",
+    wheels: Sequence[Wheel] = (),
+) -> str:
     """Return uv's answer.
 
     Args:
@@ -75,25 +108,31 @@ def resolve(asked: Question, form: Sequence[str], *, patient: bool = True, targe
         form: the answer's format as uv calls it, and options that go with it.
         patient: whether an index that does not answer is asked again.
         target: how people know the Python and platform.
+        wheels: the user's own, which the answer has by their paths; no index is asked for their names.
 
     Raises:
+        UnknownDistributionError: no index has something, or not in that version.
         RequirementsError: the requirements contradict each other, or something does not exist; the
             message is the resolver's.
         IndexUnreachableError: the index does not answer.
         DiskFullError, SettingError: uv's cache has no space, or cannot be used.
     """
-    text, reason = _compile(asked, (), form, patient=patient)
+    text, reason = _compile(asked, (), form, wheels, patient=patient)
     if text is None and asked.sources and "wheel" in reason:
-        text, reason = _compile(asked, asked.sources, form, patient=patient)
+        text, reason = _compile(asked, asked.sources, form, wheels, patient=patient)
     if text is not None:
         return text
     beside = " beside what the lock has" if asked.bounds else ""
     where = target or f"Python {asked.python} on {asked.platform}"
-    kind = IndexUnreachableError if any(t in reason for t in _UNREACHABLE) else RequirementsError
-    raise kind(
+    message = (
         f"The dependencies {', '.join(asked.wanted)} cannot be resolved for {where}{beside}:\n"
         f"{reason}{_fix(asked, reason, where)}"
     )
+    if any(text in reason for text in _UNREACHABLE):
+        raise IndexUnreachableError(message)
+    if names := {one for pair in _UNKNOWN.findall(reason) for one in pair if one}:
+        raise UnknownDistributionError(message, frozenset(map(requirement_name, names)))
+    raise RequirementsError(message)
 
 
 def _fix(asked: Question, reason: str, where: str) -> str:
@@ -117,7 +156,12 @@ def _fix(asked: Question, reason: str, where: str) -> str:
 
 
 def _compile(
-    asked: Question, sources: Sequence[str], form: Sequence[str], *, patient: bool
+    asked: Question,
+    sources: Sequence[str],
+    form: Sequence[str],
+    wheels: Sequence[Wheel],
+    *,
+    patient: bool,
 ) -> tuple[str | None, str]:
     """Return the answer, or else uv's reason why there is none."""
     # Imported here: most builds find their lock remembered.
@@ -130,7 +174,8 @@ def _compile(
         told_if_full(directory, TEMPORARY),
     ):
         source, output = Path(directory, "requirements.in"), Path(directory, name)
-        source.write_text("".join(f"{line}\n" for line in asked.wanted))
+        own = [f"{one.name} @ {one.path.as_uri()}" for one in wheels]
+        source.write_text("".join(f"{line}\n" for line in [*asked.wanted, *own]))
         # uv reads an output that is already there as a set of preferences.
         if asked.installed:
             output.write_text(_preferences(name, asked.installed))
@@ -141,8 +186,6 @@ def _compile(
             limits = Path(directory, "constraints")
             limits.write_text("".join(f"{line}\n" for line in asked.bounds))
             command += ["--constraints", str(limits)]
-        for place in asked.wheels:
-            command += ["--find-links", place]
         command += ["--no-emit-index-url", "--no-emit-find-links"]
         # Any interpreter will do: named, so that uv does not search the machine for that version.
         command += ["--python", sys.executable]

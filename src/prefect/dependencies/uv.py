@@ -13,7 +13,7 @@ from prefect.oci.cache.of_user import cache_home
 from prefect.oci.cache.private import make_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 # The newest glibc for which uv knows a platform of its own; wheels for older ones fit as well.
@@ -84,6 +84,41 @@ def uv_environment(*, builds: bool = False) -> dict[str, str]:
     for name in ("UV_NO_BUILD", "UV_NO_BUILD_PACKAGE", "UV_NO_BINARY", "UV_NO_BINARY_PACKAGE"):
         own.pop(name, None)
     return own | {"UV_NO_CONFIG": "1", "NO_COLOR": "1"}
+
+
+def project_environment() -> dict[str, str]:
+    """Return the environment variables with which uv builds a project of the user's own.
+
+    Unlike those of a lock, they leave the project its own settings for uv.
+    """
+    own = uv_environment()
+    for name in ("UV_NO_CONFIG", "UV_NO_BUILD_ISOLATION", "UV_PROJECT", "UV_WORKING_DIRECTORY"):
+        own.pop(name, None)
+    return own
+
+
+def credentials_in(environment: Mapping[str, str]) -> list[str]:
+    """Return the names of variables for uv that hold credentials, or lead to them."""
+    return sorted(
+        name
+        for name, value in environment.items()
+        if _FOR_UV.fullmatch(name)
+        and (_is_credential(name, value) or name in {"NETRC", "UV_KEYRING_PROVIDER"})
+    )
+
+
+def backend_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return environment variables for uv as a build backend may see them: without credentials."""
+    held = set(credentials_in(environment))
+    own = {
+        name: _USER_IN_URL.sub("://", value)
+        for name, value in environment.items()
+        if (_FOR_UV.fullmatch(name) or name in {"SOURCE_DATE_EPOCH", "PYTHONHASHSEED", "NO_COLOR"})
+        and not name.endswith(("_PASSWORD", "_TOKEN", "_USERNAME"))
+        and name not in {"NETRC", "UV_KEYRING_PROVIDER"}
+    }
+    # An index by its name alone would be asked for what is to be found in uv's cache.
+    return own | ({"UV_OFFLINE": "1"} if held else {})
 
 
 def source_options(names: Iterable[str]) -> list[str]:

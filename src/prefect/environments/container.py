@@ -44,7 +44,9 @@ class ContainerEnvironment(Environment):
             archive.
         tag: name of the built image, which cannot be the base's; None derives one from the flow's
             name. `env.tag` is then `image`.
-        python_dependencies: requirement lines, such as "pandas>=2", beside what the flow imports.
+        python_dependencies: requirement lines, such as "pandas>=2", beside what the flow imports. One
+            that names a project's directory, such as ".", or a wheel's file has the image get it as a
+            wheel: `uv` builds that with the project's own build backend.
         secrets: names of what the flow needs at run time as environment variables.
         network: the container engine's network for set-up commands and containers, such as "host".
         platform: such as "linux/arm64"; None takes Linux on this machine's processor.
@@ -509,16 +511,17 @@ class ContainerEnvironment(Environment):
         return making.package_flow(self._recipe(), flow, self._keyring, self._included())
 
     def _without_destination(self) -> ContainerEnvironment:
-        """Return this environment without its images' name, its network, and the path of its base.
+        """Return this environment without its images' name, its network, and local paths.
 
         That is what images hold of it: they are the same wherever they go, and wherever a base on
-        disk is.
+        disk and projects are.
         """
         from prefect.images.base.names import ON_DISK, names_a_path  # noqa: PLC0415 - as in _recipe
 
         made = copy(self)
         base = ON_DISK if names_a_path(self.image) else self.image
-        vars(made).update(image=base, tag=base, network=None)
+        kept = self._recipe().placeless_dependencies()
+        vars(made).update(image=base, tag=base, network=None, python_dependencies=kept)
         return made
 
     def _keyring_for(self, image: FlowImage) -> Keyring | None:

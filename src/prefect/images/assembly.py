@@ -63,6 +63,7 @@ def assemble(
             platform=plan.platform,
             prefix=PREFIX,
             sources=plan.sources,
+            wheels=plan.wheels,
             store=store,
             progress=progress,
             ready=ready,

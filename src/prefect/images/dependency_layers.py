@@ -27,6 +27,7 @@ from prefect.oci.layers.writing import CODEC, LAYER, Entry, Written, write_layer
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from prefect.dependencies.wheels import Wheel
     from prefect.oci.cache.store import Store
     from prefect.oci.images import Layer
 
@@ -53,6 +54,7 @@ def dependency_layers(
     store: Store,
     prefix: str = "/opt/prefect",
     sources: Collection[str] = (),
+    wheels: Sequence[Wheel] = (),
     progress: Callable[[str], None] | None = None,
     ready: Callable[[Sequence[Layer]], None] | None = None,
 ) -> list[tuple[Layer, str]]:
@@ -60,7 +62,8 @@ def dependency_layers(
 
     They are in the order in which they belong on a base: large ones first, which change least
     often and are dearest to send, by the power of two of their size and then by name, so that a
-    new version of one seldom changes what is below another.
+    new version of one seldom changes what is below another. What the user's own wheels hold, which
+    changes most often, is in one above them.
 
     Args:
         lock: of `requirements.lock`, for this Python and platform.
@@ -69,6 +72,7 @@ def dependency_layers(
         store: where layers are looked for and kept; to be left open while they are read.
         prefix: of the image's environment, which has `bin/python` for console scripts.
         sources: names of distributions that are built here where they have no wheel that fits.
+        wheels: the user's own, which are in the lock by their hashes.
         progress: gets a line of text now and then where there is something to wait for.
         ready: gets the layers that there are, from the first one up, while others are made.
 
@@ -76,7 +80,7 @@ def dependency_layers(
         RequirementsError: there is no wheel of a distribution for this Python and platform.
         DiskFullError: the store's disk is full, or that of uv's cache.
     """
-    work = _Work(python, platform, prefix, store, sources, progress)
+    work = _Work(python, platform, prefix, store, sources, wheels, progress)
     with store.told_if_full(), work.tools():
         return work.layers(read_lock(lock), ready)
 
@@ -89,6 +93,7 @@ class _Work:
         prefix: str,
         store: Store,
         sources: Collection[str],
+        wheels: Sequence[Wheel],
         progress: Callable[[str], None] | None,
     ) -> None:
         self._python = python
@@ -96,6 +101,7 @@ class _Work:
         self._prefix = prefix
         self._store = store
         self._sources = frozenset(sources)
+        self._wheels = {one.name: one for one in wheels}
         self._progress = progress
         self._interpreter: Interpreter | None = find_interpreter(python, store)
         self._lock = threading.RLock()
@@ -136,7 +142,9 @@ class _Work:
             for one in missing:
                 sizes[one.name] = sum(map(_size, self._installed[one.name].entries))
                 self._store.remember(self._size_key(one), sizes[one.name])
-        groups = _groups(distributions, sizes)
+        groups = _groups([one for one in distributions if one.name not in self._wheels], sizes)
+        if own := [one for one in distributions if one.name in self._wheels and sizes[one.name]]:
+            groups.append(own)
         absent = [group for group in groups if not self._store.has_layer(self._key(group))]
         self._install(one for group in absent for one in group)
 
@@ -214,19 +222,33 @@ class _Work:
                 return
             count = "1 distribution" if len(wanted) == 1 else f"{len(wanted)} distributions"
             self._say(f"Installing {count} for Python {self._python}")
-            found = install(
-                [wanted[name] for name in sorted(wanted)],
-                self._working(),
-                python=self._python,
-                platform=self._platform,
-                prefix=self._prefix,
-                sources=self._sources,
-                progress=self._progress,
-            )
+            own = [name for name in sorted(wanted) if name in self._wheels]
+            rest = [name for name in sorted(wanted) if name not in self._wheels]
+            found: dict[str, Installed] = {}
+            for names, links in ((rest, None), (own, self._links(own))):
+                if names:
+                    found |= install(
+                        [wanted[name] for name in names],
+                        self._working(),
+                        python=self._python,
+                        platform=self._platform,
+                        prefix=self._prefix,
+                        sources=self._sources if links is None else (),
+                        links=links,
+                        progress=self._progress,
+                    )
             # A distribution that its marker leaves out has no files.
             self._installed |= {name: found.get(name, Installed()) for name in wanted}
             for name, one in found.items():
                 self._tell_of(name, one.unproven)
+
+    def _links(self, names: Sequence[str]) -> Path:
+        """Return a directory with the user's own wheels of these names."""
+        directory = self._working() / "wheels"
+        directory.mkdir(exist_ok=True)
+        for one in (self._wheels[name] for name in names):
+            shutil.copyfile(one.path, directory / one.path.name)
+        return directory
 
     def _tell_of(self, name: str, unproven: Sequence[str]) -> None:
         if unproven:

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 NAME = "Dockerfile"
 FIRST_LINE = "# Written by prefect. "
 LOCK = "requirements.lock"
-_RUNTIME, _FLOW, _FILES = "runtime", "flow", "files"
+_RUNTIME, _FLOW, _FILES, _OWN = "runtime", "flow", "files", "wheels"
+_WHEELS = f"{PREFIX}/{_OWN}"
 
 
 def build_context(plan: ImagePlan) -> dict[str, bytes | Attachment]:
     """Return every file of the build's context by its path, the Dockerfile among them."""
     context: dict[str, bytes | Attachment] = {NAME: render(plan).encode(errors="replace")}
-    context[LOCK] = plan.lock.encode()
+    context[LOCK] = plan.indexed_lock.encode()
+    if plan.wheels:
+        context[f"{_OWN}/{LOCK}"] = plan.own_lock.encode()
+        context |= {f"{_OWN}/{one.path.name}": one.path.read_bytes() for one in plan.wheels}
     context |= {f"{_RUNTIME}/{path}": content for path, content in plan.runtime.items()}
     context |= {f"{_FLOW}/{path}": content for path, content in plan.flow.items()}
     context |= {f"{_FILES}/{one.path}": one for one in plan.files}
@@ -99,6 +103,7 @@ def render(plan: ImagePlan) -> str:
         f"sys.exit('needs Python {plan.python}, has %d.%d' % v)"
     )
     platform = f"--platform={plan.base_platform} " if plan.base_platform else ""
+    install = f"{PYTHON} -m pip install --no-cache-dir --disable-pip-version-check --no-deps"
     lines = [
         f"{FIRST_LINE}Build it with: docker build --tag NAME .",
         f"FROM {platform}{plan.base}",
@@ -113,9 +118,10 @@ def render(plan: ImagePlan) -> str:
         "# Dependencies, hash-checked, in an environment of their own that still sees the base's.",
         f"COPY {LOCK} {LOCK_FILE}",
         f"RUN {plan.interpreter} -m venv --system-site-packages {PREFIX} \\",
-        f" && {PYTHON} -m pip install --no-cache-dir --disable-pip-version-check --no-deps \\",
+        f" && {install} \\",
         f"      --require-hashes --requirement {LOCK_FILE}",
         "",
+        *_own_lines(plan, install),
         "# The runtime, compiled once here and not at every start.",
         f"COPY {_RUNTIME}/ {plan.site_packages}/",
         f"RUN {PYTHON} -m compileall -q {plan.site_packages}/prefect",
@@ -139,6 +145,24 @@ def render(plan: ImagePlan) -> str:
         files = " ".join(f"{_FLOW}/{name}" for name in sorted(plan.flow))
         lines += [f"COPY {files} {FLOW_DIRECTORY}/", ""]
     return "\n".join(lines)
+
+
+def _own_lines(plan: ImagePlan, install: str) -> list[str]:
+    """Return the lines that install the user's own wheels, if there are any."""
+    if not plan.wheels:
+        return []
+    # By name, as for the flow.
+    files = " ".join(
+        f"{_OWN}/{name}" for name in sorted([LOCK, *(w.path.name for w in plan.wheels)])
+    )
+    return [
+        "# Wheels of the user's own, hash-checked, in a layer of their own.",
+        f"COPY {files} {_WHEELS}/",
+        f"RUN {install} \\",
+        f"      --no-index --find-links {_WHEELS} --require-hashes --requirement {_WHEELS}/{LOCK} \\",
+        f" && cat {_WHEELS}/{LOCK} >> {LOCK_FILE} && rm -r {_WHEELS}",
+        "",
+    ]
 
 
 def _quoted(value: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prefect.dependencies.own import OwnWheels
 from prefect.errors import ImageError, RequirementsError
 from prefect.files import replacing
 from prefect.images import plan
@@ -251,7 +252,7 @@ def write_dockerfile(
     order = _Order.of(recipe, packaged)
     with open_cache() as store:
         base = _sources(order, _logger.info).for_dockerfile(store)
-        context = dockerfile.build_context(_plan(order, base, store))
+        context = dockerfile.build_context(_plan(order, base, store, _logger.info))
     dockerfile.write_context(Path(directory), context)
 
 
@@ -263,15 +264,21 @@ def _sources(order: _Order, progress: Callable[[str], None]) -> BaseSources:
     )
 
 
-def _plan(order: _Order, base: BaseImage, store: Store) -> plan.ImagePlan:
+def _plan(
+    order: _Order, base: BaseImage, store: Store, progress: Callable[[str], None]
+) -> plan.ImagePlan:
     recipe = order.recipe
     path = None if recipe.lock is None else Path(recipe.lock)
     locked = _locked(recipe, path, base)
     order.refuse({"the lock": (locked or "",)})
+    own = OwnWheels(store, progress)
+    asked = own.take(recipe.dependencies or ())
+    if order.packaged is not None:
+        own.take_installed(order.packaged.manifest.installed)
     made = plan.make_plan(
         base,
         order.packaged,
-        dependencies=recipe.dependencies,
+        dependencies=asked,
         setup=recipe.setup,
         lock=locked,
         store=store,
@@ -279,6 +286,7 @@ def _plan(order: _Order, base: BaseImage, store: Store) -> plan.ImagePlan:
         sources=recipe.sources,
         infer=recipe.infer,
         fresh=recipe.relock,
+        own=own,
     )
     order.refuse({"the image's labels": tuple(made.labels.values())})
     for note in made.notes:
@@ -286,7 +294,7 @@ def _plan(order: _Order, base: BaseImage, store: Store) -> plan.ImagePlan:
     if locked is None and path is not None:
         try:
             with replacing(path, mode=None) as file:
-                file.write(made.lock.encode())
+                file.write(made.indexed_lock.encode())
         except OSError as error:
             raise RequirementsError(f"The lock {path} cannot be written: {error}") from error
     return made
@@ -301,7 +309,7 @@ def _image(
 ) -> Image:
     digest = base.image.digest
     return assemble(
-        _plan(order, base, store),
+        _plan(order, base, store, progress),
         base.image,
         store,
         annotations={"org.opencontainers.image.base.digest": digest} if digest else {},

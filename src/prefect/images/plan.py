@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from prefect.dependencies.fitting import require_fit
 from prefect.dependencies.requirements import imported, requirement_name
 from prefect.errors import CompatibilityError, RequirementsError
 from prefect.images.runtime import runtime_files
@@ -19,6 +20,8 @@ from prefect.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from prefect.dependencies.own import OwnWheels
+    from prefect.dependencies.wheels import Wheel
     from prefect.images.base.image import BaseImage
     from prefect.images.flow_files import PackagedFlow
     from prefect.oci.cache.store import Store
@@ -54,6 +57,7 @@ class ImagePlan:
         platform: uv's name of its platform, such as "x86_64-manylinux_2_36".
         user: the base's own user, as which containers run; "" where it names none.
         lock: the locked dependencies.
+        wheels: the user's own, each of which is in the lock by its hash.
         sources: normalised names of those that may be built from source.
         runtime: the files of this package, by their paths below site-packages.
         flow: the files of the packaged flow by name; empty for an image of dependencies alone.
@@ -72,10 +76,28 @@ class ImagePlan:
     base_platform: str = ""
     setup: tuple[str, ...] = ()
     sources: frozenset[str] = frozenset()
+    wheels: tuple[Wheel, ...] = ()
     notes: tuple[str, ...] = ()
     flow: Mapping[str, bytes] = field(default_factory=dict)
     files: tuple[Attachment, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def indexed_lock(self) -> str:
+        """The lock without the user's own wheels: what indexes have, which a file can be a lock of."""
+        return self._locked(own=False)
+
+    @property
+    def own_lock(self) -> str:
+        """The lock of the user's own wheels alone."""
+        return self._locked(own=True)
+
+    def _locked(self, *, own: bool) -> str:
+        from prefect.dependencies import lock as locking  # noqa: PLC0415 - labels need it not
+
+        names = {one.name for one in self.wheels}
+        entries = locking.read_entries(self.lock)
+        return "".join(entry.text() for entry in entries if (entry.name in names) == own)
 
     @property
     def site_packages(self) -> str:
@@ -111,21 +133,24 @@ def make_plan(
     sources: Sequence[str] = (),
     infer: bool = True,
     fresh: bool = False,
+    own: OwnWheels | None = None,
 ) -> ImagePlan:
     """Decide what goes into an image.
 
     Args:
         platform: of a base for several, where one was asked for.
-        dependencies: requirement lines.
+        dependencies: requirement lines, by names and versions.
         lock: locked dependencies to take as they are, with what the runtime needs added where it
             is not among them; None resolves them.
         sources: names of distributions that may be built from source.
         infer: take what the flow imports as well, in the versions here, where no line asks for it.
         fresh: resolve anew, whatever is remembered.
+        own: the user's own wheels, all of which the image gets.
 
     Raises:
         CompatibilityError: the base's Python cannot run the flow.
-        RequirementsError: the dependencies cannot be resolved, or the lock does not fit them.
+        RequirementsError: a wheel does not fit the base, the dependencies cannot be resolved, or the
+            lock does not fit them.
     """
     if packaged is not None:
         require_python(base, packaged)
@@ -133,32 +158,18 @@ def make_plan(
 
     allowed = frozenset(map(requirement_name, sources))
     if lock is not None:
-        lock = _fitting_lock(lock, packaged, dependencies, base, store, infer=infer)
+        lock = _fitting_lock(lock, packaged, dependencies, base, store, own, infer=infer)
     else:
-        try:
-            lock = locking.lock(
-                wanted(packaged, dependencies, infer=infer),
-                python=base.python,
-                platform=base.platform,
-                store=store,
-                sources=allowed,
-                fresh=fresh,
-            )
-        except RequirementsError as error:
-            inferred = _inferred(packaged, dependencies, infer=infer)
-            if not (inferred and dependencies):
-                raise
-            raise RequirementsError(
-                f"{error}\nOf these, {', '.join(inferred)} is what the flow imports, as installed "
-                "here. Ask for another version with -r (python_dependencies=), or leave what it "
-                "imports to what you ask for, with --no-infer (infer=False)"
-            ) from error
+        lock = _resolved(
+            packaged, dependencies, base, store, allowed, own, infer=infer, fresh=fresh
+        )
     labels = {LABEL_VERSION: __version__, LABEL_PYTHON: base.python}
     return ImagePlan(
         base=base.reference,
         base_platform=str(platform or ""),
         setup=setup,
         sources=allowed,
+        wheels=tuple(own.wheels if own else ()),
         interpreter=base.interpreter,
         python=base.python,
         platform=base.platform,
@@ -173,28 +184,84 @@ def make_plan(
     )
 
 
+def _resolved(
+    packaged: PackagedFlow | None,
+    dependencies: Sequence[str] | None,
+    base: BaseImage,
+    store: Store | None,
+    allowed: frozenset[str],
+    own: OwnWheels | None,
+    *,
+    infer: bool,
+    fresh: bool,
+) -> str:
+    """Return a new lock; what no index has, and is installed here, becomes one of `own`."""
+    from prefect.dependencies import lock as locking  # noqa: PLC0415 - labels need it not
+    from prefect.dependencies.resolving import UnknownDistributionError  # noqa: PLC0415 - the same
+
+    while True:
+        lines = wanted(packaged, dependencies, infer=infer, own=own)
+        try:
+            return locking.lock(
+                lines,
+                python=base.python,
+                platform=base.platform,
+                store=store,
+                sources=allowed,
+                fresh=fresh,
+                wheels=_fitting_wheels(own, base),
+            )
+        except RequirementsError as error:
+            names = error.names if isinstance(error, UnknownDistributionError) else ()
+            if own is not None and own.take_unknown(names):
+                continue
+            inferred = _inferred(packaged, dependencies, infer=infer, own=own)
+            if not (inferred and dependencies):
+                raise
+            raise RequirementsError(
+                f"{error}\nOf these, {', '.join(inferred)} is what the flow imports, as installed "
+                "here. Ask for another version with -r (python_dependencies=), or leave what it "
+                "imports to what you ask for, with --no-infer (infer=False)"
+            ) from error
+
+
+def _fitting_wheels(own: OwnWheels | None, base: BaseImage) -> list[Wheel]:
+    wheels = own.wheels if own else []
+    for one in wheels:
+        require_fit(one, base.python, base.platform)
+    return wheels
+
+
 def _fitting_lock(
     lock: str,
     packaged: PackagedFlow | None,
     dependencies: Sequence[str] | None,
     base: BaseImage,
     store: Store | None,
+    own: OwnWheels | None,
     *,
     infer: bool,
 ) -> str:
     """Return a lock with what the runtime needs in it, if it has what is asked for.
 
     What is asked for counts by version, and what the flow imports by name: which version of that is
-    wanted is what a lock is there to say.
+    wanted is what a lock is there to say. The user's own wheels are those of this build, whatever it
+    says of them; what they need counts as asked for.
     """
     from prefect.dependencies import comparing  # noqa: PLC0415 - labels need it not
     from prefect.dependencies import lock as locking  # noqa: PLC0415 - the same
     from prefect.dependencies.targets import target_of  # noqa: PLC0415 - the same
 
     target = target_of(base.python, base.platform)
-    locked = comparing.entries_for(locking.read_entries(lock), target)
+    wheels = _fitting_wheels(own, base)
+    names = {one.name for one in wheels}
+    kept = [entry for entry in locking.read_entries(lock) if entry.name not in names]
+    kept += [comparing.entry_of(one) for one in wheels]
+    lock = "".join(entry.text() for entry in kept)
+    locked = comparing.entries_for(kept, target)
     asked = [line for line in dependencies or () if line.strip()]
-    asked += map(requirement_name, _inferred(packaged, dependencies, infer=infer))
+    asked += comparing.needs_of(wheels, asked, target)
+    asked += map(requirement_name, _inferred(packaged, dependencies, infer=infer, own=own))
     problems = comparing.unmet(asked, locked, target)
     needs = _needs(packaged)
     absent = [line for line in needs if requirement_name(line) not in locked]
@@ -247,12 +314,18 @@ def _notes(
 
 
 def _inferred(
-    packaged: PackagedFlow | None, dependencies: Sequence[str] | None, *, infer: bool
+    packaged: PackagedFlow | None,
+    dependencies: Sequence[str] | None,
+    *,
+    infer: bool,
+    own: OwnWheels | None = None,
 ) -> list[str]:
-    """Return what the flow imports as requirement lines, but for what is asked for."""
+    """Return what the flow imports as requirement lines, but for what is asked for and for `own`."""
     if packaged is None or not infer:
         return []
-    return imported(packaged.manifest.requirements, dependencies or ())
+    names = {one.name for one in own.wheels} if own else set()
+    lines = imported(packaged.manifest.requirements, dependencies or ())
+    return [line for line in lines if requirement_name(line) not in names]
 
 
 def _needs(packaged: PackagedFlow | None) -> list[str]:
@@ -267,8 +340,12 @@ def _oldest(line: str) -> str:
 
 
 def wanted(
-    packaged: PackagedFlow | None, dependencies: Sequence[str] | None, *, infer: bool = True
+    packaged: PackagedFlow | None,
+    dependencies: Sequence[str] | None,
+    *,
+    infer: bool = True,
+    own: OwnWheels | None = None,
 ) -> list[str]:
     """Return the requirement lines of an image: asked for, imported, and needed by its runtime."""
-    inferred = _inferred(packaged, dependencies, infer=infer)
+    inferred = _inferred(packaged, dependencies, infer=infer, own=own)
     return [*(dependencies or ()), *inferred, *_needs(packaged)]

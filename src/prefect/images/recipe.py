@@ -108,6 +108,14 @@ class ImageRecipe:
         """Return the name that the image was given, if it was."""
         return None if self.name is None else str(Reference.parse(self.name))
 
+    def placeless_dependencies(self) -> list[str] | None:
+        """Return the requirement lines, but for those that name a path or an address."""
+        if self.dependencies is None:
+            return None
+        from prefect.dependencies.own import own_line  # noqa: PLC0415 - for flows that are packaged
+
+        return [line for line in self.dependencies if own_line(line) is None]
+
     def wanted_platform(self) -> Platform | None:
         """Return the platform that was asked for."""
         return None if self.platform is None else Platform.parse(self.platform)
