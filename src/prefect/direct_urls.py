@@ -6,10 +6,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from prefect.installed import distribution_directories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +78,16 @@ def _installer(directory: str) -> str:
         return ""
 
 
-def project_of(file: str, projects: list[DirectUrl]) -> DirectUrl | None:
-    """Return the editable project within whose directory a file lies, the innermost of several."""
-    holding = [
-        one for one in projects if one.directory is not None and _is_below(file, str(one.directory))
-    ]
-    return max(holding, key=lambda one: len(str(one.directory)), default=None)
+def editable_projects() -> tuple[DirectUrl, ...]:
+    """Return what is installed here as sources that are imported where they are, inner ones first."""
+    found = [one for one in direct_urls().values() if one.editable and one.directory is not None]
+    return tuple(sorted(found, key=lambda one: -len(str(one.directory))))
 
 
-def _is_below(file: str, directory: str) -> bool:
-    return file.startswith(directory.rstrip(os.sep) + os.sep)
-
-
-def editable_projects() -> list[DirectUrl]:
-    """Return what is installed here as sources that are imported where they are."""
-    return [one for one in direct_urls().values() if one.editable and one.directory is not None]
+def project_of(file: str, projects: Iterable[DirectUrl]) -> DirectUrl | None:
+    """Return that of `editable_projects` within whose directory a file lies, the innermost."""
+    path = os.path.realpath(file)
+    for one in projects:
+        if path.startswith(os.path.realpath(str(one.directory)) + os.sep):
+            return one
+    return None

@@ -1,20 +1,15 @@
 """`prefect build --image` with the user's own projects, on a base made by hand."""
 
-import io
 import json
 import shutil
 import subprocess
-import tarfile
-from pathlib import Path
 
 import pytest
 from base_making import layout
+from image_files import SITE, files_of
 from project_making import project
 
 from prefect.dependencies.uv import uv_program
-from prefect.oci.archives import archive as archives
-
-SITE = "opt/prefect/lib/python3.11/site-packages"
 
 
 @pytest.fixture
@@ -28,17 +23,6 @@ def offline(prefect, monkeypatch):
 def build(prefect, *arguments, **options):
     command = ("build", "etl.py", "--image", "./base", *arguments)
     return prefect(*command, "--export", "etl.tar", **options)
-
-
-def files_of(path: Path) -> dict[str, bytes]:
-    """Return the files of an image by path, with the number of the layer that has each."""
-    found = {}
-    for layer in archives.read(path).layers:
-        with layer.blob.open() as blob, tarfile.open(fileobj=io.BytesIO(blob.read())) as tar:
-            found |= {
-                one.name: tar.extractfile(one).read() for one in tar.getmembers() if one.isfile()
-            }
-    return found
 
 
 @pytest.mark.parametrize("form", [".", "./ownlib", "wheel", "file", "freeze"])

@@ -160,9 +160,10 @@ def _show(manifest: Manifest) -> None:
         _columns([["Parameter", "Default", "Type"], *parameters], heading=True)
     click.echo()
     _columns([["Task", "After", "Settings"], *_tasks(flow)], heading=True)
-    if manifest.files:
-        click.echo()
-        _columns([["File", "Size"], *_files(manifest.files)], heading=True)
+    for kind, listed in (("File", manifest.files), ("Wheel", manifest.wheels)):
+        if listed:
+            click.echo()
+            _columns([[kind, "Size"], *_files(listed)], heading=True)
 
 
 def _files(files: dict[str, dict[str, Any]]) -> Iterator[list[str]]:

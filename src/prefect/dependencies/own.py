@@ -171,6 +171,12 @@ class OwnWheels:
             if name in known and name not in self._found:
                 self._add(self._of_origin(known[name]))
 
+    def provide(self, names: Iterable[str]) -> dict[str, Wheel]:
+        """Return the wheels of distributions that are installed here, but from no index, by name."""
+        wanted = list(names)
+        self.take_installed(wanted)
+        return {name: self._found[name] for name in wanted if name in self._found}
+
     def take_unknown(self, names: Iterable[str]) -> bool:
         """Put the wheels of what no index has together from what is installed here.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from prefect.images import plan
 from prefect.payload.attachments import contents
+from prefect.payload.own_modules import with_wheels
 from prefect.payload.packing import pickle_flow, warn_of_fixed
 from prefect.running.flow_directory import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE, SEALED_FILE
 from prefect.secrets.search import MANIFEST, PAYLOAD, SOURCES, forbidden, in_file, refuse_at_rest
@@ -14,12 +15,14 @@ from prefect.secrets.secret import Secret, secrets_of
 from prefect.secrets.tokens import refuse_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from prefect.core.flow import Flow
+    from prefect.dependencies.wheels import Wheel
     from prefect.payload.attachments import Attachment
     from prefect.payload.including import Included
     from prefect.payload.manifest import Manifest
+    from prefect.payload.own_modules import OwnModules
     from prefect.sealed.keys.keyring import Keyring
     from prefect.secrets.search import InPieces
 
@@ -39,6 +42,14 @@ class PackagedFlow:
     needs: tuple[str, ...] = ()
     attached: tuple[Attachment, ...] = ()
 
+    def with_wheels(self, wheels: Sequence[Wheel]) -> PackagedFlow:
+        """Return the same with a manifest that tells of wheels, if it is in the open."""
+        if not wheels or MANIFEST_FILE not in self.files:
+            return self
+        manifest, _ = with_wheels(self.manifest, wheels)
+        files = self.files | {MANIFEST_FILE: manifest.to_json()}
+        return replace(self, manifest=manifest, files=files)
+
 
 def package(
     flow: Flow,
@@ -46,6 +57,7 @@ def package(
     keyring: Keyring | None,
     allowed: Collection[str] = (),
     included: Included | None = None,
+    own: OwnModules | None = None,
 ) -> PackagedFlow:
     """Package a flow: in the open, or sealed where there is a key for it.
 
@@ -55,6 +67,7 @@ def package(
         keyring: seals it.
         allowed: names of what looks like a token and may be in it in the open.
         included: the files that travel with it.
+        own: modules that travel in wheels, of which the manifest does not tell yet.
 
     Raises:
         NotAFlowError: something other than a flow was given.
@@ -73,7 +86,7 @@ def package(
             {plan.LABEL_SEALED: f"{FLOW_DIRECTORY}/{SEALED_FILE}"},
             (f"cryptography=={metadata.version('cryptography')}",),
         )
-    pickled = pickle_flow(flow, included)
+    pickled = pickle_flow(flow, included, own)
     manifest = pickled.manifest
     parts = {
         SOURCES: manifest.source_text(),

@@ -22,7 +22,8 @@ from prefect.oci.daemon.ahead import LoadingAhead
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.loading import load
 from prefect.oci.references import Reference
-from prefect.secrets.search import forbidden, refuse_at_rest
+from prefect.payload.own_modules import OwnModules, members
+from prefect.secrets.search import forbidden, in_file, refuse_at_rest
 from prefect.secrets.secret import secrets_of
 from prefect.secrets.tokens import refuse_tokens
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from docker.models.images import Image as DockerImage
 
     from prefect.core.flow import Flow
+    from prefect.dependencies.wheels import Wheel
     from prefect.images.base.image import BaseImage
     from prefect.images.flow_files import PackagedFlow
     from prefect.images.recipe import ImageRecipe
@@ -75,6 +77,13 @@ class _Order:
         refuse_at_rest(self.forbidden, contents)
         refuse_tokens(contents, self.recipe.allowed)
 
+    def refuse_in_wheels(self, wheels: Sequence[Wheel]) -> None:
+        """Refuse them in the files of the user's own wheels."""
+        for one in wheels:
+            parts = {in_file(f"{one.path.name}/{name}"): part for name, part in members(one.path)}
+            refuse_at_rest(self.forbidden, parts)
+            refuse_tokens(parts, self.recipe.allowed)
+
     def refuse_texts(self) -> None:
         """Refuse them in what the recipe itself says."""
         recipe = self.recipe
@@ -102,10 +111,13 @@ def package_flow(
     Raises:
         NotAFlowError: something other than a flow was given.
         PicklingError, SecretError: the flow cannot be packaged.
+        RequirementsError: the wheel of a project that it imports cannot be built.
     """
     # A flow holds its environment: what that may not say would be found in the payload.
     _Order.of(recipe, None).refuse_texts()
-    return package(flow, recipe.secrets, keyring, recipe.allowed, included)
+    with open_cache() as store:
+        own = OwnModules(OwnWheels(store, _logger.info).provide)
+        return package(flow, recipe.secrets, keyring, recipe.allowed, included, own)
 
 
 def pull(recipe: ImageRecipe) -> None:
@@ -289,6 +301,7 @@ def _plan(
         own=own,
     )
     order.refuse({"the image's labels": tuple(made.labels.values())})
+    order.refuse_in_wheels(made.wheels)
     for note in made.notes:
         _logger.warning(note)
     if locked is None and path is not None:

@@ -163,13 +163,16 @@ def make_plan(
         lock = _resolved(
             packaged, dependencies, base, store, allowed, own, infer=infer, fresh=fresh
         )
+    wheels = tuple(own.wheels if own else ())
+    if packaged is not None:
+        packaged = packaged.with_wheels(wheels)
     labels = {LABEL_VERSION: __version__, LABEL_PYTHON: base.python}
     return ImagePlan(
         base=base.reference,
         base_platform=str(platform or ""),
         setup=setup,
         sources=allowed,
-        wheels=tuple(own.wheels if own else ()),
+        wheels=wheels,
         interpreter=base.interpreter,
         python=base.python,
         platform=base.platform,

@@ -19,15 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from importlib import metadata
 
+    from prefect.payload.own_modules import OwnModules
+
 _OWN = __name__.partition(".")[0]
 
 
-def loaded_local_modules() -> dict[str, ModuleType]:
-    """Return the local modules that are imported here, but for the script itself, by name."""
+def loaded_local_modules(own: OwnModules | None = None) -> dict[str, ModuleType]:
+    """Return the local modules that are imported here, but for the script itself, by name.
+
+    Args:
+        own: those that travel in wheels, and are left out.
+    """
     return {
         name: module
         for name, module in list(sys.modules.items())
-        if name != "__main__" and _is_local(name, module)
+        if name != "__main__"
+        and _is_local(name, module)
+        and not (own is not None and own.project_of(name))
     }
 
 
@@ -54,7 +62,12 @@ def is_local_file(name: str) -> bool:
 def _are_local(places: list[str | None]) -> bool:
     # A namespace package has no file of its own, but directories.
     paths = [place for place in places if place not in {None, "built-in", "frozen"}]
-    return bool(paths) and not any(str(p).startswith(_installed_prefixes()) for p in paths)
+    return bool(paths) and not any(is_installed_at(str(path)) for path in paths)
+
+
+def is_installed_at(path: str) -> bool:
+    """Tell whether a path is below the standard library or where packages are installed."""
+    return path.startswith(_installed_prefixes())
 
 
 def is_compiled(module: ModuleType) -> bool:
@@ -77,14 +90,27 @@ def is_provided(module: str) -> bool:
     return module in _providers()
 
 
-def requirements_of(modules: Iterable[str], local: Collection[str]) -> dict[str, str]:
-    """Map what is imported from elsewhere to the distributions that provide it here."""
-    found = {}
+def requirements_of(
+    modules: Iterable[str], local: Collection[str], own: OwnModules | None = None
+) -> dict[str, str]:
+    """Map what is imported from elsewhere to the distributions that provide it here.
+
+    Args:
+        local: what travels by value.
+        own: what travels in wheels.
+    """
+    found: dict[str, str] = {}
     for name in sorted(set(modules)):
         top = name.partition(".")[0]
         if name in local or not top or top in {_OWN, "__main__", "cloudpickle"}:
             continue
-        if top in sys.stdlib_module_names or top not in _providers():
+        if top in sys.stdlib_module_names:
+            continue
+        if own is not None and (line := own.line_of(name)):
+            # A namespace that several share is told by the module itself.
+            found[top if found.get(top, line) == line else name] = line
+            continue
+        if top not in _providers():
             continue
         from importlib import metadata  # noqa: PLC0415 - slow to import, and many flows need none
 

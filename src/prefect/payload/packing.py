@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from prefect.payload.including import Included
+    from prefect.payload.own_modules import OwnModules
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ class PickledFlow:
     payload: bytes
 
 
-def pickle_flow(flow: Flow, included: Included | None = None) -> PickledFlow:
+def pickle_flow(
+    flow: Flow, included: Included | None = None, own: OwnModules | None = None
+) -> PickledFlow:
     """Pickle a flow with all code of its own, and describe it, reproducibly.
 
     Modules that are not installed (the script itself, the helper beside it) travel inside the
@@ -48,19 +51,45 @@ def pickle_flow(flow: Flow, included: Included | None = None) -> PickledFlow:
     Args:
         flow: the flow.
         included: the files that travel beside it.
+        own: modules that travel in wheels; what wheels there have to be is settled here.
 
     Raises:
         NotAFlowError: something other than a flow was given.
         PicklingError: a task holds something that cannot be pickled, or imports a local module
             within a function, where it cannot be found from outside.
     """
+    settle(flow, own)
     buffer = io.BytesIO()
-    manifest = _pickle(flow, buffer, included, track_classes=False)
+    manifest = _pickle(flow, buffer, included, own, track_classes=False)
     return PickledFlow(manifest, canonical(buffer.getvalue()))
 
 
+def settle(flow: Flow, own: OwnModules | None) -> None:
+    """Find out of which projects a flow needs the wheels, and have them made.
+
+    Which modules are in them only they tell; of what is not in one, the flow is pickled by value.
+
+    Raises:
+        PicklingError: as `pickle_flow`.
+        Exception: whatever making a wheel raises.
+    """
+    if not own:
+        return
+    _require_flow(flow)
+    settled = False
+    while not settled:
+        with local_modules_by_value(own) as local:
+            seen = _dump(flow, FlowPickler(_Nowhere(), local), local, own)
+        settled = own.settle(seen.modules | seen.imported_in_functions)
+
+
 def pickle_flow_into(
-    flow: Flow, file: Sink, included: Included | None = None, *, again: bool = False
+    flow: Flow,
+    file: Sink,
+    included: Included | None = None,
+    own: OwnModules | None = None,
+    *,
+    again: bool = False,
 ) -> Manifest:
     """Pickle a flow into a file, piece by piece, and describe it; its bytes may vary.
 
@@ -70,6 +99,7 @@ def pickle_flow_into(
         flow: the flow.
         file: gets the payload.
         included: the files that travel beside it.
+        own: modules that travel in wheels, which were settled.
         again: what is to be warned of has been told.
 
     Raises:
@@ -78,28 +108,28 @@ def pickle_flow_into(
             within a function, where it cannot be found from outside. The file then holds a part
             of the payload.
     """
-    return _pickle(flow, file, included, track_classes=True, again=again)
+    return _pickle(flow, file, included, own, track_classes=True, again=again)
 
 
 def _pickle(
     flow: Flow,
     file: Sink,
     included: Included | None,
+    own: OwnModules | None,
     *,
     track_classes: bool,
     again: bool = False,
 ) -> Manifest:
-    if not isinstance(flow, Flow):
-        raise NotAFlowError(f"Only a Flow can be packaged, not {type(flow).__name__}: {flow!r:.80}")
+    _require_flow(flow)
     serialized = flow.serialize()
-    with local_modules_by_value() as local:
+    with local_modules_by_value(own) as local:
         pickler = FlowPickler(file, local, included=included, track_classes=track_classes)
-        seen = _dump(flow, pickler, local)
+        seen = _dump(flow, pickler, local, own)
     named = seen.modules | seen.imported_in_functions
-    requirements = requirements_of(named, local)
+    requirements = requirements_of(named, local, own)
     closure = installed_closure(requirements.values())
     if more := _needed_by_calls(seen, named, closure):
-        requirements |= requirements_of(more, local)
+        requirements |= requirements_of(more, local, own)
         closure = installed_closure(requirements.values())
     if not again:
         warn_of_references(seen.references, included, flow)
@@ -121,6 +151,11 @@ def _needed_by_calls(seen: Seen, named: set[str], closure: dict[str, str]) -> se
     return optional_needs(seen.names_in_functions, named, libraries, is_provided)
 
 
+def _require_flow(flow: object) -> None:
+    if not isinstance(flow, Flow):
+        raise NotAFlowError(f"Only a Flow can be packaged, not {type(flow).__name__}: {flow!r:.80}")
+
+
 def warn_of_fixed(manifest: Manifest) -> None:
     """Log a warning of what binds a packaged flow to one series of Python, if anything does."""
     if manifest.is_fixed:
@@ -136,7 +171,9 @@ class _Nowhere:
         return len(data)
 
 
-def _dump(flow: Flow, pickler: FlowPickler, local: dict[str, ModuleType]) -> Seen:
+def _dump(
+    flow: Flow, pickler: FlowPickler, local: dict[str, ModuleType], own: OwnModules | None
+) -> Seen:
     try:
         pickler.dump(flow)
     except PrefectError:  # of the pickler, or of the file, which refuse what they are given
@@ -147,7 +184,8 @@ def _dump(flow: Flow, pickler: FlowPickler, local: dict[str, ModuleType]) -> See
     hidden = sorted(
         name
         for name in pickler.seen.imported_in_functions
-        if name.startswith(".") or name.partition(".")[0] in tops or is_local_file(name)
+        if not (own is not None and own.project_of(name))
+        and (name.startswith(".") or name.partition(".")[0] in tops or is_local_file(name))
     )
     if hidden:
         raise PicklingError(

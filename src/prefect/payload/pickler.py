@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from prefect.payload.including import Included
+    from prefect.payload.own_modules import OwnModules
     from prefect.payload.sources import Sources
 
 # One protocol on every Python that this package supports, so that payloads do not vary by it.
@@ -381,11 +382,15 @@ def _names(code: CodeType) -> Iterator[str]:
 
 
 @contextmanager
-def local_modules_by_value() -> Iterator[dict[str, ModuleType]]:
-    """Have cloudpickle carry modules that are not installed; yield them by name."""
+def local_modules_by_value(own: OwnModules | None = None) -> Iterator[dict[str, ModuleType]]:
+    """Have cloudpickle carry modules that are not installed; yield them by name.
+
+    Args:
+        own: those that travel in wheels, and are not among them.
+    """
     # The registry is cloudpickle's global: one packaging at a time, and nothing left behind.
     with _registering:
-        local = loaded_local_modules()
+        local = loaded_local_modules(own)
         known = cloudpickle.list_registry_pickle_by_value()
         registered = [module for name, module in local.items() if name not in known]
         try:
