@@ -16,7 +16,7 @@ from prefect.files import replacing
 from prefect.payload.attachments import attachments, pack, unpack
 from prefect.payload.manifest import Manifest
 from prefect.sealed import reading, rewrapping
-from prefect.sealed.format import FILES, FLOW_PAYLOAD, FURTHER
+from prefect.sealed.format import FILES, FLOW_PAYLOAD, WHEELS
 from prefect.sealed.writing import SealedWriter
 from prefect.secrets.search import (
     MANIFEST,
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from prefect.core.flow import Flow
+    from prefect.payload.attachments import Attachment
     from prefect.payload.including import Included
+    from prefect.payload.own_modules import OwnModules
     from prefect.sealed.keys.keyring import Keyring
     from prefect.sealed.keys.parsing import WrappingKey
     from prefect.sealed.source import SealedSource
@@ -53,6 +55,7 @@ def seal_flow(
     secrets: Iterable[Secret] = (),
     allowed: Collection[str] = (),
     included: Included | None = None,
+    own: OwnModules | None = None,
     *,
     complete: Callable[[Manifest], Manifest] | None = None,
 ) -> tuple[Manifest, bytes]:
@@ -64,7 +67,8 @@ def seal_flow(
         secrets: whose values may not occur in the flow, beside those that it names itself.
         allowed: names of what looks like a token and need not be warned of.
         included: the files that travel with it.
-        complete: adds to the manifest what only follows once the flow is pickled, such as a lock.
+        own: modules that travel in wheels, and these wheels once the manifest is complete.
+        complete: adds to the manifest what only follows once the flow is pickled.
 
     Raises:
         NotAFlowError: `flow` is not a Flow.
@@ -74,13 +78,14 @@ def seal_flow(
         ArtifactError: there is no key to seal with, the flow is too large, or a file changes.
     """
     # To open needs neither.
-    from prefect.payload.packing import pickle_flow_into, warn_of_fixed  # noqa: PLC0415
+    from prefect.payload.packing import pickle_flow_into, settle, warn_of_fixed  # noqa: PLC0415
     from prefect.secrets.tokens import TokenSearch, warn_of_tokens  # noqa: PLC0415
 
     holders = keyring.to_seal()
     # Not made canonical: what is sealed is random all the same.
     pickled = io.BytesIO()
-    manifest = pickle_flow_into(flow, pickled, included)
+    settle(flow, own)
+    manifest = pickle_flow_into(flow, pickled, included, own)
     if complete is not None:
         manifest = complete(manifest)
     parts = {
@@ -94,9 +99,9 @@ def seal_flow(
     for part in parts.values():
         tokens.feed(part)
     sealed = io.BytesIO()
-    writer = _writer(sealed, parts[MANIFEST], holders, keyring, included)
+    writer = _writer(sealed, parts[MANIFEST], holders, keyring, included, own)
     writer.write(parts[PAYLOAD])
-    _finish(writer, included, values, tokens)
+    _finish(writer, included, own, values, tokens)
     warn_of_tokens(tokens.finish(), allowed, flow)
     warn_of_fixed(manifest)
     return manifest, sealed.getvalue()
@@ -109,6 +114,7 @@ def seal_flow_to(
     secrets: Iterable[Secret] = (),
     allowed: Collection[str] = (),
     included: Included | None = None,
+    own: OwnModules | None = None,
     *,
     complete: Callable[[Manifest], Manifest] | None = None,
 ) -> Manifest:
@@ -124,7 +130,8 @@ def seal_flow_to(
         secrets: whose values may not occur in the flow, beside those that it names itself.
         allowed: names of what looks like a token and need not be warned of.
         included: the files that travel with it.
-        complete: adds to the manifest what only follows once the flow is pickled, such as a lock.
+        own: modules that travel in wheels, and these wheels once the manifest is complete.
+        complete: adds to the manifest what only follows once the flow is pickled.
 
     Raises:
         NotAFlowError: `flow` is not a Flow.
@@ -134,30 +141,32 @@ def seal_flow_to(
         ArtifactError: there is no key to seal with, the flow is too large, or a file changes.
         OSError: the file cannot be written.
     """
-    from prefect.payload.packing import pickle_flow_into, warn_of_fixed  # noqa: PLC0415 - as above
+    # As above.
+    from prefect.payload.packing import pickle_flow_into, settle, warn_of_fixed  # noqa: PLC0415
     from prefect.secrets.tokens import TokenSearch, warn_of_tokens  # noqa: PLC0415
 
     holders = keyring.to_seal()
     # The manifest stands before the payload, and only pickling finds out what it requires.
     beginning = _Beginning()
-    pickled = pickle_flow_into(flow, beginning, included)
+    settle(flow, own)
+    pickled = pickle_flow_into(flow, beginning, included, own)
     manifest = pickled if complete is None else complete(pickled)
     described = manifest.to_json()
     values = _forbidden(manifest, keyring, secrets)
     refuse_at_rest(values, {SOURCES: manifest.source_text(), MANIFEST: described})
     with replacing(Path(path)) as file:
-        writer = _writer(file, described, holders, keyring, included)
+        writer = _writer(file, described, holders, keyring, included, own)
         tokens = TokenSearch()
         tokens.feed(described)
         payload = PartSearch(writer, values, tokens)
         if beginning.is_all:
             payload.write(bytes(beginning.content))
-        elif pickle_flow_into(flow, payload, included, again=True) != pickled:
+        elif pickle_flow_into(flow, payload, included, own, again=True) != pickled:
             raise PicklingError(
                 f"The flow {flow.name!r} is pickled twice, and differed: something changes it "
                 "while it is packaged. Build it when nothing does"
             )
-        _finish(writer, included, values, tokens)
+        _finish(writer, included, own, values, tokens)
     warn_of_tokens(tokens.finish(), allowed, flow)
     warn_of_fixed(manifest)
     return manifest
@@ -185,7 +194,10 @@ def read_manifest(source: SealedSource, keyring: Keyring) -> Manifest:
 
 
 def open_flow(
-    source: SealedSource, keyring: Keyring, directory: Callable[[], Path] | None = None
+    source: SealedSource,
+    keyring: Keyring,
+    directory: Callable[[], Path] | None = None,
+    wheels: Callable[[], Path] | None = None,
 ) -> tuple[Manifest, bytes | bytearray]:
     """Authenticate every byte of a sealed flow; return its manifest and its payload, still pickled.
 
@@ -194,6 +206,7 @@ def open_flow(
         keyring: any of its keys opens, and one of its trusted signers must have signed.
         directory: asked, where files travel, for an empty directory that they are unpacked in; None
             leaves them packed. After an error it has what is to be thrown away.
+        wheels: the same for wheels that travel.
 
     Raises:
         TypeError: `source` is neither bytes nor a path.
@@ -209,13 +222,15 @@ def open_flow(
         _require_flow(sealed.payload_type)
         described, payload = sealed.manifest(), sealed.payload()
         manifest = Manifest.from_json(described)
-        files = attachments(manifest.files)
-        if bool(files) != (FILES in sealed.sections):
-            raise FormatError("This sealed flow has other sections than its manifest tells of")
-        for name in FURTHER:
-            if name == FILES and files and directory is not None:
-                unpack(files, sealed.pieces(FILES), directory(), compressed=True)
-            elif name in sealed.sections:
+        parts = (FILES, attachments(manifest.files), directory), (
+            WHEELS, attachments(manifest.wheels), wheels,
+        )  # fmt: skip
+        for name, listed, place in parts:
+            if bool(listed) != (name in sealed.sections):
+                raise FormatError("This sealed flow has other sections than its manifest tells of")
+            if listed and place is not None:
+                unpack(listed, sealed.pieces(name), place(), compressed=True)
+            elif listed:
                 sealed.check(name)
     return manifest, payload
 
@@ -270,15 +285,21 @@ def _writer(
     holders: Sequence[WrappingKey],
     keyring: Keyring,
     included: Included | None,
+    own: OwnModules | None,
 ) -> SealedWriter:
     further = [FILES] if included and included.files else []
+    further += [WHEELS] if own is not None and own.attached else []
     return SealedWriter(file, manifest, holders, signing_key=keyring.signing_key, further=further)
 
 
 def _finish(
-    writer: SealedWriter, included: Included | None, values: Forbidden, tokens: TokenSearch
+    writer: SealedWriter,
+    included: Included | None,
+    own: OwnModules | None,
+    values: Forbidden,
+    tokens: TokenSearch,
 ) -> None:
-    """Write the files that travel, each searched as the payload is, and the end."""
+    """Write the files and the wheels that travel, each searched as the payload is, and the end."""
     if included and included.files:
         writer.begin(FILES)
         pack(
@@ -287,7 +308,22 @@ def _finish(
             lambda one: PartSearch(_Nowhere(), values, tokens, in_file(one.path)),
             compress=True,
         )
+    if own is not None and own.attached:
+        _search_wheels(own.attached, values, tokens)
+        writer.begin(WHEELS)
+        pack(own.attached, writer.write, compress=True)
     writer.finish()
+
+
+def _search_wheels(wheels: Iterable[Attachment], values: Forbidden, tokens: TokenSearch) -> None:
+    """Search what is in wheels, which may be compressed."""
+    from prefect.payload.own_modules import members  # noqa: PLC0415 - for wheels alone
+
+    for wheel in wheels:
+        for name, member in members(wheel.source or Path()):
+            search = PartSearch(_Nowhere(), values, tokens, in_file(f"{wheel.path}/{name}"))
+            for piece in member.pieces():
+                search.write(piece)
 
 
 class _Nowhere:

@@ -11,6 +11,7 @@ import pytest
 
 from prefect.dependencies.flow_lock import LockWishes, complete
 from prefect.dependencies.targets import this_target
+from prefect.dependencies.wheels import read_wheel
 from prefect.errors import IndexUnreachableError, RequirementsError
 from prefect.payload.manifest import Manifest
 from prefect.pylock import Target, read
@@ -233,7 +234,7 @@ def test_wheels_that_travel_are_locked_with_what_they_need(tmp_path):
     """A wheel of the user's own code stands in the lock by its own hash, beside its requirements."""
     own = wheel(tmp_path, "own_helpers", "1.2")
     flow = replace(manifest(), requirements={"own_helpers": "own-helpers==1.2"})
-    lock = read(complete(flow, LockWishes(pythons=("3.11", "3.12")), [own]).lock)
+    lock = read(complete(flow, LockWishes(pythons=("3.11", "3.12")), [read_wheel(own)]).lock)
     found = {one.name: one for one in lock.packages}
     assert found.keys() == {"own-helpers", "six"}
     (file,) = found["own-helpers"].files
@@ -244,7 +245,7 @@ def test_wheels_that_travel_are_locked_with_what_they_need(tmp_path):
 def test_a_wheel_that_travels_is_taken_before_one_of_the_index(tmp_path):
     """Somebody else's package of the same name and version has no say."""
     own = wheel(tmp_path, "idna", metadata.version("idna"))
-    lock = read(complete(manifest("idna"), LockWishes(), [own]).lock)
+    lock = read(complete(manifest("idna"), LockWishes(), [read_wheel(own)]).lock)
     (file,) = next(one.files for one in lock.packages if one.name == "idna")
     assert file.sha256 == hashlib.sha256(own.read_bytes()).hexdigest()
 

@@ -194,7 +194,8 @@ def _run_sealed(
     gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
     with RunDirectory() as directory:
         # Opened once: what is masked is what this very file's flow gets.
-        manifest, payload = open_flow(sealed, keyring, directory.make)
+        manifest, payload = open_flow(sealed, keyring, directory.make, directory.make_for_wheels)
+        directory.import_wheels()
         needed = merge_secrets(secrets, secrets_of(manifest.flow))
         require_fit(manifest, needed)
         parameters = read_parameters(manifest.flow, given)

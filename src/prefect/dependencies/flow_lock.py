@@ -158,16 +158,19 @@ def _lock(
             question, aims, own, store, wheels, fresh=wishes.relock,
             patient=wishes != LockWishes(),
         )  # fmt: skip
-    except (IndexUnreachableError, UnknownDistributionError):
+    except IndexUnreachableError:
         raise
     except RequirementsError as error:
         if not (inferred and asked):
             raise
-        raise RequirementsError(
+        message = (
             f"{error}\nOf these, {', '.join(inferred)} is what the flow imports, as installed here. "
             "Ask for another version with -r (python_dependencies=), or leave what it imports to "
             "what you ask for, with --no-infer (infer=False)"
-        ) from error
+        )
+        if isinstance(error, UnknownDistributionError):
+            raise UnknownDistributionError(message, error.names) from error
+        raise RequirementsError(message) from error
     if path is not None:  # of what indexes have: own code changes under one version
         packages = {
             target: [one for one in lock.for_target(target) if one.name not in own]

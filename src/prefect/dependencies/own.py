@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,9 +26,10 @@ from prefect.dependencies.wheels import Wheel, read_wheel
 from prefect.direct_urls import DirectUrl, direct_urls
 from prefect.errors import RequirementsError
 from prefect.installed import distributions
+from prefect.oci.cache.of_user import open_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from prefect.oci.cache.store import Store
 
@@ -266,6 +268,17 @@ class OwnWheels:
                 f"{wheel.origin}: name one of them"
             )
         return former
+
+
+@contextmanager
+def own_wheels(progress: Callable[[str], None] | None = None) -> Iterator[OwnWheels]:
+    """Yield wheels that the user's cache remembers; their files are there until the end.
+
+    Raises:
+        SettingError: the cache cannot be used.
+    """
+    with open_cache() as store:
+        yield OwnWheels(store, progress)
 
 
 def near(path: Path) -> str:

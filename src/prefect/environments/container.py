@@ -366,7 +366,7 @@ class ContainerEnvironment(Environment):
                 "There is no flow whose imports could be tried: call build(flow) first"
             )
         image = RunnableImage.named(self._image_to_run())
-        return image.failing_imports(self._packaged.manifest.requirements)
+        return image.failing_imports(self._packaged.imports())
 
     def info(self, *, reference: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """Return the serialized flow that an image holds; nothing of the image is executed.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.core import check
 from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names, lines
-from prefect.errors import ArtifactError, NotAFlowError, OutputError
+from prefect.errors import ArtifactError, NotAFlowError, OutputError, RequirementsError
 from prefect.running.packaged import run_packaged
 from prefect.running.run_directory import RunDirectory
 from prefect.running.verdict import require_fit
@@ -19,12 +21,14 @@ from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
 # Imported within the functions that need them: a flow that was packaged with this environment is
 # also loaded where cryptography is not installed, such as inside an image.
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
     from prefect.dependencies.flow_lock import LockWishes
+    from prefect.dependencies.own import OwnWheels
     from prefect.payload.manifest import Manifest
+    from prefect.payload.own_modules import OwnModules
     from prefect.sealed.keys.encryption import EncryptionKey
     from prefect.sealed.keys.keyring import Keyring
     from prefect.sealed.keys.recipients import Identity, Recipient
@@ -157,21 +161,19 @@ class PickleEnvironment(Environment):
             PicklingError: something in it cannot be pickled.
             SecretError: a secret's value, or a key, occurs in it.
             IncludeError: a file that is to travel is not there, or cannot.
-            RequirementsError: what the flow needs cannot be locked.
+            RequirementsError: what the flow needs cannot be locked, or the wheel of a project of the
+                user's own cannot be built.
             ArtifactError: there is no key to seal with, or the flow is too large.
         """
         from prefect.sealing import seal_flow  # noqa: PLC0415
 
         if flow is None:
             raise NotAFlowError("Only a Flow can be packaged, and none was given: call build(flow)")
-        _, self._built = seal_flow(
-            flow,
-            self.keyring,
-            self.secrets,
-            self.allow_secret_like,
-            self._included(),
-            complete=self._complete,
-        )
+        with self._bringing() as (own, complete):
+            _, self._built = seal_flow(
+                flow, self.keyring, self.secrets, self.allow_secret_like, self._included(), own,
+                complete=complete,
+            )  # fmt: skip
         return self._built
 
     def build_to(self, path: str | os.PathLike[str], flow: Flow) -> None:
@@ -191,7 +193,8 @@ class PickleEnvironment(Environment):
             PicklingError: something in it cannot be pickled.
             SecretError: a secret's value, or a key, occurs in it.
             IncludeError: a file that is to travel is not there, or cannot.
-            RequirementsError: what the flow needs cannot be locked.
+            RequirementsError: what the flow needs cannot be locked, or the wheel of a project of the
+                user's own cannot be built.
             ArtifactError: there is no key to seal with, or the flow is too large.
             OutputError: the path is a directory's, as "" is (a FileExistsError).
             OSError: the file cannot be written.
@@ -202,15 +205,11 @@ class PickleEnvironment(Environment):
             )
         from prefect.sealing import seal_flow_to  # noqa: PLC0415
 
-        seal_flow_to(
-            check.path("path", path),
-            flow,
-            self.keyring,
-            self.secrets,
-            self.allow_secret_like,
-            self._included(),
-            complete=self._complete,
-        )
+        with self._bringing() as (own, complete):
+            seal_flow_to(
+                check.path("path", path), flow, self.keyring, self.secrets, self.allow_secret_like,
+                self._included(), own, complete=complete,
+            )  # fmt: skip
         self._built = Path(path)
 
     def info(self, pickle: SealedSource) -> dict[str, Any]:
@@ -308,7 +307,10 @@ class PickleEnvironment(Environment):
         from prefect.sealing import open_flow  # noqa: PLC0415
 
         with RunDirectory() as directory:
-            manifest, payload = open_flow(bytes, self.keyring, directory.make)
+            manifest, payload = open_flow(
+                bytes, self.keyring, directory.make, directory.make_for_wheels
+            )
+            directory.import_wheels()
             # A value set on this environment's own secret counts; names alone come from the flow.
             secrets = merge_secrets(secrets_of(manifest.flow), self.secrets)
             require_fit(manifest, secrets)
@@ -413,14 +415,53 @@ class PickleEnvironment(Environment):
             self.pythons,
         )
 
-    def _complete(self, manifest: Manifest) -> Manifest:
-        if not self._asks_for_a_lock() and not (self.infer and manifest.requirements):
+    @contextmanager
+    def _bringing(self) -> Iterator[tuple[OwnModules, Callable[[Manifest], Manifest]]]:
+        """Yield what the user's own projects bring and what completes a manifest, for `seal_flow`."""
+        from prefect.payload.own_modules import OwnModules  # noqa: PLC0415 - for builds alone
+
+        with ExitStack() as entered:
+            found: list[OwnWheels] = []
+
+            def wheels() -> OwnWheels:  # once there is something to make or to lock
+                if not found:
+                    import logging  # noqa: PLC0415 - slow to import
+
+                    # Not there where flows only run.
+                    from prefect.dependencies.own import own_wheels  # noqa: PLC0415
+
+                    told = logging.getLogger("prefect.environments").info
+                    found.append(entered.enter_context(own_wheels(told)))
+                return found[0]
+
+            own = OwnModules(lambda names: wheels().provide(names))
+            yield own, lambda manifest: self._complete(manifest, own, wheels)
+
+    def _complete(
+        self, manifest: Manifest, own: OwnModules, wheels: Callable[[], OwnWheels]
+    ) -> Manifest:
+        asks = self._asks_for_a_lock()
+        if not asks and not manifest.requirements:
             return manifest
         from prefect.dependencies.flow_lock import complete  # noqa: PLC0415 - as in _wishes
 
-        return complete(manifest, self._wishes())
+        brought = wheels()
+        wishes = self._wishes()
+        wishes = replace(wishes, dependencies=tuple(brought.take(wishes.dependencies)))
+        brought.take_installed(manifest.installed)
+        while True:
+            described = own.bring(manifest, brought.wheels)
+            if not (asks or self.infer or brought.wheels):
+                return described
+            try:
+                return complete(described, wishes, brought.wheels)
+            except RequirementsError as error:
+                # What no index has, and is installed here, travels, too.
+                if not brought.take_unknown(getattr(error, "names", ())):
+                    raise
 
     def __getstate__(self) -> dict[str, Any]:
         # What is of the machine that builds stays there.
         paths = {"lock": None, "relock": False, "project": None, "infer": True, "allow_source": ()}
+        paths["python_dependencies"] = None
         return super().__getstate__() | {"_keys": None, "_built": None} | paths

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from prefect.dependencies.requirements import requirement_name
 from prefect.images import plan
 from prefect.payload.attachments import contents
 from prefect.payload.own_modules import with_wheels
@@ -15,7 +16,7 @@ from prefect.secrets.secret import Secret, secrets_of
 from prefect.secrets.tokens import refuse_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from prefect.core.flow import Flow
     from prefect.dependencies.wheels import Wheel
@@ -42,9 +43,23 @@ class PackagedFlow:
     needs: tuple[str, ...] = ()
     attached: tuple[Attachment, ...] = ()
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the flow, and the wheels that travel with it, are encrypted."""
+        return MANIFEST_FILE not in self.files
+
+    def imports(self) -> list[str]:
+        """Return the modules that it imports, but for those that are within what is sealed."""
+        hidden = {requirement_name(name.partition("-")[0]) for name in self.manifest.wheels}
+        return [
+            module
+            for module, line in self.manifest.requirements.items()
+            if not self.sealed or requirement_name(line) not in hidden
+        ]
+
     def with_wheels(self, wheels: Sequence[Wheel]) -> PackagedFlow:
         """Return the same with a manifest that tells of wheels, if it is in the open."""
-        if not wheels or MANIFEST_FILE not in self.files:
+        if not wheels or self.sealed:
             return self
         manifest, _ = with_wheels(self.manifest, wheels)
         files = self.files | {MANIFEST_FILE: manifest.to_json()}
@@ -58,6 +73,7 @@ def package(
     allowed: Collection[str] = (),
     included: Included | None = None,
     own: OwnModules | None = None,
+    complete: Callable[[Manifest], Manifest] | None = None,
 ) -> PackagedFlow:
     """Package a flow: in the open, or sealed where there is a key for it.
 
@@ -67,7 +83,8 @@ def package(
         keyring: seals it.
         allowed: names of what looks like a token and may be in it in the open.
         included: the files that travel with it.
-        own: modules that travel in wheels, of which the manifest does not tell yet.
+        own: modules that travel in wheels. The manifest tells of these later, unless it is sealed.
+        complete: adds to a manifest that is sealed what only follows once the flow is pickled.
 
     Raises:
         NotAFlowError: something other than a flow was given.
@@ -79,7 +96,9 @@ def package(
 
         from prefect.sealing import seal_flow  # noqa: PLC0415 - loads cryptography
 
-        manifest, sealed = seal_flow(flow, keyring, secrets, allowed, included)
+        manifest, sealed = seal_flow(
+            flow, keyring, secrets, allowed, included, own, complete=complete
+        )
         return PackagedFlow(
             manifest,
             {SEALED_FILE: sealed},

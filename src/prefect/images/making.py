@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.images import Image, Layer
     from prefect.payload.including import Included
+    from prefect.payload.manifest import Manifest
     from prefect.sealed.keys.keyring import Keyring
     from prefect.secrets.search import Forbidden
 
@@ -116,8 +117,15 @@ def package_flow(
     # A flow holds its environment: what that may not say would be found in the payload.
     _Order.of(recipe, None).refuse_texts()
     with open_cache() as store:
-        own = OwnModules(OwnWheels(store, _logger.info).provide)
-        return package(flow, recipe.secrets, keyring, recipe.allowed, included, own)
+        wheels = OwnWheels(store, _logger.info)
+        own = OwnModules(wheels.provide)
+
+        def complete(manifest: Manifest) -> Manifest:
+            wheels.take(recipe.dependencies or ())
+            wheels.take_installed(manifest.installed)
+            return own.bring(manifest, wheels.wheels)
+
+        return package(flow, recipe.secrets, keyring, recipe.allowed, included, own, complete)
 
 
 def pull(recipe: ImageRecipe) -> None:

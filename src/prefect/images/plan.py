@@ -18,7 +18,7 @@ from prefect.running.flow_directory import PREFIX
 from prefect.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from prefect.dependencies.own import OwnWheels
     from prefect.dependencies.wheels import Wheel
@@ -163,8 +163,11 @@ def make_plan(
         lock = _resolved(
             packaged, dependencies, base, store, allowed, own, infer=infer, fresh=fresh
         )
+    notes = _notes(packaged, lock, base, infer=infer)
     wheels = tuple(own.wheels if own else ())
-    if packaged is not None:
+    if packaged is not None and packaged.sealed:  # and the wheels within
+        lock, wheels = _without(lock, wheels), ()
+    elif packaged is not None:
         packaged = packaged.with_wheels(wheels)
     labels = {LABEL_VERSION: __version__, LABEL_PYTHON: base.python}
     return ImagePlan(
@@ -179,7 +182,7 @@ def make_plan(
         user=base.user,
         # Comments may hold anything, such as the command with an index's password that made them.
         lock=locking.canonical_lock(lock),
-        notes=_notes(packaged, lock, base, infer=infer),
+        notes=notes,
         runtime=runtime_files(),
         flow=packaged.files if packaged else {},
         files=packaged.attached if packaged else (),
@@ -216,7 +219,9 @@ def _resolved(
             )
         except RequirementsError as error:
             names = error.names if isinstance(error, UnknownDistributionError) else ()
-            if own is not None and own.take_unknown(names):
+            # What is sealed is complete by now.
+            is_open = packaged is None or not packaged.sealed
+            if own is not None and is_open and own.take_unknown(names):
                 continue
             inferred = _inferred(packaged, dependencies, infer=infer, own=own)
             if not (inferred and dependencies):
@@ -226,6 +231,14 @@ def _resolved(
                 "here. Ask for another version with -r (python_dependencies=), or leave what it "
                 "imports to what you ask for, with --no-infer (infer=False)"
             ) from error
+
+
+def _without(lock: str, wheels: Iterable[Wheel]) -> str:
+    from prefect.dependencies import lock as locking  # noqa: PLC0415 - labels need it not
+
+    names = {one.name for one in wheels}
+    entries = locking.read_entries(lock)
+    return "".join(entry.text() for entry in entries if entry.name not in names)
 
 
 def _fitting_wheels(own: OwnWheels | None, base: BaseImage) -> list[Wheel]:

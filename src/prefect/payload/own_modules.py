@@ -117,9 +117,11 @@ class OwnModules:
 
     Args:
         provide: makes the wheels of distributions, by their normalised names.
+        attached: the wheels that travel beside the payload, once its manifest is complete.
     """
 
     provide: Provide
+    attached: tuple[Attachment, ...] = ()
     _projects: Sequence[DirectUrl] = field(default_factory=editable_projects)
     _wheels: dict[str, OwnWheel] = field(default_factory=dict)
 
@@ -153,6 +155,15 @@ class OwnModules:
         if missing := set(claimed.values()) - self._wheels.keys():
             self._wheels |= self.provide(sorted(missing))
         return all(self.project_of(name) for name in claimed)
+
+    def bring(self, manifest: Manifest, wheels: Iterable[OwnWheel]) -> Manifest:
+        """Have wheels travel beside the payload; return the manifest that tells of them.
+
+        Raises:
+            OSError: a wheel cannot be read.
+        """
+        manifest, self.attached = with_wheels(manifest, wheels)
+        return manifest
 
     def __bool__(self) -> bool:
         """Whether there is any project."""

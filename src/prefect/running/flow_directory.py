@@ -47,7 +47,10 @@ def read_flow(
         from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415
         from prefect.sealing import open_flow  # noqa: PLC0415
 
-        return *open_flow(sealed, Keyring.of(key), run.make), (key,), run.path
+        keyring = Keyring.of(key)
+        manifest, opened = open_flow(sealed, keyring, run.make, run.make_for_wheels)
+        run.import_wheels()
+        return manifest, opened, (key,), run.path
     try:
         manifest = Manifest.from_json((directory / MANIFEST_FILE).read_bytes())
         payload = (directory / PAYLOAD_FILE).read_bytes()

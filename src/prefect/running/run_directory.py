@@ -22,6 +22,7 @@ class RunDirectory:
         self._entered = ExitStack()
         self.path: Path | None = None
         """Absolute; None until somebody wants it."""
+        self._wheels: Path | None = None
 
     def make(self) -> Path:
         """Return the directory, which is there from now on.
@@ -32,6 +33,29 @@ class RunDirectory:
         if self.path is None:
             self.path = self._entered.enter_context(private_directory("prefect-run"))
         return self.path
+
+    def make_for_wheels(self) -> Path:
+        """Return a directory for wheels, which is there from now on.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        if self._wheels is None:
+            self._wheels = self._entered.enter_context(private_directory("prefect-wheels"))
+        return self._wheels
+
+    def import_wheels(self) -> None:
+        """Have what is in the wheels be found by imports, if there are any, until the run's end.
+
+        Raises:
+            CompatibilityError, ArtifactError: one of them is not for here, or none.
+            OSError: the disk is full.
+        """
+        if self._wheels is not None:
+            # Few flows bring wheels.
+            from prefect.running.own_wheels import importable_wheels  # noqa: PLC0415
+
+            self._entered.enter_context(importable_wheels(self._wheels))
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,115 @@
+"""Wheels that travelled with a flow: importable for as long as it runs, if they are not installed here."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import sys
+from contextlib import contextmanager, suppress
+from importlib import invalidate_caches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.errors import ArtifactError, CompatibilityError
+from prefect.installed import distribution_directories, normal_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from zipfile import ZipFile
+
+_LIBRARIES = re.compile(r"[^/]+\.data/(?:pure|plat)lib/(.+)")
+_INFO = re.compile(r"([^/]+)-([^/-]+)\.dist-info/RECORD")
+
+
+@contextmanager
+def importable_wheels(directory: Path) -> Iterator[None]:
+    """Have what wheels hold be found by imports, and by `importlib.metadata`, for a while.
+
+    It is found before what is installed here, unless that is the same in version and content. A
+    module that was imported already stays what it is.
+
+    Args:
+        directory: has the wheels, and gets what is in them.
+
+    Raises:
+        CompatibilityError: a wheel has machine code that is not for here.
+        ArtifactError: one is no wheel.
+        OSError: the disk is full.
+    """
+    site = directory / "site-packages"
+    site.mkdir()
+    for wheel in sorted(directory.glob("*.whl")):
+        _unpack(wheel, site)
+    place = str(site)
+    sys.path.insert(0, place)
+    invalidate_caches()
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # somebody else took it out
+            sys.path.remove(place)
+        for name, module in list(sys.modules.items()):
+            if str(getattr(module, "__file__", None) or "").startswith(f"{place}/"):
+                del sys.modules[name]
+
+
+def _unpack(wheel: Path, site: Path) -> None:
+    import zipfile  # noqa: PLC0415 - slow to import, and few flows bring wheels
+
+    _require_fit(wheel.name)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            if _is_installed(archive):
+                return
+            for member in archive.infolist():
+                if member.is_dir():
+                    continue
+                name = member.filename
+                if match := _LIBRARIES.fullmatch(name):
+                    name = match[1]
+                if name.startswith("/") or ".." in name.split("/"):
+                    raise ArtifactError(f"The wheel {wheel.name} has a file outside of itself")
+                target = site / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(member))
+    except (zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise ArtifactError(f"The wheel {wheel.name} is none: {error}") from error
+
+
+def _require_fit(name: str) -> None:
+    if name.endswith("-none-any.whl"):
+        return
+    from packaging.tags import sys_tags  # noqa: PLC0415 - for machine code alone
+    from packaging.utils import parse_wheel_filename  # noqa: PLC0415 - the same
+
+    if parse_wheel_filename(name)[3].isdisjoint(sys_tags()):
+        raise CompatibilityError(
+            f"This flow brings the wheel {name}, whose machine code is not for this Python and machine. "
+            "Run it where it fits, or build the flow with a wheel that was built here: -r PATH/NAME.whl"
+        )
+
+
+def _is_installed(archive: ZipFile) -> bool:
+    """Tell whether what a wheel holds is installed here, by its RECORD and the one here."""
+    record = next((name for name in archive.namelist() if _INFO.fullmatch(name)), "")
+    match = _INFO.fullmatch(record)
+    if match is None:
+        raise ValueError("it has no RECORD")
+    wanted = (normal_name(match[1]), match[2])
+    for name, version, directory in distribution_directories():
+        if name == wanted[0]:
+            if version != wanted[1]:
+                return False
+            try:
+                here = Path(directory, "RECORD").read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError):
+                return False
+            return _hashes(archive.read(record).decode()) <= _hashes(here)
+    return False
+
+
+def _hashes(record: str) -> set[tuple[str, str]]:
+    """Return the paths and hashes that a RECORD lists, but for what is about the distribution."""
+    rows = (row for row in csv.reader(io.StringIO(record)) if row)
+    return {(row[0], row[1]) for row in rows if ".dist-info/" not in row[0]}
