@@ -103,6 +103,11 @@ def test_what_is_rare_runs_on_another_series(everything, packaged, builder, runn
     found = told(runner, packaged, directory)
     assert found == json.loads((directory / "told").read_text())
     assert "Traceback" not in found["odd"]
+    assert found["enumerations"] == (
+        "(2, <Planet.EARTH: (1, 2)>, True, ['EARTH', 'MARS', 'TERRA'], [<Planet.EARTH: (1, 2)>, "
+        "<Planet.MARS: (3, 4)>], <Access.RW: 3>, ['NONE', 'R', 'W', 'RW'], True, <Access.NONE: 0>, "
+        "<Access.W: 2>, [<Access.R: 1>, <Access.W: 2>])"
+    )
 
 
 def test_a_traceback_names_file_line_and_text(everything, packaged):

@@ -13,28 +13,24 @@ import pickle
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from functools import cached_property, lru_cache
+from enum import Enum
+from functools import lru_cache
 from pathlib import PosixPath
 from types import CodeType, FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, ForwardRef, Protocol, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import cloudpickle
 
 from prefect.errors import PicklingError
 from prefect.payload.code_reducing import CodeReducer
-from prefect.payload.dataclass_methods import make_params, switches
+from prefect.payload.enumerations import attributes, with_aliases
 from prefect.payload.local_modules import is_compiled, loaded_local_modules
 from prefect.payload.located import located, located_path
 from prefect.payload.packaged_module import NOT_OF_THE_SOURCE, PackagedModule
-from prefect.payload.rebuilding import (
-    cached_function,
-    class_state,
-    forward_reference,
-    same_module,
-)
+from prefect.payload.rebuilding import cached_function, class_state, same_module
 from prefect.payload.references import References
 from prefect.payload.source_lines import SourceLines
+from prefect.payload.standard_types import REDUCERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +43,6 @@ if TYPE_CHECKING:
 _PROTOCOL = 5
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 _registering = threading.Lock()
-_dataclasses: Any = dataclasses  # with what has no public name
 _CACHED_FUNCTION = type(lru_cache(len))
 # Where cloudpickle's makers of classes take the random id that it gives to each class.
 _TRACKERS = {"_make_skeleton_class": -2, "_make_skeleton_enum": -2, "_make_typevar": -1}
@@ -183,7 +178,10 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
                 state["__doc__"] = _stable_doc(kind, state.get("__doc__"))
             maker, args, (_, slots), *rest, _ = self._untracked(reduced)
             written = self._code.dataclass(kind, state)
-            return maker, args, (state, slots, written), *rest, class_state
+            members: dict[str, dict[str, Any]] = {}
+            if issubclass(kind, Enum):
+                args, members = with_aliases(kind, args, state), attributes(kind)
+            return maker, args, (state, slots, written, members), *rest, class_state
         return reduced
 
     def _type_variable(self, variable: Any) -> Any:
@@ -249,49 +247,15 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
             )
 
 
-def _cached_property(_: FlowPickler, obj: Any) -> Any:
-    # Its lock, which Python 3.11 has, cannot be pickled.
-    state = {key: value for key, value in vars(obj).items() if key not in {"func", "lock"}}
-    return cached_property, (obj.func,), state
-
-
-def _weak_set(_: FlowPickler, obj: WeakSet[Any]) -> Any:
-    return WeakSet, (set(obj),)
-
-
-def _params(_: FlowPickler, obj: Any) -> Any:
-    return make_params, (switches(obj),)
-
-
-def _forward_reference(_: FlowPickler, obj: Any) -> Any:
-    # Without what it was compiled to, and what was found for it.
-    names = ("arg", "is_argument", "module", "is_class")
-    if sys.version_info >= (3, 14):
-        return NotImplemented
-    return forward_reference, tuple(getattr(obj, f"__forward_{name}__") for name in names)
-
-
-def _sentinel(name: str) -> Callable[[FlowPickler, Any], str]:
-    """Return a reducer to the one object of its type, by name: it is compared by identity."""
-    return lambda _, __: name
-
-
-def _weak_keys(_: FlowPickler, obj: WeakKeyDictionary[Any, Any]) -> Any:
-    return WeakKeyDictionary, (dict(obj),)
+def _alone(reducer: Callable[[Any], Any]) -> Callable[[FlowPickler, Any], Any]:
+    return lambda _, obj: reducer(obj)
 
 
 _REDUCERS: dict[type, Callable[[FlowPickler, Any], Any]] = {
     _CACHED_FUNCTION: FlowPickler._cached_function,  # noqa: SLF001 - of this module
-    cached_property: _cached_property,
-    ForwardRef: _forward_reference,
     TypeVar: FlowPickler._type_variable,  # noqa: SLF001 - of this module
-    WeakKeyDictionary: _weak_keys,
-    WeakSet: _weak_set,
     PosixPath: FlowPickler._path,  # noqa: SLF001 - of this module
-    type(dataclasses.MISSING): _sentinel("MISSING"),
-    type(dataclasses.KW_ONLY): _sentinel("KW_ONLY"),
-    type(_dataclasses._HAS_DEFAULT_FACTORY): _sentinel("_HAS_DEFAULT_FACTORY"),  # noqa: SLF001
-    _dataclasses._DataclassParams: _params,  # noqa: SLF001
+    **{kind: _alone(reducer) for kind, reducer in REDUCERS.items()},
 }
 
 

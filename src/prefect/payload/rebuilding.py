@@ -89,20 +89,24 @@ def class_state(kind: Any, state: tuple[Any, ...]) -> Any:
 
     Args:
         kind: the class.
-        state: its content, as cloudpickle takes it, and which methods of a dataclass were written.
+        state: its content, as cloudpickle takes it; which methods of a dataclass were written; and
+            the attributes of an enumeration's members, by their names.
     """
     from cloudpickle.cloudpickle import _class_setstate  # noqa: PLC0415 - known once it is called
 
-    content, slots, written = state
-    if _lines.get() is None:
-        return _class_setstate(kind, (content, slots))
-    content = _adapted(kind, content)
-    if written is not None:
+    content, slots, written, members = state
+    another = _lines.get() is not None
+    if another:
+        content = _adapted(kind, content)
+    if another and written is not None:
         from prefect.payload.dataclass_methods import complete  # noqa: PLC0415 - rarely needed
 
         complete(kind, content, written)
     _class_setstate(kind, (content, slots))
-    _note_members(kind)
+    if another:
+        _note_members(kind)
+    for name, attributes in members.items():
+        vars(kind[name]).update(attributes)
     return kind
 
 

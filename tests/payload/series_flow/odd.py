@@ -211,6 +211,24 @@ path = pathlib.Path("x/y")
 now = datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc)
 sig = inspect.signature(star)
 
+class Planet(enum.Enum):
+    EARTH = (1, 2)
+    MARS = (3, 4)
+    TERRA = (1, 2)
+    def __init__(self, mass, radius): self.mass = mass
+    @property
+    def twice(self): return self.mass * 2
+class Access(enum.Flag):
+    NONE = 0
+    R = 1
+    W = 2
+    RW = 3
+
+@task
+def enumerations():
+    return (Planet.EARTH.twice, Planet["TERRA"], Planet.TERRA is Planet.EARTH, list(Planet.__members__), list(Planet),
+        Access["RW"], list(Access.__members__), Access.RW is Access(3), Access.NONE, ~Access.R, list(Access))
+
 @task
 def odd():
     r = []
@@ -232,6 +250,7 @@ def odd():
     return r
 with Flow("odd") as flow:
     odd()
+    enumerations()
 if __name__ == "__main__":
     from prefect.payload.packing import pickle_flow
     pickled = pickle_flow(flow)
