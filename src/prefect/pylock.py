@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prefect.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
+# Of Debian 10, RHEL 8 and later, for which nearly all wheels of today are built.
+USUAL_GLIBC = (2, 28)
 # 300 packages for nine targets take less than a MiB.
 LARGEST_LOCK = 8 << 20
 _MOST_PACKAGES = 5_000
@@ -46,11 +49,14 @@ class Target:
         python: its series, such as "3.11".
         system: as `sys.platform` has it, such as "linux" or "darwin".
         machine: as `platform.machine()` has it there, such as "x86_64".
+        glibc: for which wheels are chosen on Linux, None for musl. No marker tells it, and a lock
+            does not either: it is none of what makes two targets equal.
     """
 
     python: str
     system: str
     machine: str
+    glibc: tuple[int, int] | None = field(default=USUAL_GLIBC, compare=False)
 
     @property
     def platform(self) -> str:
@@ -61,11 +67,6 @@ class Target:
     def variables(self) -> dict[str, str]:
         """Return the variables of PEP 508's markers that tell this target from others."""
         return dict(zip(_VARIABLES, (self.python, self.system, self.machine), strict=True))
-
-    def meets(self, conditions: dict[str, str]) -> bool:
-        """Tell whether the variables of a marker have these values here."""
-        own = self.variables()
-        return all(own[name] == value for name, value in conditions.items())
 
     def __str__(self) -> str:
         return f"Python {self.python} on {self.platform}"
@@ -237,10 +238,11 @@ def _package(block: str, targets: tuple[Target, ...]) -> Package:
         raise _malformed()
     needed = frozenset(targets)
     if "marker" in values:
-        conditions = [_conditions(part) for part in values["marker"].split(" or ")]
-        if len(conditions) > len(targets):
+        known = _alternatives(targets)
+        parts = [part.strip("()") for part in values["marker"].split(" or ")]
+        if not known.keys() >= set(parts):
             raise _malformed()
-        needed = frozenset(t for t in targets if any(t.meets(each) for each in conditions))
+        needed = frozenset[Target]().union(*(known[part] for part in parts))
     return Package(name, version, _sorted(files), needed)
 
 
@@ -255,7 +257,8 @@ def _target(marker: str) -> Target:
     values = _conditions(marker)
     if values.keys() != set(_VARIABLES) or not _SERIES.fullmatch(values["python_version"]):
         raise _malformed()
-    return Target(*(values[name] for name in _VARIABLES))
+    python, system, machine = (values[name] for name in _VARIABLES)
+    return Target(python, system, machine)
 
 
 def _conditions(marker: str) -> dict[str, str]:
@@ -289,26 +292,30 @@ def _conjunction(conditions: dict[str, str]) -> str:
     return " and ".join(f"{name} == '{value}'" for name, value in conditions.items())
 
 
-def _marker(some: Collection[Target], every: Collection[Target]) -> str:
+def _marker(some: frozenset[Target], every: tuple[Target, ...]) -> str:
     """Return the marker that holds for some of the targets; "" where it is every one."""
     if len(some) == len(every):
         return ""
-    found = list(_shortest(sorted(some), sorted(every)))
-    texts = [_conjunction(conditions) for conditions in found]
+    texts = []
+    left = set(some)
+    for text, held in _alternatives(every).items():
+        if held <= some and not held.isdisjoint(left):
+            texts.append(text)
+            left -= held
     if len(texts) == 1:
         return texts[0]
     return " or ".join(f"({text})" if " and " in text else text for text in texts)
 
 
-def _shortest(some: list[Target], every: list[Target]) -> Iterator[dict[str, str]]:
-    """Yield conditions of which one holds for each of some targets, and none for any other."""
-    left = set(some)
+@lru_cache(8)
+def _alternatives(targets: tuple[Target, ...]) -> dict[str, frozenset[Target]]:
+    """Return what a marker may be put together of, and for which targets each holds.
+
+    In the order in which they are taken: few words before many.
+    """
+    found: dict[str, set[Target]] = {}
     for names in (_VARIABLES[:1], _VARIABLES[1:2], _VARIABLES[1:], _VARIABLES):
-        for values in sorted(
-            {tuple(target.variables()[name] for name in names) for target in some}
-        ):
-            conditions = dict(zip(names, values, strict=True))
-            held = {target for target in every if target.meets(conditions)}
-            if held <= set(some) and held & left:
-                yield conditions
-                left -= held
+        for target in sorted(targets, key=lambda t: [t.variables()[name] for name in names]):
+            text = _conjunction({name: target.variables()[name] for name in names})
+            found.setdefault(text, set()).add(target)
+    return {text: frozenset(held) for text, held in found.items()}

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 from importlib import metadata
@@ -10,7 +11,8 @@ from importlib import metadata
 import pytest
 
 from prefect.dependencies.flow_lock import LockWishes, complete
-from prefect.dependencies.targets import this_target
+from prefect.dependencies.targets import targets, this_target, uv_platform, wheel_tags
+from prefect.dependencies.uv import uv_environment, uv_program
 from prefect.dependencies.wheels import read_wheel
 from prefect.errors import IndexUnreachableError, RequirementsError
 from prefect.payload.manifest import Manifest
@@ -194,8 +196,6 @@ def project(tmp_path):
         'dependencies = ["idna==3.10", "colorama; sys_platform == \'win32\'"]\n'
         '[dependency-groups]\ndev = ["six"]\n'
     )
-    from prefect.dependencies.uv import uv_program
-
     subprocess.run([uv_program(), "lock", "--quiet", "--project", str(directory)], check=True)
     return directory
 
@@ -215,7 +215,7 @@ def test_a_directory_without_a_lock_is_no_project(tmp_path):
         complete(manifest(), LockWishes(project=str(tmp_path)))
 
 
-def wheel(directory, name, version):
+def wheel(directory, name, version, needs="Requires-Dist: six\n"):
     """Make a wheel that no index has."""
     path = directory / f"{name}-{version}-py3-none-any.whl"
     info = f"{name}-{version}.dist-info"
@@ -223,7 +223,7 @@ def wheel(directory, name, version):
         archive.writestr(f"{name}.py", "")
         archive.writestr(
             f"{info}/METADATA",
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: six\n",
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
         )
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
@@ -266,3 +266,35 @@ def test_wishes_that_mean_nothing_are_refused(wishes, says):
     """When the environment is made, before anything is pickled."""
     with pytest.raises(ValueError, match=says):
         LockWishes(**wishes)
+
+
+def test_what_is_locked_is_installed_by_version_and_hash(tmp_path):
+    """From the index that is configured where it is installed, which checks the hashes."""
+    lock = read(complete(manifest("idna"), LockWishes()).lock)
+    lines = tmp_path / "lines.txt"
+    lines.write_text("".join(f"{one.line()}\n" for one in lock.for_target(this_target())))
+    install = [uv_program(), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+    install += ["--python", sys.executable, "--target", str(tmp_path / "site"), "-r", str(lines)]
+    subprocess.run(install, check=True, env=uv_environment())
+    assert (tmp_path / "site/idna/__init__.py").exists()
+
+
+def test_a_lock_beside_its_files_is_installed_by_other_tools(tmp_path):
+    """A path in it is where a file is that lies beside the lock: no index is needed then."""
+    own = wheel(tmp_path, "own_helpers", "1.2", needs="")
+    flow = replace(manifest(), requirements={"own_helpers": "own-helpers==1.2"})
+    (tmp_path / "pylock.toml").write_text(complete(flow, LockWishes(), [read_wheel(own)]).lock)
+    install = [uv_program(), "pip", "install", "--quiet", "--offline", "--no-index"]
+    install += ["--python", sys.executable, "--target", str(tmp_path / "site")]
+    install += ["-r", str(tmp_path / "pylock.toml")]
+    subprocess.run(install, check=True, env=uv_environment())
+    assert (tmp_path / "site/own_helpers.py").exists()
+
+
+def test_a_platform_that_is_named_is_any_machine_of_its_kind():
+    """Its wheels are for an old glibc; unasked, they are for the machine that builds."""
+    (named,) = targets(["linux/amd64"], ["3.12"])
+    assert uv_platform(named) == "x86_64-manylinux_2_28"
+    assert "cp312-cp312-manylinux_2_34_x86_64" not in map(str, wheel_tags(named))
+    assert targets() == [this_target()]
+    assert targets()[0].glibc == this_target().glibc

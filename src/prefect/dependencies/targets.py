@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 from prefect.dependencies.uv import platform_name
 from prefect.errors import RequirementsError
-from prefect.pylock import Target
+from prefect.pylock import USUAL_GLIBC, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from packaging.tags import Tag
 
-# The glibc of Debian 10, RHEL 8 and later, for which nearly all wheels of today are built.
-_USUAL_GLIBC = (2, 28)
 _USUAL_MACOS = (13, 0)  # as uv has it
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "x86-64": "x86_64"}
 _SYSTEMS = {"linux": "linux", "macos": "darwin"}
@@ -30,7 +28,7 @@ _OLDEST = (3, 11)
 _SERIES = re.compile(r"3\.(\d{1,2})")
 
 
-def targets(platforms: Iterable[str] = (), pythons: Iterable[str] = ()) -> list[Target]:
+def targets(platforms: Sequence[str] = (), pythons: Iterable[str] = ()) -> list[Target]:
     """Return what is asked for, each platform with each Python; by default what is here.
 
     Args:
@@ -46,14 +44,17 @@ def targets(platforms: Iterable[str] = (), pythons: Iterable[str] = ()) -> list[
     for asked in (series, places):
         if len(set(asked)) < len(asked):
             raise ValueError("A platform or a Python is named twice")
-    found = [Target(python, *place) for python in series for place in places]
+    # What is asked for by name may be any machine of its kind; unasked, it is this one.
+    glibc = USUAL_GLIBC if platforms else here.glibc
+    found = [Target(python, *place, glibc) for python in series for place in places]
     # First that which is nearest: where there is a choice, the others follow it.
     return sorted(found, key=lambda target: (target != here, target))
 
 
 def this_target() -> Target:
     """Return the Python and platform that run this."""
-    return Target(f"{sys.version_info[0]}.{sys.version_info[1]}", sys.platform, host.machine())
+    series = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    return Target(series, sys.platform, host.machine(), _glibc_here())
 
 
 def parse_python(text: str) -> str:
@@ -88,11 +89,11 @@ def parse_platform(text: str) -> tuple[str, str]:
 
 
 def uv_platform(target: Target) -> str:
-    """Return uv's name of a target's platform; of the one here, with the C library that it has."""
+    """Return uv's name of a target's platform."""
     if target.system == "darwin":
         machine = "aarch64" if target.machine == "arm64" else target.machine
         return f"{machine}-apple-darwin"
-    return platform_name(target.machine, _glibc(target))
+    return platform_name(target.machine, target.glibc)
 
 
 def environment(target: Target) -> dict[str, str]:
@@ -131,7 +132,7 @@ def _platform_tags(target: Target) -> Sequence[str]:
 
     if target.system == "darwin":
         return list(tags.mac_platforms(_USUAL_MACOS, target.machine))
-    machine, glibc = target.machine, _glibc(target)
+    machine, glibc = target.machine, target.glibc
     if glibc is None:
         return [*(f"musllinux_1_{minor}_{machine}" for minor in (2, 1, 0)), f"linux_{machine}"]
     found = []
@@ -142,9 +143,7 @@ def _platform_tags(target: Target) -> Sequence[str]:
     return [*found, f"linux_{machine}"]
 
 
-def _glibc(target: Target) -> tuple[int, int] | None:
-    if target != this_target():
-        return _USUAL_GLIBC
+def _glibc_here() -> tuple[int, int] | None:
     try:
         text = os.confstr("CS_GNU_LIBC_VERSION") or ""
     except (AttributeError, OSError, ValueError):
