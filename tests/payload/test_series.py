@@ -11,6 +11,7 @@ import pytest
 from other_pythons import HERE, SERIES, packages, run
 
 from prefect import Flow, task
+from prefect.payload.loading import load_flow
 from prefect.payload.packing import pickle_flow, warn_of_fixed
 
 EVERYTHING = Path(__file__).parent / "series_flow"
@@ -18,6 +19,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 PACK = """
 import sys
 from pathlib import Path
+from prefect.payload.loading import load_flow
 from prefect.payload.packing import pickle_flow
 def pack(flow, to="."):
     pickled = pickle_flow(flow)
@@ -251,3 +253,21 @@ def test_a_build_says_what_fixes_the_series(tmp_path, monkeypatch, caplog):
     assert f"the flow 'odd' runs on Python {HERE} alone" in said
     assert "second of changing.py" in said
     assert "third of <string>" in said
+
+
+def test_code_with_objects_among_its_constants_travels_on_its_series():
+    """Tools that bind globals early make such code; it is named as any that was rewritten."""
+    value = Path("bound")
+
+    def bound():
+        return 12345
+
+    code = bound.__code__
+    constants = tuple(value if each == 12345 else each for each in code.co_consts)
+    bound.__code__ = code.replace(co_consts=constants)
+    with Flow("bound") as flow:
+        task(bound)()
+    pickled = pickle_flow(flow)
+    assert len(pickled.manifest.fixed) == 1
+    loaded = load_flow(pickled.manifest, pickled.payload)
+    assert [state.result for state in loaded.run().result.values()] == [value]

@@ -49,11 +49,14 @@ class CodeReducer:
         """What cannot be compiled again, each with the reason."""
         return sorted(self._fixed)
 
-    def reduce(self, code: Any) -> tuple[Any, ...]:
-        """Return how to pickle a code object."""
+    def reduce(self, code: Any) -> tuple[Any, ...] | None:
+        """Return how to pickle a code object, or None for one that only cloudpickle can."""
         file = self._source.own_name(code.co_filename)
-        placed = _placed(code, file)
-        bytecode = marshal.dumps(placed, _MARSHAL)
+        try:
+            bytecode = marshal.dumps(_placed(code, file), _MARSHAL)
+        except ValueError:  # somebody put objects among its constants
+            self._fix(code, file)
+            return None
         known = (file, code.co_name, code.co_qualname)
         for source, class_name in self._candidates(code):
             arguments = (*known, source, class_name, code.co_freevars, code.co_flags)
@@ -62,10 +65,7 @@ class CodeReducer:
                     self._source.note(code.co_filename, range(source[0], source[2] + 1))
                 return code_object, (bytecode, *arguments)
         if id(code) not in self._written:
-            lines = {line for *_, line in code.co_lines() if line}
-            numbers = range(code.co_firstlineno, max(lines, default=0) + 1)
-            self._source.note(code.co_filename, numbers)
-            self._fixed.add(f"{code.co_qualname[:_LONGEST_NAME]} of {file} ({self._reason(code)})")
+            self._fix(code, file)
         return code_object, (bytecode, *known, None, None, code.co_freevars, code.co_flags)
 
     def dataclass(self, kind: type, content: dict[str, Any]) -> Written | None:
@@ -102,6 +102,12 @@ class CodeReducer:
         except (SyntaxError, LookupError, ValueError, RecursionError, MemoryError):
             return False
         return marshal.dumps(made, _MARSHAL) == bytecode
+
+    def _fix(self, code: Any, file: str) -> None:
+        lines = {line for *_, line in code.co_lines() if line}
+        numbers = range(code.co_firstlineno, max(lines, default=0) + 1)
+        self._source.note(code.co_filename, numbers)
+        self._fixed.add(f"{code.co_qualname[:_LONGEST_NAME]} of {file} ({self._reason(code)})")
 
     def _reason(self, code: Any) -> str:
         if not self._source.lines(code.co_filename):

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 # One protocol on every Python that this package supports, so that payloads do not vary by it.
 _PROTOCOL = 5
 _IMPORT_NAME = dis.opmap["IMPORT_NAME"]
+# Where CodeType takes the name of a file; some cloudpickles put "<dynamic-code>" there.
+_FILENAME = 10
 _registering = threading.Lock()
 _CACHED_FUNCTION = type(lru_cache(len))
 # Where cloudpickle's makers of classes take the random id that it gives to each class.
@@ -134,7 +136,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, CodeType):
             self.seen.imported_in_functions.update(_imports(obj))
             self.seen.names_in_functions.update(_names(obj))
-            return self._code.reduce(obj)
+            return self._code.reduce(obj) or self._odd_code(obj)
         if isinstance(obj, ModuleType):
             self._see(obj.__name__)
             if shell := self._shells.get(id(obj)):
@@ -144,6 +146,11 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         elif isinstance(obj, (set, frozenset)):
             return _set_like(obj)
         return super().reducer_override(obj)
+
+    def _odd_code(self, code: CodeType) -> Any:
+        make, args = self.dispatch_table[CodeType](code)
+        name = self._source.own_name(code.co_filename)
+        return make, (*args[:_FILENAME], name, *args[_FILENAME + 1 :])
 
     def _function(self, function: FunctionType) -> Any:
         around = function.__globals__
