@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from packaging.pylock import Pylock
 
 from prefect.errors import FormatError
-from prefect.pylock import LARGEST_LOCK, File, Lock, Package, Target, read
+from prefect.pylock import LARGEST_LOCK, File, Lock, Package, Target, read, shown
 
 PLACES = [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64")]
 TARGETS = [Target(python, *place) for python in ("3.11", "3.12", "3.13") for place in PLACES]
@@ -124,3 +124,10 @@ def test_a_package_is_a_requirement_line_for_installers():
     assert [one.line() for one in read(lock.text()).packages] == [
         f"a==1.0 --hash=sha256:{'a' * 64}"
     ]
+
+
+def test_targets_are_shown_together():
+    """Platforms with the same Pythons stand side by side."""
+    assert shown(TARGETS) == "Python 3.11, 3.12, 3.13 on linux/amd64, linux/arm64, macos/arm64"
+    some = [TARGETS[0], TARGETS[3], TARGETS[1]]
+    assert shown(some) == "Python 3.11, 3.12 on linux/amd64; Python 3.11 on linux/arm64"

@@ -180,6 +180,19 @@ class Lock:
         return "".join(lines)
 
 
+def shown(targets: Iterable[Target]) -> str:
+    """Return targets as people read them: "Python 3.11, 3.13 on linux/amd64, macos/arm64"."""
+    series: dict[str, list[str]] = {}
+    for target in sorted(targets):
+        series.setdefault(target.platform, []).append(target.python)
+    platforms: dict[tuple[str, ...], list[str]] = {}
+    for platform, pythons in sorted(series.items()):
+        platforms.setdefault(tuple(pythons), []).append(platform)
+    return "; ".join(
+        f"Python {', '.join(pythons)} on {', '.join(names)}" for pythons, names in platforms.items()
+    )
+
+
 def read(text: str) -> Lock:
     """Read what `Lock.text` wrote.
 

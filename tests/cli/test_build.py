@@ -371,7 +371,7 @@ def test_a_sealed_flows_requirements_are_locked(needy):
     )
     assert "Locking the requirements for Python 3.1" in err
     out, _ = needy("info", "needy.flow", "--key-file", "flow.key")
-    assert "2 packages for Python 3.11, 3.13 on macos/arm64, linux/amd64" in out
+    assert "2 packages for Python 3.11, 3.13 on linux/amd64, macos/arm64" in out
     out, _ = needy("info", "needy.flow", "--key-file", "flow.key", "--json")
     assert 'name = "six"' in json.loads(out)["lock"]
     assert "://" not in json.loads(out)["lock"]
@@ -422,7 +422,7 @@ def test_what_a_flows_own_environment_says_of_its_lock_holds(needy):
         (["--for", "windows/amd64"], "is no platform that packages are locked for"),
         (["--python", "2.7"], "is no series of Python"),
         (["--relock"], "nothing to lock anew"),
-        (["-r", "own.whl"], "no file of a package"),
+        (["-r", "own.whl"], "there is no own.whl"),
         (["-o", "x.flow", "--platform", "linux/arm64"], "go with --image"),
     ],
 )

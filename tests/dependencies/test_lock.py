@@ -103,7 +103,7 @@ def test_a_lock_is_asked_for_again_after_a_day(tmp_path, monkeypatch):
         lock(["idna"], **GLIBC, store=store)
         tomorrow = time.time() + 25 * 3600
         monkeypatch.setattr("time.time", lambda: tomorrow)
-        monkeypatch.setattr(locking, "resolve", lambda *arguments: "asked again")
+        monkeypatch.setattr(locking, "resolve", lambda *_, **__: "asked again")
         assert lock(["idna"], **GLIBC, store=store) == "asked again"
 
 

@@ -195,18 +195,12 @@ def _locked(manifest: Manifest) -> dict[str, str]:
         return (
             {"locked": "no: versions as installed, without hashes"} if manifest.requirements else {}
         )
-    from prefect.pylock import read  # noqa: PLC0415 - for what is locked
+    from prefect.pylock import read, shown  # noqa: PLC0415 - for what is locked
 
     lock = read(manifest.lock)
     count = len({one.name for one in lock.packages})
-    pythons: dict[str, list[str]] = {}
-    for target in lock.targets:
-        pythons.setdefault(target.platform, []).append(target.python)
-    series: dict[str, list[str]] = {}
-    for platform, found in pythons.items():
-        series.setdefault(", ".join(found), []).append(platform)
-    where = "; ".join(f"Python {some} on {', '.join(names)}" for some, names in series.items())
-    return {"locked": f"{count} package{'s' if count != 1 else ''} for {where}"}
+    plural = "s" if count != 1 else ""
+    return {"locked": f"{count} package{plural} for {shown(lock.targets)}"}
 
 
 def _tasks(flow: dict[str, Any]) -> Iterator[list[str]]:

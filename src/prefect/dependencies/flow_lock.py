@@ -34,7 +34,7 @@ from prefect.dependencies.wheels import own_packages
 from prefect.errors import FormatError, IndexUnreachableError, RequirementsError
 from prefect.files import replacing
 from prefect.oci.cache.of_user import open_cache
-from prefect.pylock import Lock, Package, Target, read
+from prefect.pylock import Lock, Package, Target, read, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -211,7 +211,7 @@ def _resolved(
     # Imported here: most builds find their lock remembered.
     from prefect.dependencies.pylock_reading import Pylock  # noqa: PLC0415
 
-    _logger.info("Locking the requirements for %s", ", ".join(map(str, aims)))
+    _logger.info("Locking the requirements for %s", shown(aims))
 
     def one(target: Target, preferred: list[str]) -> list[Package]:
         form = _FORM if exact is None else (*_FORM, "--no-deps")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from prefect.dependencies.wheels import Wheel
     from prefect.oci.cache.store import Store
 
+_logger = logging.getLogger("prefect.environments")
 _ENTRY = re.compile(
     r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^\]]*)\])?==(?P<version>[^\s;]+)(?P<rest>.*)"
 )
@@ -100,6 +102,7 @@ def lock(
         text = store.recall(key, max_age=FRESH)
         if isinstance(text, str):
             return _with_hashes(text, wheels)
+    _logger.info("Locking the dependencies for Python %s on %s", python, platform)
     text = _with_pins(_nameless(resolve(question, _FORM, wheels=wheels), wheels), wanted)
     if store is not None:
         store.remember(key, text)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
-from prefect.pylock import read
+from prefect.pylock import read, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -169,4 +169,4 @@ def _packaging(manifest: Manifest) -> dict[str, Any]:
 
 
 def _targets(lock: str) -> str | None:
-    return ", ".join(map(str, read(lock).targets)) if lock else None
+    return shown(read(lock).targets) if lock else None

@@ -103,9 +103,9 @@ def _requirements(manifest: Manifest) -> list[Finding]:
 def _lock(manifest: Manifest) -> list[Finding]:
     if not manifest.lock or manifest.locked():
         return []
-    from prefect.pylock import read  # noqa: PLC0415 - for what is locked
+    from prefect.pylock import read, shown  # noqa: PLC0415 - for what is locked
 
-    targets = "; ".join(map(str, read(manifest.lock).targets))
+    targets = shown(read(manifest.lock).targets)
     return [
         Finding(
             "lock", None, f"Requirements are locked for {targets}, and nothing for what is here",
