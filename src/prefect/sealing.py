@@ -309,7 +309,7 @@ def _finish(
             compress=True,
         )
     if own is not None and own.attached:
-        _search_wheels(own.attached, values, tokens)
+        _search_wheels(own.own, values, tokens)
         writer.begin(WHEELS)
         pack(own.attached, writer.write, compress=True)
     writer.finish()

@@ -34,8 +34,8 @@ _FOR_IMAGES = (
     "ContainerEnvironment, and not with -o"
 )
 _FOR_SEALED = (
-    "--for and --python say where a sealed flow may run. An image is for the Python of its base, and "
-    "for --platform"
+    "--for and --python say where a sealed flow may run, and --vendor takes along what it needs there. An "
+    "image is for the Python of its base and for --platform, and has what it needs"
 )
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 
@@ -98,6 +98,11 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
     help="Series of Python for which they are locked, such as 3.11,3.12. By default the one here.",
 )  # fmt: skip
 @click.option(
+    "--vendor", is_flag=True,
+    help="Take the wheels of all that is locked along in a sealed flow, for each --for and --python, so "
+    "that it runs where no index can be reached.",
+)  # fmt: skip
+@click.option(
     "-r", "--requirement", "requirements", multiple=True, metavar="REQUIREMENT",
     help="A dependency, such as 'pandas>=2', a project's directory such as '.', a wheel, or a file of "
     "such lines, beside what the flow imports. May be repeated.",
@@ -156,6 +161,7 @@ def build(
     relock: bool,
     project: Path | None,
     platforms: str | None,
+    vendor: bool,
     pythons: str | None,
     requirements: tuple[str, ...],
     no_infer: bool,
@@ -193,6 +199,7 @@ def build(
         "allow_source": allow_source,
         "project": project,
         "platforms": _items(platforms),
+        "vendor": vendor,
         "pythons": _items(pythons),
         "python_dependencies": requirements,
     }
@@ -287,7 +294,7 @@ def _image_environment(
 
 
 def _require_meaning(options: dict[str, Any], *, is_image: bool) -> None:
-    if is_image and options.keys() & {"platforms", "pythons"}:
+    if is_image and options.keys() & {"platforms", "pythons", "vendor"}:
         raise click.UsageError(_FOR_SEALED)
     if not is_image and options.keys() & {"tag", "network", "platform", "setup"}:
         raise click.UsageError(_FOR_IMAGES)
@@ -316,7 +323,7 @@ def _sealed_options(flow: Flow, options: dict[str, Any]) -> dict[str, Any]:
     if isinstance(own, PickleEnvironment):
         lines[:0] = own.python_dependencies or ()
         given["allow_source"] = (*own.allow_source, *options.get("allow_source", ()))
-        for name in ("lock", "relock", "project", "platforms", "pythons", "infer"):
+        for name in ("lock", "relock", "project", "platforms", "pythons", "vendor", "infer"):
             given.setdefault(name, getattr(own, name))
         if given.get("lock") and given.get("project"):  # one of them is the flow's own
             given["lock" if "project" in options else "project"] = None

@@ -184,6 +184,11 @@ COMMANDS: dict[str, Command] = {
                 (),
                 ("--python",),
             ),
+            "--vendor": (
+                "Take the wheels of all that is locked along in a sealed flow, for each --for and --python, so that it runs where no index can be reached",
+                None,
+                ("--vendor",),
+            ),
             "-r": (
                 "A dependency, such as 'pandas>=2', a project's directory such as '.', a wheel, or a file of such lines, beside what the flow imports",
                 (),

@@ -61,6 +61,7 @@ class LockWishes:
         project: directory of a project whose lock is taken.
         platforms: such as "linux/arm64"; none is the one here.
         pythons: series such as "3.12"; none is the one here.
+        needed: whether there has to be a lock, even if no index answers.
 
     Raises:
         ValueError: one of them means nothing, or two contradict each other.
@@ -74,6 +75,7 @@ class LockWishes:
     project: str | None = None
     platforms: tuple[str, ...] = ()
     pythons: tuple[str, ...] = ()
+    needed: bool = False
 
     def __post_init__(self) -> None:
         targets(self.platforms, self.pythons)

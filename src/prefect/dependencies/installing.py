@@ -127,7 +127,7 @@ def _install(
 ) -> dict[str, Installed]:
     stage = Path(tempfile.mkdtemp(dir=directory, prefix="stage-"))
     interpreter = os.path.abspath(sys.executable)  # noqa: PTH100 - and no links resolved: it is quoted
-    _run_uv(distributions, stage, interpreter, python, platform, progress, links, build=build)
+    run_uv(distributions, stage, interpreter, python, platform, progress, links, build=build)
     staged = dict(_walk(stage))
     if build:
         _require_pure(staged)
@@ -163,7 +163,7 @@ def _install(
     return result
 
 
-def _run_uv(
+def run_uv(
     distributions: Iterable[Distribution],
     stage: Path,
     interpreter: str,
@@ -174,6 +174,21 @@ def _run_uv(
     *,
     build: bool,
 ) -> None:
+    """Have uv install distributions, each checked by its hashes, below a directory.
+
+    Args:
+        stage: the directory.
+        interpreter: path of the Python that scripts are to name.
+        python: series of the Python that they are for.
+        platform: uv's name of the platform that they are for.
+        progress: gets lines of uv's while it downloads.
+        links: a directory that has their wheels; no index is asked then.
+        build: whether build scripts may run.
+
+    Raises:
+        RequirementsError: there is no wheel, it is malformed, or cannot be had.
+        DiskFullError, SettingError: uv's cache has no space, or cannot be used.
+    """
     lock = stage.with_name(f"{stage.name}.lock")
     lock.write_text("".join(one.text for one in distributions))
     command = [uv_program(), "pip", "install", "--prefix", str(stage), "--python", interpreter]

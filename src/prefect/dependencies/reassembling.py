@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from prefect.dependencies import records
 from prefect.dependencies.wheels import Wheel, read_wheel, write_wheel
 from prefect.errors import RequirementsError
+from prefect.installed import normal_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,25 @@ def reassemble(name: str, directory: Path) -> Wheel:
             file is not what its RECORD says.
         OSError: a file cannot be read.
     """
-    info = _directory_of(name)
+    return reassemble_at(
+        _directory_of(name), Path(sys.prefix), directory, origin="what is installed here"
+    )
+
+
+def reassemble_at(info: Path, prefix: Path, directory: Path, *, origin: str) -> Wheel:
+    """Put the wheel of a distribution together again, wherever it is installed.
+
+    Args:
+        info: its directory of metadata.
+        prefix: of the environment that it is installed in.
+        directory: where the wheel is put.
+        origin: of the wheel, as people know it.
+
+    Raises:
+        RequirementsError: a file is not what its RECORD says.
+        OSError: a file cannot be read.
+    """
+    name = normal_name(info.name.partition("-")[0])
     site = info.parent
     programs = _entry_points(info)
     members: dict[str, tuple[bytes, bool]] = {}
@@ -48,19 +67,19 @@ def reassemble(name: str, directory: Path) -> Wheel:
         if path.startswith(f"{info.name}/") and path.partition("/")[2] in _WRITTEN_BY_INSTALLERS:
             continue
         file = Path(os.path.normpath(site / path))
-        target = path if not path.startswith("..") else _in_data(file, info, name)
+        target = path if not path.startswith("..") else _in_data(file, info, name, prefix)
         is_script = target.rpartition("/")[0].endswith(".data/scripts")
         if file.name in programs and (is_script or path == f"bin/{file.name}"):
             continue  # which whoever installs makes anew
         content = _read(file, told, name)
         if is_script:
-            here = re.escape(os.fsencode(sys.prefix))
+            here = re.escape(os.fsencode(sys.prefix))  # whose Python installs, whatever the prefix
             content = re.sub(rb"\A#!" + here + rb"/bin/python[\d.]*", b"#!python", content)
         members[target] = content, bool(file.stat().st_mode & 0o100)
     tags = re.findall(r"^Tag: *(\S+)", (info / "WHEEL").read_text(), flags=re.MULTILINE)
     stem = info.name.removesuffix(".dist-info")
     made = directory / f"{stem}-{_compressed(tags)}.whl"
-    return read_wheel(write_wheel(made, info.name, members), origin="what is installed here")
+    return read_wheel(write_wheel(made, info.name, members), origin=origin)
 
 
 def _directory_of(name: str) -> Path:
@@ -93,10 +112,9 @@ def _entry_points(info: Path) -> set[str]:
     return {name for group in groups if parser.has_section(group) for name in parser[group]}
 
 
-def _in_data(file: Path, info: Path, name: str) -> str:
+def _in_data(file: Path, info: Path, name: str, prefix: Path) -> str:
     """Return where a wheel has a file that is installed elsewhere than in site-packages."""
     data = f"{info.name.removesuffix('.dist-info')}.data"
-    prefix = Path(sys.prefix)
     if file.parent == prefix / "bin":
         return f"{data}/scripts/{file.name}"
     if file.is_relative_to(prefix / "include" / "site"):

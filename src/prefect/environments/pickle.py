@@ -13,6 +13,7 @@ from prefect.core import check
 from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names, lines
 from prefect.errors import ArtifactError, NotAFlowError, OutputError, RequirementsError
+from prefect.files import private_directory
 from prefect.running.packaged import run_packaged
 from prefect.running.run_directory import RunDirectory
 from prefect.running.verdict import require_fit
@@ -74,6 +75,7 @@ class PickleEnvironment(Environment):
         platforms: for which the dependencies are locked, such as "linux/arm64" or "macos/arm64";
             none is the one here.
         pythons: series of Python for which they are locked, such as "3.12"; none is the one here.
+        vendor: take the wheels of all that is locked along, for where no index can be reached.
 
     A build locks what the flow imports and what these need in turn, with hashes, and the lock travels
     in the manifest. Where nothing more is asked for than what is installed here and no index can be
@@ -115,6 +117,7 @@ class PickleEnvironment(Environment):
         project: str | os.PathLike[str] | None = None,
         platforms: Sequence[str] = (),
         pythons: Sequence[str] = (),
+        vendor: bool = False,
     ) -> None:
         from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415
 
@@ -135,6 +138,7 @@ class PickleEnvironment(Environment):
         self.project = None if project is None else os.fspath(check.path("project", project))
         self.platforms = tuple(lines("platforms", "linux/arm64", platforms) or ())
         self.pythons = tuple(lines("pythons", "3.12", pythons) or ())
+        self.vendor = check.flag("vendor", vendor)
         if self._asks_for_a_lock():
             self._wishes()  # which checks them
         self._built: bytes | Path | None = None
@@ -398,6 +402,7 @@ class PickleEnvironment(Environment):
             or self.allow_source
             or self.platforms
             or self.pythons
+            or self.vendor
         )
 
     def _wishes(self) -> LockWishes:
@@ -413,6 +418,7 @@ class PickleEnvironment(Environment):
             self.project,
             self.platforms,
             self.pythons,
+            self.vendor,
         )
 
     @contextmanager
@@ -435,10 +441,14 @@ class PickleEnvironment(Environment):
                 return found[0]
 
             own = OwnModules(lambda names: wheels().provide(names))
-            yield own, lambda manifest: self._complete(manifest, own, wheels)
+            yield own, lambda manifest: self._complete(manifest, own, wheels, entered)
 
     def _complete(
-        self, manifest: Manifest, own: OwnModules, wheels: Callable[[], OwnWheels]
+        self,
+        manifest: Manifest,
+        own: OwnModules,
+        wheels: Callable[[], OwnWheels],
+        entered: ExitStack,
     ) -> Manifest:
         asks = self._asks_for_a_lock()
         if not asks and not manifest.requirements:
@@ -454,14 +464,33 @@ class PickleEnvironment(Environment):
             if not (asks or self.infer or brought.wheels):
                 return described
             try:
-                return complete(described, wishes, brought.wheels)
+                locked = complete(described, wishes, brought.wheels)
+                return self._vendored(locked, own, brought, entered) if self.vendor else locked
             except RequirementsError as error:
                 # What no index has, and is installed here, travels, too.
                 if not brought.take_unknown(getattr(error, "names", ())):
                     raise
 
+    def _vendored(
+        self, manifest: Manifest, own: OwnModules, brought: OwnWheels, entered: ExitStack
+    ) -> Manifest:
+        """Have what is locked travel, too."""
+        if not manifest.lock:
+            return manifest
+        import logging  # noqa: PLC0415 - slow to import
+
+        # Not there where flows only run.
+        from prefect.dependencies.vendoring import vendor  # noqa: PLC0415
+        from prefect.pylock import read  # noqa: PLC0415 - for what is locked
+
+        directory = entered.enter_context(private_directory("prefect-vendor"))
+        names = {one.name for one in brought.wheels}
+        told = logging.getLogger("prefect.environments").info
+        more = vendor(read(manifest.lock), names, directory, told)
+        return own.bring(manifest, brought.wheels, more)
+
     def __getstate__(self) -> dict[str, Any]:
         # What is of the machine that builds stays there.
         paths = {"lock": None, "relock": False, "project": None, "infer": True, "allow_source": ()}
-        paths["python_dependencies"] = None
+        paths |= {"python_dependencies": None, "vendor": False}
         return super().__getstate__() | {"_keys": None, "_built": None} | paths

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # list: nothing here reaches what makes images, so that a change there changes no image's digest.
 INSIDE = (
     "core",
+    "direct_urls",
     "engine",
     "environments",
     "errors",

@@ -72,8 +72,13 @@ def _cloudpickle(manifest: Manifest) -> Finding:
 
 
 def _requirements(manifest: Manifest) -> list[Finding]:
+    brought = {normal_name(name.partition("-")[0]) for name in manifest.wheels}
     missing = sorted(
-        {line for module, line in manifest.requirements.items() if not _importable(module)}
+        {
+            line
+            for module, line in manifest.requirements.items()
+            if normal_name(line.partition("==")[0]) not in brought and not _importable(module)
+        }
     )
     found = []
     if missing:
@@ -96,8 +101,10 @@ def _requirements(manifest: Manifest) -> list[Finding]:
         )
         for line, here in manifest.differing_requirements()
     ]  # fmt: skip
-    count = len(set(manifest.requirements.values()))
-    return found or [Finding("requirements", True, f"{count} packages are imported, and here")]
+    names = ", ".join(sorted(set(manifest.requirements.values()))) or "nothing"
+    return found or [
+        Finding("requirements", True, f"What it imports is here, or travels with it: {names}")
+    ]
 
 
 def _lock(manifest: Manifest) -> list[Finding]:

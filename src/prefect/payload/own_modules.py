@@ -118,10 +118,12 @@ class OwnModules:
     Args:
         provide: makes the wheels of distributions, by their normalised names.
         attached: the wheels that travel beside the payload, once its manifest is complete.
+        vendored: of these, those that an index has.
     """
 
     provide: Provide
     attached: tuple[Attachment, ...] = ()
+    vendored: frozenset[str] = frozenset()
     _projects: Sequence[DirectUrl] = field(default_factory=editable_projects)
     _wheels: dict[str, OwnWheel] = field(default_factory=dict)
 
@@ -156,13 +158,26 @@ class OwnModules:
             self._wheels |= self.provide(sorted(missing))
         return all(self.project_of(name) for name in claimed)
 
-    def bring(self, manifest: Manifest, wheels: Iterable[OwnWheel]) -> Manifest:
+    @property
+    def own(self) -> list[Attachment]:
+        """The wheels of the user's own projects."""
+        return [one for one in self.attached if one.path not in self.vendored]
+
+    def bring(
+        self, manifest: Manifest, wheels: Iterable[OwnWheel], vendored: Iterable[OwnWheel] = ()
+    ) -> Manifest:
         """Have wheels travel beside the payload; return the manifest that tells of them.
+
+        Args:
+            wheels: of the user's own projects.
+            vendored: of what is locked.
 
         Raises:
             OSError: a wheel cannot be read.
         """
-        manifest, self.attached = with_wheels(manifest, wheels)
+        more = list(vendored)
+        self.vendored = frozenset(one.path.name for one in more)
+        manifest, self.attached = with_wheels(manifest, [*wheels, *more])
         return manifest
 
     def __bool__(self) -> bool:

@@ -15,7 +15,7 @@ from prefect.errors import ArtifactError, CompatibilityError
 from prefect.installed import distribution_directories, normal_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from zipfile import ZipFile
 
 _LIBRARIES = re.compile(r"[^/]+\.data/(?:pure|plat)lib/(.+)")
@@ -39,8 +39,8 @@ def importable_wheels(directory: Path) -> Iterator[None]:
     """
     site = directory / "site-packages"
     site.mkdir()
-    for wheel in sorted(directory.glob("*.whl")):
-        _unpack(wheel, site)
+    for name in fitting(path.name for path in directory.glob("*.whl")):
+        _unpack(directory / name, site)
     place = str(site)
     sys.path.insert(0, place)
     invalidate_caches()
@@ -57,7 +57,6 @@ def importable_wheels(directory: Path) -> Iterator[None]:
 def _unpack(wheel: Path, site: Path) -> None:
     import zipfile  # noqa: PLC0415 - slow to import, and few flows bring wheels
 
-    _require_fit(wheel.name)
     try:
         with zipfile.ZipFile(wheel) as archive:
             if _is_installed(archive):
@@ -77,17 +76,38 @@ def _unpack(wheel: Path, site: Path) -> None:
         raise ArtifactError(f"The wheel {wheel.name} is none: {error}") from error
 
 
-def _require_fit(name: str) -> None:
-    if name.endswith("-none-any.whl"):
-        return
-    from packaging.tags import sys_tags  # noqa: PLC0415 - for machine code alone
-    from packaging.utils import parse_wheel_filename  # noqa: PLC0415 - the same
+def fitting(names: Iterable[str]) -> list[str]:
+    """Return, of each distribution's wheels, the one that fits this Python and machine best.
 
-    if parse_wheel_filename(name)[3].isdisjoint(sys_tags()):
-        raise CompatibilityError(
-            f"This flow brings the wheel {name}, whose machine code is not for this Python and machine. "
-            "Run it where it fits, or build the flow with a wheel that was built here: -r PATH/NAME.whl"
-        )
+    Raises:
+        CompatibilityError: there is a distribution none of whose wheels fits.
+        ArtifactError: a name is no wheel's.
+    """
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        found.setdefault(normal_name(name.partition("-")[0]), []).append(name)
+    return [_best(wheels) for wheels in found.values()]
+
+
+def _best(wheels: list[str]) -> str:
+    if len(wheels) == 1 and wheels[0].endswith("-none-any.whl"):
+        return wheels[0]
+    # For machine code alone.
+    from packaging.tags import sys_tags  # noqa: PLC0415
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415
+
+    try:
+        tags = {name: parse_wheel_filename(name)[3] for name in wheels}
+    except InvalidWheelFilename as error:
+        raise ArtifactError(f"This flow brings what is no wheel: {error}") from error
+    for tag in sys_tags():
+        for name, own in tags.items():
+            if tag in own:
+                return name
+    raise CompatibilityError(
+        f"This flow brings {', '.join(wheels)}, whose machine code is not for this Python and machine. "
+        "Run it where it fits, or build it for this place: --for and --python, or -r PATH/NAME.whl"
+    )
 
 
 def _is_installed(archive: ZipFile) -> bool:
