@@ -186,7 +186,7 @@ def commands_with(words: str) -> str:
 
 
 TRIED: set[tuple[str, int]] = set()
-PARTS = ["pip install", "keygen flow.key", "keygen --signing", "--for linux", "--export", "make services",
+PARTS = ["pip install", "keygen flow.key", "keygen --signing", "--for linux", "-r examples/greetings", "--export", "make services",
          "team/etl:1"]  # fmt: skip
 
 
@@ -205,12 +205,14 @@ def test_the_readmes_way_to_one_file_works(tmp_path):
         install
         + commands_with("keygen flow.key")
         + commands_with("keygen --signing")
-        + commands_with("--for linux"),
+        + commands_with("--for linux")
+        + commands_with("-r examples/greetings"),
         tmp_path,
     )
     assert output.count("Hello, you!") == 2
     assert "Hello, world!" in output
     assert "greet" in output
+    assert "greetings-1.0-py3-none-any.whl" in output
 
 
 @pytest.mark.services
