@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib import metadata
 
 import pytest
+from wheel_making import sdist
 
 from prefect.dependencies.flow_lock import LockWishes, complete
 from prefect.dependencies.targets import targets, this_target, uv_platform, wheel_tags
@@ -171,10 +172,14 @@ def test_a_lock_with_other_hashes_is_refused(tmp_path):
         complete(manifest("idna"), LockWishes(lock=str(path)))
 
 
-def test_hashes_that_are_asked_for_are_compared():
+@pytest.mark.parametrize(
+    ("pin", "says"),
+    [("sha256:" + "0" * 64, "None of the hashes"), ("sha512:" + "0" * 128, "without a sha256")],
+)
+def test_hashes_that_are_asked_for_are_compared(pin, says):
     """A hash behind a version is that of the file that is locked."""
-    with pytest.raises(RequirementsError, match="None of the hashes"):
-        complete(manifest(), LockWishes((f"{here('idna')} --hash=sha256:{'0' * 64}",)))
+    with pytest.raises(RequirementsError, match=says):
+        complete(manifest(), LockWishes((f"{here('idna')} --hash={pin}",)))
 
 
 def test_a_pylock_of_another_tool_loses_its_addresses(tmp_path):
@@ -298,3 +303,18 @@ def test_a_platform_that_is_named_is_any_machine_of_its_kind():
     assert "cp312-cp312-manylinux_2_34_x86_64" not in map(str, wheel_tags(named))
     assert targets() == [this_target()]
     assert targets()[0].glibc == this_target().glibc
+
+
+def test_what_is_built_from_source_is_locked_as_its_source(tmp_path, monkeypatch):
+    """Once its name allows it: where the flow runs, it is built from that very file."""
+    place = tmp_path / "links"
+    place.mkdir()
+    sdist(place, "ourssource", tmp_path / "told")
+    monkeypatch.setenv("UV_FIND_LINKS", str(place))
+    with pytest.raises(RequirementsError, match="--allow-source ourssource"):
+        complete(manifest(), LockWishes(("ourssource",)))
+    assert not (tmp_path / "told").exists()
+    lock = read(complete(manifest(), LockWishes(("ourssource",), sources=("ourssource",))).lock)
+    (file,) = lock.packages[0].files
+    assert file.name == "ourssource-1.tar.gz"
+    assert file.sha256 == hashlib.sha256((place / file.name).read_bytes()).hexdigest()

@@ -247,8 +247,14 @@ def _pinned(package: Package, wanted: Iterable[str]) -> Package:
     """Refuse a file of which other hashes are asked for."""
     for line in wanted:
         hashes = split_hashes(line)[1]
-        mine = {f"sha256:{file.sha256}" for file in package.files}
-        if hashes and requirement_name(line) == package.name and not mine <= set(hashes):
+        if not hashes or requirement_name(line) != package.name:
+            continue
+        if not any(one.startswith("sha256:") for one in hashes):
+            raise RequirementsError(
+                f"{package.name} is asked for without a sha256, which is what a lock that travels "
+                "has of each file: add --hash=sha256:…, or write the requirement without hashes"
+            )
+        if not {f"sha256:{file.sha256}" for file in package.files} <= set(hashes):
             raise RequirementsError(
                 f"None of the hashes that are asked for is one of {package.files[0].name} in the "
                 "index: the file of another index or platform, or an altered one, was hashed. "
