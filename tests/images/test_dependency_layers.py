@@ -550,7 +550,7 @@ def failing_uv(tmp_path, monkeypatch):
         )
         program.chmod(0o755)
         monkeypatch.setattr("prefect.dependencies.installing.uv_program", lambda: str(program))
-        monkeypatch.setattr("prefect.dependencies.lock.uv_program", lambda: str(program))
+        monkeypatch.setattr("prefect.dependencies.resolving.uv_program", lambda: str(program))
 
     return failing_uv
 

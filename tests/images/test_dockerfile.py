@@ -113,8 +113,9 @@ def test_a_link_that_leads_nowhere_is_not_written_through(tmp_path):
 
 def test_the_lock_that_is_used_may_lie_where_it_goes(tmp_path):
     """It has the same bytes: nothing is lost. Prefect's own files are renewed."""
-    (tmp_path / "requirements.lock").write_text(PLAN.lock)
-    write_context(tmp_path, build_context(PLAN))
+    context = build_context(PLAN)
+    (tmp_path / "requirements.lock").write_bytes(context["requirements.lock"])
+    write_context(tmp_path, context)
     write_context(tmp_path, build_context(replace(PLAN, lock="idna==3 --hash=sha256:00\n")))
     assert (tmp_path / "requirements.lock").read_text().startswith("idna")
 
