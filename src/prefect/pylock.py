@@ -170,6 +170,8 @@ class Lock:
         ]
         markers = ", ".join(f'"{_conjunction(target.variables())}"' for target in self.targets)
         lines.append(f"environments = [{markers}]\n")
+        if not self.packages:
+            lines.append("packages = []\n")
         for one in self.packages:
             lines.append(f'\n[[packages]]\nname = "{one.name}"\nversion = "{one.version}"\n')
             if marker := self.marker(one):
@@ -203,7 +205,9 @@ def read(text: str) -> Lock:
         raise FormatError("The lock of the manifest is longer than any flow's")
     head, *blocks = text.split("\n[[packages]]\n")
     match = re.fullmatch(
-        re.escape(_HEAD) + r'requires-python = ">=[0-9.]{3,6}"\nenvironments = \[(.+)\]\n', head
+        re.escape(_HEAD)
+        + r'requires-python = ">=[0-9.]{3,6}"\nenvironments = \[(.+)\]\n(?:packages = \[\]\n)?',
+        head,
     )
     if match is None:
         raise _malformed()

@@ -145,7 +145,7 @@ def test_options_of_images_need_an_image(prefect):
     """Also --push, --export and --check; a key for a flow that makes its own image is not lost."""
     for option in (["--push", "a"], ["--export", "a"], ["--check", "sha256:" + "0" * 64]):
         assert "give --image BASE" in prefect("build", "etl.py", *option, status=2)[1]
-    for option in (["--platform", "linux/arm64"], ["--setup", "x"], ["--lock", "x"]):
+    for option in (["--platform", "linux/arm64"], ["--setup", "x"], ["--network", "x"]):
         assert "go with --image" in prefect("build", "etl.py", *option, status=2)[1]
     (prefect.directory / "own.py").write_text(
         "from prefect import Flow\nfrom prefect.environments import ContainerEnvironment\n"
