@@ -146,6 +146,22 @@ class OwnModules:
         wheel = self._wheels.get(project or "")
         return f"{wheel.name}=={wheel.version}" if wheel else None
 
+    def has_file(self, path: str) -> bool:
+        """Tell whether a file, or a directory, of a project is in its wheel.
+
+        Args:
+            path: absolute.
+        """
+        project = project_of(path, self._projects)
+        wheel = self._wheels.get(project.name) if project else None
+        if wheel is None:
+            return False
+        names = [name.split("/") for name, _ in members(wheel.path)]
+        places = {
+            "/".join(["", *parts[:count]]) for parts in names for count in range(1, len(parts) + 1)
+        }
+        return path.endswith(tuple(places))
+
     def settle(self, modules: Iterable[str]) -> bool:
         """Make the wheels of what a payload refers to.
 

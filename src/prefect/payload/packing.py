@@ -132,7 +132,7 @@ def _pickle(
         requirements |= requirements_of(more, local, own)
         closure = installed_closure(requirements.values())
     if not again:
-        warn_of_references(seen.references, included, flow)
+        warn_of_references(seen.references, included, flow, own)
     manifest = Manifest.describe(
         serialized,
         requirements,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from prefect.core.flow import Flow
     from prefect.payload.including import Included
+    from prefect.payload.own_modules import OwnModules
 
 _LONGEST = 255
 _LOOKS_LIKE_A_PATH = re.compile(r"[^\n]*(/|\.[A-Za-z0-9_]{1,10}$)[^\n]*")
@@ -114,9 +115,13 @@ class References:
         if os.path.isabs(text) and os.path.isfile(text) and _is_of_users(text):  # noqa: PTH113,PTH117
             self._note(Reference(text, text, "a value of the flow"))
 
-    def missing(self, included: Included | None) -> list[Reference]:
+    def missing(self, included: Included | None, own: OwnModules | None = None) -> list[Reference]:
         """Return what was found and does not travel, sorted; of a directory, not what is in it."""
-        found = [one for one in self._found.values() if not _travels(one, included)]
+        found = [
+            one
+            for one in self._found.values()
+            if not _travels(one, included) and not (own and own.has_file(one.path))
+        ]
         paths = {f"{one.path}/" for one in found}
         return sorted(one for one in found if not any(one.path.startswith(path) for path in paths))
 
@@ -187,9 +192,11 @@ def _written(code: CodeType) -> Iterator[str]:
             former, texts = texts, []
 
 
-def warn_of_references(found: References, included: Included | None, flow: Flow) -> None:
+def warn_of_references(
+    found: References, included: Included | None, flow: Flow, own: OwnModules | None = None
+) -> None:
     """Log a warning of what a flow refers to, and will not find where it runs."""
-    if missing := found.missing(included):
+    if missing := found.missing(included, own):
         lines = "; ".join(
             f"{printable(one.spelling)} ({one.where})" for one in missing[:_MOST_TOLD]
         )
