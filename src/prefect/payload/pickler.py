@@ -161,7 +161,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
             )
         reduced = super().reducer_override(function)
         if isinstance(reduced, tuple):
-            self.seen.references.note_function(function)
+            self.seen.references.note_function(function, self._local)
             _, slots = reduced[2]
             slots["__globals__"] = self._placeless(slots["__globals__"])
             # In the order in which they happened to be imported.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from prefect.core.flow import Flow
     from prefect.payload.including import Included
@@ -78,14 +78,20 @@ class References:
         self._found: dict[str, Reference] = {}
         self._here = os.getcwd()  # noqa: PTH109 - as text
 
-    def note_function(self, function: FunctionType) -> None:
-        """Look at a function's code, with the directories that its globals name."""
+    def note_function(self, function: FunctionType, local: Collection[str]) -> None:
+        """Look at a function's code, with the directories that its globals name.
+
+        Args:
+            local: names of the modules that travel by value; files of others are where these are.
+        """
         code = function.__code__
         values = [function.__globals__.get(name) for name in code.co_names]
         bases = [str(value) for value in values if isinstance(value, PurePath)]
         if bases or not _FINDS_FILES.isdisjoint(code.co_names):
             named = [sys.modules.get(text) for text in _texts(code.co_consts)]
-            bases += [one for value in (*values, *named) for one in getattr(value, "__path__", ())]
+            for module in (*values, *named):
+                if getattr(module, "__name__", None) in local:
+                    bases += getattr(module, "__path__", ())
         self.note_code(code, bases)
 
     def note_code(self, code: CodeType, bases: list[str]) -> None:
