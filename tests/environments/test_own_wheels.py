@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from base_making import layout
@@ -12,6 +13,8 @@ from image_files import files_of
 from own_venv import Venv
 from project_making import project
 
+from prefect.engine.executors.base import ARCHIVES
+from prefect.engine.executors.dask import _with_archives
 from prefect.environments import PickleEnvironment
 from prefect.errors import CompatibilityError
 from prefect.running.own_wheels import importable_wheels
@@ -166,6 +169,21 @@ def test_a_wheel_with_machine_code_for_elsewhere_is_refused(build, source, tmp_p
         importable_wheels(wheels),
     ):
         pass
+
+
+def test_workers_of_a_cluster_elsewhere_get_what_was_built_for_the_flow(tmp_path):
+    """For as long as it runs; what an index has is theirs to have."""
+    for name, packing in (("own", zipfile.ZIP_STORED), ("theirs", zipfile.ZIP_DEFLATED)):
+        with zipfile.ZipFile(tmp_path / f"{name}-1-py3-none-any.whl", "w", packing) as archive:
+            archive.writestr(f"{name}_of_test.py", "ANSWER = 42\n")
+            archive.writestr(f"{name}-1.dist-info/RECORD", f"{name}_of_test.py,,\n")
+    client = Mock()
+    with importable_wheels(tmp_path):
+        _with_archives(client)
+        assert [Path(call.args[0]).name for call in client.upload_file.mock_calls] == [
+            "own-1-py3-none-any.zip"
+        ]
+    assert ARCHIVES == []
 
 
 def test_an_image_that_is_sealed_has_own_code_in_what_is_sealed(build, source):

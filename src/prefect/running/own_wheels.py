@@ -11,6 +11,7 @@ from importlib import invalidate_caches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prefect.engine.executors.base import ARCHIVES
 from prefect.errors import ArtifactError, CompatibilityError
 from prefect.installed import distribution_directories, normal_name
 
@@ -39,19 +40,36 @@ def importable_wheels(directory: Path) -> Iterator[None]:
     """
     site = directory / "site-packages"
     site.mkdir()
+    archives: list[Path] = []
     for name in fitting(path.name for path in directory.glob("*.whl")):
-        _unpack(directory / name, site)
+        wheel = directory / name
+        _unpack(wheel, site)
+        if _is_built_for_it(wheel):  # Dask tells archives by their names
+            archives.append(wheel.with_suffix(".zip"))
+            archives[-1].hardlink_to(wheel)
     place = str(site)
     sys.path.insert(0, place)
     invalidate_caches()
+    ARCHIVES.extend(archives)
     try:
         yield
     finally:
+        for archive in archives:
+            ARCHIVES.remove(archive)
         with suppress(ValueError):  # somebody else took it out
             sys.path.remove(place)
         for name, module in list(sys.modules.items()):
             if str(getattr(module, "__file__", None) or "").startswith(f"{place}/"):
                 del sys.modules[name]
+
+
+def _is_built_for_it(wheel: Path) -> bool:
+    """Tell whether a wheel was built for the flow, as no index has it: then nothing in it is packed."""
+    import zipfile  # noqa: PLC0415 - as below
+
+    with zipfile.ZipFile(wheel) as archive:
+        packed = any(member.compress_type for member in archive.infolist())
+    return not packed and wheel.name.endswith("-none-any.whl")
 
 
 def _unpack(wheel: Path, site: Path) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Any
 
     from prefect.core.state import State
     from prefect.engine.job import Job
+
+
+ARCHIVES: list[Path] = []
+"""Zip archives of modules that a run has brought, which workers on other machines need."""
 
 
 class Executor:

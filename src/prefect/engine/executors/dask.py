@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from prefect.core import check
 from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
-from prefect.engine.executors.base import Executor, Session
+from prefect.engine.executors.base import ARCHIVES, Executor, Session
 from prefect.engine.job import run_job
 from prefect.errors import ExecutorError, RemoteTaskError
 
@@ -85,7 +85,7 @@ class DaskExecutor(Executor):
             options = {"timeout": _ANSWER_SECONDS, **options}
             try:
                 _require_listener(self.address, options["timeout"])
-                return _DaskSession(connect(self.address, **options))
+                return _DaskSession(_with_archives(connect(self.address, **options)))
             except (OSError, ValueError) as error:
                 raise ExecutorError(
                     f"No Dask scheduler answers at {self.address}: {error}. Check the address; "
@@ -96,13 +96,23 @@ class DaskExecutor(Executor):
             settings = {"processes": True, "dashboard_address": ":0", **settings}
         cluster = (self.cluster_class or distributed.LocalCluster)(**settings)
         try:
-            return _DaskSession(connect(cluster, **options), cluster)
+            client = connect(cluster, **options)
+            # Processes of this machine find what is on this one's path.
+            elsewhere = self.cluster_class is not None
+            return _DaskSession(_with_archives(client) if elsewhere else client, cluster)
         except BaseException:
             cluster.close()
             raise
 
     def __repr__(self) -> str:
         return f"DaskExecutor({self.address or self.cluster_class or ''!r})"
+
+
+def _with_archives(client: Any) -> Any:
+    """Have the workers of a cluster import what the run has brought in wheels."""
+    for archive in ARCHIVES:
+        client.upload_file(str(archive))
+    return client
 
 
 def _arguments(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
