@@ -49,12 +49,14 @@ def test_a_file_outside_of_the_flows_directory_keeps_its_place(project):
 
 @pytest.mark.parametrize(
     ("pattern", "says"),
-    [("nothing.csv", "nothing to include by 'nothing.csv'"), ("*.nothing", "nothing to include"),
+    [("nothing.csv", r"flows/nothing.csv is not there$"), ("*.nothing", "nothing to include"),
+     ("sql/a.sqk", r"sql/a.sqk is not there. Did you mean 'a.sql'\?"), ("empty", "empty has no file in it$"),
      ("pipe", "neither a file nor a directory"), ("broken", "cannot be read"),
      ("", "have no directory in common")],
 )  # fmt: skip
 def test_what_cannot_travel_is_refused(project, pattern, says):
     """With the pattern's name, before anything is packaged."""
+    (project / "flows" / "empty").mkdir()
     os.mkfifo(project / "flows" / "pipe")
     (project / "flows" / "broken").symlink_to("nowhere")
     with pytest.raises(IncludeError, match=says):

@@ -87,14 +87,14 @@ def project(tmp_path):
     return tmp_path / "project"
 
 
-def prefect(*arguments, cwd, **environment):
+def prefect(*arguments, cwd, out=False, **environment):
     environment = os.environ | {"PREFECT_ENCRYPTION_KEY": "A" * 43 + "="} | environment
     done = subprocess.run(
         [sys.executable, "-P", "-m", "prefect", *arguments],
         cwd=cwd, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return done.stderr
+    return done.stdout if out else done.stderr
 
 
 def test_files_are_found_where_they_are_here(project, tmp_path):
@@ -147,3 +147,31 @@ def test_no_path_of_this_machine_travels(project, tmp_path):
         )  # fmt: skip
     assert str(tmp_path).encode() not in runs[0]
     assert runs[0] == runs[1]
+
+
+@pytest.mark.parametrize("asked", ["__package__", "'acme'"])
+def test_a_package_of_another_directory_finds_its_files(tmp_path, asked):
+    """A layout with src: the script imports from the package and never names it."""
+    files = {
+        "flows/m.py": "from acme.read import q\nfrom prefect import Flow, task\n"
+        "@task\ndef t():\n    print('found', q())\n\nwith Flow('m') as flow:\n    t()\n",
+        "src/acme/__init__.py": "",
+        "src/acme/q.sql": "select",
+        "src/acme/read.py": "from importlib.resources import files\n"
+        f"def q():\n    return (files({asked}) / 'q.sql').read_text()\n",
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    prefect(
+        "build",
+        "flows/m.py",
+        "-o",
+        "m.flow",
+        "--include",
+        "src/acme/q.sql",
+        cwd=tmp_path,
+        PYTHONPATH="src",
+    )
+    (tmp_path / "src").rename(tmp_path / "gone")
+    assert "found select" in prefect("run", "m.flow", cwd=tmp_path, out=True)

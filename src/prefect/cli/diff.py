@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from prefect.sealed.source import SealedSource
 
 _DIFFERENT = 1
+# What follows from how a file is built, and not from the file.
+_OF_BUILDS = {"file", "wheel", "secret", "environment"}
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _LONGEST = 60
 
@@ -57,6 +59,8 @@ def diff(
         for name, source in zip(names, sources, strict=True)
     )
     changes = differences(old, new) + _outside(*sources)
+    if any(map(is_flow_file, names)):
+        changes = [one for one in changes if one.part not in _OF_BUILDS]
     if as_json:
         click.echo(
             json.dumps({"equal": not changes, "changes": [_plain(c, old, new) for c in changes]})

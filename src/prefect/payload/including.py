@@ -19,6 +19,7 @@ from prefect.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from types import ModuleType
 
 _NEVER = {"__pycache__", ".git"}
 
@@ -49,6 +50,21 @@ class Included:
         except ValueError:
             return None
 
+    def roots(self, modules: Iterable[ModuleType]) -> list[str]:
+        """Return the places, below the root, of directories that have packages whose files travel.
+
+        Args:
+            modules: those that travel by value.
+        """
+        found = set()
+        for module in modules:
+            if "." not in module.__name__:
+                for path in getattr(module, "__path__", ()):
+                    package, above = self.place_of(path), self.place_of(os.path.dirname(path))  # noqa: PTH120
+                    if package and above and above != "." and self.has(package):
+                        found.add(above)
+        return sorted(found)
+
     def has(self, place: str) -> bool:
         """Tell whether a place is a file that travels, or a directory of such files."""
         beginning = "" if place == "." else f"{place}/"
@@ -71,14 +87,14 @@ def include(patterns: Iterable[str | os.PathLike[str]], home: Path) -> Included:
     found: dict[str, None] = {}
     for pattern in patterns:
         text = os.fspath(pattern)
-        matches = _matches(text, home)
-        if not matches:
+        paths = [file for match in _matches(text, home) for file in _files(match, text)]
+        if not paths:
+            path = os.path.normpath(home / text)
+            what = "has no file in it" if os.path.isdir(path) else "is not there"  # noqa: PTH112
             raise IncludeError(
-                f"There is nothing to include by {printable(text)!r}: no file or directory is "
-                f"{printable(os.path.normpath(home / text))}"
+                f"There is nothing to include: {printable(path)} {what}{_or_one_nearby(path)}"
             )
-        for match in matches:
-            found.update(dict.fromkeys(_files(match, text)))
+        found.update(dict.fromkeys(paths))
     directories = [os.path.realpath(home), *(os.path.dirname(path) for path in found)]  # noqa: PTH120
     root = Path(os.path.commonpath(directories))
     if len(root.parts) == 1 and found:
@@ -88,6 +104,15 @@ def include(patterns: Iterable[str | os.PathLike[str]], home: Path) -> Included:
         )
     files = [Attachment.of(Path(path), os.path.relpath(path, root)) for path in found]
     return Included(root, tuple(sorted(files, key=lambda one: one.path)))
+
+
+def _or_one_nearby(path: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
+
+    directory, name = os.path.split(path)
+    names = os.listdir(directory) if os.path.isdir(directory) else []  # noqa: PTH112,PTH208
+    close = get_close_matches(name, names, 1) if name not in names else []
+    return f". Did you mean {printable(close[0])!r}?" if close else ""
 
 
 def _matches(text: str, base: Path) -> list[str]:

@@ -38,9 +38,9 @@ def loaded(
         NotAFlowError: it holds something other than a flow.
         ArtifactError: it cannot be loaded, or is another flow than the manifest describes.
     """
-    with unpacked_in(directory) as modules:
+    with unpacked_in(directory) as unpacked:
         flow = load_flow(manifest, payload)
-    with importable(modules, directory):
+    with importable(unpacked, directory):
         yield flow
 
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefect.payload import packaged_module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from prefect.payload.packaged_module import PackagedModule
 
 _loading = threading.RLock()  # a flow may load another one
 _root = ""
+_roots: list[str] = []
 
 
 def located(place: str) -> str:
@@ -34,26 +36,46 @@ def located_path(place: str) -> Path:
     return Path(located(place))
 
 
+def with_roots(flow: Any, roots: Iterable[str]) -> Any:
+    """Return the flow, of which a payload calls this: packages with files that travel are below these places."""
+    _roots.extend(map(located, roots))
+    return flow
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What a load has found of a package's own files.
+
+    Args:
+        modules: those that it made.
+        roots: directories that have packages whose files travelled.
+    """
+
+    modules: list[PackagedModule]
+    roots: list[str]
+
+
 @contextmanager
-def unpacked_in(directory: Path | None) -> Iterator[list[PackagedModule]]:
-    """Have what is loaded find the package's files in a directory; yield the modules that are made.
+def unpacked_in(directory: Path | None) -> Iterator[Unpacked]:
+    """Have what is loaded find the package's files in a directory.
 
     Args:
         directory: absolute; None where no files travel.
     """
-    global _root
+    global _root, _roots
     with _loading:
-        former, _root = _root, "" if directory is None else str(directory)
-        outer, packaged_module.made = packaged_module.made, []
-        modules = packaged_module.made
+        former = _root, _roots, packaged_module.made
+        _root, _roots = "" if directory is None else str(directory), []
+        modules: list[PackagedModule] = []
+        packaged_module.made = modules
         try:
-            yield modules
+            yield Unpacked(modules, _roots)
         finally:
-            _root, packaged_module.made = former, outer
+            _root, _roots, packaged_module.made = former
 
 
 @contextmanager
-def importable(modules: list[PackagedModule], directory: Path | None) -> Iterator[None]:
+def importable(unpacked: Unpacked, directory: Path | None) -> Iterator[None]:
     """Have `importlib.resources` and imports find packaged modules by their names for a while.
 
     A module of that name that was imported here already stays what it is. Of a package whose files
@@ -66,16 +88,18 @@ def importable(modules: list[PackagedModule], directory: Path | None) -> Iterato
         yield
         return
     added: dict[str, PackagedModule] = {}
-    for module in modules:
+    for module in unpacked.modules:
         if _describe(module) and module.__name__ not in sys.modules:
             added[module.__name__] = module
             sys.modules[module.__name__] = module
-    sys.path.insert(0, str(directory))
+    paths = [str(directory), *unpacked.roots]
+    sys.path[:0] = paths
     try:
         yield
     finally:
-        with suppress(ValueError):  # somebody else took it out
-            sys.path.remove(str(directory))
+        for path in paths:
+            with suppress(ValueError):  # somebody else took it out
+                sys.path.remove(path)
         for name, module in added.items():
             if sys.modules.get(name) is module:
                 del sys.modules[name]

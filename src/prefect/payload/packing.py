@@ -175,7 +175,7 @@ def _dump(
     flow: Flow, pickler: FlowPickler, local: dict[str, ModuleType], own: OwnModules | None
 ) -> Seen:
     try:
-        pickler.dump(flow)
+        pickler.dump_flow(flow)
     except PrefectError:  # of the pickler, or of the file, which refuse what they are given
         raise
     except Exception as error:

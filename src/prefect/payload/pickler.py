@@ -25,7 +25,7 @@ from prefect.errors import PicklingError
 from prefect.payload.code_reducing import CodeReducer
 from prefect.payload.enumerations import attributes, with_aliases
 from prefect.payload.local_modules import is_compiled, loaded_local_modules
-from prefect.payload.located import located, located_path
+from prefect.payload.located import located, located_path, with_roots
 from prefect.payload.packaged_module import NOT_OF_THE_SOURCE, PackagedModule
 from prefect.payload.rebuilding import cached_function, class_state, same_module
 from prefect.payload.references import References
@@ -122,6 +122,11 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
     def fixed(self) -> list[str]:
         """What no other series of Python can run, each with the reason."""
         return self._code.fixed
+
+    def dump_flow(self, flow: Any) -> None:
+        """Pickle a flow, so that it finds the files of its packages."""
+        roots = self._included.roots(self._local.values()) if self._included else []
+        self.dump(WithRoots(flow, roots) if roots else flow)
 
     def reducer_override(self, obj: Any) -> Any:  # noqa: PLR0911 - one for each kind
         """Return how to pickle an object, for those that need something special."""
@@ -274,6 +279,16 @@ def _set_like(obj: Any) -> Any:
         return NotImplemented
     made, _, *rest = obj.__reduce_ex__(_PROTOCOL)
     return made, (set(obj),), *rest
+
+
+class WithRoots:
+    """Pickles as a call that hands on the flow, and says below which places its packages are."""
+
+    def __init__(self, flow: Any, roots: list[str]) -> None:
+        self._parts = (flow, roots)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return with_roots, self._parts
 
 
 class Located:
