@@ -55,9 +55,11 @@ def described(command: click.Command, context: click.Context) -> tuple[str, dict
     """Return a command's row of the table."""
     options: dict[str, Any] = {}
     arguments: tuple[str, ...] = ()
+    first: click.Parameter | None = None  # of a second argument, the choices come after the first
     for one in command.get_params(context):
         if not isinstance(one, click.Option):
-            arguments = choices(one) or arguments
+            first = one if first is None else first
+            arguments = choices(first)
             continue
         names = (*one.opts, *one.secondary_opts)
         takes = None if one.is_flag or one.count else choices(one)

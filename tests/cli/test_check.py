@@ -61,6 +61,17 @@ def test_a_key_that_does_not_open_is_told(prefect, needy):
     assert list(findings(prefect, needy, status=2)) == ["key"]
 
 
+def test_a_changed_payload_is_told(prefect, needy):
+    """What a run would refuse, a check does not pass."""
+    data = bytearray((prefect.directory / needy).read_bytes())
+    data[-400] ^= 1
+    (prefect.directory / needy).write_bytes(data)
+    found = findings(
+        prefect, needy, "--key-file", "flow.key", status=2, DB_PASSWORD="hunter2hunter2"
+    )
+    assert "its bytes were changed" in found["key"]["told"]
+
+
 def test_signatures_are_told(prefect, needy):
     """Whose there are; and a policy that they do not meet is refused."""
     prefect("keygen", "--signing", "me")

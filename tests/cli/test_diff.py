@@ -88,6 +88,22 @@ def test_a_file_is_compared_with_what_was_built_of_it(prefect, built):
     assert prefect("diff", "a.flow", "f.py", "--key-file", "flow.key")[0].startswith("Equal")
 
 
+def test_two_files_of_one_name_are_compared(prefect, built):
+    """With their own helpers: an older checkout and this one."""
+    built("a.flow")
+    (prefect.directory / "old").mkdir()
+    for name in ("f.py", "helper.py"):
+        (prefect.directory / "old" / name).write_bytes((prefect.directory / name).read_bytes())
+    assert prefect("diff", "f.py", "old/f.py")[0].startswith("Equal")
+    assert prefect("diff", "f.py", "f.py")[0].startswith("Equal")
+    (prefect.directory / "old" / "helper.py").write_text("def rows(n):\n    return 'other'\n")
+    assert "helper.py" in prefect("diff", "f.py", "old/f.py", status=1)[0]
+    assert (
+        "is for sealed flows"
+        in prefect("diff", "f.py", "f.py", "--key-file", "flow.key", status=2)[1]
+    )
+
+
 def test_keys_and_signatures_are_compared(prefect, built):
     """Of sealed flows: who may open them, and who has signed."""
     built("a.flow")

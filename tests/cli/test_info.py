@@ -154,3 +154,20 @@ def test_keys_can_come_through_pipes(sealed):
             cwd=sealed.directory, shell=True, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+
+
+def test_what_is_locked_can_be_installed_by_hash(prefect):
+    """As lines for pip and uv; where nothing is locked, that is said."""
+    (prefect.directory / "f.py").write_text(
+        "import iniconfig\nfrom prefect import Flow, task\n@task\ndef t():\n    return iniconfig.__name__\n\n"
+        "with Flow('f') as flow:\n    t()\n"
+    )
+    prefect("keygen", "flow.key")
+    prefect("build", "f.py", "--key-file", "flow.key")
+    out, _ = prefect("info", "f.flow", "--key-file", "flow.key", "--requirements")
+    assert out.startswith("iniconfig==")
+    assert "--hash=sha256:" in out
+    prefect("info", "f.flow", "--key-file", "flow.key", "--requirements", "--json", status=2)
+    prefect("build", "etl.py", "--key-file", "flow.key")
+    _, err = prefect("info", "etl.flow", "--key-file", "flow.key", "--requirements", status=2)
+    assert "nothing that is locked" in err

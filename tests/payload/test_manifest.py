@@ -236,7 +236,7 @@ def test_a_hundred_thousand_tasks_fit_and_a_million_do_not():
 def test_what_is_missing_is_named_in_its_locked_version():
     """Who installs it gets what was locked, and not what happened to be installed at the build."""
     manifest = dataclasses.replace(GOOD, requirements={"no_such": "No.Such==1.0"}, lock=LOCK)
-    with pytest.raises(CompatibilityError, match=r"pip install No.Such==2\.0$"):
+    with pytest.raises(CompatibilityError, match=r"pip install No.Such==2\.0;"):
         manifest.check_compatible()
 
 

@@ -301,18 +301,21 @@ def _require_meaning(options: dict[str, Any], *, is_image: bool) -> None:
 
 
 def _mention_project(directory: Path, options: dict[str, Any]) -> None:
-    """Say that a project's lock lies beside the flow, and is not what is taken."""
+    """Say that a project's lock lies beside the flow, or above it up to here, and is not what is taken."""
     if options.get("project") or options.get("lock"):
         return
+    here = Path.cwd()
+    above = [one for one in directory.resolve().parents if one.is_relative_to(here)]
     names = ("pylock.toml",), ("pyproject.toml", "uv.lock")
-    for lock in names:
-        if all((directory / name).is_file() for name in lock):
-            click.echo(
-                f"{directory / lock[-1]} is not used: versions are those installed here. "
-                f"With --project {directory} they are the project's.",
-                err=True,
-            )
-            return
+    for place in (directory, *(Path(os.path.relpath(one)) for one in above)):
+        for lock in names:
+            if all((place / name).is_file() for name in lock):
+                click.echo(
+                    f"{place / lock[-1]} is not used: versions are those installed here. "
+                    f"With --project {place} they are the project's.",
+                    err=True,
+                )
+                return
 
 
 def _sealed_options(flow: Flow, options: dict[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prefect.cli.artifacts import find_image, find_in_daemon
-from prefect.cli.info import find_artifact, read_manifest
+from prefect.cli.artifacts import find_image, find_in_daemon, name_of
+from prefect.cli.info import find_artifact
 from prefect.cli.keys import find_keyring
 from prefect.cli.options import Command, key_file_option, trusted_signer_option
 from prefect.errors import PrefectError
@@ -55,8 +55,8 @@ def check(
     PLACE is "here", this Python, for a sealed flow, or "engine", the container engine, for an image: each
     is the default for its kind. Compared are the Python series, requirements with their versions, files
     and the disk that they take, memory, secrets' values (which are not shown), keys and signatures, the
-    container engine and its platform. Nothing of the artifact is executed. The exit status is 0 where it
-    can run, else 2.
+    container engine and its platform. Every byte of a sealed flow is authenticated, and nothing of an
+    artifact is executed. The exit status is 0 where it can run, else 2.
     """
     try:
         named = parse_secrets(secrets)
@@ -90,11 +90,14 @@ def _of_sealed(
     trusted_signers: tuple[str, ...],
     secrets: tuple[Secret, ...],
 ) -> list[Finding]:
-    from prefect.sealed.reading import outline  # noqa: PLC0415 - for sealed flows alone
+    from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for sealed flows alone
+    from prefect.sealed.reading import outline  # noqa: PLC0415 - the same
+    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
     found = outline(source)
     try:
-        manifest = read_manifest(artifact, source, key_files, trusted_signers)
+        keyring = keyring_to_open(source, name_of(artifact), key_files, trusted_signers)
+        manifest, _ = open_flow(source, keyring)  # every byte, as a run would
     except PrefectError as error:
         return [Finding("key", False, str(error))]
     signers = ", ".join(found.signer_ids) or "nobody"

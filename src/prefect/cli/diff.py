@@ -54,6 +54,10 @@ def diff(
     names = (before, after)
     # Both are looked for before either is opened.
     sources = [None if is_flow_file(name) else find_artifact(name) for name in names]
+    if key_file and not any(
+        _is_sealed(name, one) for name, one in zip(names, sources, strict=True)
+    ):
+        refuse_keys("neither of these is one", key_file, ())
     old, new = (
         _manifest(name, source, key_file, trusted_signers)
         for name, source in zip(names, sources, strict=True)
@@ -86,12 +90,21 @@ def _manifest(
     if is_flow_file(argument):
         if trusted_signers:
             refuse_keys("a file's own flow is none", (), trusted_signers)
+        from prefect.payload.local_modules import loaded_local_modules  # noqa: PLC0415 - the same
         from prefect.payload.packing import pickle_flow  # noqa: PLC0415 - for sources alone
 
-        return pickle_flow(load_flow_file(argument)).manifest
+        manifest = pickle_flow(load_flow_file(argument)).manifest
+        for name in loaded_local_modules():  # the other one may have modules of the same names
+            del sys.modules[name]
+        del sys.path[0]
+        return manifest
     if source is None and not trusted_signers and not (image := find_image(argument)).sealed:
         return image.manifest(None)  # whatever key opens the other one
     return read_manifest(argument, source, key_files, trusted_signers)
+
+
+def _is_sealed(argument: str, source: SealedSource | None) -> bool:
+    return source is not None or (not is_flow_file(argument) and find_image(argument).sealed)
 
 
 def _outside(before: SealedSource | None, after: SealedSource | None) -> list[Change]:

@@ -33,9 +33,18 @@ _MOST_FILES = 20
 @click.argument("artifact")
 @key_file_option
 @trusted_signer_option
+@click.option(
+    "--requirements", is_flag=True,
+    help="Print what is locked for this Python and platform as lines with hashes, for "
+    "`uv pip install --require-hashes -r -` or a file of pip's.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def info(
-    artifact: str, key_file: tuple[Path, ...], trusted_signers: tuple[str, ...], as_json: bool
+    artifact: str,
+    key_file: tuple[Path, ...],
+    trusted_signers: tuple[str, ...],
+    requirements: bool,
+    as_json: bool,
 ) -> None:
     """Show what ARTIFACT holds: a .flow file, or an image.
 
@@ -48,12 +57,23 @@ def info(
     Of a sealed flow without its key, the sizes and the ids of its keys and signers are shown,
     which nobody has vouched for.
     """
+    if requirements and as_json:
+        raise click.UsageError("--requirements and --json print one thing each: choose one")
     source = find_artifact(artifact)
-    if source is not None and not names_a_key(key_file) and not trusted_signers:
+    if source is not None and not (names_a_key(key_file) or trusted_signers or requirements):
         _show_outline(source, as_json=as_json)
         return
     manifest = read_manifest(artifact, source, key_file, trusted_signers)
-    if as_json:
+    if requirements:
+        locked = manifest.locked()
+        if not locked:
+            raise click.UsageError(
+                f"{artifact} has nothing that is locked for this Python and platform: `prefect info` "
+                "says for which it is"
+            )
+        for package in locked:
+            click.echo(package.line())
+    elif as_json:
         click.echo(json.dumps(manifest.to_dict(), indent=2))
     else:
         _show(manifest)

@@ -247,6 +247,11 @@ COMMANDS: dict[str, Command] = {
         {
             "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
+            "--requirements": (
+                "Print what is locked for this Python and platform as lines with hashes, for `uv pip install --require-hashes -r -` or a file of pip's",
+                None,
+                ("--requirements",),
+            ),
             "--json": ("Print the manifest as JSON", None, ("--json",)),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
             "--help": ("Show this message and exit", None, ("-h", "--help")),
@@ -267,7 +272,7 @@ COMMANDS: dict[str, Command] = {
             "-h": ("Show this message and exit", None, ("-h", "--help")),
             "--help": ("Show this message and exit", None, ("-h", "--help")),
         },
-        ("here", "engine"),
+        (),
     ),
     "run": (
         "Run a sealed flow, an image, or a file's flow",

@@ -91,7 +91,7 @@ def _requirements(manifest: Manifest) -> list[Finding]:
             Finding(
                 "requirements", False,
                 f"This flow needs packages that are not installed here: {', '.join(missing)}",
-                f"Install them with: pip install {' '.join(missing)}",
+                f"Install them with: pip install {' '.join(missing)}{_by_hash(manifest)}",
             )
         )  # fmt: skip
     found += [
@@ -107,6 +107,14 @@ def _requirements(manifest: Manifest) -> list[Finding]:
     ]
 
 
+def _by_hash(manifest: Manifest) -> str:
+    if not manifest.locked():
+        return ""
+    return (
+        "; or all that is locked, by hash, with what `prefect info ARTIFACT --requirements` prints"
+    )
+
+
 def _lock(manifest: Manifest) -> list[Finding]:
     if not manifest.lock or manifest.locked():
         return []
@@ -116,7 +124,7 @@ def _lock(manifest: Manifest) -> list[Finding]:
     return [
         Finding(
             "lock", None, f"Requirements are locked for {targets}, and nothing for what is here",
-            "Package it with --for and --python of this place",
+            f"Package it with --python {_SERIES} here, or with --for and --python of this place",
         )
     ]  # fmt: skip
 
