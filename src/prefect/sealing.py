@@ -16,7 +16,7 @@ from prefect.files import replacing
 from prefect.payload.attachments import attachments, pack, unpack
 from prefect.payload.manifest import Manifest
 from prefect.sealed import reading, rewrapping
-from prefect.sealed.format import FILES, FLOW_PAYLOAD, WHEELS
+from prefect.sealed.format import FILES, FLOW_PAYLOAD, FURTHER, WHEELS
 from prefect.sealed.writing import SealedWriter
 from prefect.secrets.search import (
     MANIFEST,
@@ -221,17 +221,18 @@ def open_flow(
     ) as sealed:
         _require_flow(sealed.payload_type)
         described, payload = sealed.manifest(), sealed.payload()
+        for name in FURTHER:  # all is authentic before anything of it is parsed, or written
+            if name in sealed.sections:
+                sealed.check(name)
         manifest = Manifest.from_json(described)
         parts = (FILES, attachments(manifest.files), directory), (
             WHEELS, attachments(manifest.wheels), wheels,
         )  # fmt: skip
+        if any(bool(listed) != (name in sealed.sections) for name, listed, _ in parts):
+            raise FormatError("This sealed flow has other sections than its manifest tells of")
         for name, listed, place in parts:
-            if bool(listed) != (name in sealed.sections):
-                raise FormatError("This sealed flow has other sections than its manifest tells of")
             if listed and place is not None:
                 unpack(listed, sealed.pieces(name), place(), compressed=True)
-            elif listed:
-                sealed.check(name)
     return manifest, payload
 
 
