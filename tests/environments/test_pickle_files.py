@@ -35,7 +35,7 @@ def large():
     return made
 
 
-@pytest.mark.parametrize("path", ["", ".", "directory"])
+@pytest.mark.parametrize("path", [".", "directory"])
 def test_a_directory_is_no_file_to_write(tmp_path, monkeypatch, path):
     """The error quotes it as it was given, says what is wanted, and nothing is left behind."""
     monkeypatch.chdir(tmp_path)

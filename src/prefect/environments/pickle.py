@@ -200,10 +200,11 @@ class PickleEnvironment(Environment):
             RequirementsError: what the flow needs cannot be locked, or the wheel of a project of the
                 user's own cannot be built.
             ArtifactError: there is no key to seal with, or the flow is too large.
-            OutputError: the path is a directory's, as "" is (a FileExistsError).
+            OutputError: the path is a directory's (a FileExistsError).
+            ValueError: the path is empty.
             OSError: the file cannot be written.
         """
-        if Path(path).is_dir():
+        if Path(check.path("path", path)).is_dir():
             raise OutputError(
                 f"{os.fspath(path)!r} is a directory: name the file to write, such as etl.flow"
             )
@@ -211,8 +212,8 @@ class PickleEnvironment(Environment):
 
         with self._bringing() as (own, complete):
             seal_flow_to(
-                check.path("path", path), flow, self.keyring, self.secrets, self.allow_secret_like,
-                self._included(), own, complete=complete,
+                path, flow, self.keyring, self.secrets, self.allow_secret_like, self._included(), own,
+                complete=complete,
             )  # fmt: skip
         self._built = Path(path)
 
