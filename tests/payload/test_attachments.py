@@ -5,7 +5,7 @@ import json
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect.errors import ArtifactError, FormatError, IncludeError
@@ -29,6 +29,7 @@ def packed(files, *, compress):
 
 
 @pytest.mark.parametrize("compress", [True, False])
+@settings(deadline=None)  # directories are made
 @given(files=st.dictionaries(NAMES, st.binary(max_size=50), max_size=6), size=st.integers(1, 40))
 def test_what_is_packed_comes_out_as_it_was(tmp_path_factory, files, size, compress):
     """Whatever the files, and in whatever pieces their contents come."""

@@ -167,6 +167,7 @@ def _show(manifest: Manifest) -> None:
         "Python": f"{manifest.implementation} {manifest.python}{_fixed(manifest)}",
         "cloudpickle": manifest.cloudpickle,
         "packaged by": f"prefect {manifest.prefect}",
+        "code": _code(manifest),
         "requires": ", ".join(sorted(set(manifest.requirements.values()))) or "nothing else",
         **_with(manifest),
         **_locked(manifest),
@@ -184,6 +185,14 @@ def _show(manifest: Manifest) -> None:
         if listed:
             click.echo()
             _columns([[kind, "Size"], *_files(listed)], heading=True)
+
+
+def _code(manifest: Manifest) -> str:
+    """Return the files whose functions travel by value, as their lines tell of them."""
+    count = sum(len(text) for runs in manifest.sources.values() for _, text in runs)
+    return (
+        f"{_some(list(manifest.sources))}: {size(count)} of source" if count else "no source lines"
+    )
 
 
 def _files(files: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
