@@ -7,7 +7,7 @@ and linux/arm64. The wheel of this checkout, and each rival, is installed from t
 environment of its own. What cannot be had or does not work is printed as such, with its reason.
 
 In each round every program runs once, in turn, after one round that does not count: caches are warm,
-but everybody who locks resolves anew. Seconds are medians of whole commands. A ratio is to the first
+and the others' locks are removed. Ours remembers what it has resolved for a day, as it does for its users. Seconds are medians of whole commands. A ratio is to the first
 of a group: what locks packages is compared with what locks, what brings them with what brings them.
 
 What is missing is found by looking. Ours is run in an empty directory, and its manifest is read with
