@@ -810,7 +810,8 @@ def test_an_environment_like_another_has_all_of_it():
         "secrets": ["TOKEN"], "network": "host", "platform": "linux/arm64", "setup": ["true"],
         "lock": "a.lock", "relock": True, "infer": False, "allow_source": ["docopt"],
         "encryption_key": PickleEnvironment().encryption_key,
-        "allow_secret_like": ["aws-access-key-0123abcd"],
+        "allow_secret_like": ["aws-access-key-0123abcd"], "include": ["x.sql"], "include_from": "/somewhere",
+        "project": None,
     }  # fmt: skip
     parameters = inspect.signature(ContainerEnvironment).parameters
     assert every.keys() == parameters.keys(), "an argument is new: is it kept?"

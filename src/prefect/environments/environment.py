@@ -47,11 +47,10 @@ class Environment:
         self.include = _paths(include)
         if include_from is not None and include_from != "":
             check.path("include_from", include_from)
-        self.include_from = (
-            _directory_of_caller()
-            if include_from is None and self.include
-            else os.path.abspath(include_from or "")  # noqa: PTH100 - kept as text
-        )
+        self.include_from = ""
+        if self.include:
+            place = _directory_of_caller() if include_from is None else include_from
+            self.include_from = os.path.abspath(place)  # noqa: PTH100 - kept as text
         self._lost_include = False
 
     def build(self, flow: Flow | None = None) -> Any:
