@@ -379,7 +379,7 @@ def test_a_sealed_image_is_run_with_its_key(prefect, daemon, base_image, unique)
     for arguments, says in (
         ([], "--key-file"),
         (["--key-file", "other.key"], "cannot be opened"),
-        (["--key-file", "me"], "trusted"),
+        (["--key-file", "me"], "An identity opens"),
     ):
         assert says in prefect("run", f"image:{unique}", *arguments, status=2)[1]
     assert daemon.containers.list(all=True, filters=of_image) == []
