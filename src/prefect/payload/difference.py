@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
+from prefect.installed import normal_name
 from prefect.pylock import read, shown
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _texts(sources: Sources) -> dict[str, str]:
 
 def _versions(manifest: Manifest) -> dict[str, str]:
     direct = dict(line.split("==", 1) for line in sorted(set(manifest.requirements.values())))
-    normal = {name.lower().replace("_", "-"): version for name, version in direct.items()}
+    normal = {normal_name(name): version for name, version in direct.items()}
     locked: dict[str, set[str]] = {}
     for package in read(manifest.lock).packages if manifest.lock else ():
         locked.setdefault(package.name, set()).add(package.version)
