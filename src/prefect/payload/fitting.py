@@ -36,11 +36,14 @@ class Finding:
         return f"{self.told}. {self.fix}" if self.fix else self.told
 
 
-def compared(manifest: Manifest) -> list[Finding]:
-    """Compare what a payload needs with this interpreter; nothing of it is loaded or imported."""
-    return [
-        _python(manifest), _cloudpickle(manifest), *_requirements(manifest), *_lock(manifest)
-    ]  # fmt: skip
+def compared(manifest: Manifest, *, notes: bool = True) -> list[Finding]:
+    """Compare what a payload needs with this interpreter; nothing of it is loaded or imported.
+
+    Args:
+        notes: tell also what does not keep it from running, which takes longer to find out.
+    """
+    found = [_python(manifest), _cloudpickle(manifest), *_requirements(manifest, notes=notes)]
+    return [*found, *_lock(manifest)] if notes else found
 
 
 def _python(manifest: Manifest) -> Finding:
@@ -71,7 +74,7 @@ def _cloudpickle(manifest: Manifest) -> Finding:
     )
 
 
-def _requirements(manifest: Manifest) -> list[Finding]:
+def _requirements(manifest: Manifest, *, notes: bool) -> list[Finding]:
     brought = {normal_name(name.partition("-")[0]) for name in manifest.wheels}
     missing = sorted(
         {
@@ -99,7 +102,7 @@ def _requirements(manifest: Manifest) -> list[Finding]:
             "requirements", None, f"Packaged with {line}, and here is {here}",
             f"Install it with: pip install {line}",
         )
-        for line, here in manifest.differing_requirements()
+        for line, here in (manifest.differing_requirements() if notes else ())
     ]  # fmt: skip
     names = ", ".join(sorted(set(manifest.requirements.values()))) or "nothing"
     return found or [

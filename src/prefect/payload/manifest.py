@@ -7,6 +7,7 @@ import platform
 import re
 import sys
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from prefect.errors import CompatibilityError, FlowError, FormatError
@@ -212,16 +213,13 @@ class Manifest:
         """
         from prefect.payload.fitting import compared  # noqa: PLC0415 - where it is to run alone
 
-        if problems := [str(one) for one in compared(self) if one.fits is False]:
+        found = compared(self, notes=False)
+        if problems := [str(one) for one in found if one.fits is False]:
             raise CompatibilityError("\n".join(problems))
 
     def locked(self) -> list[Package]:
         """Return what is locked for the Python and platform here; nothing where nothing is."""
-        if not self.lock:
-            return []
-        from prefect.pylock import Target, read  # noqa: PLC0415 - for what is locked
-
-        return read(self.lock).for_target(Target(_SERIES, sys.platform, platform.machine()))
+        return list(_locked_here(self.lock)) if self.lock else []
 
     def differing_requirements(self) -> list[tuple[str, str]]:
         """Return ("name==packaged version", version here) wherever the two differ.
@@ -255,6 +253,13 @@ class Manifest:
             if here != packaged[name]:
                 differing.append((f"{name}=={packaged[name]}", here))
         return differing
+
+
+@lru_cache(maxsize=2)  # a run asks several times, and a lock may have hundreds of packages
+def _locked_here(lock: str) -> tuple[Package, ...]:
+    from prefect.pylock import Target, read  # noqa: PLC0415 - for what is locked
+
+    return tuple(read(lock).for_target(Target(_SERIES, sys.platform, platform.machine())))
 
 
 def _fields(number: int) -> set[str]:

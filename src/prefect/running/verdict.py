@@ -61,7 +61,8 @@ def require_fit(manifest: Manifest, secrets: Iterable[Secret]) -> None:
         SecretError: secrets have no value here, and nothing else is wrong.
         CompatibilityError: anything else is.
     """
-    problems = [one for one in verdict(manifest, secrets) if one.fits is False]
+    found = [*compared(manifest, notes=False), *secrets_found(secrets), *_disk(manifest)]
+    problems = [one for one in found if one.fits is False]
     if not problems:
         return
     text = "\n".join(map(str, problems))
