@@ -29,6 +29,7 @@
     ├── RegistryError                       what a registry could not do, or refused
     │   ├── RegistryLoginError              credentials are missing, or were refused
     │   └── RegistryNotFoundError           it does not have what was asked for
+    ├── PlaceError                          a place that cannot be made ready here
     ├── ImageError                          an image that is absent, or unfit for what it is to do
     └── ContainerEngineError                what a container engine could not do, or refused
         ├── ContainerEngineUnavailableError no container engine answers, or it stopped doing so
@@ -63,6 +64,7 @@ __all__ = [
     "OutputError",
     "ParameterError",
     "PicklingError",
+    "PlaceError",
     "PrefectError",
     "RegistryError",
     "RegistryLoginError",
@@ -202,6 +204,10 @@ class RegistryNotFoundError(RegistryError):
 
 class ImageError(PrefectError):
     """An image does not exist, on disk or in a container engine, or is not fit for what it is to do."""
+
+
+class PlaceError(PrefectError):
+    """A place cannot be made ready here, or what is asked of it cannot be had there."""
 
 
 class ContainerEngineError(PrefectError):

@@ -33,9 +33,9 @@ from prefect.errors import (
     RequirementsError,
     SecretError,
 )
-from prefect.images.container import RunnableImage
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.references import Reference, image_name
+from prefect.places.engine.container import RunnableImage
 
 pytestmark = pytest.mark.services
 NAME = f"{run_of_tests.name()}-{uuid.uuid4().hex[:8]}: daily"  # no image of anybody else has it

@@ -10,8 +10,8 @@ import pytest
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment
 from prefect.errors import ImageBuildError
-from prefect.images.container import RunnableImage
 from prefect.oci.daemon.client import Daemon, Storage
+from prefect.places.engine.container import RunnableImage
 
 pytestmark = pytest.mark.services
 

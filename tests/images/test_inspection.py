@@ -16,13 +16,13 @@ from validation import validate
 from prefect import Flow, task
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.errors import AuthenticationError, FormatError, ImageContentError, ImageError
-from prefect.images.container import RunnableImage
 from prefect.images.inspection import look_into_layers
 from prefect.oci.archives import archive as archives
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.images import Layer, derive
 from prefect.oci.references import Reference
 from prefect.oci.registry import client as registry
+from prefect.places.engine.container import RunnableImage
 
 MANIFEST = "/opt/prefect/flow/manifest.json"
 

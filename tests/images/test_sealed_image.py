@@ -17,10 +17,10 @@ from validation import validate
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.errors import AuthenticationError, ImageError, InvalidKeyError, SecretError
-from prefect.images.container import RunnableImage
 from prefect.oci.archives import archive as archives
 from prefect.oci.cache.of_user import cache_directory
 from prefect.oci.daemon.client import Daemon
+from prefect.places.engine.container import RunnableImage
 
 VARIABLE = "PREFECT_ENCRYPTION_KEY"
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from types import CodeType, TracebackType
     from typing import BinaryIO
 
-    from prefect.images.container import RunnableImage
     from prefect.images.inspection import FlowImage
+    from prefect.places.engine.container import RunnableImage
     from prefect.sealed.source import SealedSource
 
 _PATH_STARTS = ("file:", "/", "./", "../", "~/")
@@ -305,9 +305,10 @@ def find_in_daemon(argument: str) -> RunnableImage:
     if name is None:
         raise _not_loaded(path_named(argument))
     from prefect.images import finding  # noqa: PLC0415 - for images alone
+    from prefect.places.engine.container import RunnableImage  # noqa: PLC0415 - the same
 
     with _or_file(name):
-        return finding.find_in_daemon(name)
+        return finding.find_in_daemon(name, RunnableImage)
 
 
 @contextmanager

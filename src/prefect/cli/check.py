@@ -23,9 +23,9 @@ from prefect.secrets.secret import merge_secrets, parse_secrets, secrets_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from prefect.images.container import RunnableImage
     from prefect.images.inspection import FlowImage
     from prefect.payload.manifest import Manifest
+    from prefect.places.engine.container import RunnableImage
     from prefect.sealed.source import SealedSource
     from prefect.secrets.secret import Secret
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
-    from prefect.images.container import RunnableImage
+    from prefect.places.engine.container import RunnableImage
     from prefect.sealed.keys.keyring import Keyring
     from prefect.sealed.source import SealedSource
 
@@ -230,6 +230,8 @@ def _run_image(
     *,
     strict: bool,
 ) -> int:
+    from prefect.places.surroundings import Surroundings  # noqa: PLC0415 - for images alone
+
     display = None
     keyring = None
     if key_files:
@@ -252,9 +254,10 @@ def _run_image(
             keyring=keyring,
             json_lines=as_json or live,
             strict=strict,
+            surroundings=Surroundings(network=network),
         )
         mask_until_exit(request.secrets.values())
-        container = image.start(request, network=network)
+        container = image.start(request)
         with display or nullcontext():
             lines = _lines(container.logs())
             if display:

@@ -359,7 +359,7 @@ class ContainerEnvironment(Environment):
             ImageError: no flow was built yet.
             ContainerEngineError: the container cannot be started.
         """
-        from prefect.images.container import RunnableImage  # noqa: PLC0415 - as in _recipe
+        from prefect.places.engine.container import RunnableImage  # noqa: PLC0415 - as in _recipe
 
         if self._packaged is None:
             raise ImageError(
@@ -433,7 +433,9 @@ class ContainerEnvironment(Environment):
                 unknown or of another type than the flow says.
             ContainerEngineError: the container cannot be started.
         """
-        from prefect.images.container import RunnableImage  # noqa: PLC0415 - as in _recipe
+        # As in _recipe.
+        from prefect.places.engine.container import RunnableImage  # noqa: PLC0415
+        from prefect.places.surroundings import Surroundings  # noqa: PLC0415
 
         check.flag("tty", tty)
         check.flag("strict", strict)
@@ -450,11 +452,12 @@ class ContainerEnvironment(Environment):
             secrets=self.secrets,
             keyring=keyring,
             strict=strict,
+            surroundings=Surroundings(network=self.network),
         )
         if self._last_container is not None:
             image.stop(self._last_container)
             self._last_container = None
-        container = image.start(request, network=self.network)
+        container = image.start(request)
         self._last_container = container.id
         return image.docker_container(container)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from prefect.errors import (
     ArtifactError,
@@ -18,8 +18,10 @@ from prefect.images.plan import LABEL_VERSION
 from prefect.oci.references import DEFAULT_REGISTRY, Reference
 
 if TYPE_CHECKING:
-    from prefect.images.container import RunnableImage
+    from prefect.images.held import HeldImage
     from prefect.oci.platforms import Platform
+
+_H = TypeVar("_H", bound="HeldImage")
 
 
 def find(name: str | os.PathLike[str], platform: Platform | None = None) -> FlowImage:
@@ -46,7 +48,11 @@ def find(name: str | os.PathLike[str], platform: Platform | None = None) -> Flow
         return look_into_layers(archive.read(Path(text).expanduser(), platform), text)
     reference = _parsed(text)
     try:
-        return _in_daemon(text, "or name the registry that has it, such as ghcr.io/team/etl:1")
+        from prefect.images.held import HeldImage  # noqa: PLC0415 - for container engines alone
+
+        return _in_daemon(
+            text, "or name the registry that has it, such as ghcr.io/team/etl:1", HeldImage
+        )
     except (ContainerEngineUnavailableError, ImageError) as error:
         # A registry is asked where one is named: a bare name may be a slip of the fingers.
         named = reference.digest or names_docker_hub(text)
@@ -62,21 +68,24 @@ def find(name: str | os.PathLike[str], platform: Platform | None = None) -> Flow
             ) from None
 
 
-def find_in_daemon(name: str) -> RunnableImage:
-    """Return the flow image of a name in the container engine, to be run there.
+def find_in_daemon(name: str, kind: type[_H]) -> _H:
+    """Return the flow image of a name in the container engine.
+
+    Args:
+        name: an image reference.
+        kind: what to make of it, such as what can run it.
 
     Raises:
         ArtifactError: it cannot be an image's name.
         ContainerEngineUnavailableError: no container engine answers.
         ImageError: the container engine does not have it, or it is not of this package.
     """
-    return _in_daemon(name, f"or, if a registry has it, fetch it: docker pull {name}")
+    return _in_daemon(name, f"or, if a registry has it, fetch it: docker pull {name}", kind)
 
 
-def _in_daemon(name: str, fix: str) -> RunnableImage:
+def _in_daemon(name: str, fix: str, kind: type[_H]) -> _H:
     _parsed(name)
-    from prefect.images.container import RunnableImage  # noqa: PLC0415 - for these alone
-    from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - as above
+    from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - for these alone
 
     try:
         daemon = Daemon()
@@ -89,7 +98,7 @@ def _in_daemon(name: str, fix: str) -> RunnableImage:
             f"There is no image {name} in the container engine. Check its name, build it with "
             f"`prefect build`, {fix}"
         )
-    return RunnableImage(daemon, name)
+    return kind(daemon, name)
 
 
 def names_nearby() -> list[str]:

@@ -1,4 +1,4 @@
-"""`prefect.images.container`: requests, checked before anything starts."""
+"""`prefect.places.engine.container`: what is to be done, checked before anything starts."""
 
 import enum
 import json
@@ -10,8 +10,9 @@ import pytest
 from prefect import Flow, Parameter, task
 from prefect.environments import PickleEnvironment, Secret
 from prefect.errors import ImageError, ParameterError, SecretError
-from prefect.images.container import RunnableImage, RunRequest
 from prefect.images.flow_files import package
+from prefect.places.engine.container import RunnableImage
+from prefect.places.protocol import Work
 
 
 class Level(enum.IntEnum):
@@ -98,7 +99,7 @@ def test_a_sealed_flow_gets_the_key_that_opens_it(flow):
         assert request.arguments == ["run", "--secret=PREFECT_ENCRYPTION_KEY"]
         assert request.secrets == {"PREFECT_ENCRYPTION_KEY": sealing.encryption_key}
     command = image.request("id -u", keyring=sealing.keyring)
-    assert command == RunRequest(["exec", "--", "id", "-u"], {})
+    assert command == Work(["exec", "--", "id", "-u"], {})
     with pytest.raises(ImageError, match="sealed"):
         image.request()
 

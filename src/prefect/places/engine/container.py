@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any
 
 from prefect.core.value_types import json_form
 from prefect.errors import ContainerEngineError, ImageError, ParameterError
-from prefect.images.inspection import FlowImage
-from prefect.images.plan import ENTRYPOINT, LABEL_MANIFEST, PYTHON
-from prefect.oci.cache.of_user import open_cache
+from prefect.images.held import HeldImage
+from prefect.images.plan import ENTRYPOINT, PYTHON
 from prefect.oci.daemon import containers
-from prefect.oci.daemon.client import Daemon
-from prefect.oci.daemon.files import daemon_files
+from prefect.places.protocol import Work
+from prefect.places.surroundings import NOTHING, Surroundings
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.running.parameters import check_described
 from prefect.secrets.handover import one_line
@@ -28,51 +25,18 @@ if TYPE_CHECKING:
     from docker.models.containers import Container as DockerContainer
 
     from prefect.oci.daemon.containers import Container
-    from prefect.oci.platforms import Platform
     from prefect.sealed.keys.keyring import Keyring
 
 # Memory only: what is written here is in no layer, no commit and no file of the engine.
 _SECRETS_TMPFS = {DEFAULT_DIRECTORY: "mode=1777,size=4m,noexec,nosuid,nodev"}
-_REMEMBERED = 1 << 20  # bytes: manifests are far smaller
 
 
-class RunnableImage(FlowImage):
+class RunnableImage(HeldImage):
     """A flow's image in a container engine, where it can run.
 
     Raises:
         ImageError: the container engine does not have it, or it was not made by this package.
     """
-
-    def __init__(self, daemon: Daemon, reference: str) -> None:
-        image = daemon.find(reference)
-        if image is None:
-            raise ImageError(
-                f"There is no image {reference} in the container engine. Check its name, build it, or pull it"
-            )
-        super().__init__(reference, image.labels, self._copy_from_daemon)
-        self.daemon = daemon
-        self.id = image.id
-        self._found = image
-
-    @classmethod
-    def named(cls, reference: str) -> Self:
-        """Return the image of that name in the container engine of this machine's settings.
-
-        Raises:
-            ContainerEngineUnavailableError: no container engine answers.
-            ImageError: the container engine does not have it, or it was not made by this package.
-        """
-        return cls(Daemon(), reference)
-
-    def platforms(self) -> tuple[Platform, Platform]:
-        """Return the platform of the image, and that of the container engine.
-
-        Raises:
-            ContainerEngineError: the container engine does not tell.
-        """
-        from prefect.oci.daemon.image import described  # noqa: PLC0415 - for a check alone
-
-        return described(self._found).platform, self.daemon.platform()
 
     def stop(self, container: str) -> None:
         """Stop a container of the image's container engine, if it still exists."""
@@ -92,25 +56,6 @@ class RunnableImage(FlowImage):
             container.remove()
             raise
 
-    def _copy_from_daemon(self, path: str, file: BinaryIO, limit: int) -> None:
-        if path != self._labels.get(LABEL_MANIFEST):
-            with daemon_files(self.daemon, self.id) as files:
-                files.copy(path, file, limit)
-            return
-        # To look into an image takes a container each time; its id names its content.
-        key = f"manifest in the image {self.id}"
-        with open_cache() as store:
-            known = store.recall(key)
-            if isinstance(known, str):
-                file.write(known.encode())
-                return
-            with daemon_files(self.daemon, self.id) as files:
-                found = files.read(path, limit)
-            file.write(found)
-            with suppress(UnicodeDecodeError):  # then it is no manifest, as the caller will say
-                if len(found) <= _REMEMBERED:
-                    store.remember(key, found.decode())
-
     def request(
         self,
         command: str | Sequence[str] | None = None,
@@ -121,8 +66,12 @@ class RunnableImage(FlowImage):
         keyring: Keyring | None = None,
         json_lines: bool = False,
         strict: bool = False,
-    ) -> RunRequest:
+        surroundings: Surroundings = NOTHING,
+    ) -> Work:
         """Check what a container is to do, and resolve its secrets here; nothing is started yet.
+
+        Args:
+            surroundings: what it gets of the container engine's machine.
 
         Raises:
             SecretError: a secret has no value here.
@@ -152,7 +101,7 @@ class RunnableImage(FlowImage):
         )
         awaited = [f"--secret={name}" for name in values]
         hold = ["--hold"] if tty else []
-        return RunRequest([action, *awaited, *hold, *rest], values, tty=tty)
+        return Work([action, *awaited, *hold, *rest], values, tty, surroundings)
 
     def failing_imports(
         self, modules: Iterable[str], *, network: str | None = None
@@ -168,7 +117,7 @@ class RunnableImage(FlowImage):
         if not names:
             return {}
         command = ["exec", "--", PYTHON, "-c", _IMPORTS, *names]
-        container = self.start(RunRequest(command, {}), network=network)
+        container = self.start(Work(command, surroundings=Surroundings(network=network)))
         try:
             output = b"".join(container.logs()).decode(errors="replace")
             container.wait()
@@ -183,7 +132,7 @@ class RunnableImage(FlowImage):
             failing = {names[0]: output.strip()[-500:]}
         return {str(name): str(error) for name, error in failing.items()}
 
-    def start(self, request: RunRequest, *, network: str | None = None) -> Container:
+    def start(self, work: Work) -> Container:
         """Start a container, and hand it its secrets over a stream once it runs.
 
         Raises:
@@ -192,14 +141,14 @@ class RunnableImage(FlowImage):
         container = containers.start(
             self.daemon,
             self.id,
-            request.arguments,
-            tty=request.tty,
-            tmpfs=_SECRETS_TMPFS if request.secrets else None,
-            network=network,
+            work.arguments,
+            tty=work.tty,
+            tmpfs=_SECRETS_TMPFS if work.secrets else None,
+            network=work.surroundings.network,
         )
-        if request.secrets:
+        if work.secrets:
             try:
-                self._deliver(container, request.secrets)
+                self._deliver(container, work.secrets)
             except BaseException:  # also Ctrl-C: it would wait for its secrets in vain
                 container.remove()
                 raise
@@ -230,15 +179,6 @@ for name in sys.argv[1:]:
         failing[name] = lines[-1] if lines else f"ended with status {{done.returncode}}"
 print("{_TOLD}" + json.dumps(failing))
 """
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What a container is to do, checked, with the values that it needs."""
-
-    arguments: list[str]
-    secrets: Mapping[str, str] = field(repr=False)
-    tty: bool = False
 
 
 def _what_to_run(

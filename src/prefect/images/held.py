@@ -1,0 +1,76 @@
+"""An image that a container engine holds: looked into without running anything of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, BinaryIO, Self
+
+from prefect.errors import ImageError
+from prefect.images.inspection import FlowImage
+from prefect.images.plan import LABEL_MANIFEST
+from prefect.oci.cache.of_user import open_cache
+from prefect.oci.daemon.client import Daemon
+from prefect.oci.daemon.files import daemon_files
+
+if TYPE_CHECKING:
+    from prefect.oci.platforms import Platform
+
+_REMEMBERED = 1 << 20  # bytes: manifests are far smaller
+
+
+class HeldImage(FlowImage):
+    """A flow's image in a container engine.
+
+    Raises:
+        ImageError: the container engine does not have it, or it was not made by this package.
+    """
+
+    def __init__(self, daemon: Daemon, reference: str) -> None:
+        image = daemon.find(reference)
+        if image is None:
+            raise ImageError(
+                f"There is no image {reference} in the container engine. Check its name, build it, or pull it"
+            )
+        super().__init__(reference, image.labels, self._copy_from_daemon)
+        self.daemon = daemon
+        self.id = image.id
+        self._found = image
+
+    @classmethod
+    def named(cls, reference: str) -> Self:
+        """Return the image of that name in the container engine of this machine's settings.
+
+        Raises:
+            ContainerEngineUnavailableError: no container engine answers.
+            ImageError: the container engine does not have it, or it was not made by this package.
+        """
+        return cls(Daemon(), reference)
+
+    def platforms(self) -> tuple[Platform, Platform]:
+        """Return the platform of the image, and that of the container engine.
+
+        Raises:
+            ContainerEngineError: the container engine does not tell.
+        """
+        from prefect.oci.daemon.image import described  # noqa: PLC0415 - for a check alone
+
+        return described(self._found).platform, self.daemon.platform()
+
+    def _copy_from_daemon(self, path: str, file: BinaryIO, limit: int) -> None:
+        if path != self._labels.get(LABEL_MANIFEST):
+            with daemon_files(self.daemon, self.id) as files:
+                files.copy(path, file, limit)
+            return
+        # To look into an image takes a container each time; its id names its content.
+        key = f"manifest in the image {self.id}"
+        with open_cache() as store:
+            known = store.recall(key)
+            if isinstance(known, str):
+                file.write(known.encode())
+                return
+            with daemon_files(self.daemon, self.id) as files:
+                found = files.read(path, limit)
+            file.write(found)
+            with suppress(UnicodeDecodeError):  # then it is no manifest, as the caller will say
+                if len(found) <= _REMEMBERED:
+                    store.remember(key, found.decode())

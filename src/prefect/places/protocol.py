@@ -1,0 +1,60 @@
+"""What every place can do: start the worker with some work, and follow it to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from prefect.places.surroundings import NOTHING, Surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the worker is to do in a place, checked, with the values that it needs.
+
+    Args:
+        arguments: of `python -m prefect.worker`, such as ["run", "--json"].
+        secrets: values by name, the key among them. A place hands them over in memory alone.
+        tty: whether the worker gets a terminal.
+        surroundings: what it gets of the machine.
+        result: whether the run's result is to come back, see `Started.result`.
+    """
+
+    arguments: list[str]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tty: bool = False
+    surroundings: Surroundings = NOTHING
+    result: bool = False
+
+
+class Started(Protocol):
+    """A worker that was started in a place, and may have ended."""
+
+    def logs(self) -> Iterator[bytes]:
+        """Yield what it writes, standard output and error alike, as it comes and until it ends."""
+
+    def wait(self) -> int:
+        """Wait until it ends; return its exit status, 128 + N where signal N ended it."""
+
+    def result(self) -> bytes | None:
+        """Return the run's result as `running.results` writes it, once it has ended.
+
+        None where it left none. It is somebody else's: nothing of it was checked.
+        """
+
+    def remove(self) -> None:
+        """End it if it runs, with all that it started, and remove what it leaves in the place."""
+
+
+class Place(Protocol):
+    """An artifact, and where it is to run."""
+
+    def start(self, work: Work) -> Started:
+        """Make the place ready, and start the worker there.
+
+        Raises:
+            PlaceError: the place cannot be made ready, or what is asked of it cannot be had there.
+        """

@@ -1,0 +1,144 @@
+"""What a run gets of the machine that it runs on, in the words that docker's users know."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)([bkmgt]?)b?", re.IGNORECASE)
+_LEAST_MEMORY = 6 << 20  # bytes, as docker has it
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A file or a directory of this machine, or an engine's named volume, and where it is seen.
+
+    Args:
+        source: an absolute path, or the name of a volume.
+        target: an absolute path in the place.
+        writable: whether the run may change it.
+    """
+
+    source: str
+    target: str
+    writable: bool = True
+
+    @classmethod
+    def parse(cls, text: str) -> Volume:
+        """Read SOURCE:TARGET or SOURCE:TARGET:ro, as `docker run --volume` has it.
+
+        A path that begins with ./, ../ or ~/ is made absolute.
+
+        Raises:
+            ValueError: it is not of that form.
+        """
+        source, _, rest = text.partition(":")
+        target, _, mode = rest.partition(":")
+        if not source or not target.startswith("/") or mode not in {"", "ro", "rw"}:
+            raise ValueError(
+                f"{text!r} is no volume: write SOURCE:TARGET or SOURCE:TARGET:ro, such as ./data:/data:ro"
+            )
+        if source.startswith((".", "~")):
+            source = os.path.abspath(Path(source).expanduser())  # noqa: PTH100 - links stay
+        elif "/" in source and not source.startswith("/"):
+            raise ValueError(f"{source!r} is neither a path nor a volume's name: write ./{source}")
+        return cls(source, target, mode != "ro")
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the source is a path of this machine, and not the name of a volume."""
+        return self.source.startswith("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run gets of its machine. A place that cannot give something refuses it, by its name.
+
+    Args:
+        volumes: directories and files, by where they are seen.
+        env: variables by name. Secrets are not given this way.
+        memory: bytes at most.
+        cpus: processors at most, such as 1.5.
+        gpus: as docker has it: "all", a number, or "device=0,1".
+        user: as docker has it: a name or a number, with ":GROUP" or without.
+        network: the name of an engine's network, "host" or "none"; None is the place's default.
+        workdir: an absolute path in the place.
+        output: a directory of this machine for the files that a run makes, which the place gives it
+            under the name `prefect.context.output_dir`.
+    """
+
+    volumes: tuple[Volume, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    memory: int | None = None
+    cpus: float | None = None
+    gpus: str | None = None
+    user: str | None = None
+    network: str | None = None
+    workdir: str | None = None
+    output: Path | None = None
+
+    def asked(self) -> list[str]:
+        """Return the names of what is asked for."""
+        return [each.name for each in fields(self) if getattr(self, each.name) not in (None, ())]
+
+    def require(self, *given: str, place: str) -> None:
+        """Refuse what a place does not give.
+
+        Args:
+            given: names of what it does give.
+            place: how it is called in the message.
+
+        Raises:
+            ValueError: something else is asked for.
+        """
+        refused = [name for name in self.asked() if name not in given]
+        if refused:
+            words = ", ".join(f"--{name.replace('volumes', 'volume')}" for name in refused)
+            raise ValueError(f"{words} cannot be had {place}")
+
+
+NOTHING = Surroundings()
+"""Nothing but what the place has itself."""
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as "512m" or "2g", whose units are powers of 1024.
+
+    Raises:
+        ValueError: it is no size, or less than a process needs.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(
+            f"{text!r} is no size: write a number and k, m, g or t, such as 512m or 2g"
+        )
+    size = int(float(match[1]) * _UNITS[match[2].lower()])
+    if size < _LEAST_MEMORY:
+        raise ValueError(f"{text!r} is less than the 6m that a process needs at least")
+    return size
+
+
+def parse_env(lines: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Read NAME=VALUE, and NAME, whose value is taken from this process.
+
+    Raises:
+        ValueError: a name is none, or has no value here.
+    """
+    found: dict[str, str] = {}
+    for line in lines:
+        name, equals, value = line.partition("=")
+        if not name or "\0" in line:
+            raise ValueError(f"{line!r} is no variable: write NAME=VALUE, or NAME to pass yours on")
+        if not equals:
+            if name not in os.environ:
+                raise ValueError(f"The variable {name} has no value here to pass on: {name}=VALUE")
+            value = os.environ[name]
+        found[name] = value
+    return tuple(found.items())

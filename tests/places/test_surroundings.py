@@ -1,0 +1,64 @@
+"""`prefect.places.surroundings`: what docker's users write, read or refused with its reason."""
+
+import pytest
+
+from prefect.places.surroundings import Surroundings, Volume, parse_env, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("512m", 512 << 20),
+        ("2g", 2 << 30),
+        ("1.5G", 3 << 29),
+        ("2gb", 2 << 30),
+        ("7340032", 7 << 20),
+    ],
+)
+def test_sizes_are_read_as_docker_reads_them(text, size):
+    """A number and a unit of powers of 1024 is a size in bytes."""
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "x", "2 gigabytes", "-1g", "1k", "1e9", "inf"])
+def test_what_is_no_size_is_refused(text):
+    """What is no size, or too small for a process, is an error that shows how one is written."""
+    with pytest.raises(ValueError, match=r"512m or 2g|6m"):
+        parse_size(text)
+
+
+def test_volumes_are_read_as_docker_reads_them(tmp_path, monkeypatch):
+    """A path of this machine or the name of a volume, where it is seen, and whether it may change."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert Volume.parse("/data:/in:ro") == Volume("/data", "/in", writable=False)
+    assert Volume.parse("./data:/in") == Volume(f"{tmp_path}/data", "/in")
+    assert Volume.parse("~/data:/in:rw") == Volume("/home/ada/data", "/in")
+    assert Volume.parse("cache:/c") == Volume("cache", "/c")
+    assert not Volume.parse("cache:/c").is_path
+
+
+@pytest.mark.parametrize("text", ["", "/data", ":/in", "/data:in", "/data:/in:rx", "data/x:/in"])
+def test_what_is_no_volume_is_refused(text):
+    """What is no volume is an error that shows how one is written."""
+    with pytest.raises(ValueError, match=r"write|neither"):
+        Volume.parse(text)
+
+
+def test_variables_are_given_or_passed_on(monkeypatch):
+    """NAME=VALUE is given, NAME is passed on from here, and the last of a name counts."""
+    monkeypatch.setenv("MODE", "fast")
+    monkeypatch.delenv("ABSENT", raising=False)
+    assert parse_env(["A=1", "B=", "MODE", "A=2=3"]) == (("A", "2=3"), ("B", ""), ("MODE", "fast"))
+    for wrong in ("=1", "", "ABSENT"):
+        with pytest.raises(ValueError, match="variable"):
+            parse_env([wrong])
+
+
+def test_what_a_place_cannot_give_is_refused_by_its_name():
+    """A place names each thing that is asked of it and that it cannot give."""
+    asked = Surroundings(memory=1 << 30, volumes=(Volume("/a", "/b"),), network="host")
+    assert asked.asked() == ["volumes", "memory", "network"]
+    asked.require("volumes", "memory", "network", place="here")
+    with pytest.raises(ValueError, match=r"--volume, --network cannot be had in this interpreter"):
+        asked.require("memory", place="in this interpreter")
