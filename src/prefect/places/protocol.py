@@ -39,6 +39,9 @@ class Started(Protocol):
     def wait(self) -> int:
         """Wait until it ends; return its exit status, 128 + N where signal N ended it."""
 
+    def stop(self, number: int) -> None:
+        """Have a signal end it, such as SIGTERM; it goes on to tell how it ends."""
+
     def result(self) -> bytes | None:
         """Return the run's result as `running.results` writes it, once it has ended.
 

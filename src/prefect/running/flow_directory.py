@@ -22,6 +22,15 @@ MANIFEST_FILE = "manifest.json"
 PAYLOAD_FILE = "payload.pickle"
 SEALED_FILE = "sealed.flow"
 KEY_VARIABLE = "PREFECT_ENCRYPTION_KEY"  # the secret that opens a sealed flow
+RESULT_KEY = "PREFECT_RESULT_KEY"  # the one by which a run's result is known as its own
+
+
+def take_value(name: str, awaited: dict[str, str]) -> str | None:
+    """Take one of the worker's own secrets from those that were handed over: tasks do not get it."""
+    value = awaited.pop(name, None)
+    if value is not None:  # it came for this run alone: its file is ours, and not somebody's mount
+        (secrets_directory() / name).unlink(missing_ok=True)
+    return value
 
 
 def read_flow(
@@ -37,11 +46,9 @@ def read_flow(
     sealed = directory / SEALED_FILE
     if sealed.exists():
         # The worker's own secret: tasks do not get it, and what they print has it masked.
-        key = awaited.pop(KEY_VARIABLE, None)
+        key = take_value(KEY_VARIABLE, awaited)
         if key is None:
             key = Secret(KEY_VARIABLE).value
-        else:  # it was handed over for this run alone: its file is ours, and not somebody's mount
-            (secrets_directory() / KEY_VARIABLE).unlink(missing_ok=True)
         os.environ.pop(KEY_VARIABLE, None)
         # Where a flow is not sealed, there is no cryptography either.
         from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415

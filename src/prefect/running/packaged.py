@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from prefect.core.flow import Flow
     from prefect.core.state import State
     from prefect.payload.manifest import Manifest
 
@@ -27,6 +28,7 @@ def run_packaged(
     on_state: Callable[[Any], None] | None = None,
     strict: bool = False,
     directory: Path | None = None,
+    on_end: Callable[[Flow, State], object] | None = None,
 ) -> State:
     """Load an authenticated payload and run it with the secrets in its environment.
 
@@ -36,6 +38,7 @@ def run_packaged(
     Args:
         strict: refuse to run with other versions.
         directory: absolute, where the files that travelled with it are; None where there are none.
+        on_end: called with the flow and its final state, as long as what it brought can be imported.
 
     Raises:
         CompatibilityError, ArtifactError, NotAFlowError: the payload cannot be loaded here, or
@@ -45,7 +48,10 @@ def run_packaged(
     check_described(manifest.flow, parameters or {})
     _compare_versions(manifest, strict=strict)
     with exported(secrets), loaded(manifest, payload, directory) as flow:
-        return flow.run(parameters=parameters, executor=executor, on_state=on_state)
+        state = flow.run(parameters=parameters, executor=executor, on_state=on_state)
+        if on_end is not None:
+            on_end(flow, state)
+        return state
 
 
 def _compare_versions(manifest: Manifest, *, strict: bool) -> None:

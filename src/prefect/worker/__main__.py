@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
 import subprocess
@@ -11,12 +12,16 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.errors import ArtifactError, PrefectError
+from prefect.errors import ArtifactError, PrefectError, SecretError
+from prefect.payload.manifest import Manifest
 from prefect.printable import error_text
 from prefect.running.flow_directory import (
     FLOW_DIRECTORY,
+    RESULT_KEY,
     read_flow,
+    take_value,
 )
+from prefect.running.handed import take_handed
 from prefect.running.packaged import run_packaged
 from prefect.running.parameters import parse_pairs, read_parameters
 from prefect.running.report import JsonReporter, LineReporter, Reporter
@@ -40,7 +45,10 @@ from prefect.secrets.secret import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from prefect.core.flow import Flow
+    from prefect.core.state import State
 
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as shells answer
 
@@ -81,8 +89,14 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) -> int:
     try:
-        awaited = await_values(options.secret)
-        manifest, payload, key, files = read_flow(Path(options.flow), awaited, run)
+        if options.handover is None:
+            awaited = await_values(options.secret)
+            manifest, payload, key, files = read_flow(Path(options.flow), awaited, run)
+        else:
+            handed = take_handed(options.handover)
+            manifest, payload, key = Manifest.from_json(handed.manifest), handed.payload, ()
+            awaited, files = dict(handed.secrets), handed.files
+        result = _result(options, awaited)
         needed = [one for one in secrets_of(manifest.flow) if one.name not in awaited]
         require_fit(manifest, needed)
         values = resolve(needed)
@@ -103,6 +117,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
                 on_state=reporter.on_state if options.json else None,
                 strict=options.strict,
                 directory=files,
+                on_end=result,
             )
         except PrefectError as error:
             reporter.refused(error)
@@ -112,6 +127,25 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
             return FLOW_FAILED
         reporter.finished(manifest.flow["name"], state)
         return status_of_run(successful=state.is_successful())
+
+
+def _result(
+    options: argparse.Namespace, awaited: dict[str, str]
+) -> Callable[[Flow, State], None] | None:
+    """Return what writes the run's result, if somebody wants it; take its key from the secrets."""
+    key = take_value(RESULT_KEY, awaited)
+    if options.result is None:
+        return None
+    if key is None:
+        raise SecretError(f"--result goes with the secret {RESULT_KEY}, which is not here")
+
+    def write(flow: Flow, state: State) -> None:
+        from prefect.running.results import write_result  # noqa: PLC0415 - seldom wanted
+
+        for line in write_result(options.result, flow, state, key):
+            logging.getLogger("prefect").warning(line)
+
+    return write
 
 
 def _exec(options: argparse.Namespace) -> int:
@@ -162,6 +196,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--strict", action="store_true",
         help="refuse to run with other versions of packages than the flow was built with",
+    )  # fmt: skip
+    run.add_argument(
+        "--handover", type=int, metavar="NUMBER",
+        help="a file descriptor that the flow and its secrets come through",
+    )  # fmt: skip
+    run.add_argument(
+        "--result", metavar="FILE",
+        help=f"write the run's result to this file; the secret {RESULT_KEY} tells whose it is",
     )  # fmt: skip
     run.add_argument("--flow", default=FLOW_DIRECTORY, help="directory of the flow [%(default)s]")
     run.add_argument("--parameters", default="{}", metavar="JSON", help="all parameters, as JSON")

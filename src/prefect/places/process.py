@@ -1,0 +1,181 @@
+"""A worker as a process of this machine: started, followed, stopped with all that it started."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from prefect.errors import PlaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from prefect.running.handed import Handed
+
+_CHUNK = 1 << 16
+_LAST_WORDS_SECONDS = 0.2  # for what others have yet to write to the worker's streams
+
+
+class WorkerProcess:
+    """A worker that runs as a child of this process; meets `protocol.Started`.
+
+    It has a session of its own, so that Ctrl-C reaches it when this process passes it on, once, and
+    not before. What it writes to standard output and error comes out of `logs`, in its order.
+
+    Args:
+        command: the program and its arguments.
+        env: its whole environment.
+        cwd: its working directory; None is this process's.
+        handed: the flow and the secrets for it; the command gets the option that tells where they are.
+        descriptors: further ones that it inherits.
+        result: the file that it writes its result to.
+        clean_up: called once it is gone.
+
+    Raises:
+        PlaceError: the program cannot be started.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str | Path | None = None,
+        handed: Handed | None = None,
+        descriptors: Sequence[int] = (),
+        result: Path | None = None,
+        clean_up: Callable[[], object] | None = None,
+    ) -> None:
+        self._result = result
+        self._clean_up = clean_up
+        self._pipe: int | None = None
+        self._open: list[int] = []
+        self._status = 0
+        self._removed = False
+        inherited = list(descriptors)
+        reading = None
+        if handed is not None:
+            reading, self._pipe = os.pipe()
+            self._open.append(self._pipe)
+            command = [*command, f"--handover={reading}"]
+            inherited.append(reading)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - that is what places are for
+                list(command),
+                env=dict(env),
+                cwd=cwd,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=inherited,
+                start_new_session=True,
+                bufsize=0,
+            )
+        except BaseException as error:
+            self._close()
+            if clean_up is not None:
+                clean_up()
+            if isinstance(error, OSError):
+                raise PlaceError(f"{command[0]} cannot be started: {error}") from error
+            raise
+        finally:
+            if reading is not None:
+                os.close(reading)
+        self._ended, tell = os.pipe()
+        self._open.append(self._ended)
+        self._waiter = threading.Thread(target=self._await_end, args=(tell,), daemon=True)
+        self._waiter.start()
+        try:
+            self._hand_over(handed)
+        except BaseException:
+            self.remove()
+            raise
+
+    def _hand_over(self, handed: Handed | None) -> None:
+        if handed is None or self._pipe is None:
+            return
+        with suppress(BrokenPipeError):  # it ended already, as its output will say
+            for piece in handed.pieces():
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(self._pipe, view) :]
+
+    def _await_end(self, tell: int) -> None:
+        # It is left as it is until `remove`: nobody else gets its number, by which that ends its kin.
+        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        if ended is not None:
+            by_itself = ended.si_code == os.CLD_EXITED
+            self._status = ended.si_status if by_itself else 128 + ended.si_status
+        os.close(tell)
+
+    def logs(self) -> Iterator[bytes]:
+        """Yield what it writes, standard output and error alike, as it comes and until it ends.
+
+        What processes of its write that outlive it is not waited for.
+        """
+        out = self._process.stdout
+        if out is None or out.closed:
+            return
+        number = out.fileno()
+        with selectors.DefaultSelector() as selector:
+            selector.register(number, selectors.EVENT_READ)
+            selector.register(self._ended, selectors.EVENT_READ)
+            deadline: float | None = None
+            while True:
+                left = None if deadline is None else max(deadline - time.monotonic(), 0)
+                ready = {key.fd for key, _ in selector.select(left)}
+                if number in ready:
+                    data = os.read(number, _CHUNK)
+                    if not data:
+                        return
+                    yield data
+                elif deadline is not None:  # nothing more in that time
+                    return
+                if self._ended in ready:
+                    selector.unregister(self._ended)
+                    deadline = time.monotonic() + _LAST_WORDS_SECONDS
+
+    def wait(self) -> int:
+        """Wait until it ends; return its exit status, 128 + N where signal N ended it."""
+        self._waiter.join()
+        return self._status
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Have a signal end it: it unwinds, as on Ctrl-C, and goes on to tell of it."""
+        if self._waiter.is_alive():
+            os.kill(self._process.pid, number)
+
+    def result(self) -> bytes | None:
+        """Return the run's result as it wrote it, or None where it wrote none."""
+        if self._result is None:
+            return None
+        try:
+            return self._result.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def remove(self) -> None:
+        """End it if it runs, with all of its session, and remove what it leaves in the place."""
+        if not self._removed:
+            self._removed = True
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._waiter.join()
+            self._process.wait()
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+        self._close()
+        if self._clean_up is not None:
+            self._clean_up()
+            self._clean_up = None
+
+    def _close(self) -> None:
+        for number in self._open:
+            os.close(number)
+        self._open = []

@@ -1,0 +1,199 @@
+"""`prefect.places.process`: a worker as a child process, from its hand-over to its end."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from prefect import Flow, Parameter, task
+from prefect.errors import PlaceError
+from prefect.places.following import lines_of
+from prefect.places.process import WorkerProcess
+from prefect.running.flow_directory import RESULT_KEY
+from prefect.running.handed import Handed
+from prefect.running.results import RunResult
+
+
+@task
+def tell(x):
+    print(f"told {x}")
+    print("and on the other stream", file=sys.stderr)
+    return x + 1
+
+
+@task
+def use_secret():
+    return os.environ["TOKEN"] == "canary-8872"
+
+
+def start(flow, tmp_path, *arguments, secrets=None):
+    """Start a worker with a flow handed over, whose result goes into a file."""
+    from prefect.payload.packing import pickle_flow
+
+    packaged = pickle_flow(flow)
+    handed = Handed(packaged.manifest.to_json(), packaged.payload, secrets or {})
+    command = [sys.executable, "-m", "prefect.worker", "run", *arguments]
+    return WorkerProcess(command, env=dict(os.environ), handed=handed, result=tmp_path / "result")
+
+
+def script(text, **options):
+    """Start a Python program in the place of a worker."""
+    return WorkerProcess([sys.executable, "-c", text], env=dict(os.environ), **options)
+
+
+def test_a_flow_runs_as_it_was_handed_over(tmp_path):
+    """Parameters, output of both streams, the exit status and the result are those of the run."""
+    with Flow("etl") as flow:
+        tell(Parameter("x"))
+    started = start(
+        flow, tmp_path, "-p", "x=3", f"--result={tmp_path / 'result'}", secrets={RESULT_KEY: "k"}
+    )
+    try:
+        text = "\n".join(lines_of(started))
+        assert started.wait() == 0
+        assert "told 3" in text
+        assert "and on the other stream" in text
+        state = RunResult.read(started.result(), "k").to_state()
+        assert state.result["tell-1"].result == 4
+    finally:
+        started.remove()
+
+
+def test_secrets_come_in_memory_and_go_to_tasks_masked(tmp_path):
+    """A secret that was handed over is the task's, and stands in no argument and no environment."""
+    with Flow("etl") as flow:
+        use_secret()
+    started = start(flow, tmp_path, secrets={"TOKEN": "canary-8872", RESULT_KEY: "k"})
+    try:
+        text = "\n".join(lines_of(started))
+        assert started.wait() == 0, text
+        assert "canary-8872" not in text
+    finally:
+        started.remove()
+
+
+def test_large_payloads_are_handed_over_whole(tmp_path):
+    """More than a pipe holds comes through, as the worker reads while it is written."""
+    data = os.urandom(3 << 20)
+
+    @task
+    def measure():
+        return len(data)
+
+    with Flow("etl") as flow:
+        measure()
+    started = start(flow, tmp_path, f"--result={tmp_path / 'result'}", secrets={RESULT_KEY: "k"})
+    try:
+        list(lines_of(started))
+        state = RunResult.read(started.result(), "k").to_state()
+        assert state.result["measure-1"].result == 3 << 20
+    finally:
+        started.remove()
+
+
+def test_a_worker_that_ends_early_leaves_its_words_and_its_status():
+    """One that never reads what is handed over is told by its own output, not by a broken pipe."""
+    handed = Handed(b"{}", bytes(1 << 20), {})
+    started = script("import sys; print('no'); sys.exit(7)", handed=handed)
+    try:
+        assert list(lines_of(started)) == ["no"]
+        assert started.wait() == 7
+        assert started.result() is None
+    finally:
+        started.remove()
+
+
+def test_what_is_no_program_is_told():
+    """A program that cannot be started is an error that names it, and leaves nothing behind."""
+    cleaned = []
+    with pytest.raises(PlaceError, match="/nowhere/python"):
+        WorkerProcess(["/nowhere/python"], env={}, clean_up=lambda: cleaned.append(1))
+    assert cleaned == [1]
+
+
+def test_a_signal_is_a_status_as_shells_have_it():
+    """128 and the signal's number."""
+    started = script("import os; os.kill(os.getpid(), 9)")
+    assert started.wait() == 137
+    started.remove()
+
+
+def test_children_that_outlive_the_worker_keep_nobody_waiting():
+    """Output ends with the worker, and what it started in its session is ended with it."""
+    started = script(
+        "import subprocess, sys; "
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']); "
+        "print(child.pid)"
+    )
+    (line,) = lines_of(started)
+    started.wait()
+    started.remove()
+    deadline = time.monotonic() + 30
+    while _is_running(int(line)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_signal_that_stops_the_caller_is_passed_on_and_waited_for(tmp_path):
+    """The worker unwinds, and what it says of that is read before the caller's own exception."""
+    ready = tmp_path / "ready"
+    started = script(
+        "import pathlib, signal, sys, time\n"
+        "try:\n"
+        f"    pathlib.Path({str(ready)!r}).touch()\n"
+        "    time.sleep(600)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('unwound')\n"
+        "    sys.exit(130)\n"
+    )
+
+    def interrupt():
+        while not ready.exists():
+            time.sleep(0.01)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        for line in lines_of(started):
+            told.append(line)  # noqa: PERF402 - an exception keeps those that came before it
+    assert told == ["unwound"]
+    assert started.wait() == 130
+    started.remove()
+
+
+def test_a_worker_ends_with_who_started_it(tmp_path):
+    """Where the starter is killed, nobody is left working for it."""
+    source = (
+        "import os, sys, time\n"
+        "from prefect.places.process import WorkerProcess\n"
+        "from prefect.running.handed import Handed\n"
+        "code = 'import sys, time; from prefect.running.handed import take_handed;'\n"
+        "code += 'take_handed(int(sys.argv[1].partition(\"=\")[2])); print(1, flush=True); time.sleep(600)'\n"
+        "handed = Handed(b'{}', b'', {})\n"
+        "started = WorkerProcess([sys.executable, '-c', code], env=dict(os.environ), handed=handed)\n"
+        "next(started.logs())\n"
+        "print(started._process.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)
+    worker = int(starter.stdout.readline())
+    starter.kill()
+    starter.wait()
+    starter.stdout.close()
+    deadline = time.monotonic() + 30
+    while _is_running(worker):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
