@@ -7,22 +7,29 @@ installed is put together again. So it asks the indexes with all that it knows o
 from __future__ import annotations
 
 import os
+import re
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.installing import run_uv
 from prefect.dependencies.lock import Distribution
 from prefect.dependencies.reassembling import reassemble_at
 from prefect.dependencies.targets import uv_platform
+from prefect.pylock import USUAL_GLIBC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
     from prefect.dependencies.wheels import Wheel
-    from prefect.pylock import Lock
+    from prefect.pylock import Lock, Package
 
 _SITES = {"site-packages", "dist-packages"}
+_GLIBC = re.compile(r"manylinux(?:_2_)?(\d+)_")
+_LEGACY = {"2014": "17", "2010": "12", "1": "5"}
+# As uv has platforms: for 2.17, for 2.28, and for each from 2.31 on.
+_OLDEST, _NEXT = 17, 31
 
 
 def vendor(
@@ -57,7 +64,7 @@ def vendor(
             stage,
             os.path.abspath(sys.executable),  # noqa: PTH100 - and no links resolved
             target.python,
-            uv_platform(target),
+            uv_platform(replace(target, glibc=_c_library(packages, target.machine))),
             progress,
             None,
             build=False,
@@ -67,3 +74,21 @@ def vendor(
                 wheel = reassemble_at(info, stage, wheels, origin="the index")
                 made[wheel.path.name] = wheel
     return [made[name] for name in sorted(made)]
+
+
+def _c_library(packages: Collection[Package], machine: str) -> tuple[int, int] | None:
+    """Return the oldest glibc that all of some locked wheels run with; None for musl.
+
+    A lock does not tell of the C library that it was made for, but by the names of its files. With a
+    newer one, uv would take other files of the same versions, whose hashes are not locked.
+    """
+    names = [file.name for one in packages for file in one.files]
+    if any("musllinux" in name for name in names):
+        return None
+    needed = [
+        min(int(_LEGACY.get(minor, minor)) for minor in found)
+        for name in names
+        if name.endswith(f"_{machine}.whl") and (found := _GLIBC.findall(name))
+    ]
+    minor = max(needed, default=_OLDEST)
+    return 2, (_NEXT if USUAL_GLIBC[1] < minor < _NEXT else minor)
