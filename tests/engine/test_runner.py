@@ -210,7 +210,7 @@ def test_runs_do_not_change_the_flow():
     assert flow.serialize() == before
 
 
-@pytest.mark.parametrize("executor", [LocalExecutor, "local", 3, object()])
+@pytest.mark.parametrize("executor", [LocalExecutor, 3, object()])
 def test_wrong_executors(executor):
     """What is not an executor is refused before anything runs."""
     with pytest.raises(TypeError, match="not an executor"):

@@ -244,3 +244,14 @@ def test_events_are_json_lines_whoever_writes(tmp_path):
     told = {(e["stream"], e["text"]) for e in events if e["event"] == "output"}
     assert told == {("stderr", "on stderr"), ("stdout", "to 1"), ("stderr", "to 2of a child")}
     assert events[-1]["event"] == "flow"
+
+
+def test_tasks_run_where_the_worker_is_told(directory):
+    """By the text form of an executor; of another, the worker's usage says what there is."""
+    status, output = worker(
+        "run", f"--flow={directory}", "--executor=threads:2", TOKEN="some token"
+    )
+    assert (status, "hello world" in output) == (0, True)
+    status, output = worker("run", f"--flow={directory}", "--executor=cloud", TOKEN="some token")
+    assert status == 2
+    assert "There is no executor 'cloud'; choose local" in output

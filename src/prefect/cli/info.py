@@ -173,6 +173,7 @@ def _show(manifest: Manifest) -> None:
         **_locked(manifest),
         "environment": _environment(environment),
         "secrets": ", ".join(environment.get("secrets", ())) or "none",
+        **({"executor": flow["executor"]} if flow.get("executor") else {}),
     }
     _columns([list(fact) for fact in facts.items()])
     if flow["parameters"]:

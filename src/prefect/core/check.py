@@ -163,6 +163,20 @@ def count(what: str, value: Any) -> int:
     return value
 
 
+def executor(value: Any) -> Any:
+    """Check an executor, or the text form of one, which is returned in its one spelling."""
+    if isinstance(value, str):
+        from prefect.core.executor_text import normal  # noqa: PLC0415  # seldom needed
+
+        return normal(value)
+    if value is not None and (
+        isinstance(value, type) or not callable(getattr(value, "start", None))
+    ):
+        hint = ": call it to make one" if isinstance(value, type) else ""
+        raise TypeError(f"{value!r} is not an executor{hint}; see prefect.engine.executors")
+    return value
+
+
 def nout(value: Any) -> int | None:
     """Check a number of values that are returned."""
     return None if value is None else count("nout", value)

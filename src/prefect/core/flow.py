@@ -13,7 +13,7 @@ from prefect.core.inputs import Constant, as_task, in_order, unmapped
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import as_given
 from prefect.core.queries import FlowQueries
-from prefect.core.serialization import serialize_flow
+from prefect.core.serialization import executor_text, serialize_flow
 from prefect.core.task import Task
 from prefect.errors import FlowError
 
@@ -49,11 +49,16 @@ class Flow(FlowQueries):
             flow's state; may return another state to have instead.
         on_failure: called as `on_failure(flow, state)` if the flow fails.
         validate: whether to validate the flow now, and not only when it is used.
+        executor: where its tasks run unless a run says otherwise: an executor, or its text form, such
+            as "threads:8". It travels with the flow, as text.
 
     Raises:
         FlowError: the flow is wrong as it is written.
         TypeError, ValueError: an argument is of the wrong type, or makes no sense.
     """
+
+    executor: Any = None
+    """Also that of flows which an earlier release packaged."""
 
     def __init__(
         self,
@@ -65,6 +70,8 @@ class Flow(FlowQueries):
         state_handlers: Iterable[FlowHandler] | None = None,
         on_failure: Callable[[Flow, State], Any] | None = None,
         validate: bool | None = None,
+        *,
+        executor: Any = None,
     ) -> None:
         self.name = check.text("a flow's name", name)
         if environment is not None and (
@@ -72,6 +79,7 @@ class Flow(FlowQueries):
         ):
             raise check.wrong("A flow's environment", "an Environment", environment)
         self.environment = environment
+        self.executor = check.executor(executor)
         self.state_handlers: list[FlowHandler] = check.handlers(state_handlers, on_failure)
         self.constants: dict[Task, dict[str, Any]] = {}
         """The arguments of each task that are plain values."""
@@ -97,7 +105,7 @@ class Flow(FlowQueries):
         building.reset(self._tokens.pop())
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tokens": []}
+        return {**self.__dict__, "_tokens": [], "executor": executor_text(self) or self.executor}
 
     def set_reference_tasks(self, tasks: Iterable[Task]) -> None:
         """Choose the tasks whose states decide the flow's; with none, the terminal tasks.
@@ -328,7 +336,8 @@ class Flow(FlowQueries):
 
         Args:
             parameters: values by name.
-            executor: where tasks run; see `prefect.engine.executors`. In this thread, by default.
+            executor: where tasks run: one of `prefect.engine.executors`, or its text form, such as
+                "threads:8". By default the flow's own, and without one in this thread.
             on_state: called with a `prefect.engine.TaskEvent` at each change of a task's state,
                 in this thread.
             context: more values for `prefect.context`.
@@ -341,6 +350,8 @@ class Flow(FlowQueries):
             FlowError: the flow is not valid.
             ParameterError: a required parameter is missing, or one is unknown or of another type.
             TypeError: the executor is not one, or another argument is of the wrong type.
+            ValueError: the executor's text form is none.
+            ExecutorError: the executor cannot start.
         """
         if core.runner is None:
             raise RuntimeError("Flows can run after `import prefect`")
@@ -350,6 +361,8 @@ class Flow(FlowQueries):
         if on_state is not None:
             check.function("on_state", on_state)
         context = {} if context is None else check.mapping("context", "names and values", context)
+        if executor is None:
+            executor = self.executor
         return core.runner(self, {**given, **kwargs}, executor, on_state, context)
 
 

@@ -30,6 +30,7 @@ def serialize_flow(flow: Flow) -> dict[str, Any]:
     Constants are left out: they may be large, or secret.
     """
     slugs = flow.slugs
+    executor = executor_text(flow)
     return {
         "schema": SCHEMA,
         "name": flow.name,
@@ -44,7 +45,17 @@ def serialize_flow(flow: Flow) -> dict[str, Any]:
         ],
         "reference_tasks": [slugs[task] for task in flow.reference_tasks()],
         "environment": None if flow.environment is None else flow.environment.serialize(),
+        **({} if executor is None else {"executor": executor}),
     }
+
+
+def executor_text(flow: Flow) -> str | None:
+    """Return the text form of a flow's own executor; None where it has none of either."""
+    own = flow.executor
+    if own is None or isinstance(own, str):
+        return own
+    text = own.text() if hasattr(own, "text") else None
+    return text if isinstance(text, str) else None
 
 
 def _task(task: Task, slug: str) -> dict[str, Any]:

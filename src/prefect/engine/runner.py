@@ -6,6 +6,7 @@ import time
 from heapq import heappop, heappush
 from itertools import count
 
+from prefect.core import check
 from prefect.core.context import building, values
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import check_parameters, expected_by
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 def run_flow(
     flow: Flow,
     parameters: Mapping[str, Any],
-    executor: Executor | None,
+    executor: Executor | str | None,
     on_state: Callable[[TaskEvent], None] | None,
     context: Mapping[str, Any],
 ) -> State:
@@ -86,13 +87,15 @@ def run_flow(
         building.reset(building_token)
 
 
-def _check_executor(executor: Executor | None) -> Executor:
+def _check_executor(executor: Executor | str | None) -> Executor:
     if executor is None:
         return LocalExecutor()
-    if isinstance(executor, type) or not callable(getattr(executor, "start", None)):
-        hint = ": call it to make one" if isinstance(executor, type) else ""
-        raise TypeError(f"{executor!r} is not an executor{hint}; see prefect.engine.executors")
-    return executor
+    if isinstance(executor, str):
+        from prefect.engine.executors.text import parse_executor  # noqa: PLC0415  # seldom needed
+
+        return parse_executor(executor)
+    checked: Executor = check.executor(executor)
+    return checked
 
 
 HOUR = 3600.0

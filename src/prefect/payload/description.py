@@ -44,6 +44,8 @@ def check_description(flow: Any) -> None:
     for number, task in enumerate(_list(flow, "", "reference_tasks")):
         _known(task, tasks, f"reference_tasks[{number}]")
     _environment(flow.get("environment"))
+    if not isinstance(flow.get("executor", ""), str):
+        _refuse("executor", "is no text")
 
 
 def _tasks(flow: dict[str, Any]) -> dict[str, int]:

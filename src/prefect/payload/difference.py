@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _CONTEXT = 3  # lines around a change
 # Beyond, the comparison of lines could take minutes: such a file is told as removed and added.
 _MOST_LINES = 20_000
-_OF_FLOW = ("name", "reference_tasks")
+_OF_FLOW = ("name", "reference_tasks", "executor")
 _OF_MANIFEST = ("python", "implementation", "cloudpickle", "prefect", "fixed")
 
 
@@ -124,7 +124,7 @@ def _records(
 
 
 def _picked(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: values[name] for name in names}
+    return {name: values.get(name) for name in names}
 
 
 def _by(listed: list[dict[str, Any]], key: str) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,9 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from prefect.core.executor_text import parse
 from prefect.core.flow import Flow
+from prefect.core.serialization import executor_text
 from prefect.errors import (
     NotAFlowError,
     PicklingError,
@@ -56,7 +58,8 @@ def pickle_flow(
     Raises:
         NotAFlowError: something other than a flow was given.
         PicklingError: a task holds something that cannot be pickled, or imports a local module
-            within a function, where it cannot be found from outside.
+            within a function, where it cannot be found from outside; or the flow's executor cannot
+            be said as text.
     """
     settle(flow, own)
     buffer = io.BytesIO()
@@ -105,7 +108,8 @@ def pickle_flow_into(
     Raises:
         NotAFlowError: something other than a flow was given.
         PicklingError: a task holds something that cannot be pickled, or imports a local module
-            within a function, where it cannot be found from outside. The file then holds a part
+            within a function, where it cannot be found from outside; or the flow's executor cannot
+            be said as text. The file then holds a part
             of the payload.
     """
     return _pickle(flow, file, included, own, track_classes=True, again=again)
@@ -122,10 +126,13 @@ def _pickle(
 ) -> Manifest:
     _require_flow(flow)
     serialized = flow.serialize()
+    executor = _executor(flow)
     with local_modules_by_value(own) as local:
         pickler = FlowPickler(file, local, included=included, track_classes=track_classes)
         seen = _dump(flow, pickler, local, own)
     named = seen.modules | seen.imported_in_functions
+    if executor == "dask":
+        named = named | {"distributed"}
     requirements = requirements_of(named, local, own)
     closure = installed_closure(requirements.values())
     if more := _needed_by_calls(seen, named, closure):
@@ -154,6 +161,30 @@ def _needed_by_calls(seen: Seen, named: set[str], closure: dict[str, str]) -> se
 def _require_flow(flow: object) -> None:
     if not isinstance(flow, Flow):
         raise NotAFlowError(f"Only a Flow can be packaged, not {type(flow).__name__}: {flow!r:.80}")
+
+
+def _executor(flow: Flow) -> str | None:
+    """Return the kind of a flow's own executor, which has to be one that text says all of.
+
+    Raises:
+        PicklingError: it is another.
+    """
+    if flow.executor is None:
+        return None
+    text = executor_text(flow)
+    if text is None:
+        raise PicklingError(
+            f"The flow {flow.name!r} has an executor that cannot travel: of {flow.executor!r} only this "
+            "process knows all arguments. Give the flow one that has a text form, such as threads:8 or a "
+            "Dask scheduler's address, or give this one to run(executor=...)"
+        )
+    try:
+        kind, _ = parse(text)
+    except ValueError as error:
+        raise PicklingError(
+            f"The flow {flow.name!r} has an executor that cannot travel: {error}"
+        ) from None
+    return kind
 
 
 def warn_of_fixed(manifest: Manifest) -> None:

@@ -36,6 +36,7 @@ def run_packaged(
     in another version than where the flow was packaged is logged, a line for each.
 
     Args:
+        executor: where tasks run, see `Flow.run`; None leaves that to the flow.
         strict: refuse to run with other versions.
         directory: absolute, where the files that travelled with it are; None where there are none.
         on_end: called with the flow and its final state, as long as what it brought can be imported.

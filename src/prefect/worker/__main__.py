@@ -114,6 +114,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
                 payload,
                 values,
                 parameters=parameters,
+                executor=options.executor,
                 on_state=reporter.on_state if options.json else None,
                 strict=options.strict,
                 directory=files,
@@ -175,6 +176,15 @@ def _receive(_: argparse.Namespace) -> int:
     return SUCCEEDED
 
 
+def _executor(text: str) -> str:
+    from prefect.core.executor_text import normal  # noqa: PLC0415 - seldom given
+
+    try:
+        return normal(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m prefect.worker",
@@ -204,6 +214,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--result", metavar="FILE",
         help=f"write the run's result to this file; the secret {RESULT_KEY} tells whose it is",
+    )  # fmt: skip
+    run.add_argument(
+        "--executor", type=_executor, metavar="WHERE",
+        help="where tasks run: local, threads, threads:8, dask, or a Dask scheduler's address; without "
+        "this, where the flow itself says",
     )  # fmt: skip
     run.add_argument("--flow", default=FLOW_DIRECTORY, help="directory of the flow [%(default)s]")
     run.add_argument("--parameters", default="{}", metavar="JSON", help="all parameters, as JSON")

@@ -22,6 +22,13 @@ class Executor:
         """Make ready what one run of a flow needs."""
         raise NotImplementedError
 
+    def text(self) -> str | None:
+        """Return its text form, such as "threads:8"; None for one that has none.
+
+        A flow that is packaged takes its executor along as text, which says all of it.
+        """
+        return None
+
 
 class Session:
     """The live part of an executor, from the start to the end of one run.

@@ -76,7 +76,8 @@ class DaskExecutor(Executor):
         except ModuleNotFoundError as error:
             # Not as an extra of this package, whose name is another product's where packages are public.
             raise ExecutorError(
-                "DaskExecutor needs Dask: pip install 'dask[distributed]'"
+                "DaskExecutor needs Dask where the flow runs: pip install 'dask[distributed]'; for an "
+                "image, build it with -r 'dask[distributed]'"
             ) from error
         connect: Any = distributed.Client
         # Not the client of whatever else this process computes with Dask.
@@ -103,6 +104,12 @@ class DaskExecutor(Executor):
         except BaseException:
             cluster.close()
             raise
+
+    def text(self) -> str | None:
+        """Return its text form; None where it has arguments that text does not say."""
+        if self.cluster_class is not None or self.cluster_kwargs or self.client_kwargs:
+            return None
+        return "dask" if self.address is None else f"dask:{self.address}"
 
     def __repr__(self) -> str:
         return f"DaskExecutor({self.address or self.cluster_class or ''!r})"

@@ -23,6 +23,10 @@ class LocalExecutor(Executor):
         """Return a session."""
         return _LocalSession()
 
+    def text(self) -> str:
+        """Return its text form."""
+        return "local"
+
     def __repr__(self) -> str:
         return "LocalExecutor()"
 

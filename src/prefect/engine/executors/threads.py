@@ -38,10 +38,15 @@ class ThreadExecutor(Executor):
         if max_workers is not None and count("max_workers", max_workers) < 1:
             raise ValueError("max_workers must be at least 1")
         self.max_workers = max_workers or min(32, (os.cpu_count() or 1) + 4)
+        self._chosen = max_workers is not None
 
     def start(self) -> Session:
         """Return a session; it starts threads as they are needed."""
         return _ThreadSession(self.max_workers)
+
+    def text(self) -> str:
+        """Return its text form, without a number where none was given: machines differ."""
+        return f"threads:{self.max_workers}" if self._chosen else "threads"
 
     def __repr__(self) -> str:
         return f"ThreadExecutor(max_workers={self.max_workers})"
