@@ -1,4 +1,4 @@
-"""`prefect cache`: what image builds keep on disk."""
+"""`prefect cache`: what builds and runs keep on disk."""
 
 from __future__ import annotations
 

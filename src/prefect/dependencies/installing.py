@@ -15,7 +15,6 @@ import io
 import os
 import posixpath
 import re
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -24,8 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.dependencies import records
-from prefect.dependencies.requirements import without_passwords
-from prefect.dependencies.uv import refuse_disk, source_options, uv_environment, uv_program
+from prefect.dependencies.uv import (
+    RESOLVING,
+    call,
+    refuse_disk,
+    source_options,
+    uv_environment,
+    uv_program,
+)
 from prefect.errors import RequirementsError
 from prefect.oci.layers.writing import Entry
 
@@ -41,14 +46,11 @@ _HEADERS = re.compile(rf"include/(site/)?{re.escape(_SERIES)}/")
 # What uv writes where the interpreter's path is too long for a first line, or has a space.
 _LONG = re.compile(rb"#!/bin/sh\n'''exec' [^\n]* \"\$0\" \"\$@\"\n' '''\n")
 _LEFT_BY_UV = frozenset({".lock", ".gitignore", "CACHEDIR.TAG"})
-# Variables for the resolver: they had their say when the lock was made.
-_RESOLVING = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER"})
 _ENVIRONMENT = re.compile(r"pyvenv\.cfg|bin/(python[\d.]*|activate.*)|flow(/.*)?")
 # What uv itself finds: files for elsewhere than site-packages that the RECORD lacks, and other nonsense.
 _MALFORMED = re.compile(
     r"Failed to install: \S+ \(([A-Za-z0-9._-]+)==[^)]*\)\s[^\n]*(?:`RECORD`|wheel is invalid)"
 )
-_REPORTED = ("Downloading ", "Downloaded ", "Preparing ", "Prepared ")
 
 
 def install(
@@ -198,25 +200,9 @@ def run_uv(
     if links is not None:  # and nothing of them stays in uv's cache, where no build finds it again
         command += ["--no-index", "--find-links", str(links), "--no-cache"]
     command += ["--require-hashes", "--requirements", str(lock)]
-    environment = {k: v for k, v in uv_environment(builds=build).items() if k not in _RESOLVING}
+    environment = {k: v for k, v in uv_environment(builds=build).items() if k not in RESOLVING}
     environment |= {"UV_NO_INSTALLER_METADATA": "1", "UV_COMPILE_BYTECODE": "0"}
-    told: list[str] = []
-    with subprocess.Popen(  # noqa: S603 - a fixed program; requirements stand in a file
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=environment,
-    ) as process:
-        for line in process.stderr or ():
-            told.append(line)
-            if progress is not None and line.strip().startswith(_REPORTED):
-                progress(line.strip())
-    if process.returncode:
-        told = [line for line in told if not line.startswith(("Using ", "hint:"))]
-        reason = without_passwords("".join(told).strip())
+    if reason := call(command, environment, progress):
         refuse_disk(reason, stage)
         reason = reason.replace(f"{stage.parent}/", "")
         where = f"The dependencies cannot be installed for Python {python} on {platform}"

@@ -121,11 +121,12 @@ def shown(path: str) -> str:
     return path.partition("-packages/")[2] or path
 
 
-def cleaning(name: str) -> str:
+def cleaning(name: str = "") -> str:
     """Return what is wrong with a distribution whose files and RECORD differ, and the fix."""
+    command = f"uv cache clean {name}".strip()
     return (
         "somebody has edited uv's cache, for example in a virtual environment that shares files "
-        f"with it. Clear it with `uv cache clean {name}`, and build again; if that does not help, the "
+        f"with it. Clear it with `{command}`, and build again; if that does not help, the "
         "wheel itself is malformed"
     )
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
+from prefect.dependencies.requirements import without_passwords
 from prefect.errors import RequirementsError, SettingError
 from prefect.oci.cache.full import TEMPORARY, no_space
 from prefect.oci.cache.of_user import cache_home
 from prefect.oci.cache.private import make_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 # The newest glibc for which uv knows a platform of its own; wheels for older ones fit as well.
@@ -31,6 +33,9 @@ _FOR_UV = re.compile(
 # As Linux numbers a full disk, and a full quota.
 _FULL = re.compile(r"^(.*)\(os error (?:28|122)\)", re.MULTILINE)
 _UNUSABLE = re.compile(r"Failed to initialize cache at `([^`]+)`\s+(?:cause: )?([^\n]+)")
+# Variables for the resolver: they had their say when a lock was made.
+RESOLVING = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER"})
+_REPORTED = ("Downloading ", "Downloaded ", "Preparing ", "Prepared ")
 _USER_IN_URL = re.compile(r"://[^/@\s]+@")
 
 
@@ -84,6 +89,37 @@ def uv_environment(*, builds: bool = False) -> dict[str, str]:
     for name in ("UV_NO_BUILD", "UV_NO_BUILD_PACKAGE", "UV_NO_BINARY", "UV_NO_BINARY_PACKAGE"):
         own.pop(name, None)
     return own | {"UV_NO_CONFIG": "1", "NO_COLOR": "1"}
+
+
+def call(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    progress: Callable[[str], None] | None = None,
+) -> str:
+    """Run uv; return why it failed, without passwords, or "".
+
+    Args:
+        environment: of `uv_environment`.
+        progress: gets lines of uv's while it downloads.
+    """
+    told: list[str] = []
+    with subprocess.Popen(  # noqa: S603 - a fixed program; requirements stand in a file
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env=environment,
+    ) as process:
+        for line in process.stderr or ():
+            told.append(line)
+            if progress is not None and line.strip().startswith(_REPORTED):
+                progress(line.strip())
+    if not process.returncode:
+        return ""
+    reason = "".join(line for line in told if not line.startswith(("Using ", "hint:"))).strip()
+    return without_passwords(reason) or f"uv ended with status {process.returncode}"
 
 
 def project_environment() -> dict[str, str]:

@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import io
 import os
-import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from prefect.errors import ImageContentError
 from prefect.oci.digests import CHUNK, VerifiedFile, verified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from _typeshed import WriteableBuffer
 
@@ -252,45 +251,3 @@ def flush_directory(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def evict(directories: Iterable[Path], limit: int) -> int:
-    """Delete files that nobody has locked, longest unused first, until the rest is within limit.
-
-    Returns:
-        The number of bytes that were given back.
-    """
-    found: list[tuple[float, int, Path]] = []
-    for directory in directories:
-        with os.scandir(directory) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError):
-                    status = entry.stat(follow_symlinks=False)
-                    found.append((status.st_mtime, status.st_size, Path(entry.path)))
-    total = sum(size for _, size, _ in found)
-    freed = 0
-    for _, size, path in sorted(found):
-        if total - freed <= limit:
-            break
-        with suppress(OSError), locked(path, wait=False) as mine:
-            if mine:
-                path.unlink(missing_ok=True)
-                freed += size
-    return freed
-
-
-def sweep(directory: Path) -> None:
-    """Delete the files and directories that are not locked: who made them is not alive any more.
-
-    What locks a directory is its file `LOCK`.
-    """
-    for path in list(directory.iterdir()):
-        below = path.is_dir()
-        with (
-            suppress(OSError),
-            locked(path / LOCK if below else path, create=below, wait=False) as mine,
-        ):
-            if mine and below:
-                shutil.rmtree(path, ignore_errors=True)
-            elif mine:
-                path.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
     <directory>/v1/blobs/<sha256>   bytes, named by their digest
                    facts/<sha256>   JSON, named by the digest of its key, with a checksum
                    locks/<sha256>   there while somebody makes what has that key
+                   directories/<sha256, its first half>/   kept as wholes, see `oci.cache.directories`
                    work/<name>/     of a process at work, whose `lock` it holds as long as it lives
 
 Everything takes its name when it is complete and on disk, so a kill at any moment leaves nothing
@@ -27,8 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from prefect.errors import ImageContentError
+from prefect.oci.cache import directories
+from prefect.oci.cache.eviction import evict, sweep, sweep_kept
 from prefect.oci.cache.full import OWN_CACHE, TEMPORARY, told_if_full
-from prefect.oci.cache.held import LOCK, Held, evict, flush, flush_directory, keeping, locked, sweep
+from prefect.oci.cache.held import LOCK, Held, flush, flush_directory, keeping, locked
 from prefect.oci.cache.private import make_private, require_private
 from prefect.oci.digests import DIGEST
 from prefect.oci.images import Blob, Layer, canonical_json, digest_of
@@ -38,10 +41,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from prefect.oci.cache.directories import HeldDirectory
     from prefect.oci.layers.writing import Written
 
 DEFAULT_LIMIT = 10 << 30  # bytes
-_PARTS = ("blobs", "facts", "locks", "work")
+_PARTS = ("blobs", "facts", "locks", "directories", "work")
 _VERSION = "v1"  # of what the files in the directory mean
 _logger = logging.getLogger("prefect.oci")
 # Touching a file at every use would be a write to disk for nothing.
@@ -158,6 +162,40 @@ class Store:
             return blob  # of another algorithm, or no digest at all: no name for a file
         return Blob(blob.media_type, blob.digest, blob.size, read, blob.origin)
 
+    def directory(
+        self, key: str, make: Callable[[Path], None], waiting: Callable[[], None] | None = None
+    ) -> HeldDirectory:
+        """Return the directory that was made for a key, or make it; held until it is closed.
+
+        Of several who want a key at once, in this process or another, one makes it, under its final
+        name. Nobody compares what is in it with anything: see that it is nobody's to change.
+
+        Args:
+            key: of everything that its content depends on.
+            make: makes the directory of the name that it gets, which is not there yet.
+            waiting: called before it is waited for somebody else, who makes it.
+
+        Raises:
+            DiskFullError: the disk is full.
+            OSError: the file system fails.
+            Exception: whatever `make` raises; nothing is kept then.
+        """
+
+        def made(path: Path) -> None:
+            make(path)
+            self._added = True
+
+        with self.told_if_full():
+            held = directories.keep(self.place_of(key), made, waiting)
+        if self._added:
+            self._evict(self.limit)
+        return held
+
+    def place_of(self, key: str) -> Path:
+        """Return where `directory` keeps what it makes for a key, for `directories.hold`."""
+        # Short: it stands in first lines of scripts, which the kernel cuts off.
+        return self._root / "directories" / _name(key)[:32]
+
     def remember(self, key: str, value: Any) -> None:
         """Keep a small JSON value; one that cannot be written is forgotten, as in any cache."""
         body = canonical_json({"key": key, "value": value, "time": time.time()})
@@ -245,6 +283,7 @@ class Store:
     def _clean(self) -> None:
         sweep(self._root / "work")
         sweep(self._root / "locks")
+        sweep_kept(self._root / "directories")
 
     @contextmanager
     def _making(self, key: str) -> Iterator[None]:
@@ -346,7 +385,8 @@ class Store:
         self._evict(self.limit)
 
     def _evict(self, limit: int) -> int:
-        return evict((self._root / "blobs", self._root / "facts"), limit)
+        files = (self._root / "blobs", self._root / "facts")
+        return evict(files, self._root / "directories", limit)
 
 
 def _prepare(root: Path) -> None:

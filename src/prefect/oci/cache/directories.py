@@ -1,0 +1,188 @@
+"""Directories of the store, by key: there whole or not at all, and held while somebody uses them.
+
+    <place>/lock       locked alone by who makes or removes it, shared by who uses it
+            <random>/  what was made; it is made under this name, which may stand within it
+            complete   JSON with that name, written last and removed first: all else counts for nothing
+
+A kill at any moment ends the lock, and leaves what is complete, or what the next one removes. A program
+that the killed one had started may write on, into a directory whose name nobody takes any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import stat
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+from prefect.oci.cache.held import LOCK, is_at, locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+COMPLETE = "complete"
+# Touching a file at every use would be a write to disk for nothing.
+_TOUCH_AFTER = 60.0  # seconds
+
+
+class HeldDirectory:
+    """A directory that is complete, and that nobody removes as long as it is held.
+
+    Args:
+        handle: the open lock. Whoever inherits it holds the directory as well.
+        path: of the content.
+    """
+
+    def __init__(self, handle: int, path: Path) -> None:
+        self.handle = handle
+        self.path = path
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self.handle >= 0:
+            os.close(self.handle)
+            self.handle = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def hold(place: Path, waiting: Callable[[], None] | None = None) -> HeldDirectory | None:
+    """Hold a directory; None where it is not there, or not whole.
+
+    Args:
+        waiting: called before it is waited for somebody who makes or removes it.
+    """
+    while True:
+        try:
+            handle = os.open(place / LOCK, os.O_RDONLY)
+        except (FileNotFoundError, PermissionError):
+            return None
+        held = HeldDirectory(handle, place)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if waiting is not None:
+                    waiting()
+                fcntl.flock(handle, fcntl.LOCK_SH)
+            there = is_at(handle, place / LOCK)
+            content = _content(place) if there else None
+            if content is not None:
+                if time.time() - os.fstat(handle).st_mtime > _TOUCH_AFTER:
+                    with suppress(OSError):
+                        os.utime(place / LOCK)
+                held.path = content
+                return held
+        except BaseException:
+            held.close()
+            raise
+        held.close()
+        if there:
+            return None
+
+
+def keep(
+    place: Path, make: Callable[[Path], None], waiting: Callable[[], None] | None = None
+) -> HeldDirectory:
+    """Hold a directory, and make it before that where it is not there.
+
+    Of several who want it at once, in this process or another, one makes it.
+
+    Args:
+        make: makes the directory of this name, which is not there.
+        waiting: called before it is waited for somebody else.
+
+    Raises:
+        OSError: it cannot be written.
+        Exception: whatever `make` raises; nothing is kept then.
+    """
+    while True:
+        if held := hold(place, waiting):
+            return held
+        place.mkdir(mode=0o700, exist_ok=True)
+        with locked(place / LOCK, create=True) as mine:
+            if not mine or _content(place):  # somebody else has removed it, or made it
+                continue
+            _clear(place)
+            content = place / os.urandom(4).hex()
+            try:
+                make(content)
+                _complete(place, content)
+            except BaseException:
+                _remove(place)
+                raise
+
+
+def discard(place: Path) -> int | None:
+    """Remove a directory that nobody holds; return the bytes given back, None where it is held."""
+    with locked(place / LOCK, create=True, wait=False) as mine:
+        if not mine:
+            return None
+        freed = size(place)
+        _remove(place)
+        return freed
+
+
+def size(place: Path) -> int:
+    """Return how many bytes a directory took when it was made; 0 where it is not whole."""
+    told = _told(place)
+    return 0 if told is None else told[1]
+
+
+def _told(place: Path) -> tuple[str, int] | None:
+    with suppress(OSError, ValueError):
+        match json.loads((place / COMPLETE).read_bytes()):
+            case {"content": str(name), "size": int(size)} if name.isalnum():
+                return name, size
+    return None
+
+
+def _content(place: Path) -> Path | None:
+    """Return a directory that is whole, and still this user's alone."""
+    told = _told(place)
+    if told is None:
+        return None
+    content = place / told[0]
+    try:
+        status = content.lstat()
+    except OSError:
+        return None
+    own = status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return content if own and stat.S_ISDIR(status.st_mode) else None
+
+
+def _complete(place: Path, content: Path) -> None:
+    content.chmod(0o700)
+    used = 0
+    for base, _, files in os.walk(content):
+        used += sum(os.lstat(f"{base}/{name}").st_size for name in files)
+    os.sync()  # what counts as whole has to be on the disk, and there are thousands of files
+    part = place / f"{COMPLETE}.part"
+    part.write_text(json.dumps({"content": content.name, "size": used}))
+    part.replace(place / COMPLETE)
+
+
+def _clear(place: Path) -> None:
+    """Remove all but the lock, and first what says that it is whole."""
+    (place / COMPLETE).unlink(missing_ok=True)
+    for path in list(place.iterdir()):
+        if path.name != LOCK:
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _remove(place: Path) -> None:
+    """Remove a directory whose lock is held: the lock last, for who waits for it makes it anew."""
+    _clear(place)
+    (place / LOCK).unlink(missing_ok=True)
+    with suppress(OSError):  # somebody has just begun again, or an orphan writes on
+        place.rmdir()

@@ -1,0 +1,144 @@
+"""An environment put together: uv makes and fills it, and what it filled in is compared with its RECORDs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.dependencies import records
+from prefect.dependencies.uv import (
+    RESOLVING,
+    call,
+    refuse_disk,
+    source_options,
+    uv_environment,
+    uv_program,
+)
+from prefect.errors import PlaceError, RequirementsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from prefect.places.venv.contents import Contents
+
+# What uv puts into each environment, for setuptools of long ago; each start of a Python would load it.
+_HOOK = ("_virtualenv.pth", "_virtualenv.py")
+_LEFT_BY_UV = frozenset({".lock"})
+
+
+def make_environment(
+    directory: Path,
+    contents: Contents,
+    interpreter: Path,
+    wheels: Path | None,
+    progress: Callable[[str], None] | None = None,
+) -> None:
+    """Make a virtual environment that has what a flow needs, compiled; no packages of the system.
+
+    Args:
+        directory: of the environment, which is not there.
+        contents: what is installed.
+        interpreter: program of the Python.
+        wheels: directory of the wheels that travelled; None where there are none.
+        progress: gets a line now and then.
+
+    Raises:
+        PlaceError: the interpreter makes none.
+        RequirementsError: a wheel is missing, or malformed, or cannot be had; or a file is not what
+            its RECORD says.
+        DiskFullError, SettingError: uv's cache has no space, or cannot be used.
+        OSError: the directory has no space.
+    """
+    count = len(contents.indexed) + len(contents.brought)
+    if progress is not None:
+        progress(
+            f"Making an environment of Python {contents.python} with {count} "
+            f"package{'' if count == 1 else 's'}"
+        )
+    command = ["venv", "--quiet", "--no-project", "--python", str(interpreter), str(directory)]
+    if reason := call([uv_program(), *command], uv_environment()):
+        refuse_disk(reason, directory)
+        raise PlaceError(f"No environment can be made of {interpreter}:\n{reason}")
+    for name in _HOOK:
+        for path in directory.glob(f"lib*/python*/site-packages/{name}"):
+            path.unlink()
+    frame = {path: _state(file) for path, file in _walk(directory)}
+    if contents.brought:
+        links = ["--no-index", "--find-links", str(wheels), "--no-cache"]
+        _install(directory, contents, contents.brought, links, progress)
+    if contents.indexed:
+        _install(directory, contents, contents.indexed, [], progress)
+    _check(directory, frame)
+
+
+def _install(
+    environment: Path,
+    contents: Contents,
+    lines: Sequence[str],
+    options: list[str],
+    progress: Callable[[str], None] | None,
+) -> None:
+    builds = bool(contents.sources) and not options
+    variables = {k: v for k, v in uv_environment(builds=builds).items() if k not in RESOLVING}
+    variables |= {"UV_NO_INSTALLER_METADATA": "1"}
+    with tempfile.NamedTemporaryFile("w", dir=environment, suffix=".txt") as lock:
+        lock.write("".join(f"{line}\n" for line in lines))
+        lock.flush()
+        command = [uv_program(), "pip", "install", "--python", str(environment / "bin" / "python")]
+        command += ["--no-deps", "--link-mode", "copy", "--compile-bytecode", *options]
+        command += ["--require-hashes", "--requirements", lock.name]
+        command += source_options(contents.sources if builds else ())
+        reason = call(command, variables, progress)
+    if reason:
+        refuse_disk(reason, environment)
+        reason = reason.replace(f"{environment}/", "")
+        raise RequirementsError(
+            f"What the flow has locked cannot be installed for Python {contents.python} here:\n{reason}"
+        )
+
+
+def _check(environment: Path, frame: dict[str, tuple[int, ...]]) -> None:
+    """Compare what was installed with what its wheels list: uv's cache may be edited."""
+    files = dict(_walk(environment))
+    for path, state in frame.items():
+        if path not in files or _state(files.pop(path)) != state:
+            raise RequirementsError(
+                f"A package of the flow's would replace {path} of its environment, which is not a "
+                "package's to replace: leave it out"
+            )
+    owners = records.owners(files)
+    listed = Counter(path for paths in owners.values() for path in paths)
+    for path in files:
+        if path not in listed and path not in _LEFT_BY_UV and not records.stands_beside(path):
+            raise RequirementsError(
+                f"{records.shown(path)} is in no RECORD of what was installed: {records.cleaning()}"
+            )
+    for name, paths in owners.items():
+        # Of what two list, one has its own, and uv says which to nobody.
+        own = {path: told for path, told in paths.items() if listed[path] == 1}
+        records.require_recorded(name, own, files)
+
+
+def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
+    for base, directories, files in os.walk(directory):
+        directories[:] = [
+            name for name in directories if name != "__pycache__" and not os.path.islink(f"{base}/{name}")
+        ]
+        below = os.path.relpath(base, directory)
+        for name in files:
+            yield os.path.normpath(os.path.join(below, name)), Path(base, name)
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    status = file.lstat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def lines_of(contents: Contents) -> Iterable[str]:
+    """Yield what an environment depends on, beside its Python."""
+    yield from contents.indexed
+    yield from contents.brought
+    yield from sorted(contents.sources)
