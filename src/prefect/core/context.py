@@ -2,7 +2,8 @@
 
 During a run it holds `parameters`, `flow_name`, `scheduled_start_time` and `date` (aware
 datetimes), `today` ("2026-01-31"), and for a task `task_name`, `task_slug`, `map_index`,
-`task_run_count` and `logger`. Each thread, and each flow run within another, sees its own.
+`task_run_count` and `logger`. Where the run has a directory for the files that it makes, `output_dir` is
+its absolute `pathlib.Path`. Each thread, and each flow run within another, sees its own.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ class Context:
             return current[name]
         if name == "logger":
             return task_logger(current.get("task_name"))
+        if name == "output_dir":
+            raise AttributeError(
+                "This run has no output directory: give it one with `prefect run --output DIR` or "
+                "run(..., output=DIR), or read prefect.context.get('output_dir'), which is None then"
+            )
         raise AttributeError(
             f"prefect.context has no {name!r}; set it with `with prefect.context({name}=...):`, "
             f"or read it with prefect.context.get({name!r})"

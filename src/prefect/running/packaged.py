@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.errors import CompatibilityError
 from prefect.payload.loading import loaded
+from prefect.running.output_directory import output_directory
 from prefect.running.parameters import check_described
 from prefect.secrets.secret import exported
 
@@ -29,6 +30,7 @@ def run_packaged(
     strict: bool = False,
     directory: Path | None = None,
     on_end: Callable[[Flow, State], object] | None = None,
+    output: Path | None = None,
 ) -> State:
     """Load an authenticated payload and run it with the secrets in its environment.
 
@@ -39,17 +41,25 @@ def run_packaged(
         executor: where tasks run, see `Flow.run`; None leaves that to the flow.
         strict: refuse to run with other versions.
         directory: absolute, where the files that travelled with it are; None where there are none.
+        output: a directory that is there, for the files that tasks make: `prefect.context.output_dir`.
         on_end: called with the flow and its final state, as long as what it brought can be imported.
 
     Raises:
         CompatibilityError, ArtifactError, NotAFlowError: the payload cannot be loaded here, or
             versions differ and the run is strict.
         ParameterError: a parameter is missing, unknown or of another type; nothing is loaded then.
+        PlaceError: the output directory cannot be written; nothing is loaded then.
     """
     check_described(manifest.flow, parameters or {})
     _compare_versions(manifest, strict=strict)
-    with exported(secrets), loaded(manifest, payload, directory) as flow:
-        state = flow.run(parameters=parameters, executor=executor, on_state=on_state)
+    with (
+        output_directory(output) as context,
+        exported(secrets),
+        loaded(manifest, payload, directory) as flow,
+    ):
+        state = flow.run(
+            parameters=parameters, executor=executor, on_state=on_state, context=context
+        )
         if on_end is not None:
             on_end(flow, state)
         return state

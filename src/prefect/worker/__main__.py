@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import traceback
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ from prefect.running.stopping import (
     unwind_on_signals,
 )
 from prefect.running.verdict import require_fit
+from prefect.running.work_directory import somewhere_to_write
 from prefect.secrets.handover import await_values, receive
 from prefect.secrets.masking import mask_until_exit
 from prefect.secrets.secret import (
@@ -83,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     kind = JsonReporter if options.json else LineReporter
     reporter: Reporter = kind(until_exit=True)
-    with RunDirectory() as directory:
+    # Of a machine that is somebody's, what was written elsewhere than it seems would be lost.
+    in_image = options.handover is None and options.flow == FLOW_DIRECTORY
+    with somewhere_to_write() if in_image else nullcontext(), RunDirectory() as directory:
         return _run_in(directory, options, reporter)
 
 
@@ -115,6 +119,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
                 values,
                 parameters=parameters,
                 executor=options.executor,
+                output=options.output,
                 on_state=reporter.on_state if options.json else None,
                 strict=options.strict,
                 directory=files,
@@ -214,6 +219,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--result", metavar="FILE",
         help=f"write the run's result to this file; the secret {RESULT_KEY} tells whose it is",
+    )  # fmt: skip
+    run.add_argument(
+        "--output", type=Path, metavar="DIR",
+        help="directory for the files that tasks make, which they know as prefect.context.output_dir",
     )  # fmt: skip
     run.add_argument(
         "--executor", type=_executor, metavar="WHERE",
