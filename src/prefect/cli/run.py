@@ -231,6 +231,7 @@ def _run_image(
     strict: bool,
 ) -> int:
     from prefect.places.surroundings import Surroundings  # noqa: PLC0415 - for images alone
+    from prefect.places.work import work_in_image  # noqa: PLC0415 - the same
 
     display = None
     keyring = None
@@ -248,7 +249,8 @@ def _run_image(
         display = LiveDisplay(flow)
     container = None
     try:
-        request = image.request(
+        request = work_in_image(
+            image,
             parameters=parameters,
             secrets=secrets,
             keyring=keyring,

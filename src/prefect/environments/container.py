@@ -436,6 +436,7 @@ class ContainerEnvironment(Environment):
         # As in _recipe.
         from prefect.places.engine.container import RunnableImage  # noqa: PLC0415
         from prefect.places.surroundings import Surroundings  # noqa: PLC0415
+        from prefect.places.work import work_in_image  # noqa: PLC0415
 
         check.flag("tty", tty)
         check.flag("strict", strict)
@@ -445,7 +446,8 @@ class ContainerEnvironment(Environment):
         parameters = None if parameters is None else as_given(parameters)
         image = RunnableImage.named(self._image_to_run())
         keyring = self._keyring_for(image)
-        request = image.request(
+        work = work_in_image(
+            image,
             command,
             tty=tty,
             parameters=parameters,
@@ -457,7 +459,7 @@ class ContainerEnvironment(Environment):
         if self._last_container is not None:
             image.stop(self._last_container)
             self._last_container = None
-        container = image.start(request)
+        container = image.start(work).container
         self._last_container = container.id
         return image.docker_container(container)
 

@@ -116,6 +116,17 @@ class FlowImage:
         # What an identity opens anybody may have made, and no signature covers an image.
         return read_manifest(self._sealed_flow, replace(keyring, identities=()))
 
+    def key(self, keyring: Keyring) -> str:
+        """Return that of a keyring's encryption keys which opens the sealed flow, as text.
+
+        Raises:
+            ArtifactError: the keyring has no encryption key.
+            AuthenticationError: none of them opens it.
+        """
+        from prefect.sealing import key_of  # noqa: PLC0415 - loads cryptography
+
+        return key_of(self._sealed_flow, keyring)
+
     def _write(self, path: str, file: BinaryIO, limit: int) -> None:
         try:
             self._copy(path, file, limit)

@@ -16,18 +16,34 @@ class Work:
     """What the worker is to do in a place, checked, with the values that it needs.
 
     Args:
-        arguments: of `python -m prefect.worker`, such as ["run", "--json"].
+        arguments: of `python -m prefect.worker`, such as ["run", "--json"]. A place adds how it hands
+            over secrets, and where the result goes.
         secrets: values by name, the key among them. A place hands them over in memory alone.
         tty: whether the worker gets a terminal.
         surroundings: what it gets of the machine.
-        result: whether the run's result is to come back, see `Started.result`.
+        result: the key by which the run's result is known as its own, which is among the secrets as
+            well; None where no result is to come back.
     """
 
     arguments: list[str]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     tty: bool = False
     surroundings: Surroundings = NOTHING
-    result: bool = False
+    result: str | None = field(default=None, repr=False)
+
+    def awaiting(self, result: str | None = None) -> list[str]:
+        """Return the arguments for a worker that awaits its secrets in their directory.
+
+        Args:
+            result: the file in the place that the result goes to, if there is to be one.
+        """
+        action, *rest = self.with_result(result)
+        return [action, *(f"--secret={name}" for name in self.secrets), *rest]
+
+    def with_result(self, result: str | None) -> list[str]:
+        """Return the arguments for a worker that writes its result to a file, if one is asked for."""
+        action, *rest = self.arguments
+        return [action, *([f"--result={result}"] if self.result and result else []), *rest]
 
 
 class Started(Protocol):

@@ -13,6 +13,7 @@ from prefect.errors import ImageError, ParameterError, SecretError
 from prefect.images.flow_files import package
 from prefect.places.engine.container import RunnableImage
 from prefect.places.protocol import Work
+from prefect.places.work import work_in_image
 
 
 class Level(enum.IntEnum):
@@ -61,8 +62,8 @@ def secretive() -> Flow:
 def test_a_run_awaits_its_secrets_and_has_their_values_elsewhere(secretive, monkeypatch):
     """Names are arguments, which everybody sees; values are not, nor in the repr."""
     monkeypatch.setenv("TOKEN", "canary-8872")
-    request = held(package(secretive, (), None)).request(parameters={"x": 2})
-    assert request.arguments == ["run", "--secret=TOKEN", '--parameters={"x": 2}']
+    request = work_in_image(held(package(secretive, (), None)), parameters={"x": 2})
+    assert request.awaiting() == ["run", "--secret=TOKEN", '--parameters={"x": 2}']
     assert request.secrets == {"TOKEN": "canary-8872"}
     assert "canary-8872" not in repr(request)
 
@@ -71,9 +72,9 @@ def test_what_is_missing_is_said(secretive, monkeypatch):
     """A secret without a value, a flow without an image, an image without a flow."""
     monkeypatch.delenv("TOKEN", raising=False)
     with pytest.raises(SecretError, match="TOKEN"):
-        held(package(secretive, (), None)).request()
+        work_in_image(held(package(secretive, (), None)))
     with pytest.raises(ImageError, match="give a command"):
-        held().request()
+        work_in_image(held())
     with pytest.raises(ImageError, match="no image other:1"):
         RunnableImage(HeldDaemon({}), "other:1")
     with pytest.raises(ImageError, match="not built by prefect"):
@@ -85,7 +86,7 @@ def test_a_secret_that_was_set_outranks_the_variable(secretive, monkeypatch):
     monkeypatch.setenv("TOKEN", "of the environment")
     secret = Secret("TOKEN")
     secret.value = "set here"
-    request = held(package(secretive, (), None)).request(secrets=[secret])
+    request = work_in_image(held(package(secretive, (), None)), secrets=[secret])
     assert request.secrets == {"TOKEN": "set here"}
 
 
@@ -95,35 +96,35 @@ def test_a_sealed_flow_gets_the_key_that_opens_it(flow):
     image = held(package(flow, (), sealing.keyring))
     several = PickleEnvironment([PickleEnvironment().encryption_key, sealing.encryption_key])
     for opening in (sealing, several):
-        request = image.request(keyring=opening.keyring)
-        assert request.arguments == ["run", "--secret=PREFECT_ENCRYPTION_KEY"]
+        request = work_in_image(image, keyring=opening.keyring)
+        assert request.awaiting() == ["run", "--secret=PREFECT_ENCRYPTION_KEY"]
         assert request.secrets == {"PREFECT_ENCRYPTION_KEY": sealing.encryption_key}
-    command = image.request("id -u", keyring=sealing.keyring)
+    command = work_in_image(image, "id -u", keyring=sealing.keyring)
     assert command == Work(["exec", "--", "id", "-u"], {})
     with pytest.raises(ImageError, match="sealed"):
-        image.request()
+        work_in_image(image)
 
 
 def test_commands_are_split_as_a_shell_would(flow):
     """A list is taken as it is; with a terminal the container stays up."""
     image = held(package(flow, (), None))
-    assert image.request("sh -c 'a b'").arguments == ["exec", "--", "sh", "-c", "a b"]
-    assert image.request(["a b"], tty=True).arguments == ["exec", "--hold", "--", "a b"]
-    assert image.request(tty=True).arguments == ["run", "--hold"]
-    assert held().request(tty=True).arguments == ["exec", "--hold"]
-    assert image.request(json_lines=True).arguments == ["run", "--json"]
+    assert work_in_image(image, "sh -c 'a b'").arguments == ["exec", "--", "sh", "-c", "a b"]
+    assert work_in_image(image, ["a b"], tty=True).arguments == ["exec", "--hold", "--", "a b"]
+    assert work_in_image(image, tty=True).arguments == ["run", "--hold"]
+    assert work_in_image(held(), tty=True).arguments == ["exec", "--hold"]
+    assert work_in_image(image, json_lines=True).arguments == ["run", "--json"]
     for empty in ("", []):
         with pytest.raises(ValueError, match="empty"):
-            image.request(empty)
+            work_in_image(image, empty)
     with pytest.raises(ValueError, match="quotation"):
-        image.request("sh -c 'a")
+        work_in_image(image, "sh -c 'a")
 
 
 @pytest.mark.parametrize("bad", [{"a": object()}, {"a": float("inf")}, {1, 2}, "a=1", [("a", 1)]])
 def test_parameters_that_are_no_json_are_refused(flow, bad):
     """Before anything starts."""
     with pytest.raises(ParameterError):
-        held(package(flow, (), None)).request(parameters=bad)
+        work_in_image(held(package(flow, (), None)), parameters=bad)
 
 
 def test_parameters_are_json_whatever_they_hold():
@@ -134,7 +135,7 @@ def test_parameters_are_json_whatever_they_hold():
         flow.add_task(Parameter("day", type=date))
     given = {"any": ["ä\n'\"", None, {"b": 1.5}], "of": (date(2024, 2, 29), Path("a"))}
     typed = {"level": Level.LOW, "day": date(2024, 2, 29)}
-    request = held(package(flow, (), None)).request(parameters=given | typed)
+    request = work_in_image(held(package(flow, (), None)), parameters=given | typed)
     assert json.loads(request.arguments[1].partition("=")[2]) == {
         "any": given["any"], "of": ["2024-02-29", "a"], "level": "LOW", "day": "2024-02-29",
     }  # fmt: skip
@@ -144,8 +145,8 @@ def test_parameters_of_another_type_are_refused(secretive):
     """As the flow's description says, and before a secret is looked for."""
     image = held(package(secretive, (), None))
     with pytest.raises(ParameterError, match="'x' is of type int, a whole number; 'two' is not"):
-        image.request(parameters={"x": "two"})
+        work_in_image(image, parameters={"x": "two"})
     with pytest.raises(ParameterError, match="no parameter 'y'"):
-        image.request(parameters={"y": 2})
+        work_in_image(image, parameters={"y": 2})
     with pytest.raises(ParameterError, match="holds no flow"):
-        held().request(tty=True, parameters={"x": 2})
+        work_in_image(held(), tty=True, parameters={"x": 2})

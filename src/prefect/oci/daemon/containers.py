@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from prefect.errors import ContainerEngineError
 from prefect.oci import documents
 from prefect.oci.daemon.client import ABSENT, Daemon
+from prefect.oci.daemon.files import DaemonFiles
 from prefect.oci.daemon.image import identifier
 from prefect.oci.daemon.transport import Answer, first_line, in_path
 
@@ -22,7 +23,7 @@ _FAULT = 3  # the frames of standard input, output and error have lower numbers
 _HEADER = 8  # bytes before each frame: whose it is, three zeros, its length
 _EXIT_SECONDS = 10
 _OUTPUT_BYTES = 1 << 16  # of a program whose output is for a message alone
-_UNCHANGED = 304
+_UNCHANGED, _CONFLICT = 304, 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,23 @@ class Container:
         ) as answer:
             status = answer.document().get("StatusCode")
             return answer.made(lambda told: documents.expect(told, int, "Its status"), status)
+
+    def kill(self, number: int) -> None:
+        """Send its first process a signal, if it runs."""
+        with self.daemon.http.request(
+            "POST", f"/containers/{self.id}/kill", f"stop {self.id[:12]}",
+            query={"signal": str(number)}, also=ABSENT | {_CONFLICT},
+        ):  # fmt: skip
+            pass
+
+    def copy(self, path: str, file: BinaryIO, limit: int) -> None:
+        """Write the content of one of its files into another, whether it runs or has ended.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ImageContentError: it has more bytes than the limit; nothing is written then.
+        """
+        DaemonFiles(self.daemon, self.id).copy(path, file, limit)
 
     def remove(self) -> None:
         """Remove the container, running or not, if it is there."""

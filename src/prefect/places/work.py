@@ -1,0 +1,155 @@
+"""What the worker is to do in a place: checked against the flow, with the values that it needs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from prefect.core.value_types import json_form
+from prefect.errors import ImageError, ParameterError
+from prefect.places.protocol import Work
+from prefect.places.surroundings import NOTHING, Surroundings
+from prefect.running.flow_directory import KEY_VARIABLE, RESULT_KEY
+from prefect.running.parameters import check_described
+from prefect.secrets.secret import Secret, resolve, secrets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from prefect.images.inspection import FlowImage
+    from prefect.sealed.keys.keyring import Keyring
+
+
+def work_in_image(
+    image: FlowImage,
+    command: str | Sequence[str] | None = None,
+    *,
+    tty: bool = False,
+    parameters: Mapping[str, Any] | None = None,
+    secrets: Iterable[Secret] = (),
+    keyring: Keyring | None = None,
+    json_lines: bool = False,
+    strict: bool = False,
+    surroundings: Surroundings = NOTHING,
+    result: bool = False,
+) -> Work:
+    """Return what a worker is to do with an image: run its flow, or a command in the flow's place.
+
+    Secrets are resolved here; nothing is started yet.
+
+    Args:
+        surroundings: what it gets of the machine.
+        result: whether the run's result is to come back.
+
+    Raises:
+        SecretError: a secret has no value here.
+        ImageError: there is nothing to run in the image.
+        ParameterError: parameters were given for a command, have no JSON form, or are not
+            those of the flow.
+        ValueError: the command is empty or cannot be split.
+    """
+    if command is None and not tty and not image.holds_flow:
+        raise ImageError(
+            f"The image {image.reference} holds dependencies alone: give a command to run, or "
+            "build it with a flow"
+        )
+    flow = image.manifest(keyring).flow if image.holds_flow else None
+    own = () if flow is None else secrets_of(flow)
+    known = {secret.name: secret for secret in (*own, *secrets)}
+    if image.sealed and keyring is not None and command is None:  # commands need no key
+        if flow is not None:
+            check_described(flow, _named(parameters))
+        known[KEY_VARIABLE] = key = Secret(KEY_VARIABLE)
+        key.value = image.key(keyring)
+    if command is None:
+        return _of_flow(
+            flow, known.values(), parameters, tty=tty, json_lines=json_lines, strict=strict,
+            surroundings=surroundings, result=result,
+        )  # fmt: skip
+    if strict:
+        raise ValueError("strict compares what a flow needs: leave it out where no flow runs")
+    if parameters:
+        raise ParameterError("Parameters are the flow's: give either parameters or a command")
+    words = shlex.split(command) if isinstance(command, str) else list(command)
+    if not words:
+        raise ValueError("The command is empty")
+    hold = ["--hold"] if tty else []
+    return Work(["exec", *hold, "--", *words], resolve(known.values()), tty, surroundings)
+
+
+def work_with_flow(
+    flow: Mapping[str, Any],
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    secrets: Iterable[Secret] = (),
+    json_lines: bool = False,
+    strict: bool = False,
+    surroundings: Surroundings = NOTHING,
+    result: bool = False,
+) -> Work:
+    """Return what a worker is to do with a flow that is handed to it.
+
+    Args:
+        flow: as it is serialized.
+        secrets: that it needs, its own among them.
+        surroundings: what it gets of the machine.
+        result: whether the run's result is to come back.
+
+    Raises:
+        SecretError: a secret has no value here.
+        ParameterError: parameters have no JSON form, or are not those of the flow.
+    """
+    return _of_flow(
+        flow, secrets, parameters, tty=False, json_lines=json_lines, strict=strict,
+        surroundings=surroundings, result=result,
+    )  # fmt: skip
+
+
+def _of_flow(
+    flow: Mapping[str, Any] | None,
+    secrets: Iterable[Secret],
+    parameters: Mapping[str, Any] | None,
+    *,
+    tty: bool,
+    json_lines: bool,
+    strict: bool,
+    surroundings: Surroundings,
+    result: bool,
+) -> Work:
+    given = _named(parameters)
+    hold = ["--hold"] if tty else []
+    if flow is None:
+        if strict:
+            raise ValueError("strict compares what a flow needs: leave it out where no flow runs")
+        if given:
+            raise ParameterError("Parameters are a flow's, and the image holds no flow")
+        return Work(["exec", *hold], resolve(secrets), tty, surroundings)
+    check_described(flow, given)
+    values = resolve(secrets)
+    arguments = ["run", *hold]
+    if json_lines:
+        arguments.append("--json")
+    if strict:
+        arguments.append("--strict")
+    if given:
+        try:
+            text = json.dumps(json_form(dict(given)), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"Parameters travel to another place as JSON, and these cannot: {error}"
+            ) from error
+        arguments.append(f"--parameters={text}")
+    key = token_hex(32) if result else None
+    if key is not None:
+        values |= {RESULT_KEY: key}
+    return Work(arguments, values, tty, surroundings, key)
+
+
+def _named(parameters: Any) -> Mapping[str, Any]:
+    if not isinstance(parameters or {}, Mapping):
+        raise ParameterError(f"Parameters are a dict of names and values, not {parameters!r}")
+    named: Mapping[str, Any] = parameters or {}
+    return named
