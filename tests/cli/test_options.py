@@ -36,8 +36,7 @@ MATRIX = {
     ("run", *KEY, *SIGNER): (OF_FILES, FOLLOWED, OF_FILES, OF_FILES),
     ("run", *KEY, *STRANGER): (OF_FILES, "signed", OF_FILES, OF_FILES),
     ("run", *SIGNER): (OF_FILES, "no key to open", OF_FILES, OF_FILES),
-    ("run", "--network", "n"): ("for images", "for images", "image on disk", "image on disk"),
-    ("run", "--executor", "dask"): (None, None, "not for images", "not for images"),
+    ("run", "--network", "n"): ("cannot be had", "cannot be had", "image on disk", "image on disk"),
     ("verify", *KEY): ("not a sealed flow", FOLLOWED, "not a sealed flow", "not a sealed flow"),
     ("verify", *KEY, *STRANGER): ("", "signed", "", ""),
 }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from prefect.errors import PlaceError
 from prefect.places.surroundings import Surroundings, Volume, parse_env, parse_size
 
 
@@ -60,5 +61,14 @@ def test_what_a_place_cannot_give_is_refused_by_its_name():
     asked = Surroundings(memory=1 << 30, volumes=(Volume("/a", "/b"),), network="host")
     assert asked.asked() == ["volumes", "memory", "network"]
     asked.require("volumes", "memory", "network", place="here")
-    with pytest.raises(ValueError, match=r"--volume, --network cannot be had in this interpreter"):
+    with pytest.raises(PlaceError, match=r"--volume, --network cannot be had in this interpreter"):
         asked.require("memory", place="in this interpreter")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"cpus": 0}, {"cpus": float("nan")}, {"memory": 1}, {"workdir": "a"}]
+)
+def test_what_nobody_can_have_is_refused(wrong):
+    """Numbers out of range and relative paths are errors before anything starts."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Surroundings(**wrong)

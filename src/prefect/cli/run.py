@@ -1,22 +1,15 @@
-"""`prefect run`: a sealed flow or a file's flow in this process, an image in a container."""
+"""`prefect run`: a sealed flow, an image, or a file's flow, in the place that suits it or is asked for."""
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from prefect.cli.artifacts import (
-    find_in_daemon,
-    find_sealed,
-    is_flow_file,
-    load_flow_file,
-    name_of,
-)
+from prefect.cli.artifacts import find_sealed, is_flow_file, name_of
 from prefect.cli.options import (
     Command,
     Suggested,
@@ -24,32 +17,16 @@ from prefect.cli.options import (
     refuse_keys,
     trusted_signer_option,
 )
-from prefect.engine import executors
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.cli.output import say
+from prefect.cli.place_options import PLACES, place_options, surroundings
+from prefect.cli.wish import Wish, require_result_path
 from prefect.running.parameters import parse_pairs, read_parameters
-from prefect.running.report import JsonReporter, LineReporter, Reporter, as_event, write_line
-from prefect.running.stopping import SUCCEEDED, status_of_run
-from prefect.secrets.masking import mask_until_exit
-from prefect.secrets.secret import (
-    Secret,
-    exported,
-    merge_secrets,
-    parse_secrets,
-    resolve,
-    secrets_of,
-)
+from prefect.running.stopping import status_of_run
+from prefect.secrets.secret import merge_secrets, parse_secrets, secrets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from prefect.core.flow import Flow
-    from prefect.core.state import State
-    from prefect.places.engine.container import RunnableImage
     from prefect.sealed.keys.keyring import Keyring
     from prefect.sealed.source import SealedSource
-
-_EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "DaskExecutor"}
 
 
 @click.command(cls=Command, short_help="Run a sealed flow, an image, or a file's flow.")
@@ -59,6 +36,12 @@ _EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "Da
     help="A parameter. The value is JSON where it can be read as such (10, true, [1, 2]), else "
     "text; always text where the parameter's type is written so (a date, a name). May be repeated.",
 )  # fmt: skip
+@click.option(
+    "--in", "place", type=click.Choice(PLACES),
+    help="Where it runs: here, in this Python; venv, an environment made for it, with the very "
+    "versions that it was packaged with; sandbox, an image without a container engine; engine, an "
+    "image in docker or podman. By default, what suits the artifact.",
+)  # fmt: skip
 @key_file_option
 @trusted_signer_option
 @click.option(
@@ -67,11 +50,21 @@ _EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "Da
     "environment, or a file in the secrets directory. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--executor", default="local", metavar="WHERE", show_default=True, type=Suggested(*_EXECUTORS),
-    help="Where tasks run: local (one after the other), threads, dask (a cluster of processes "
-    "here), or the address of a Dask scheduler, such as tcp://10.0.0.5:8786. Not for images.",
+    "--executor", metavar="WHERE", type=Suggested("local", "threads", "threads:8", "dask"),
+    help="Where tasks run: local (one after the other), threads, threads:8, dask (a cluster of "
+    "processes), or the address of a Dask scheduler, such as tcp://10.0.0.5:8786. By default where the "
+    "flow says, else local.",
 )  # fmt: skip
-@click.option("--network", help="For an image: the container engine's network for its container.")
+@click.option(
+    "--result", type=click.Path(path_type=Path), metavar="FILE.json|FILE.pkl",
+    help="Write what the run came to: the tasks' states, and the values of those that no other task "
+    "needs; as JSON, or as a pickle of a dict of the values.",
+)  # fmt: skip
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="DIRECTORY",
+    help="For files that tasks make: they find it as prefect.context.output_dir, in every place.",
+)  # fmt: skip
+@place_options
 @click.option(
     "--strict", is_flag=True,
     help="Refuse to run where what the flow needs is there in other versions than where it was "
@@ -81,235 +74,148 @@ _EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "Da
 def run(
     artifact: str,
     parameters: tuple[str, ...],
+    place: str | None,
     key_file: tuple[Path, ...],
     trusted_signers: tuple[str, ...],
     secrets: tuple[str, ...],
-    executor: str,
-    network: str | None,
+    executor: str | None,
+    result: Path | None,
+    output: Path | None,
     strict: bool,
     as_json: bool,
+    **wanted: Any,
 ) -> None:
-    """Run the flow of ARTIFACT: a .flow file, an image in the container engine, or FILE.py itself.
+    """Run the flow of ARTIFACT: a .flow file, an image, or FILE.py itself.
 
     Secrets that the flow or --secret names are taken from the environment or from the secrets directory, and
     what tasks print has them masked. The exit status is 0 for success, 1 when the flow failed,
     2 for wrong usage or bad input, and then nothing has run, or where it could not tell of the run.
     """
+    require_result_path(result)
     given = parse_pairs(parameters)
     try:
         named = parse_secrets(secrets)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    live = sys.stdout.isatty() and not as_json
+    wish = Wish(
+        given,
+        named,
+        key_file,
+        trusted_signers,
+        executor and _normal(executor),
+        surroundings(**wanted, output=output),
+        result,
+        strict=strict,
+        as_json=as_json,
+        live=sys.stdout.isatty() and not as_json,
+    )
     if is_flow_file(artifact):
-        _refuse_network(network)
-        refuse_keys("a file's own flow is none", key_file, trusted_signers)
-        if strict:
-            raise click.UsageError("--strict compares with what a flow was packaged with: build it")
-        state = _run_file(artifact, given, named, _executor(executor), as_json, live)
+        status = _run_file(artifact, place, wish)
     elif (sealed := find_sealed(artifact)) is not None:
-        _refuse_network(network)
-        from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for what is sealed alone
-
-        keyring = keyring_to_open(sealed, name_of(artifact), key_file, trusted_signers)
-        state = _run_sealed(
-            keyring, sealed, given, named, _executor(executor), as_json, live, strict=strict
-        )
+        status = _run_sealed(artifact, sealed, place, wish)
     else:
-        if executor != "local":
-            raise click.UsageError("--executor is not for images: their tasks run within them")
-        if trusted_signers:
-            raise click.UsageError(
-                "--trusted-signer is for sealed flows' files: a signature on the flow in an image "
-                "would say nothing of the image's other programs, which would run, too. Name an "
-                "image that you trust by its digest, as NAME@sha256:…"
-            )
-        image = find_in_daemon(artifact)
-        sys.exit(_run_image(image, given, named, network, key_file, as_json, live, strict=strict))
-    sys.exit(status_of_run(successful=state.is_successful()))
+        status = _run_image(artifact, place, wish)
+    sys.exit(status)
 
 
-def _refuse_network(network: str | None) -> None:
-    if network:
-        raise click.UsageError("--network is for images: what runs here has this machine's network")
+def _run_file(artifact: str, place: str | None, wish: Wish) -> int:
+    if place not in (None, "here"):
+        raise click.UsageError(f"--in {place} is for what was packaged: `prefect build` it first")
+    wish.surroundings.require("output", place="in this interpreter")
+    refuse_keys("a file's own flow is none", wish.key_files, wish.trusted_signers)
+    if wish.strict:
+        raise click.UsageError("--strict compares with what a flow was packaged with: build it")
+    from prefect.cli.run_here import run_file  # noqa: PLC0415 - as the artifact is
+
+    return status_of_run(successful=run_file(artifact, wish).is_successful())
 
 
-def _run_file(
-    artifact: str,
-    given: dict[str, str],
-    secrets: tuple[Secret, ...],
-    executor: Any,
-    as_json: bool,
-    live: bool,
-) -> State:
+def _run_sealed(artifact: str, sealed: SealedSource, place: str | None, wish: Wish) -> int:
+    if place in ("sandbox", "engine"):
+        raise click.UsageError(
+            f"--in {place} is for images: build one with `prefect build FILE.py --image BASE`, or leave "
+            "it out"
+        )
+    if place != "venv":
+        wish.surroundings.require("output", place="in this interpreter")
+    from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for what is sealed alone
+
+    keyring = keyring_to_open(sealed, name_of(artifact), wish.key_files, wish.trusted_signers)
+    if place == "venv":
+        return _run_in_venv(sealed, keyring, wish)
+    from prefect.cli.run_here import run_sealed  # noqa: PLC0415 - as the artifact is
+
+    return status_of_run(successful=run_sealed(keyring, sealed, wish).is_successful())
+
+
+def _run_in_venv(sealed: SealedSource, keyring: Keyring, wish: Wish) -> int:
+    from prefect.cli.run_there import run_there  # noqa: PLC0415 - for other places alone
+    from prefect.places.venv.place import Venv  # noqa: PLC0415 - the same
+    from prefect.places.work import work_with_flow  # noqa: PLC0415 - the same
+
     with ExitStack() as entered:
-        # What the file writes while it is loaded is output, too.
-        early = entered.enter_context(JsonReporter(until_exit=True)) if as_json else None
-        flow = load_flow_file(artifact)
-        if getattr(executor, "address", None) is not None:
-            flow = _as_packaged(flow)
-        serialized = flow.serialize()
-        parameters = read_parameters(serialized, given)
-        # A value that the file set on the environment's own secret counts.
-        values = resolve(merge_secrets(secrets, getattr(flow.environment, "secrets", ())))
-        mask_until_exit([*values.values(), *_take_key()])
-        reporter = early or entered.enter_context(_reporter(serialized, as_json=False, live=live))
-        entered.enter_context(exported(values))
-        state = flow.run(parameters=parameters, executor=executor, on_state=_observer(reporter))
-        reporter.finished(flow.name, state)
-    return state
+        place = entered.enter_context(Venv.opened(sealed, keyring, say_of_place))
+        flow = place.manifest.flow
+        work = work_with_flow(
+            flow,
+            parameters=read_parameters(flow, wish.given),
+            secrets=merge_secrets(wish.secrets, secrets_of(flow)),
+            json_lines=wish.as_json or wish.live,
+            strict=wish.strict,
+            executor=wish.executor,
+            surroundings=wish.surroundings,
+            result=wish.result is not None,
+        )
+        return run_there(place, work, flow, wish)
 
 
-def _as_packaged(flow: Flow) -> Flow:
-    """Return the flow as one that was packaged and loaded, which needs no file of this machine.
-
-    Tasks would else go to workers elsewhere by the names of local modules, which they do not have.
-    """
-    from prefect.payload.loading import load_flow  # noqa: PLC0415 - for other machines alone
-    from prefect.payload.local_modules import loaded_local_modules  # noqa: PLC0415 - the same
-    from prefect.payload.packing import pickle_flow  # noqa: PLC0415 - the same
-
-    packaged = pickle_flow(flow)
-    for name in loaded_local_modules():  # what can be found by its name travels by its name
-        del sys.modules[name]
-    return load_flow(packaged.manifest, packaged.payload)
-
-
-def _run_sealed(
-    keyring: Keyring,
-    sealed: SealedSource,
-    given: dict[str, str],
-    secrets: tuple[Secret, ...],
-    executor: Any,
-    as_json: bool,
-    live: bool,
-    *,
-    strict: bool,
-) -> State:
-    from prefect.running.packaged import run_packaged  # noqa: PLC0415 - for sealed flows alone
-    from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
-    from prefect.running.verdict import require_fit  # noqa: PLC0415 - the same
-    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
-
-    gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
-    with RunDirectory() as directory:
-        # Opened once: what is masked is what this very file's flow gets.
-        manifest, payload = open_flow(sealed, keyring, directory.make, directory.make_for_wheels)
-        directory.import_wheels()
-        needed = merge_secrets(secrets, secrets_of(manifest.flow))
-        require_fit(manifest, needed)
-        parameters = read_parameters(manifest.flow, given)
-        values = resolve(needed)
-        keys = [key.encode() for key in keyring.encryption_keys]
-        keys += [key.encode() for key in keyring.identities]
-        mask_until_exit([*values.values(), *keys, *_take_key()])
-        reporter = _reporter(manifest.flow, as_json=as_json, live=live)
-        with reporter:
-            state = run_packaged(
-                manifest,
-                payload,
-                values,
-                parameters=parameters,
-                executor=executor,
-                on_state=_observer(reporter),
-                strict=strict,
-                directory=directory.path,
-            )
-            reporter.finished(manifest.flow["name"], state)
-    return state
-
-
-def _run_image(
-    image: RunnableImage,
-    given: dict[str, str],
-    secrets: tuple[Secret, ...],
-    network: str | None,
-    key_files: tuple[Path, ...],
-    as_json: bool,
-    live: bool,
-    *,
-    strict: bool,
-) -> int:
-    from prefect.places.surroundings import Surroundings  # noqa: PLC0415 - for images alone
+def _run_image(artifact: str, place: str | None, wish: Wish) -> int:
+    if wish.trusted_signers:
+        raise click.UsageError(
+            "--trusted-signer is for sealed flows' files: a signature on the flow in an image "
+            "would say nothing of the image's other programs, which would run, too. Name an "
+            "image that you trust by its digest, as NAME@sha256:…"
+        )
+    if place in ("here", "venv"):
+        raise click.UsageError(
+            f"--in {place} is for sealed flows: an image runs in sandbox or engine"
+        )
+    from prefect.cli.artifacts import find_in_daemon  # noqa: PLC0415 - for images alone
+    from prefect.cli.run_there import run_there  # noqa: PLC0415 - the same
     from prefect.places.work import work_in_image  # noqa: PLC0415 - the same
 
-    display = None
+    image = find_in_daemon(artifact)
     keyring = None
-    if key_files:
+    if wish.key_files:
         image.require_sealed()
     if image.sealed:
         from prefect.cli.keys import find_keyring  # noqa: PLC0415 - for what is sealed alone
 
-        keyring = find_keyring(key_files)  # whose absence the image tells, with what it needs
-    flow = image.manifest(keyring).flow if given or live else {}
-    parameters = read_parameters(flow, given) if given else None
-    if live:
-        from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
-
-        display = LiveDisplay(flow)
-    container = None
-    try:
-        request = work_in_image(
-            image,
-            parameters=parameters,
-            secrets=secrets,
-            keyring=keyring,
-            json_lines=as_json or live,
-            strict=strict,
-            surroundings=Surroundings(network=network),
-        )
-        mask_until_exit(request.secrets.values())
-        container = image.start(request)
-        with display or nullcontext():
-            lines = _lines(container.logs())
-            if display:
-                display.replay(lines)
-            else:
-                for line in lines:
-                    write_line(as_event(line) if as_json else line, sys.stdout, sys.stderr)
-        status = container.wait()
-        return status_of_run(successful=True) if status == SUCCEEDED else status
-    finally:
-        # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
-        if container is not None:
-            container.remove()
-
-
-def _take_key() -> list[str]:
-    """Take the key that opens sealed flows out of the environment: no task has a use for it."""
-    key = os.environ.pop(KEY_VARIABLE, "").strip()
-    return [key] if key else []
-
-
-def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line.decode(errors="replace") for line in lines)
-    if rest:
-        yield rest.decode(errors="replace")
-
-
-def _reporter(flow: dict[str, Any], *, as_json: bool, live: bool) -> Reporter:
-    if as_json:
-        return JsonReporter(until_exit=True)
-    if live:
-        from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
-
-        return LiveDisplay(flow)
-    return LineReporter(until_exit=True)
-
-
-def _observer(reporter: Reporter) -> Any:
-    # Log lines need no observer, and without one the runner does less.
-    return None if isinstance(reporter, LineReporter) else reporter.on_state
-
-
-def _executor(name: str) -> Any:
-    if name in _EXECUTORS:
-        return getattr(executors, _EXECUTORS[name])()
-    if "://" in name:
-        return executors.DaskExecutor(name)
-    raise click.UsageError(
-        f"There is no executor {name!r}; choose local, threads, dask, or a scheduler's address"
+        keyring = find_keyring(wish.key_files)  # whose absence the image tells, with what it needs
+    flow = image.manifest(keyring).flow if wish.given or wish.live else {}
+    work = work_in_image(
+        image,
+        parameters=read_parameters(flow, wish.given) if wish.given else None,
+        secrets=wish.secrets,
+        keyring=keyring,
+        json_lines=wish.as_json or wish.live,
+        strict=wish.strict,
+        executor=wish.executor,
+        surroundings=wish.surroundings,
+        result=wish.result is not None,
     )
+    return run_there(image, work, flow, wish)
+
+
+def say_of_place(line: str) -> None:
+    """Tell of a place that is made ready."""
+    say(line, err=True)
+
+
+def _normal(executor: str) -> str:
+    from prefect.core.executor_text import normal  # noqa: PLC0415 - seldom given
+
+    try:
+        return normal(executor)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error

@@ -279,6 +279,7 @@ COMMANDS: dict[str, Command] = {
         {
             "-p": ("A parameter", (), ()),
             "--parameter": ("A parameter", (), ()),
+            "--in": ("Where it runs", ("here", "venv", "sandbox", "engine"), ("--in",)),
             "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
             "--secret": (
@@ -286,8 +287,21 @@ COMMANDS: dict[str, Command] = {
                 (),
                 (),
             ),
-            "--executor": ("Where tasks run", ("local", "threads", "dask"), ("--executor",)),
-            "--network": ("For an image", (), ("--network",)),
+            "--executor": (
+                "Where tasks run",
+                ("local", "threads", "threads:8", "dask"),
+                ("--executor",),
+            ),
+            "--result": ("Write what the run came to", (), ("--result",)),
+            "--output": ("For files that tasks make", (), ("--output",)),
+            "--volume": ("For an image", (), ()),
+            "--env": ("A variable, or the name of one that is passed on from here", (), ()),
+            "--memory": ("Memory at most, such as 512m or 2g", (), ("--memory",)),
+            "--cpus": ("Processors at most, such as 1.5", (), ("--cpus",)),
+            "--gpus": ("GPUs", (), ("--gpus",)),
+            "--user": ("Who runs it, in an image", (), ("--user",)),
+            "--network": ("The network of an image's run", (), ("--network",)),
+            "--workdir": ("The directory that it runs in, in the place", (), ("--workdir",)),
             "--strict": (
                 "Refuse to run where what the flow needs is there in other versions than where it was packaged",
                 None,

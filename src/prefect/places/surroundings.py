@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prefect.errors import PlaceError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -72,6 +74,9 @@ class Surroundings:
         workdir: an absolute path in the place.
         output: a directory of this machine for the files that a run makes, which the place gives it
             under the name `prefect.context.output_dir`.
+
+    Raises:
+        ValueError: a number is out of range, or a path is not absolute.
     """
 
     volumes: tuple[Volume, ...] = ()
@@ -83,6 +88,14 @@ class Surroundings:
     network: str | None = None
     workdir: str | None = None
     output: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.cpus is not None and not 0 < self.cpus < float("inf"):
+            raise ValueError(f"cpus is a number above 0, such as 1.5, and not {self.cpus}")
+        if self.memory is not None and self.memory < _LEAST_MEMORY:
+            raise ValueError(f"memory is at least the 6m that a process needs, not {self.memory}")
+        if self.workdir is not None and not self.workdir.startswith("/"):
+            raise ValueError(f"workdir is an absolute path in the place, and not {self.workdir!r}")
 
     def asked(self) -> list[str]:
         """Return the names of what is asked for."""
@@ -96,12 +109,14 @@ class Surroundings:
             place: how it is called in the message.
 
         Raises:
-            ValueError: something else is asked for.
+            PlaceError: something else is asked for.
         """
         refused = [name for name in self.asked() if name not in given]
         if refused:
             words = ", ".join(f"--{name.replace('volumes', 'volume')}" for name in refused)
-            raise ValueError(f"{words} cannot be had {place}")
+            raise PlaceError(
+                f"{words} cannot be had {place}: leave it out, or choose another place"
+            )
 
 
 NOTHING = Surroundings()

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from prefect.images.inspection import FlowImage
     from prefect.sealed.keys.keyring import Keyring
 
+_FOR_FLOWS = (
+    "strict compares what a flow needs, and executor says where its tasks run: leave them out where no "
+    "flow runs"
+)
+
 
 def work_in_image(
     image: FlowImage,
@@ -33,6 +38,7 @@ def work_in_image(
     keyring: Keyring | None = None,
     json_lines: bool = False,
     strict: bool = False,
+    executor: str | None = None,
     surroundings: Surroundings = NOTHING,
     result: bool = False,
 ) -> Work:
@@ -41,6 +47,7 @@ def work_in_image(
     Secrets are resolved here; nothing is started yet.
 
     Args:
+        executor: where tasks run, in its text form; None leaves that to the flow.
         surroundings: what it gets of the machine.
         result: whether the run's result is to come back.
 
@@ -66,11 +73,11 @@ def work_in_image(
         key.value = image.key(keyring)
     if command is None:
         return _of_flow(
-            flow, known.values(), parameters, tty=tty, json_lines=json_lines, strict=strict,
+            flow, known.values(), parameters, tty=tty, json_lines=json_lines, strict=strict, executor=executor,
             surroundings=surroundings, result=result,
         )  # fmt: skip
-    if strict:
-        raise ValueError("strict compares what a flow needs: leave it out where no flow runs")
+    if strict or executor:
+        raise ValueError(_FOR_FLOWS)
     if parameters:
         raise ParameterError("Parameters are the flow's: give either parameters or a command")
     words = shlex.split(command) if isinstance(command, str) else list(command)
@@ -87,6 +94,7 @@ def work_with_flow(
     secrets: Iterable[Secret] = (),
     json_lines: bool = False,
     strict: bool = False,
+    executor: str | None = None,
     surroundings: Surroundings = NOTHING,
     result: bool = False,
 ) -> Work:
@@ -95,6 +103,7 @@ def work_with_flow(
     Args:
         flow: as it is serialized.
         secrets: that it needs, its own among them.
+        executor: where tasks run, in its text form; None leaves that to the flow.
         surroundings: what it gets of the machine.
         result: whether the run's result is to come back.
 
@@ -103,7 +112,7 @@ def work_with_flow(
         ParameterError: parameters have no JSON form, or are not those of the flow.
     """
     return _of_flow(
-        flow, secrets, parameters, tty=False, json_lines=json_lines, strict=strict,
+        flow, secrets, parameters, tty=False, json_lines=json_lines, strict=strict, executor=executor,
         surroundings=surroundings, result=result,
     )  # fmt: skip
 
@@ -116,14 +125,15 @@ def _of_flow(
     tty: bool,
     json_lines: bool,
     strict: bool,
+    executor: str | None,
     surroundings: Surroundings,
     result: bool,
 ) -> Work:
     given = _named(parameters)
     hold = ["--hold"] if tty else []
     if flow is None:
-        if strict:
-            raise ValueError("strict compares what a flow needs: leave it out where no flow runs")
+        if strict or executor:
+            raise ValueError(_FOR_FLOWS)
         if given:
             raise ParameterError("Parameters are a flow's, and the image holds no flow")
         return Work(["exec", *hold], resolve(secrets), tty, surroundings)
@@ -134,6 +144,8 @@ def _of_flow(
         arguments.append("--json")
     if strict:
         arguments.append("--strict")
+    if executor is not None:
+        arguments.append(f"--executor={executor}")
     if given:
         try:
             text = json.dumps(json_form(dict(given)), allow_nan=False)

@@ -32,12 +32,14 @@ class Handed:
         payload: authenticated by who hands it over.
         secrets: values by name.
         files: absolute, where the files that travelled are; None where there are none.
+        wheels: the same for the wheels that are the worker's to make importable.
     """
 
     manifest: bytes
     payload: bytes | bytearray = field(repr=False)
     secrets: Mapping[str, str] = field(repr=False)
     files: Path | None = None
+    wheels: Path | None = None
 
     def pieces(self) -> Iterator[bytes | bytearray]:
         """Yield what goes through the pipe."""
@@ -46,7 +48,8 @@ class Handed:
             "manifest": len(self.manifest),
             "payload": len(self.payload),
             "secrets": secrets,
-            "files": None if self.files is None else os.fspath(self.files),
+            "files": _text(self.files),
+            "wheels": _text(self.wheels),
         }
         yield json.dumps(told).encode() + b"\n"
         yield self.manifest
@@ -69,11 +72,15 @@ def take_handed(number: int) -> Handed:
         secrets = {
             name: os.fsdecode(text.encode(*_BYTES)) for name, text in told["secrets"].items()
         }
-        files = None if told["files"] is None else Path(told["files"])
+        files, wheels = (told[name] and Path(told[name]) for name in ("files", "wheels"))
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError("Who started this worker handed over no flow") from error
     threading.Thread(target=_end_with, args=(pipe,), name="prefect-starter", daemon=True).start()
-    return Handed(manifest, payload, secrets, files)
+    return Handed(manifest, payload, secrets, files, wheels)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else os.fspath(path)
 
 
 def _exactly(pipe: BinaryIO, size: int) -> bytes:

@@ -167,8 +167,10 @@ class RunResult:
         return {**self.described, "tasks": tasks}
 
     def without_json(self) -> list[str]:
-        """Return the names of the values that JSON cannot say."""
-        return [where for where, told in self._told() if "json" not in told]
+        """Return the names of the values that a pickle alone carries."""
+        return sorted(
+            {where for where, told in self._told() if "pickle" in told and "json" not in told}
+        )
 
     def to_pickle(self) -> bytes:
         """Return a pickle of a dict of the values by slugs, a list for a mapped task.

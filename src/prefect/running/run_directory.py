@@ -22,7 +22,8 @@ class RunDirectory:
         self._entered = ExitStack()
         self.path: Path | None = None
         """Absolute; None until somebody wants it."""
-        self._wheels: Path | None = None
+        self.wheels: Path | None = None
+        """Absolute, where wheels are that travelled; None until somebody wants it."""
 
     def make(self) -> Path:
         """Return the directory, which is there from now on.
@@ -40,9 +41,17 @@ class RunDirectory:
         Raises:
             OSError: it cannot be made.
         """
-        if self._wheels is None:
-            self._wheels = self._entered.enter_context(private_directory("prefect-wheels"))
-        return self._wheels
+        if self.wheels is None:
+            self.wheels = self._entered.enter_context(private_directory("prefect-wheels"))
+        return self.wheels
+
+    def make_for_result(self) -> Path:
+        """Return the path of a file that is not there yet, for the run's result.
+
+        Raises:
+            OSError: its directory cannot be made.
+        """
+        return self._entered.enter_context(private_directory("prefect-result")) / "result"
 
     def import_wheels(self) -> None:
         """Have what is in the wheels be found by imports, if there are any, until the run's end.
@@ -51,11 +60,15 @@ class RunDirectory:
             CompatibilityError, ArtifactError: one of them is not for here, or none.
             OSError: the disk is full.
         """
-        if self._wheels is not None:
-            # Few flows bring wheels.
-            from prefect.running.own_wheels import importable_wheels  # noqa: PLC0415
+        if self.wheels is not None:
+            self.import_wheels_in(self.wheels)
 
-            self._entered.enter_context(importable_wheels(self._wheels))
+    def import_wheels_in(self, directory: Path) -> None:
+        """Do so with those in a directory of somebody else's."""
+        # Few flows bring wheels.
+        from prefect.running.own_wheels import importable_wheels  # noqa: PLC0415
+
+        self._entered.enter_context(importable_wheels(directory))
 
     def __enter__(self) -> Self:
         return self

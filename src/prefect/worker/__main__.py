@@ -100,6 +100,8 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
             handed = take_handed(options.handover)
             manifest, payload, key = Manifest.from_json(handed.manifest), handed.payload, ()
             awaited, files = dict(handed.secrets), handed.files
+            if handed.wheels is not None:
+                run.import_wheels_in(handed.wheels)
         result = _result(options, awaited)
         needed = [one for one in secrets_of(manifest.flow) if one.name not in awaited]
         require_fit(manifest, needed)

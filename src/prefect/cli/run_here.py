@@ -1,0 +1,135 @@
+"""`prefect run --in here`: a file's flow, or a sealed flow, in this process."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from prefect.cli.artifacts import load_flow_file
+from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.parameters import read_parameters
+from prefect.running.report import JsonReporter, LineReporter, Reporter
+from prefect.secrets.masking import mask_until_exit
+from prefect.secrets.secret import exported, merge_secrets, resolve, secrets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prefect.cli.wish import Wish
+    from prefect.core.flow import Flow
+    from prefect.core.state import State
+    from prefect.sealed.keys.keyring import Keyring
+    from prefect.sealed.source import SealedSource
+
+
+def run_file(artifact: str, wish: Wish) -> State:
+    """Run the flow of FILE.py."""
+    with ExitStack() as entered:
+        # What the file writes while it is loaded is output, too.
+        early = entered.enter_context(JsonReporter(until_exit=True)) if wish.as_json else None
+        flow = load_flow_file(artifact)
+        if "://" in (wish.executor or getattr(flow, "executor", None) or ""):
+            flow = _as_packaged(flow)
+        serialized = flow.serialize()
+        parameters = read_parameters(serialized, wish.given)
+        # A value that the file set on the environment's own secret counts.
+        values = resolve(merge_secrets(wish.secrets, getattr(flow.environment, "secrets", ())))
+        mask_until_exit([*values.values(), *_take_key()])
+        reporter = early or entered.enter_context(_reporter(serialized, wish))
+        entered.enter_context(exported(values))
+        state = flow.run(
+            parameters=parameters, executor=wish.executor, on_state=_observer(reporter)
+        )
+        if (keep := _keeping(wish)) is not None:
+            keep(flow, state)
+        reporter.finished(flow.name, state)
+    return state
+
+
+def run_sealed(keyring: Keyring, sealed: SealedSource, wish: Wish) -> State:
+    """Run a sealed flow with the packages that are installed here."""
+    from prefect.running.packaged import run_packaged  # noqa: PLC0415 - for sealed flows alone
+    from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
+    from prefect.running.verdict import require_fit  # noqa: PLC0415 - the same
+    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
+
+    gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
+    with RunDirectory() as directory:
+        # Opened once: what is masked is what this very file's flow gets.
+        manifest, payload = open_flow(sealed, keyring, directory.make, directory.make_for_wheels)
+        directory.import_wheels()
+        needed = merge_secrets(wish.secrets, secrets_of(manifest.flow))
+        require_fit(manifest, needed)
+        parameters = read_parameters(manifest.flow, wish.given)
+        values = resolve(needed)
+        keys = [key.encode() for key in keyring.encryption_keys]
+        keys += [key.encode() for key in keyring.identities]
+        mask_until_exit([*values.values(), *keys, *_take_key()])
+        reporter = _reporter(manifest.flow, wish)
+        with reporter:
+            state = run_packaged(
+                manifest,
+                payload,
+                values,
+                parameters=parameters,
+                executor=wish.executor,
+                on_state=_observer(reporter),
+                strict=wish.strict,
+                directory=directory.path,
+                on_end=_keeping(wish),
+            )
+            reporter.finished(manifest.flow["name"], state)
+    return state
+
+
+def _keeping(wish: Wish) -> Callable[[Flow, State], None] | None:
+    """Return what writes the run's result where it is asked for."""
+    if wish.result is None:
+        return None
+
+    def keep(flow: Flow, state: State) -> None:
+        from prefect.running.results import RunResult, result_of  # noqa: PLC0415 - seldom wanted
+
+        data, behind = result_of(flow, state, "")  # which nobody else could have made
+        wish.keep(RunResult.read(data, ""), behind)
+
+    return keep
+
+
+def _as_packaged(flow: Flow) -> Flow:
+    """Return the flow as one that was packaged and loaded, which needs no file of this machine.
+
+    Tasks would else go to workers elsewhere by the names of local modules, which they do not have.
+    """
+    from prefect.payload.loading import load_flow  # noqa: PLC0415 - for other machines alone
+    from prefect.payload.local_modules import loaded_local_modules  # noqa: PLC0415 - the same
+    from prefect.payload.packing import pickle_flow  # noqa: PLC0415 - the same
+
+    packaged = pickle_flow(flow)
+    for name in loaded_local_modules():  # what can be found by its name travels by its name
+        del sys.modules[name]
+    return load_flow(packaged.manifest, packaged.payload)
+
+
+def _take_key() -> list[str]:
+    """Take the key that opens sealed flows out of the environment: no task has a use for it."""
+    key = os.environ.pop(KEY_VARIABLE, "").strip()
+    return [key] if key else []
+
+
+def _reporter(flow: dict[str, Any], wish: Wish) -> Reporter:
+    if wish.as_json:
+        return JsonReporter(until_exit=True)
+    if wish.live:
+        from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
+
+        return LiveDisplay(flow)
+    return LineReporter(until_exit=True)
+
+
+def _observer(reporter: Reporter) -> Any:
+    # Log lines need no observer, and without one the runner does less.
+    return None if isinstance(reporter, LineReporter) else reporter.on_state

@@ -1,0 +1,123 @@
+"""A sealed flow in a virtual environment that is made for it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from prefect.places.process import WorkerProcess
+from prefect.places.venv.environment import environment_for
+from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.handed import Handed
+from prefect.running.run_directory import RunDirectory
+from prefect.sealing import open_flow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from prefect.payload.manifest import Manifest
+    from prefect.places.protocol import Work
+    from prefect.sealed.keys.keyring import Keyring
+    from prefect.sealed.source import SealedSource
+
+
+class Venv:
+    """A flow that was opened here, and runs in an environment of its own; meets `protocol.Place`.
+
+    No key leaves this process: the worker gets what they opened.
+
+    Args:
+        manifest, payload: of the flow, authenticated.
+        directory: has the files and the wheels that travelled.
+        progress: gets a line now and then, where something takes long.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        payload: bytes | bytearray,
+        directory: RunDirectory,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self._payload = payload
+        self._directory = directory
+        self._progress = progress
+
+    @classmethod
+    @contextmanager
+    def opened(
+        cls,
+        source: SealedSource,
+        keyring: Keyring,
+        progress: Callable[[str], None] | None = None,
+    ) -> Iterator[Venv]:
+        """Open a sealed flow, for as long as it may be started.
+
+        Raises:
+            PrefectError, OSError: as `sealing.open_flow`.
+        """
+        with RunDirectory() as directory:
+            manifest, payload = open_flow(
+                source, keyring, directory.make, directory.make_for_wheels
+            )
+            yield cls(manifest, payload, directory, progress)
+
+    def start(self, work: Work) -> WorkerProcess:
+        """Make the environment where there is none yet, and start the worker in it.
+
+        Raises:
+            PlaceError: the flow is not locked for here, or there is no Python of a series that it
+                needs, or what is asked of the place cannot be had there.
+            RequirementsError: something that is locked cannot be had.
+            DiskFullError, SettingError, OSError: as `environment_for`.
+        """
+        wanted = work.surroundings
+        wanted.require("env", "workdir", "output", place="in an environment on this machine")
+        with ExitStack() as entered:
+            wheels = self._directory.wheels
+            environment = entered.enter_context(
+                environment_for(self.manifest, wheels, progress=self._progress)
+            )
+            result = self._directory.make_for_result() if work.result else None
+            handed = Handed(
+                self.manifest.to_json(),
+                self._payload,
+                work.secrets,
+                self._directory.path,
+                _apart(wheels, environment.own),
+            )
+            return WorkerProcess(
+                [*environment.command, *work.with_result(None if result is None else str(result))],
+                env=_variables(environment.python, dict(wanted.env)),
+                cwd=wanted.workdir,
+                handed=handed,
+                descriptors=environment.held,
+                result=result,
+                clean_up=entered.pop_all().close,
+            )
+
+
+def _variables(python: Path, given: dict[str, str]) -> dict[str, str]:
+    """Return the variables of this process, without the key, and with the environment's programs first."""
+    own = {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
+    programs = str(python.parent)
+    own |= {
+        "VIRTUAL_ENV": str(python.parent.parent),
+        "PATH": os.pathsep.join([programs, own.get("PATH", os.defpath)]),
+        "PYTHONUNBUFFERED": "1",
+    }
+    return own | given
+
+
+def _apart(wheels: Path | None, names: frozenset[str]) -> Path | None:
+    """Put some of the wheels into a directory of their own; return it, if there are any."""
+    if wheels is None or not names:
+        return None
+    directory = wheels / "own"
+    directory.mkdir(exist_ok=True)
+    for name in names:
+        (directory / name).hardlink_to(wheels / name)
+    return directory
