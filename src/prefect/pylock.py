@@ -195,6 +195,7 @@ def shown(targets: Iterable[Target]) -> str:
     )
 
 
+@lru_cache(2)  # a run asks several times, and a lock may have hundreds of packages
 def read(text: str) -> Lock:
     """Read what `Lock.text` wrote.
 

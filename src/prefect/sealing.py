@@ -198,6 +198,7 @@ def open_flow(
     keyring: Keyring,
     directory: Callable[[], Path] | None = None,
     wheels: Callable[[], Path] | None = None,
+    wanted: Callable[[Manifest], Collection[str]] | None = None,
 ) -> tuple[Manifest, bytes | bytearray]:
     """Authenticate every byte of a sealed flow; return its manifest and its payload, still pickled.
 
@@ -207,6 +208,7 @@ def open_flow(
         directory: asked, where files travel, for an empty directory that they are unpacked in; None
             leaves them packed. After an error it has what is to be thrown away.
         wheels: the same for wheels that travel.
+        wanted: tells which of the wheels are to be unpacked, by their files' names; None is all.
 
     Raises:
         TypeError: `source` is neither bytes nor a path.
@@ -230,9 +232,11 @@ def open_flow(
         )  # fmt: skip
         if any(bool(listed) != (name in sealed.sections) for name, listed, _ in parts):
             raise FormatError("This sealed flow has other sections than its manifest tells of")
+        only = None if wanted is None or wheels is None else frozenset(wanted(manifest))
         for name, listed, place in parts:
-            if listed and place is not None:
-                unpack(listed, sealed.pieces(name), place(), compressed=True)
+            chosen = only if name == WHEELS else None
+            if listed and place is not None and (chosen is None or chosen):
+                unpack(listed, sealed.pieces(name), place(), compressed=True, only=chosen)
     return manifest, payload
 
 

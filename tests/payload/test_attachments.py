@@ -54,6 +54,19 @@ def test_a_content_travels_once(tmp_path):
     assert modes == {"a": 0o500, "b/c": 0o400}
 
 
+@pytest.mark.parametrize("compress", [True, False])
+def test_some_of_the_files_come_out_alone(tmp_path, compress):
+    """What is not asked for is passed over, also where it has the content of what is."""
+    files = written(tmp_path, {"a": b"x" * 100, "b": b"y", "c": b"x" * 100, "d": b"z" * 5})
+    data = packed(files, compress=compress)
+    (tmp_path / "out").mkdir()
+    unpack(files, [data], tmp_path / "out", compressed=compress, only={"c", "d"})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
+        "c": b"x" * 100,
+        "d": b"z" * 5,
+    }
+
+
 @pytest.mark.parametrize("data", [b"", b"ab", b"abcd", b"abx"])
 def test_other_contents_than_are_listed_are_refused(tmp_path, data):
     """Too short, too long, or others; compressed or not."""

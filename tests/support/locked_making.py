@@ -5,8 +5,10 @@ import hashlib
 import platform
 import sys
 import zipfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from prefect import Flow, task
 from prefect.payload.packing import pickle_flow
@@ -16,11 +18,17 @@ HERE = "{}.{}".format(*sys.version_info)
 
 
 def wheel(
-    directory: Path, name: str, version: str = "1", *, tag: str = "py3-none-any", **modules: str
+    directory: Path,
+    name: str,
+    version: str = "1",
+    *,
+    tag: str = "py3-none-any",
+    files: Mapping[str, str] = MappingProxyType({}),
+    **modules: str,
 ) -> Path:
-    """Write the wheel of a distribution; its modules' texts by their names."""
+    """Write the wheel of a distribution; its modules' texts by their names, and further files."""
     info = f"{name}-{version}.dist-info"
-    files = {f"{module}.py": text for module, text in (modules or {name: ""}).items()}
+    files = {f"{module}.py": text for module, text in (modules or {name: ""}).items()} | dict(files)
     files[f"{info}/METADATA"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
     files[f"{info}/entry_points.txt"] = f"[console_scripts]\n{name}-tool = {name}:main\n"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from prefect.dependencies.resolving import (
     facts,
     resolve,
 )
-from prefect.dependencies.targets import targets, uv_platform
+from prefect.dependencies.targets import targets, this_target, uv_platform
 from prefect.dependencies.wheels import own_packages
 from prefect.errors import FormatError, IndexUnreachableError, RequirementsError
 from prefect.files import replacing
@@ -125,6 +126,43 @@ def complete(manifest: Manifest, wishes: LockWishes, wheels: Sequence[Wheel] = (
     if not lock.packages:
         return manifest
     return replace(manifest, lock=lock.text())
+
+
+def recorded(manifest: Manifest, python: str, store: Store) -> Lock:
+    """Lock the versions that were recorded of a flow without a lock, for a Python here.
+
+    Nothing in the package says which files they are: what an index has now is taken for them, and from
+    then on, as long as the store remembers it.
+
+    Args:
+        python: a series.
+
+    Raises:
+        RequirementsError: no index has one of them, or none with a wheel that fits.
+        IndexUnreachableError: no index answers.
+    """
+    brought = {requirement_name(name.partition("-")[0]) for name in manifest.wheels}
+    lines = [f"{name}=={version}" for name, version in manifest.installed.items()]
+    exact = bool(lines)
+    wanted = sorted(
+        line
+        for line in lines or set(manifest.requirements.values())
+        if requirement_name(line) not in brought
+    )
+    target = replace(this_target(), python=python)
+    if not wanted:
+        return Lock.of({target: []})
+    question = Question(wanted, [], [], [], python, uv_platform(target))
+    key = f"recorded {question}"
+    with suppress(FormatError):
+        if isinstance(text := store.recall(key), str):
+            return read(text)
+    lock = _resolved(
+        question, [target], {}, store, fresh=False, patient=True,
+        exact={target: wanted} if exact else None,
+    )  # fmt: skip
+    store.remember(key, lock.text())
+    return lock
 
 
 def _lock(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ INSIDE = (
 @cache
 def runtime_files() -> dict[str, bytes]:
     """Return the files of this package that run inside an image, by path below site-packages."""
+    from importlib import resources  # noqa: PLC0415 - slow to import, and a run reads nothing
+
     files: dict[str, bytes] = {}
 
     def collect(directory: Traversable, path: str) -> None:

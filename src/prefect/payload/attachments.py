@@ -19,7 +19,7 @@ from prefect.errors import ArtifactError, FormatError, IncludeError
 from prefect.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 _PIECE = 1 << 20
@@ -197,6 +197,7 @@ def unpack(
     directory: Path,
     *,
     compressed: bool,
+    only: Collection[str] | None = None,
 ) -> None:
     """Write files from what `pack` wrote of them into a directory; each is checked by its digest.
 
@@ -207,6 +208,7 @@ def unpack(
         pieces: their contents.
         directory: is there, and empty.
         compressed: whether the contents are a zlib stream.
+        only: the paths of those that are written; None is all.
 
     Raises:
         ArtifactError: the contents are not those that are listed.
@@ -216,7 +218,13 @@ def unpack(
     for one in files:
         places.setdefault(one.sha256, []).append(one)
     stream = _Stream(_inflated(pieces) if compressed else map(bytes, pieces))
-    for digest, (first, *others) in sorted(places.items()):
+    for digest, every in sorted(places.items()):
+        wanted = [one for one in every if only is None or one.path in only]
+        if not wanted:
+            for _ in stream.take(every[0].size):
+                pass
+            continue
+        first, *others = wanted
         target = _target(directory, first)
         sha256 = hashlib.sha256()
         with target.open("xb") as file:

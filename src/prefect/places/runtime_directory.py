@@ -1,56 +1,135 @@
-"""This package and what it needs to run a flow, as a directory that any Python of a series can start."""
+"""This package and what it needs to run a flow, as a directory that any Python of a series can start.
+
+It is no part of any environment: another release of this package has another directory, and the same
+environments.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from importlib import metadata
+import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.images.runtime import runtime_files
-from prefect.oci.images import canonical_json
+from prefect.images.runtime import INSIDE, runtime_files
+from prefect.installed import distribution_directories
+from prefect.oci.cache.directories import hold, place_of
+from prefect.oci.cache.facts import recall
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from prefect.oci.cache.directories import HeldDirectory
     from prefect.oci.cache.store import Store
 
-_FORMAT = 1
+_FORMAT = 1  # counts up when the same files give another directory
 _MAIN = b"""import sys
+
 from prefect.worker.__main__ import main
+
 sys.exit(main())
 """
+_PACKAGE = Path(__file__).parents[1]
 
 
-def runtime_directory(store: Store, *, cloudpickle: bool = True) -> HeldDirectory:
-    """Return a directory that `python -I DIRECTORY ARGUMENTS...` runs the worker of.
+def held_runtime(root: Path | None, series: str, *, bare: bool = False) -> HeldDirectory | None:
+    """Hold what `make_runtime` has made, if it has, without reading what it is made of.
+
+    Args:
+        root: directory of the cache; None where there is none.
+        series: of the Python.
+        bare: as there.
+    """
+    key = None if root is None else recall(root, _known_by(series, bare=bare))
+    return hold(place_of(root, key)) if root is not None and isinstance(key, str) else None
+
+
+def make_runtime(store: Store, python: Path, series: str, *, bare: bool = False) -> HeldDirectory:
+    """Return a directory of which `python -I DIRECTORY ARGUMENTS...` runs the worker.
 
     Args:
         store: keeps it.
-        cloudpickle: whether it has the cloudpickle that is installed here, too.
+        python: program of a Python of the series, which compiles it.
+        series: such as "3.12".
+        bare: leave out the cloudpickle that is installed here, because there is another one.
 
     Raises:
         DiskFullError: the disk is full.
         OSError: the store cannot be written.
     """
+    known_by = _known_by(series, bare=bare)
     files = {**runtime_files(), "__main__.py": _MAIN}
-    if cloudpickle:
-        files |= _distribution_files("cloudpickle")
+    if not bare:
+        files |= _files_of("cloudpickle")
     digests = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
-    key = canonical_json([_FORMAT, digests]).decode()
+    listing = json.dumps([_FORMAT, series, digests], sort_keys=True)
+    key = f"runtime {hashlib.sha256(listing.encode()).hexdigest()}"
 
     def make(directory: Path) -> None:
         for path, data in files.items():
             target = directory / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
+        _compile(directory, python)
 
-    return store.directory(f"runtime {key}", make)
+    held = store.directory(key, make)
+    store.remember(known_by, key)
+    return held
 
 
-def _distribution_files(name: str) -> dict[str, bytes]:
+def _known_by(series: str, *, bare: bool) -> str:
+    """Return a key that changes whenever one of the files may have changed."""
+    stamps = [_stamp(path) for path in _sources(bare=bare)]
+    return f"runtime {series} {json.dumps([_FORMAT, bare, stamps])}"
+
+
+def _sources(*, bare: bool) -> Iterator[str]:
+    yield f"{_PACKAGE}/__init__.py"
+    for name in INSIDE:
+        if not (_PACKAGE / name).is_dir():
+            yield f"{_PACKAGE}/{name}.py"
+        for base, _, files in os.walk(f"{_PACKAGE}/{name}"):
+            yield from (f"{base}/{file}" for file in sorted(files) if file.endswith(".py"))
+    if not bare:
+        for name, _, directory in distribution_directories():
+            if name == "cloudpickle":
+                package = Path(directory).with_name("cloudpickle")
+                yield directory
+                yield from sorted(str(file) for file in package.glob("*.py"))
+                return
+
+
+def _stamp(path: str) -> list[str | int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a hundred of them, in each run
+    except OSError:  # of an installation within an archive
+        return [path]
+    return [path, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _files_of(name: str) -> dict[str, bytes]:
+    from importlib import metadata  # noqa: PLC0415 - slow to import
+
     distribution = metadata.distribution(name)
     return {
         str(file): Path(str(file.locate())).read_bytes()
         for file in distribution.files or ()
         if ".." not in file.parts and "__pycache__" not in file.parts
     }
+
+
+def _compile(directory: Path, python: Path) -> None:
+    import subprocess  # noqa: PLC0415 - where nothing is made, nothing is compiled
+
+    from prefect.dependencies.uv import child_environment  # noqa: PLC0415 - as above
+
+    command = [str(python), "-I", "-m", "compileall", "-q", str(directory)]
+    subprocess.run(  # noqa: S603 - a Python, isolated
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=child_environment(),
+        check=False,  # without bytecode, it is slower
+    )

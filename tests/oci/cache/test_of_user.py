@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from prefect.oci.cache.layout import DEFAULT_LIMIT
 from prefect.oci.cache.of_user import cache_directory, clear_cache, open_cache
-from prefect.oci.cache.store import DEFAULT_LIMIT
 
 
 def test_the_cache_is_where_the_user_keeps_caches(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prefect.errors import ImageContentError
@@ -208,6 +208,7 @@ def test_what_is_made_again_otherwise_is_an_error(tmp_path):
             layer.blob.open()
 
 
+@settings(deadline=None)
 @given(at=st.integers(min_value=0), bit=st.integers(0, 7))
 def test_altered_facts_are_forgotten(tmp_path_factory, at, bit):
     """A fact whose file was changed anywhere is as unknown as one that was never there."""

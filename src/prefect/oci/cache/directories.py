@@ -19,15 +19,13 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from prefect.oci.cache.held import LOCK, is_at, locked
+from prefect.oci.cache.layout import DIRECTORIES, LOCK, TOUCH_AFTER, is_at, locked, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 COMPLETE = "complete"
-# Touching a file at every use would be a write to disk for nothing.
-_TOUCH_AFTER = 60.0  # seconds
 
 
 class HeldDirectory:
@@ -55,6 +53,16 @@ class HeldDirectory:
         self.close()
 
 
+def place_of(root: Path, key: str) -> Path:
+    """Return where the directory for a key is.
+
+    Args:
+        root: directory of the store, with its version.
+    """
+    # Short: it stands in the first lines of scripts, which the kernel cuts off.
+    return root / DIRECTORIES / name_of(key)[:32]
+
+
 def hold(place: Path, waiting: Callable[[], None] | None = None) -> HeldDirectory | None:
     """Hold a directory; None where it is not there, or not whole.
 
@@ -77,7 +85,7 @@ def hold(place: Path, waiting: Callable[[], None] | None = None) -> HeldDirector
             there = is_at(handle, place / LOCK)
             content = _content(place) if there else None
             if content is not None:
-                if time.time() - os.fstat(handle).st_mtime > _TOUCH_AFTER:
+                if time.time() - os.fstat(handle).st_mtime > TOUCH_AFTER:
                     with suppress(OSError):
                         os.utime(place / LOCK)
                 held.path = content

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.oci.cache import directories
-from prefect.oci.cache.held import LOCK, locked
+from prefect.oci.cache.layout import LOCK, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

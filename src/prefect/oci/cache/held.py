@@ -1,4 +1,4 @@
-"""Files of the store: locks on them, what is held open of them, and blobs on their way in."""
+"""Blobs of the store: what is held open of them, and those on their way in."""
 
 from __future__ import annotations
 
@@ -7,53 +7,20 @@ import hashlib
 import io
 import os
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ImageContentError
+from prefect.oci.cache.layout import is_at
 from prefect.oci.digests import CHUNK, VerifiedFile, verified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from _typeshed import WriteableBuffer
 
     from prefect.oci.images import Blob
-
-LOCK = "lock"
-
-
-@contextmanager
-def locked(path: Path, *, create: bool = False, wait: bool = True) -> Iterator[bool]:
-    """Hold a file alone; yield False if it is not there or, unwaited, is locked.
-
-    The lock ends with the process at the latest, however that ends.
-    """
-    try:
-        # For writing, because file systems of networks give no other an exclusive lock.
-        handle = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
-    except FileNotFoundError:
-        yield False
-        return
-    try:
-        mine = True
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            mine = False
-        # Who had it before may have deleted it, and then a lock on it excludes nobody.
-        yield mine and is_at(handle, path)
-    finally:
-        os.close(handle)
-
-
-def is_at(handle: int, path: Path) -> bool:
-    """Tell whether an open file still has this name."""
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 class Held:

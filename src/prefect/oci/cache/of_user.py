@@ -7,9 +7,14 @@ import os
 import re
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prefect.errors import SettingError
-from prefect.oci.cache.store import DEFAULT_LIMIT, Store
+from prefect.oci.cache.layout import DEFAULT_LIMIT, DIRECTORIES, FACTS, VERSION
+from prefect.oci.cache.private import require_private
+
+if TYPE_CHECKING:
+    from prefect.oci.cache.store import Store
 
 _logger = logging.getLogger("prefect.oci")
 SIZE_VARIABLE = "PREFECT_CACHE_SIZE"
@@ -24,7 +29,27 @@ def open_cache() -> Store:
     Raises:
         SettingError: the variable is no size; or others own the directory, or may write it.
     """
+    # Slow to import, and what is kept already needs none.
+    from prefect.oci.cache.store import Store  # noqa: PLC0415
+
     return Store(cache_directory(), cache_limit())
+
+
+def kept_root() -> Path | None:
+    """Return the directory of the user's cache, for `facts.recall` and `directories.hold`.
+
+    None where there is none yet. It is quick: a run that finds all that it needs opens no store.
+
+    Raises:
+        SettingError: others own it, or may write it.
+    """
+    directory = cache_directory()
+    root = None if directory is None else directory / VERSION
+    if root is None or not (root / DIRECTORIES).is_dir():
+        return None
+    for each in (root, root / FACTS, root / DIRECTORIES):
+        require_private(each)
+    return root
 
 
 def clear_cache() -> int:
@@ -32,6 +57,8 @@ def clear_cache() -> int:
     directory = cache_directory()
     if directory is None or not directory.exists():
         return 0
+    from prefect.oci.cache.store import Store  # noqa: PLC0415 - as above
+
     with Store(directory) as store:
         return store.clear()
 

@@ -1,10 +1,4 @@
-"""A store on disk of what is dear to make or to fetch: layers, blobs, and small facts.
-
-    <directory>/v1/blobs/<sha256>   bytes, named by their digest
-                   facts/<sha256>   JSON, named by the digest of its key, with a checksum
-                   locks/<sha256>   there while somebody makes what has that key
-                   directories/<sha256, its first half>/   kept as wholes, see `oci.cache.directories`
-                   work/<name>/     of a process at work, whose `lock` it holds as long as it lives
+"""A store on disk of what is dear to make or to fetch: layers, blobs, directories, and small facts.
 
 Everything takes its name when it is complete and on disk, so a kill at any moment leaves nothing
 that is believed. Locks are `flock`: they end with the process that held them. A blob in use is
@@ -14,27 +8,37 @@ not used for longest first.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import shutil
 import tempfile
 import threading
-import time
 import weakref
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from prefect.errors import ImageContentError
-from prefect.oci.cache import directories
+from prefect.oci.cache import directories, facts
 from prefect.oci.cache.eviction import evict, sweep, sweep_kept
 from prefect.oci.cache.full import OWN_CACHE, TEMPORARY, told_if_full
-from prefect.oci.cache.held import LOCK, Held, flush, flush_directory, keeping, locked
+from prefect.oci.cache.held import Held, flush, flush_directory, keeping
+from prefect.oci.cache.layout import (
+    BLOBS,
+    DEFAULT_LIMIT,
+    DIRECTORIES,
+    FACTS,
+    LOCK,
+    LOCKS,
+    PARTS,
+    VERSION,
+    WORK,
+    locked,
+    name_of,
+)
 from prefect.oci.cache.private import make_private, require_private
 from prefect.oci.digests import DIGEST
-from prefect.oci.images import Blob, Layer, canonical_json, digest_of
+from prefect.oci.images import Blob, Layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,12 +48,7 @@ if TYPE_CHECKING:
     from prefect.oci.cache.directories import HeldDirectory
     from prefect.oci.layers.writing import Written
 
-DEFAULT_LIMIT = 10 << 30  # bytes
-_PARTS = ("blobs", "facts", "locks", "directories", "work")
-_VERSION = "v1"  # of what the files in the directory mean
 _logger = logging.getLogger("prefect.oci")
-# Touching a file at every use would be a write to disk for nothing.
-_TOUCH_AFTER = 60.0  # seconds
 
 
 class Store:
@@ -76,7 +75,7 @@ class Store:
         self._work: Path | None = None
         self._stack = ExitStack()
         self._lasting = False
-        self._root = self._writable(directory)
+        self.root = self._writable(directory)
         self._finalizer = weakref.finalize(self, _close, os.getpid(), self._stack, self._held)
 
     def __enter__(self) -> Self:
@@ -122,7 +121,7 @@ class Store:
             # Somebody else may have made it while we waited.
             if found := self._made(key, make, media_type):
                 return found
-            part = self.scratch() / f"part-{_name(key)}"
+            part = self.scratch() / f"part-{name_of(key)}"
             try:
                 with part.open("wb") as file:
                     written = make(file)
@@ -186,25 +185,15 @@ class Store:
             self._added = True
 
         with self.told_if_full():
-            held = directories.keep(self.place_of(key), made, waiting)
+            held = directories.keep(directories.place_of(self.root, key), made, waiting)
         if self._added:
             self._evict(self.limit)
         return held
 
-    def place_of(self, key: str) -> Path:
-        """Return where `directory` keeps what it makes for a key, for `directories.hold`."""
-        # Short: it stands in first lines of scripts, which the kernel cuts off.
-        return self._root / "directories" / _name(key)[:32]
-
     def remember(self, key: str, value: Any) -> None:
         """Keep a small JSON value; one that cannot be written is forgotten, as in any cache."""
-        body = canonical_json({"key": key, "value": value, "time": time.time()})
-        path = self._fact(key)
         with suppress(OSError):
-            # Its checksum stands for waiting until it is on the disk: a torn one is not believed.
-            part = self.scratch() / f"{path.name}-{threading.get_ident()}"
-            part.write_bytes(digest_of(body).encode() + b"\n" + body)
-            part.replace(path)
+            facts.remember(self.root, self.scratch(), key, value)
             self._added = True
 
     def recall(self, key: str, *, max_age: float | None = None) -> Any:
@@ -213,21 +202,7 @@ class Store:
         Args:
             max_age: in seconds since it was remembered, past which it is not recalled.
         """
-        path = self._fact(key)
-        try:
-            checksum, _, body = path.read_bytes().partition(b"\n")
-            record = json.loads(body)
-            if checksum != digest_of(body).encode() or record["key"] != key:
-                return None
-            now = time.time()
-            # A time to come means that the clock was set back, and then the age is unknown.
-            if max_age is not None and not 0 <= now - record["time"] <= max_age:
-                return None
-            if now - path.stat().st_mtime > _TOUCH_AFTER:
-                os.utime(path)
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return record["value"]
+        return facts.recall(self.root, key, max_age=max_age)
 
     def scratch(self) -> Path:
         """Return a directory for files in the making, on the store's own file system.
@@ -238,7 +213,7 @@ class Store:
             if self._work is None:
                 self._clean()
                 while True:
-                    path = Path(tempfile.mkdtemp(dir=self._root / "work"))
+                    path = Path(tempfile.mkdtemp(dir=self.root / WORK))
                     # Who cleans may find it before it is locked; then there is another.
                     if self._stack.enter_context(locked(path / LOCK, create=True)):
                         break
@@ -254,8 +229,8 @@ class Store:
             DiskFullError: within: the disk is full.
         """
         if self._lasting:
-            return told_if_full(f"the cache {self._root.parent}", OWN_CACHE)
-        return told_if_full(str(self._root), TEMPORARY)
+            return told_if_full(f"the cache {self.root.parent}", OWN_CACHE)
+        return told_if_full(str(self.root), TEMPORARY)
 
     def clear(self) -> int:
         """Delete what nobody uses; return the number of bytes that this gave back."""
@@ -264,10 +239,10 @@ class Store:
 
     def _writable(self, directory: Path | None) -> Path:
         if directory is not None:
-            root = directory / _VERSION
+            root = directory / VERSION
             try:
                 _prepare(root)
-                for each in (directory, root, *(root / name for name in _PARTS)):
+                for each in (directory, root, *(root / name for name in PARTS)):
                     require_private(each)
                 # Some file systems of networks have no locks, and without them nothing here holds.
                 with locked(root / LOCK, create=True, wait=False):
@@ -281,13 +256,13 @@ class Store:
         return root
 
     def _clean(self) -> None:
-        sweep(self._root / "work")
-        sweep(self._root / "locks")
-        sweep_kept(self._root / "directories")
+        sweep(self.root / WORK)
+        sweep(self.root / LOCKS)
+        sweep_kept(self.root / DIRECTORIES)
 
     @contextmanager
     def _making(self, key: str) -> Iterator[None]:
-        path = self._root / "locks" / _name(key)
+        path = self.root / LOCKS / name_of(key)
         while True:
             with locked(path, create=True) as mine:
                 if mine:
@@ -332,10 +307,10 @@ class Store:
         return Layer(diff_id, Blob(media_type, held.digest, held.size, read))
 
     def _path(self, digest: str) -> Path:
-        return self._root / "blobs" / digest.removeprefix("sha256:")
+        return self.root / BLOBS / digest.removeprefix("sha256:")
 
     def _fact(self, key: str) -> Path:
-        return self._root / "facts" / _name(key)
+        return self.root / FACTS / name_of(key)
 
     def _hold(self, digest: str, size: int) -> Held | None:
         with self._lock:
@@ -385,12 +360,12 @@ class Store:
         self._evict(self.limit)
 
     def _evict(self, limit: int) -> int:
-        files = (self._root / "blobs", self._root / "facts")
-        return evict(files, self._root / "directories", limit)
+        files = (self.root / BLOBS, self.root / FACTS)
+        return evict(files, self.root / DIRECTORIES, limit)
 
 
 def _prepare(root: Path) -> None:
-    for name in _PARTS:
+    for name in PARTS:
         path = root / name
         if not path.is_dir():
             make_private(path)
@@ -409,7 +384,3 @@ def _close(process: int, stack: ExitStack, held: dict[str, Held]) -> None:
 
 def _layer_key(key: str) -> str:
     return f"layer {key}"
-
-
-def _name(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

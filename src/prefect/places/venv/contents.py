@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from prefect.errors import PlaceError
+from prefect.errors import ArtifactError, PlaceError
 from prefect.installed import normal_name
 from prefect.places.venv.interpreters import HERE
 from prefect.pylock import Target, read, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from prefect.payload.manifest import Manifest
     from prefect.pylock import Lock, Package
@@ -27,8 +27,8 @@ class Contents:
         python: series of the Python.
         indexed: what indexes have.
         brought: what is among the wheels that travel, of what indexes have.
-        own: names of the files of wheels that are the user's own. They are no part of the environment:
-            what was encrypted is not kept in the clear.
+        own: names of the files of wheels that are the user's own, and fit. They are no part of the
+            environment: what was encrypted is not kept in the clear.
         sources: normalised names of what may be built from its source.
     """
 
@@ -82,9 +82,13 @@ def contents(manifest: Manifest, series: str) -> Contents:
 
     Args:
         series: one of `series_of`.
+
+    Raises:
+        PlaceError: what travels of the user's own is not for here.
+        ArtifactError: it is no wheel.
     """
     if not manifest.lock:
-        return Contents(series, own=frozenset(manifest.wheels))
+        return Contents(series, own=_fitting(manifest.wheels, series))
     lock = read(manifest.lock)
     packages = lock.for_target(_target(series))
     hashes = {entry["sha256"] for entry in manifest.wheels.values()}
@@ -97,9 +101,23 @@ def contents(manifest: Manifest, series: str) -> Contents:
         series,
         tuple(one.line() for one in indexed),
         tuple(_line(one, brought[one.name]) for one in packages if one.name in brought.keys() - own),
-        frozenset(name for name in manifest.wheels if _distribution(name) in own),
+        _fitting((name for name in manifest.wheels if _distribution(name) in own), series),
         frozenset(one.name for one in indexed if not all(file.is_wheel for file in one.files)),
     )
+
+
+def lines_of(contents: Contents) -> Iterator[str]:
+    """Yield all that an environment depends on, beside its Python."""
+    yield from contents.indexed
+    yield from contents.brought
+    yield from sorted(contents.sources)
+
+
+def is_unlocked(manifest: Manifest) -> bool:
+    """Tell whether a flow needs packages that travel neither as wheels nor in a lock."""
+    brought = {_distribution(name) for name in manifest.wheels}
+    needed = {normal_name(line.partition("==")[0]) for line in manifest.requirements.values()}
+    return not manifest.lock and not needed <= brought
 
 
 def _brought(manifest: Manifest) -> dict[str, list[str]]:
@@ -107,6 +125,41 @@ def _brought(manifest: Manifest) -> dict[str, list[str]]:
     for name, entry in manifest.wheels.items():
         found.setdefault(_distribution(name), []).append(entry["sha256"])
     return found
+
+
+def _fitting(names: Iterable[str], series: str) -> frozenset[str]:
+    """Return, of each distribution's wheels, the one that fits best."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(_distribution(name), []).append(name)
+    return frozenset(_best(group, series) for group in groups.values())
+
+
+def _best(names: list[str], series: str) -> str:
+    if len(names) == 1 and names[0].endswith("-none-any.whl"):
+        return names[0]
+    # For machine code alone.
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415
+
+    from prefect.dependencies.targets import this_target, wheel_tags  # noqa: PLC0415
+
+    target = replace(this_target(), python=series)
+    ranks = {tag: rank for rank, tag in enumerate(wheel_tags(target))}
+    try:
+        tags = {name: parse_wheel_filename(name)[3] for name in names}
+    except InvalidWheelFilename as error:
+        raise ArtifactError(f"This flow brings what is no wheel: {error}") from error
+    found = [
+        (min(fitting), name)
+        for name in names
+        if (fitting := [ranks[tag] for tag in tags[name] if tag in ranks])
+    ]
+    if not found:
+        raise PlaceError(
+            f"This flow brings {', '.join(sorted(names))}, whose machine code is not for {target}. Build it "
+            "for this place: --for and --python, or -r PATH/NAME.whl"
+        )
+    return min(found)[1]
 
 
 def _distribution(wheel: str) -> str:

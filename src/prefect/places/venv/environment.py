@@ -1,27 +1,38 @@
-"""Environments by what is in them: made where there is none yet, kept in the user's cache, held for a run."""
+"""Environments by what is in them: made where there is none yet, kept in the user's cache, held for a run.
+
+A run that finds its environment starts no process, opens no store and reads no package: it looks up what it
+needs by the digest of what is locked, and whether that is still this user's alone.
+"""
 
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
-from dataclasses import dataclass
+import os
+import platform
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError
-from prefect.oci.cache.of_user import open_cache
-from prefect.places.runtime_directory import runtime_directory
-from prefect.places.venv.contents import contents, series_of
-from prefect.places.venv.interpreters import find_python
-from prefect.places.venv.making import lines_of, make_environment
+from prefect.oci.cache.directories import hold, place_of
+from prefect.oci.cache.of_user import kept_root
+from prefect.places.runtime_directory import held_runtime, make_runtime
+from prefect.places.venv.contents import contents, is_unlocked, lines_of, series_of
+from prefect.places.venv.interpreters import find_python, known_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from prefect.oci.cache.directories import HeldDirectory
+    from prefect.oci.cache.store import Store
     from prefect.payload.manifest import Manifest
     from prefect.places.venv.contents import Contents
 
 _FORMAT = 1  # counts up when the same contents give another environment
+_WAITING = "Another run makes this environment: waiting for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,8 @@ def environment_for(
 
     Args:
         manifest: of the flow, authenticated.
-        wheels: directory of the wheels that travelled; None where none did.
+        wheels: directory of the wheels that travelled, those of `wheels_for` at least; None where none
+            did.
         progress: gets a line now and then, where something takes long.
 
     Raises:
@@ -68,40 +80,136 @@ def environment_for(
         SettingError: a cache cannot be used.
         OSError: the cache cannot be written.
     """
-    with open_cache() as store:
-        wanted = series_of(manifest)
-        for series in wanted:
-            if interpreter := find_python(series, store):
-                break
-        else:
-            raise _no_python(wanted)
-        held_by = contents(manifest, series)
-        key = json.dumps([_FORMAT, str(interpreter), series, *lines_of(held_by)])
+    tell = progress or _nothing
+    with ExitStack() as entered:
 
-        def make(directory: Path) -> None:
-            make_environment(directory, held_by, interpreter, wheels, progress)
+        @cache
+        def store() -> Store:
+            from prefect.oci.cache.of_user import open_cache  # noqa: PLC0415 - to make something
 
-        def waiting() -> None:
-            if progress is not None:
-                progress("Another run makes this environment: waiting for it")
+            return entered.enter_context(open_cache())
 
-        with (
-            store.directory(f"environment {key}", make, waiting) as environment,
-            runtime_directory(store, cloudpickle=not _has_cloudpickle(held_by)) as runtime,
-        ):
-            python = environment.path / "bin" / "python"
-            yield Environment(
-                python,
-                (str(python), "-I", str(runtime.path)),
-                (environment.handle, runtime.handle),
-                held_by.own,
+        root = kept_root()
+        wish = _known(manifest, root)
+        environment = _held(root, wish, tell)
+        if wish is None or environment is None:
+            wish = _found(manifest, store(), tell)
+            environment = _made(store(), wish, wheels, tell)
+        entered.enter_context(environment)
+        runtime = held_runtime(root, wish.python, bare=wish.has("cloudpickle")) or make_runtime(
+            store(), _python(environment), wish.python, bare=wish.has("cloudpickle")
+        )
+        entered.enter_context(runtime)
+        python = _python(environment)
+        yield Environment(
+            python,
+            (str(python), "-I", str(runtime.path)),
+            (environment.handle, runtime.handle),
+            wish.own,
+        )
+
+
+def wheels_for(manifest: Manifest) -> frozenset[str]:
+    """Return those of the wheels that travelled with a flow which `environment_for` needs now.
+
+    Those of the user's own are always among them, and the others where there is no environment yet.
+
+    Raises:
+        PlaceError, SettingError: as `environment_for`.
+    """
+    if not manifest.wheels:
+        return frozenset()
+    root = kept_root()
+    wish = _known(manifest, root)
+    if wish is not None and (held := _held(root, wish, _nothing)):
+        held.close()
+        return wish.own
+    return frozenset(manifest.wheels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What an environment is to be: what is in it, and made of which Python."""
+
+    contents: Contents
+    interpreter: Path
+
+    @property
+    def key(self) -> str:
+        machine = [sys.platform, platform.machine()]
+        lines = list(lines_of(self.contents))
+        return f"environment {json.dumps([_FORMAT, machine, str(self.interpreter), *lines])}"
+
+    @property
+    def python(self) -> str:
+        return self.contents.python
+
+    @property
+    def own(self) -> frozenset[str]:
+        return self.contents.own
+
+    def has(self, name: str) -> bool:
+        return any(line.startswith(f"{name}==") for line in lines_of(self.contents))
+
+
+def _known(manifest: Manifest, root: Path | None) -> _Wish | None:
+    """Return what is wanted where it is known without asking anybody."""
+    if is_unlocked(manifest):
+        return None
+    first, *_ = series_of(manifest)
+    interpreter = known_python(first, root)
+    return None if interpreter is None else _Wish(contents(manifest, first), interpreter)
+
+
+def _held(
+    root: Path | None, wish: _Wish | None, tell: Callable[[str], None]
+) -> HeldDirectory | None:
+    """Hold the environment that is wanted; None where it is not there, or has lost its Python."""
+    if root is None or wish is None:
+        return None
+    held = hold(place_of(root, wish.key), lambda: tell(_WAITING))
+    if held is not None and not os.access(_python(held), os.X_OK):
+        held.close()
+        return None
+    return held
+
+
+def _found(manifest: Manifest, store: Store, tell: Callable[[str], None]) -> _Wish:
+    """Return what is wanted, with the first Python that there is."""
+    wanted = series_of(manifest)
+    for series in wanted:
+        interpreter = known_python(series, store.root) or find_python(series, store)
+        if interpreter is None:
+            continue
+        if is_unlocked(manifest):
+            from prefect.dependencies.flow_lock import recorded  # noqa: PLC0415 - for these alone
+
+            tell(
+                "This flow was packaged without a lock: the versions that were recorded are taken, "
+                "and nothing in the package says that they are the same files"
             )
+            manifest = replace(manifest, lock=recorded(manifest, series, store).text())
+        return _Wish(contents(manifest, series), interpreter)
+    raise _no_python(wanted)
 
 
-def _has_cloudpickle(contents: Contents) -> bool:
-    return any(
-        line.startswith("cloudpickle==") for line in (*contents.indexed, *contents.brought)
-    )
+def _made(
+    store: Store, wish: _Wish, wheels: Path | None, tell: Callable[[str], None]
+) -> HeldDirectory:
+    from prefect.places.venv.making import make_environment  # noqa: PLC0415 - as above
+
+    def make(directory: Path) -> None:
+        make_environment(directory, wish.contents, wish.interpreter, wheels, tell)
+
+    return store.directory(wish.key, make, lambda: tell(_WAITING))
+
+
+def _python(environment: HeldDirectory) -> Path:
+    return environment.path / "bin" / "python"
+
+
+def _nothing(_: str) -> None:
+    """Tell nobody."""
 
 
 def _no_python(series: list[str]) -> PlaceError:

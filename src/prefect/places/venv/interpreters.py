@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import sysconfig
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.dependencies.uv import uv_environment, uv_program
+from prefect.oci.cache.facts import recall
 
 if TYPE_CHECKING:
     from prefect.oci.cache.store import Store
@@ -19,43 +17,61 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 _DOWNLOADS = "UV_PYTHON_DOWNLOADS"
 
 
-def find_python(series: str, store: Store) -> Path | None:
-    """Return the program of a CPython of a series, outside of any virtual environment.
+def known_python(series: str, root: Path | None) -> Path | None:
+    """Return the program of a CPython of a series, outside of any environment, where none has to be asked.
 
-    It is this one where it is of that series. Nothing is downloaded, unless UV_PYTHON_DOWNLOADS is
-    set to "automatic".
+    It is this one where it is of that series, else what `find_python` has found, as long as that stays
+    the same.
 
     Args:
         series: such as "3.12".
-        store: remembers the answer, as long as the program stays the same.
-
-    Raises:
-        RequirementsError: uv is not installed.
+        root: directory of the cache that remembers; None where there is none.
     """
     if series == HERE and _is_usual():
         # What a virtual environment was made of: an environment within one were of two Pythons.
         return Path(os.path.realpath(getattr(sys, "_base_executable", "") or sys.executable))
-    key = f"python {series}"
-    match store.recall(key):
+    told = None if root is None else recall(root, _key(series))
+    match told:
         case [str(program), int(size), int(changed)]:
             with suppress(OSError):
                 status = Path(program).stat()
                 if (status.st_size, status.st_mtime_ns) == (size, changed):
                     return Path(program)
+    return None
+
+
+def find_python(series: str, store: Store) -> Path | None:
+    """Have uv find a CPython of a series, outside of any environment; None where there is none.
+
+    Nothing is downloaded, unless UV_PYTHON_DOWNLOADS is set to "automatic".
+
+    Args:
+        series: such as "3.12".
+        store: remembers the answer.
+
+    Raises:
+        RequirementsError: uv is not installed.
+    """
     found = _asked(series)
     if found is not None:
         with suppress(OSError):
             status = found.stat()
-            store.remember(key, [str(found), status.st_size, status.st_mtime_ns])
+            store.remember(_key(series), [str(found), status.st_size, status.st_mtime_ns])
     return found
 
 
+def _key(series: str) -> str:
+    return f"python {series}"
+
+
 def _is_usual() -> bool:
-    return sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    return sys.implementation.name == "cpython" and "t" not in sys.abiflags
 
 
 def _asked(series: str) -> Path | None:
     """Ask uv for a Python that is installed; have it install one if the user has said that it may."""
+    from prefect.dependencies.uv import uv_environment  # noqa: PLC0415 - what is known asks nobody
+
     environment = uv_environment()
     environment["PATH"] = os.pathsep.join(_search_path(series))
     downloads = environment.setdefault(_DOWNLOADS, "never")
@@ -68,6 +84,11 @@ def _asked(series: str) -> Path | None:
 
 
 def _told_by_uv(arguments: list[str], environment: dict[str, str]) -> str:
+    # As above.
+    import subprocess  # noqa: PLC0415
+
+    from prefect.dependencies.uv import uv_program  # noqa: PLC0415
+
     done = subprocess.run(  # noqa: S603 - a fixed program
         [uv_program(), *arguments],
         stdin=subprocess.DEVNULL,

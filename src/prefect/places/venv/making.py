@@ -20,7 +20,7 @@ from prefect.dependencies.uv import (
 from prefect.errors import PlaceError, RequirementsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from prefect.places.venv.contents import Contents
 
@@ -135,10 +135,3 @@ def _walk(directory: Path) -> Iterator[tuple[str, Path]]:
 def _state(file: Path) -> tuple[int, ...]:
     status = file.lstat()
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def lines_of(contents: Contents) -> Iterable[str]:
-    """Yield what an environment depends on, beside its Python."""
-    yield from contents.indexed
-    yield from contents.brought
-    yield from sorted(contents.sources)
