@@ -63,6 +63,7 @@ def surroundings(
         click.UsageError: one of them is not as it is written.
     """
     from prefect.places import surroundings as places  # noqa: PLC0415 - seldom asked for
+    from prefect.running.output_directory import make_output_directory  # noqa: PLC0415 - the same
 
     if not any((volumes, env, memory, cpus, gpus, user, network, workdir, output)):
         return places.NOTHING
@@ -76,18 +77,7 @@ def surroundings(
             user=user,
             network=network,
             workdir=workdir,
-            output=None if output is None else _directory(output),
+            output=None if output is None else make_output_directory(output),
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-
-
-def _directory(path: Path) -> Path:
-    """Return a directory's absolute path; it is made, if there is one to make it in."""
-    try:
-        path.mkdir(exist_ok=True)
-    except OSError as error:
-        raise click.UsageError(
-            f"--output {path} cannot be a directory: {error.strerror}"
-        ) from error
-    return path.resolve()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,8 @@ from prefect.running.stopping import status_of_run
 from prefect.secrets.secret import merge_secrets, parse_secrets, secrets_of
 
 if TYPE_CHECKING:
-    from prefect.sealed.keys.keyring import Keyring
+    from prefect.payload.manifest import Manifest
+    from prefect.running.run_directory import RunDirectory
     from prefect.sealed.source import SealedSource
 
 
@@ -136,37 +136,56 @@ def _run_sealed(artifact: str, sealed: SealedSource, place: str | None, wish: Wi
             f"--in {place} is for images: build one with `prefect build FILE.py --image BASE`, or leave "
             "it out"
         )
-    if place != "venv":
+    if place == "here":
         wish.surroundings.require("output", place="in this interpreter")
     from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for what is sealed alone
+    from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
+    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
     keyring = keyring_to_open(sealed, name_of(artifact), wish.key_files, wish.trusted_signers)
-    if place == "venv":
-        return _run_in_venv(sealed, keyring, wish)
-    from prefect.cli.run_here import run_sealed  # noqa: PLC0415 - as the artifact is
+    with RunDirectory() as directory:
+        # Opened once: what is masked is what this very file's flow gets.
+        manifest, payload = open_flow(sealed, keyring, directory.make, directory.make_for_wheels)
+        if place is None:
+            place = _suitable(manifest, wish)
+        if place == "venv":
+            return _run_in_venv(manifest, payload, directory, wish)
+        wish.surroundings.require("output", place="in this interpreter")
+        from prefect.cli.run_here import run_opened  # noqa: PLC0415 - as the artifact is
 
-    return status_of_run(successful=run_sealed(keyring, sealed, wish).is_successful())
+        state = run_opened(manifest, payload, keyring, directory, wish)
+        return status_of_run(successful=state.is_successful())
 
 
-def _run_in_venv(sealed: SealedSource, keyring: Keyring, wish: Wish) -> int:
+def _suitable(manifest: Manifest, wish: Wish) -> str:
+    """Return the place that suits a sealed flow, and say so where it is not this interpreter."""
+    from prefect.places.choosing import suits  # noqa: PLC0415 - where nobody has chosen
+
+    place, reason = suits(manifest, strict=wish.strict)
+    if reason:
+        say(f"{reason}. It runs in an environment made for it (--in venv).", err=True)
+    return place
+
+
+def _run_in_venv(
+    manifest: Manifest, payload: bytes | bytearray, directory: RunDirectory, wish: Wish
+) -> int:
     from prefect.cli.run_there import run_there  # noqa: PLC0415 - for other places alone
     from prefect.places.venv.place import Venv  # noqa: PLC0415 - the same
     from prefect.places.work import work_with_flow  # noqa: PLC0415 - the same
 
-    with ExitStack() as entered:
-        place = entered.enter_context(Venv.opened(sealed, keyring, say_of_place))
-        flow = place.manifest.flow
-        work = work_with_flow(
-            flow,
-            parameters=read_parameters(flow, wish.given),
-            secrets=merge_secrets(wish.secrets, secrets_of(flow)),
-            json_lines=wish.as_json or wish.live,
-            strict=wish.strict,
-            executor=wish.executor,
-            surroundings=wish.surroundings,
-            result=wish.result is not None,
-        )
-        return run_there(place, work, flow, wish)
+    flow = manifest.flow
+    work = work_with_flow(
+        flow,
+        parameters=read_parameters(flow, wish.given),
+        secrets=merge_secrets(wish.secrets, secrets_of(flow)),
+        json_lines=wish.as_json or wish.live,
+        strict=wish.strict,
+        executor=wish.executor,
+        surroundings=wish.surroundings,
+        result=wish.result is not None,
+    )
+    return run_there(Venv(manifest, payload, directory, say_of_place), work, flow, wish)
 
 
 def _run_image(artifact: str, place: str | None, wish: Wish) -> int:

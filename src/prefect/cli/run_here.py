@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.cli.artifacts import load_flow_file
 from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.output_directory import output_directory
 from prefect.running.parameters import read_parameters
 from prefect.running.report import JsonReporter, LineReporter, Reporter
 from prefect.secrets.masking import mask_until_exit
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from prefect.cli.wish import Wish
     from prefect.core.flow import Flow
     from prefect.core.state import State
+    from prefect.payload.manifest import Manifest
+    from prefect.running.run_directory import RunDirectory
     from prefect.sealed.keys.keyring import Keyring
-    from prefect.sealed.source import SealedSource
 
 
 def run_file(artifact: str, wish: Wish) -> State:
@@ -39,9 +41,13 @@ def run_file(artifact: str, wish: Wish) -> State:
         values = resolve(merge_secrets(wish.secrets, getattr(flow.environment, "secrets", ())))
         mask_until_exit([*values.values(), *_take_key()])
         reporter = early or entered.enter_context(_reporter(serialized, wish))
+        context = entered.enter_context(output_directory(wish.surroundings.output))
         entered.enter_context(exported(values))
         state = flow.run(
-            parameters=parameters, executor=wish.executor, on_state=_observer(reporter)
+            parameters=parameters,
+            executor=wish.executor,
+            on_state=_observer(reporter),
+            context=context,
         )
         if (keep := _keeping(wish)) is not None:
             keep(flow, state)
@@ -49,39 +55,46 @@ def run_file(artifact: str, wish: Wish) -> State:
     return state
 
 
-def run_sealed(keyring: Keyring, sealed: SealedSource, wish: Wish) -> State:
-    """Run a sealed flow with the packages that are installed here."""
+def run_opened(
+    manifest: Manifest,
+    payload: bytes | bytearray,
+    keyring: Keyring,
+    directory: RunDirectory,
+    wish: Wish,
+) -> State:
+    """Run a sealed flow that was opened, with the packages that are installed here.
+
+    Args:
+        keyring: opened it; its keys are masked in what the run tells.
+        directory: has the files and the wheels that travelled.
+    """
     from prefect.running.packaged import run_packaged  # noqa: PLC0415 - for sealed flows alone
-    from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
     from prefect.running.verdict import require_fit  # noqa: PLC0415 - the same
-    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
     gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
-    with RunDirectory() as directory:
-        # Opened once: what is masked is what this very file's flow gets.
-        manifest, payload = open_flow(sealed, keyring, directory.make, directory.make_for_wheels)
-        directory.import_wheels()
-        needed = merge_secrets(wish.secrets, secrets_of(manifest.flow))
-        require_fit(manifest, needed)
-        parameters = read_parameters(manifest.flow, wish.given)
-        values = resolve(needed)
-        keys = [key.encode() for key in keyring.encryption_keys]
-        keys += [key.encode() for key in keyring.identities]
-        mask_until_exit([*values.values(), *keys, *_take_key()])
-        reporter = _reporter(manifest.flow, wish)
-        with reporter:
-            state = run_packaged(
-                manifest,
-                payload,
-                values,
-                parameters=parameters,
-                executor=wish.executor,
-                on_state=_observer(reporter),
-                strict=wish.strict,
-                directory=directory.path,
-                on_end=_keeping(wish),
-            )
-            reporter.finished(manifest.flow["name"], state)
+    directory.import_wheels()
+    needed = merge_secrets(wish.secrets, secrets_of(manifest.flow))
+    require_fit(manifest, needed)
+    parameters = read_parameters(manifest.flow, wish.given)
+    values = resolve(needed)
+    keys = [key.encode() for key in keyring.encryption_keys]
+    keys += [key.encode() for key in keyring.identities]
+    mask_until_exit([*values.values(), *keys, *_take_key()])
+    reporter = _reporter(manifest.flow, wish)
+    with reporter:
+        state = run_packaged(
+            manifest,
+            payload,
+            values,
+            parameters=parameters,
+            executor=wish.executor,
+            on_state=_observer(reporter),
+            strict=wish.strict,
+            directory=directory.path,
+            on_end=_keeping(wish),
+            output=wish.surroundings.output,
+        )
+        reporter.finished(manifest.flow["name"], state)
     return state
 
 

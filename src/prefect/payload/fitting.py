@@ -114,7 +114,8 @@ def _by_hash(manifest: Manifest) -> str:
     if not manifest.locked():
         return ""
     return (
-        "; or all that is locked, by hash, with what `prefect info ARTIFACT --requirements` prints"
+        "; or all that is locked, by hash, with what `prefect info ARTIFACT --requirements` prints; or "
+        "have an environment made of it: prefect run ARTIFACT --in venv"
     )
 
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from prefect.places.process import WorkerProcess
 from prefect.places.venv.environment import environment_for
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.running.handed import Handed
-from prefect.running.run_directory import RunDirectory
-from prefect.sealing import open_flow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from prefect.payload.manifest import Manifest
     from prefect.places.protocol import Work
-    from prefect.sealed.keys.keyring import Keyring
-    from prefect.sealed.source import SealedSource
+    from prefect.running.run_directory import RunDirectory
 
 
 class Venv:
@@ -30,7 +27,7 @@ class Venv:
 
     Args:
         manifest, payload: of the flow, authenticated.
-        directory: has the files and the wheels that travelled.
+        directory: has the files and the wheels that travelled, as long as it is started and runs.
         progress: gets a line now and then, where something takes long.
     """
 
@@ -45,25 +42,6 @@ class Venv:
         self._payload = payload
         self._directory = directory
         self._progress = progress
-
-    @classmethod
-    @contextmanager
-    def opened(
-        cls,
-        source: SealedSource,
-        keyring: Keyring,
-        progress: Callable[[str], None] | None = None,
-    ) -> Iterator[Venv]:
-        """Open a sealed flow, for as long as it may be started.
-
-        Raises:
-            PrefectError, OSError: as `sealing.open_flow`.
-        """
-        with RunDirectory() as directory:
-            manifest, payload = open_flow(
-                source, keyring, directory.make, directory.make_for_wheels
-            )
-            yield cls(manifest, payload, directory, progress)
 
     def start(self, work: Work) -> WorkerProcess:
         """Make the environment where there is none yet, and start the worker in it.
@@ -89,8 +67,11 @@ class Venv:
                 self._directory.path,
                 _apart(wheels, environment.own),
             )
+            arguments = work.with_result(None if result is None else str(result))
+            if wanted.output is not None:
+                arguments.append(f"--output={wanted.output}")
             return WorkerProcess(
-                [*environment.command, *work.with_result(None if result is None else str(result))],
+                [*environment.command, *arguments],
                 env=_variables(environment.python, dict(wanted.env)),
                 cwd=wanted.workdir,
                 handed=handed,
