@@ -9,7 +9,7 @@ import pytest
 
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment
-from prefect.errors import ImageBuildError
+from prefect.errors import ContainerEngineError, ImageBuildError, PlaceError
 from prefect.oci.daemon.client import Daemon, Storage
 from prefect.places.engine.container import RunnableImage
 
@@ -136,3 +136,30 @@ def test_a_setup_command_that_fails_is_named(environment, base_image):
         own.build()
     assert str(caught.value).splitlines()[-1].strip() == "wrong"
     assert "one" not in str(caught.value)
+
+
+def test_what_podman_would_leave_out_is_refused(environment, tmp_path):
+    """A path that is not there, which it makes, and GPUs, without which it runs."""
+    with pytest.raises(PlaceError, match="make it first"):
+        environment.run(volumes=[f"{tmp_path}/no:/in"])
+    assert not (tmp_path / "no").exists()
+    with pytest.raises(ContainerEngineError, match="podman gives GPUs by its own command"):
+        environment.run(gpus="all")
+    with pytest.raises(ContainerEngineError, match="or a number"):
+        environment.run(user="nobody-of-this-name")
+
+
+def test_a_container_gets_what_docker_gives_it(environment, tmp_path):
+    """A volume, a variable, limits, another user, and a directory for files."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir(mode=0o777)
+    script = "echo $MODE; id -u; touch /opt/prefect/output/made && cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us"
+    status, logs = ended(
+        environment.run(
+            ["sh", "-c", f"{script} || cut -d' ' -f1 /sys/fs/cgroup/cpu.max"],
+            volumes=[f"{tmp_path}/in:/in:ro"], env={"MODE": "fast"}, cpus=0.5, memory="64m",
+            workdir="/in", output=tmp_path / "out",
+        )
+    )  # fmt: skip
+    assert (status, logs.split()) == (0, ["fast", "0", "50000"])
+    assert (tmp_path / "out" / "made").exists()

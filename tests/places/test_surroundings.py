@@ -72,3 +72,40 @@ def test_what_nobody_can_have_is_refused(wrong):
     """Numbers out of range and relative paths are errors before anything starts."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Surroundings(**wrong)
+
+
+def test_what_is_given_in_python_is_what_is_written_on_a_command_line(tmp_path, monkeypatch):
+    """Numbers or text, a dict or lines: one meaning."""
+    monkeypatch.chdir(tmp_path)
+    written = Surroundings.given(
+        volumes=["./data:/in:ro"], env=["A=1"], memory="64m", cpus=1.5, gpus="2", user="1000:5",
+        network="host", workdir="/in", output="out",
+    )  # fmt: skip
+    assert written == Surroundings.given(
+        volumes=[Volume(f"{tmp_path}/data", "/in", writable=False)], env={"A": "1"},
+        memory=64 << 20, cpus=1.5, gpus=2, user="1000:5", network="host", workdir="/in",
+        output=tmp_path / "out",
+    )  # fmt: skip
+    assert written.output == tmp_path / "out"
+    assert Surroundings.given() == Surroundings()
+    assert Surroundings.given(gpus="device=0,GPU-3a", user=1000).user == "1000"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
+        ({"volumes": "./a:/b"}, TypeError), ({"volumes": [1]}, TypeError),
+        ({"env": "A=1"}, TypeError), ({"env": {"A": 1}}, TypeError), ({"env": [1]}, TypeError),
+        ({"env": {"A": None}}, TypeError), ({"env": {"A=B": "1"}}, ValueError),
+        ({"env": {"A": "\0"}}, ValueError), ({"memory": 1.5}, TypeError), ({"memory": 9}, ValueError),
+        ({"memory": True}, TypeError), ({"cpus": "2"}, TypeError), ({"cpus": True}, TypeError),
+        ({"cpus": 0}, ValueError), ({"cpus": float("nan")}, ValueError), ({"gpus": 0}, ValueError),
+        ({"gpus": "some"}, ValueError), ({"user": -1}, ValueError), ({"user": "a b"}, ValueError),
+        ({"user": ""}, ValueError), ({"network": ""}, ValueError), ({"workdir": "in"}, ValueError),
+        ({"workdir": 1}, TypeError), ({"output": ""}, ValueError), ({"output": 1}, TypeError),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(wrong, kind):
+    """By its type or its value, before anything is made."""
+    with pytest.raises(kind):
+        Surroundings.given(**wrong)

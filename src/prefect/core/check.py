@@ -177,6 +177,19 @@ def executor(value: Any) -> Any:
     return value
 
 
+def executor_text(what: str, value: Any) -> str:
+    """Check an executor that is to travel, and return its text form."""
+    from prefect.core.executor_text import normal, text_of  # noqa: PLC0415  # seldom needed
+
+    text = text_of(executor(value))
+    if text is None:
+        raise ValueError(
+            f"{what} has no text form, by which alone it could travel: choose one such as threads:8, or "
+            "a Dask scheduler's address"
+        )
+    return normal(text)
+
+
 def nout(value: Any) -> int | None:
     """Check a number of values that are returned."""
     return None if value is None else count("nout", value)

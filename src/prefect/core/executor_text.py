@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 KINDS = ("local", "threads", "dask")
 """The forms that need nothing after them."""
 
@@ -50,6 +54,14 @@ def normal(text: str) -> str:
         ValueError: as `parse`.
     """
     return ":".join(part for part in parse(text) if part)
+
+
+def text_of(executor: Any) -> str | None:
+    """Return the text form of an executor, which may be one itself; None where it has none."""
+    if isinstance(executor, str):
+        return executor
+    text = executor.text() if hasattr(executor, "text") else None
+    return text if isinstance(text, str) else None
 
 
 def _address(text: str) -> str:

@@ -51,11 +51,11 @@ def serialize_flow(flow: Flow) -> dict[str, Any]:
 
 def executor_text(flow: Flow) -> str | None:
     """Return the text form of a flow's own executor; None where it has none of either."""
-    own = flow.executor
-    if own is None or isinstance(own, str):
-        return own
-    text = own.text() if hasattr(own, "text") else None
-    return text if isinstance(text, str) else None
+    if flow.executor is None:
+        return None
+    from prefect.core.executor_text import text_of  # noqa: PLC0415  # seldom needed
+
+    return text_of(flow.executor)
 
 
 def _task(task: Task, slug: str) -> dict[str, Any]:

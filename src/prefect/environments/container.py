@@ -410,6 +410,16 @@ class ContainerEnvironment(Environment):
         *,
         parameters: Mapping[str, Any] | None = None,
         strict: bool = False,
+        volumes: Iterable[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        memory: str | int | None = None,
+        cpus: float | None = None,
+        gpus: str | int | None = None,
+        user: str | int | None = None,
+        network: str | None = None,
+        workdir: str | None = None,
+        output: str | os.PathLike[str] | None = None,
+        executor: Any = None,
     ) -> Container:
         """Start a container and return it at once; a container that this left running is stopped.
 
@@ -423,15 +433,34 @@ class ContainerEnvironment(Environment):
             parameters: values by the names of the flow's parameters.
             strict: the flow refuses to run, with exit status 2, where the image has other versions of
                 what it needs than where it was packaged. Otherwise each is a line in the logs.
+            volumes: what the container sees of the container engine's machine, as `docker run --volume`
+                has it: "SOURCE:TARGET" or "SOURCE:TARGET:ro", where a source is a path, which has to be
+                there, or the name of a volume.
+            env: further variables, by name. Secrets are not given this way: the container engine keeps
+                variables.
+            memory: bytes at most, or a size such as "512m" or "2g".
+            cpus: processors at most, such as 1.5.
+            gpus: "all", a number, or "device=0,1". Docker's engine alone gives them.
+            user: a name of the image's, or a number; with ":GROUP" or without. By default the base's.
+            network: the name of a network, "host" or "none"; by default this environment's.
+            workdir: an absolute path in the container; by default the base's.
+            output: a directory of this machine, made if it is not there, for the files that tasks make:
+                they know it as `prefect.context.output_dir`, a command as /opt/prefect/output. The
+                container engine has to run on this machine.
+            executor: where tasks run, within the container: the text form of an executor, such as
+                "threads:8" or a Dask scheduler's address, or an executor that has one. By default
+                where the flow says.
 
         Raises:
-            ValueError: `strict` comes with a command.
+            TypeError: an argument has the wrong type.
+            ValueError: an argument makes no sense; `strict` or `executor` comes with a command.
             ImageError: no image was built yet; or its flow is not sealed although this environment
                 was given a key.
-            SecretError: a secret has no value here; nothing is stopped or started then.
+            SecretError: a secret has no value here, or a variable has a secret; nothing is started then.
+            PlaceError: a volume's path is not there, or the output directory cannot be had.
             ParameterError: parameters come with a command, have no JSON form, or are missing,
                 unknown or of another type than the flow says.
-            ContainerEngineError: the container cannot be started.
+            ContainerEngineError: the container cannot be started, or not with what it is to get.
         """
         # As in _recipe.
         from prefect.places.engine.container import RunnableImage  # noqa: PLC0415
@@ -444,6 +473,20 @@ class ContainerEnvironment(Environment):
             for word in check.listed("command", "strings", command):
                 check.text("Each word of command", word)
         parameters = None if parameters is None else as_given(parameters)
+        if env is not None:
+            check.mapping("env", "variables", env)
+        surroundings = Surroundings.given(
+            volumes=volumes,
+            env=env,
+            memory=memory,
+            cpus=cpus,
+            gpus=gpus,
+            user=user,
+            network=self.network if network is None else network,
+            workdir=workdir,
+            output=output,
+        )
+        executor = None if executor is None else check.executor_text("executor", executor)
         image = RunnableImage.named(self._image_to_run())
         keyring = self._keyring_for(image)
         work = work_in_image(
@@ -454,7 +497,8 @@ class ContainerEnvironment(Environment):
             secrets=self.secrets,
             keyring=keyring,
             strict=strict,
-            surroundings=Surroundings(network=self.network),
+            surroundings=surroundings,
+            executor=executor,
         )
         if self._last_container is not None:
             image.stop(self._last_container)

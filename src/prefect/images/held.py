@@ -46,6 +46,35 @@ class HeldImage(FlowImage):
         """
         return cls(Daemon(), reference)
 
+    @property
+    def user(self) -> str:
+        """As which containers of it run: a name or a number, with ":GROUP" or without; "" is root.
+
+        Raises:
+            ImageError: the container engine has it in part.
+        """
+        from prefect.oci.daemon.image import described  # noqa: PLC0415 - for some runs alone
+
+        return str(described(self._found).settings.get("User") or "")
+
+    def ids(self, user: str) -> tuple[int, int] | None:
+        """Return the numbers of a user of the image and its group; None where it has no such user.
+
+        Raises:
+            ContainerEngineError: the image cannot be looked into.
+        """
+        name, _, group = user.partition(":")
+        if name.isdecimal():
+            return int(name), int(group) if group.isdecimal() else 0
+        with daemon_files(self.daemon, self.id) as files, suppress(FileNotFoundError):
+            for line in (
+                files.read("/etc/passwd", _REMEMBERED).decode(errors="replace").splitlines()
+            ):
+                entry, *rest = line.split(":")
+                if entry == name and len(rest) > 2 and rest[1].isdecimal() and rest[2].isdecimal():  # noqa: PLR2004
+                    return int(rest[1]), int(rest[2])
+        return None
+
     def platforms(self) -> tuple[Platform, Platform]:
         """Return the platform of the image, and that of the container engine.
 

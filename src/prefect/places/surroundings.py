@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from prefect.core import check
 from prefect.errors import PlaceError
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([bkmgt]?)b?", re.IGNORECASE)
 _LEAST_MEMORY = 6 << 20  # bytes, as docker has it
+_GPUS = re.compile(r"all|[1-9]\d{0,3}|device=[\w:.-]+(?:,[\w:.-]+)*", re.ASCII)
+_USER = re.compile(r"[\w.-]+\$?(?::[\w.-]+\$?)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Surroundings:
             under the name `prefect.context.output_dir`.
 
     Raises:
-        ValueError: a number is out of range, or a path is not absolute.
+        ValueError: a number is out of range, a path is not absolute, or another one is not of its form.
     """
 
     volumes: tuple[Volume, ...] = ()
@@ -96,6 +100,12 @@ class Surroundings:
             raise ValueError(f"memory is at least the 6m that a process needs, not {self.memory}")
         if self.workdir is not None and not self.workdir.startswith("/"):
             raise ValueError(f"workdir is an absolute path in the place, and not {self.workdir!r}")
+        if self.gpus is not None and not _GPUS.fullmatch(self.gpus.strip("\"'")):
+            raise ValueError(f"{self.gpus!r} names no gpus: write all, a number, or device=0,1")
+        if self.user is not None and not _USER.fullmatch(self.user):
+            raise ValueError(
+                f"{self.user!r} is no user: write a name or a number, or both as USER:GROUP"
+            )
 
     def asked(self) -> list[str]:
         """Return the names of what is asked for."""
@@ -118,9 +128,87 @@ class Surroundings:
                 f"{words} cannot be had {place}: leave it out, or choose another place"
             )
 
+    @classmethod
+    def given(
+        cls,
+        *,
+        volumes: Iterable[str | Volume] | None = None,
+        env: Mapping[str, str] | Iterable[str] | None = None,
+        memory: str | int | None = None,
+        cpus: float | None = None,
+        gpus: str | int | None = None,
+        user: str | int | None = None,
+        network: str | None = None,
+        workdir: str | None = None,
+        output: str | os.PathLike[str] | None = None,
+    ) -> Surroundings:
+        """Check what somebody gives, in Python or on a command line.
+
+        Args:
+            volumes: "SOURCE:TARGET" or "SOURCE:TARGET:ro".
+            env: values by name; or "NAME=VALUE", and "NAME", whose value is taken from this process.
+            memory: bytes, or a size such as "512m" or "2g".
+            cpus: such as 1.5.
+            gpus: "all", a number, or "device=0,1".
+            user: a name or a number; with ":GROUP" or without.
+            network: see `Surroundings`.
+            workdir: an absolute path in the place.
+            output: a directory of this machine; a relative path is made absolute.
+
+        Raises:
+            TypeError: one is of the wrong type.
+            ValueError: one makes no sense.
+        """
+        if isinstance(env, Mapping):
+            pairs: Iterable[str] = [
+                f"{_name(name)}={_text(f'The variable {name}', value)}"
+                for name, value in env.items()
+            ]
+        else:
+            pairs = check.listed("env", "variables", env or ())
+        if isinstance(memory, str):
+            memory = parse_size(memory)
+        return cls(
+            volumes=tuple(map(_volume, check.listed("volumes", "volumes", volumes or ()))),
+            env=parse_env(check.text("Each of env", pair) for pair in pairs),
+            memory=None if memory is None else check.count("memory", memory),
+            cpus=None if cpus is None else _cpus(cpus),
+            gpus=None if gpus is None else _word("gpus", gpus),
+            user=None if user is None else _word("user", user),
+            network=None if network is None else check.text("network", network),
+            workdir=None if workdir is None else check.text("workdir", workdir),
+            output=None if output is None else Path(check.path("output", output)).absolute(),
+        )
+
 
 NOTHING = Surroundings()
 """Nothing but what the place has itself."""
+
+
+def _volume(given: Any) -> Volume:
+    return given if isinstance(given, Volume) else Volume.parse(check.text("Each volume", given))
+
+
+def _name(name: Any) -> str:
+    if "=" in check.text("The name of a variable", name):
+        raise ValueError(f"{name!r} is no variable's name")
+    return str(name)
+
+
+def _text(what: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise check.wrong(what, "a string", value)
+    return value
+
+
+def _cpus(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise check.wrong("cpus", "a number, such as 1.5", given)
+    return float(given)
+
+
+def _word(what: str, given: Any) -> str:
+    return str(check.count(what, given)) if isinstance(given, int) else check.text(what, given)
 
 
 def parse_size(text: str) -> int:

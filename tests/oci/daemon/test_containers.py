@@ -5,6 +5,7 @@ import pytest
 from prefect.errors import ContainerEngineError, ImageError
 from prefect.oci.daemon import containers
 from prefect.oci.daemon.client import Daemon
+from prefect.oci.daemon.settings import Mount, Settings, device_request
 
 pytestmark = pytest.mark.services
 
@@ -22,7 +23,7 @@ def start(client, base_image):
     started = []
 
     def start(*command: str, **settings):
-        started.append(containers.start(client, image, command, **settings))
+        started.append(containers.start(client, image, command, Settings(**settings)))
         return started[-1]
 
     yield start
@@ -94,3 +95,58 @@ def test_proxies_of_dockers_configuration_reach_containers(base_image, tmp_path,
     container = containers.start(Daemon(), base_image, ["sh", "-c", "echo $NO_PROXY $no_proxy"])
     assert list(container.logs()) == [b"here here\n"]
     container.remove()
+
+
+def test_a_container_gets_what_it_is_to_get(start, unique, tmp_path):
+    """Volumes by path and by name, variables, limits, a user, a working directory, a network."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "file").write_text("of this machine")
+    script = """
+        cat /in/file; (echo > /in/new) 2>/dev/null || echo " read-only"; grep -c /named /proc/mounts
+        echo $A $NAMED; id -u; id -g; pwd; ls /sys/class/net
+        cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max
+        cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d" " -f1 /sys/fs/cgroup/cpu.max
+    """
+    mounts = (Mount(str(tmp_path), "/in", writable=False), Mount(unique, "/named"))
+    container = start(
+        "sh", "-c", script, mounts=mounts, env=(("A", "1 2"), ("NAMED", "")), memory=64 << 20,
+        cpus=0.5, user="4321:4322", workdir="/in", network="none",
+    )  # fmt: skip
+    try:
+        assert b"".join(container.logs()).decode().splitlines() == [
+            "of this machine read-only", "1", "1 2", "4321", "4322", "/in", "lo",
+            str(64 << 20), "50000",
+        ]  # fmt: skip
+        assert container.wait() == 0
+    finally:
+        container.remove()
+        with container.daemon.http.request("DELETE", f"/volumes/{unique}", "remove a volume"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"mounts": (Mount("/no/such/path", "/in"),)}, r"/no/such/path\. Make it first"),
+        ({"user": "nobody-of-this-name"}, r"nobody-of-this-name.*or a number"),
+        ({"network": "no-such-network"}, r"no-such-network not found.*docker network ls"),
+        ({"gpus": "all"}, r"NVIDIA Container Toolkit"),
+        ({"cpus": 4096.0}, r"Range of CPUs"),
+        ({"mounts": (Mount("/tmp", "/in"), Mount("/usr", "/in"))}, r"have one target"),
+    ],
+)
+def test_what_cannot_be_had_is_said_with_what_to_do(start, settings, says):
+    """By the engine's words and a fix."""
+    with pytest.raises(ContainerEngineError, match=f"(?s){says}"):
+        start("true", **settings)
+
+
+def test_gpus_are_asked_for_as_docker_asks():
+    """All, a number, or named ones."""
+    request = {"Driver": "", "Capabilities": [["gpu"]]}
+    assert device_request("all") == request | {"Count": -1}
+    assert device_request("2") == request | {"Count": 2}
+    assert device_request('"device=0,GPU-3a"') == request | {"DeviceIDs": ["0", "GPU-3a"]}
+    for wrong in ("0", "some", "device=", "-1"):
+        with pytest.raises(ValueError, match="names no GPUs"):
+            device_request(wrong)

@@ -116,6 +116,18 @@ class Daemon:
             raise _not_pulled(reference, "the container engine does not have it afterwards")
         return found
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it runs on this machine, as far as its address tells, and so sees its paths."""
+        return self.http.endpoint.url.startswith("unix:")
+
+    @cached_property
+    def rootless(self) -> bool:
+        """Whether its root is a user of its machine, and its other users are none."""
+        with self.http.request("GET", "/info", "tell how it is run") as answer:
+            options = answer.document().get("SecurityOptions")
+        return any("rootless" in str(option) for option in options or ())
+
     @cached_property
     def storage(self) -> Storage:
         """How the container engine keeps its images."""
@@ -208,6 +220,7 @@ class Daemon:
 
         Raises:
             ImageError: the container engine does not have the image.
+            ContainerEngineError: it does not make the container, or would leave a limit out.
         """
         self._remove_abandoned()
         settings = {**settings, "Labels": {LABEL_MAKER: this_process()}}
@@ -216,8 +229,19 @@ class Daemon:
             document={"Image": image, **settings}, also=ABSENT, timeout=None,
         ) as answer:  # fmt: skip
             if answer.status == NOT_FOUND:
-                raise absent(image)
-            return answer.made(identifier, answer.document())
+                if self.find(image) is None:
+                    raise absent(image)
+                answer.require(frozenset())  # something else that was asked for is not there
+            made = answer.document()
+            container = answer.made(identifier, made)
+        for warning in map(str, made.get("Warnings") or ()):
+            if "discarded" in warning.lower():  # a limit that is given is kept, or refused
+                self.remove_container(container)
+                raise ContainerEngineError(
+                    f"The container engine cannot limit a container so: {first_line(warning)}. Leave "
+                    "the limit out, or take another engine"
+                )
+        return container
 
     def _remove_abandoned(self) -> None:
         query = {

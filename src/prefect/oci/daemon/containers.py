@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ContainerEngineError
 from prefect.oci import documents
 from prefect.oci.daemon.client import ABSENT, Daemon
 from prefect.oci.daemon.files import DaemonFiles
 from prefect.oci.daemon.image import identifier
+from prefect.oci.daemon.settings import DEFAULT, Settings, with_fix
 from prefect.oci.daemon.transport import Answer, first_line, in_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["Container", "send", "start", "stop"]
 
@@ -99,37 +100,33 @@ def start(
     daemon: Daemon,
     image: str,
     command: Sequence[str],
-    *,
-    tty: bool = False,
-    tmpfs: Mapping[str, str] | None = None,
-    network: str | None = None,
+    settings: Settings = DEFAULT,
 ) -> Container:
     """Start a container in the background and return it.
 
     Raises:
         ImageError: the container engine does not have the image.
-        ContainerEngineError: the container cannot be made or started.
+        ContainerEngineError: the container cannot be made or started, or not with these settings.
+        ValueError: a setting is none.
     """
-    host: dict[str, Any] = {}
-    if tmpfs:
-        host["Tmpfs"] = dict(tmpfs)
-    if network is not None:
-        host["NetworkMode"] = network
-    settings = {
-        "Cmd": list(command),
-        "Tty": tty,
-        "HostConfig": host,
-        "Env": [f"{name}={value}" for name, value in daemon.http.endpoint.proxies.items()],
-    }
-    container = Container(daemon, daemon.create(image, settings), tty)
+    if settings.gpus is not None and daemon.http.podman:  # which would run without, silently
+        raise ContainerEngineError(
+            "podman gives GPUs by its own command alone (podman run --device nvidia.com/gpu=all), and "
+            "not where it is spoken to as a Docker Engine: leave out --gpus, or take a Docker Engine"
+        )
+    document = {"Cmd": list(command), **settings.document(daemon.http.endpoint.proxies)}
     try:
-        with daemon.http.request(
-            "POST", f"/containers/{container.id}/start", f"start {image}", timeout=None
-        ):
-            return container
-    except BaseException:
-        container.remove()
-        raise
+        container = Container(daemon, daemon.create(image, document), settings.tty)
+        try:
+            with daemon.http.request(
+                "POST", f"/containers/{container.id}/start", f"start {image}", timeout=None
+            ):
+                return container
+        except BaseException:
+            container.remove()
+            raise
+    except ContainerEngineError as error:
+        raise with_fix(error) from None
 
 
 def send(container: Container, command: Sequence[str], data: bytes) -> None:

@@ -10,10 +10,11 @@ from prefect.errors import ContainerEngineError
 from prefect.images.held import HeldImage
 from prefect.images.plan import ENTRYPOINT, PYTHON
 from prefect.oci.daemon import containers
+from prefect.places.engine.settings import settings_for
 from prefect.places.protocol import Work
 from prefect.places.surroundings import Surroundings
+from prefect.running.output_directory import OUTPUT_DIRECTORY
 from prefect.secrets.handover import one_line
-from prefect.secrets.secret import DEFAULT_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 _RESULT_FILE = "/tmp/prefect-result"  # noqa: S108 - of the container, which goes with its run
 _LARGEST_RESULT = 1 << 32
-# Memory only: what is written here is in no layer, no commit and no file of the engine.
-_SECRETS_TMPFS = {DEFAULT_DIRECTORY: "mode=1777,size=4m,noexec,nosuid,nodev"}
 
 
 class ContainerRun:
@@ -105,17 +104,18 @@ class RunnableImage(HeldImage):
     def start(self, work: Work) -> ContainerRun:
         """Start a container, and hand it its secrets over a stream once it runs.
 
+        An output directory is made if it is not there.
+
         Raises:
-            ContainerEngineError: the container does not start, or cannot be reached.
+            PlaceError: a volume's path is not there, or an output directory cannot be had.
+            SecretError: a variable has a secret's value.
+            ContainerEngineError: the container does not start, not with what it is to get of the
+                machine, or cannot be reached.
         """
-        container = containers.start(
-            self.daemon,
-            self.id,
-            work.awaiting(_RESULT_FILE),
-            tty=work.tty,
-            tmpfs=_SECRETS_TMPFS if work.secrets else None,
-            network=work.surroundings.network,
-        )
+        arguments = work.awaiting(_RESULT_FILE)
+        if work.surroundings.output is not None and arguments[0] == "run":
+            arguments.append(f"--output={OUTPUT_DIRECTORY}")
+        container = containers.start(self.daemon, self.id, arguments, settings_for(self, work))
         if work.secrets:
             try:
                 self._deliver(container, work.secrets)
