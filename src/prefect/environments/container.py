@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from prefect.images.flow_files import PackagedFlow
     from prefect.images.inspection import FlowImage
     from prefect.images.recipe import ImageRecipe
+    from prefect.places.engine.container import RunnableImage
     from prefect.sealed.keys.encryption import EncryptionKey
     from prefect.sealed.keys.keyring import Keyring
 
@@ -423,6 +424,9 @@ class ContainerEnvironment(Environment):
     ) -> Container:
         """Start a container and return it at once; a container that this left running is stopped.
 
+        An image that was not built here, but is named by `tag` with its registry or its digest, is
+        pulled if the container engine does not have it.
+
         Without a command the flow runs: its log lines are the container's logs, and its state
         decides the exit status, 0 for success, 1 for failure, 2 for bad input.
 
@@ -463,7 +467,6 @@ class ContainerEnvironment(Environment):
             ContainerEngineError: the container cannot be started, or not with what it is to get.
         """
         # As in _recipe.
-        from prefect.places.engine.container import RunnableImage  # noqa: PLC0415
         from prefect.places.surroundings import Surroundings  # noqa: PLC0415
         from prefect.places.work import work_in_image  # noqa: PLC0415
 
@@ -487,7 +490,7 @@ class ContainerEnvironment(Environment):
             output=output,
         )
         executor = None if executor is None else check.executor_text("executor", executor)
-        image = RunnableImage.named(self._image_to_run())
+        image = self._runnable()
         keyring = self._keyring_for(image)
         work = work_in_image(
             image,
@@ -579,6 +582,16 @@ class ContainerEnvironment(Environment):
         if image.sealed and self._keyring is None and (key := Secret(KEY_VARIABLE).find()):
             return _keyring(key)
         return self._keyring
+
+    def _runnable(self) -> RunnableImage:
+        # As in _recipe.
+        from prefect.images import finding  # noqa: PLC0415
+        from prefect.places.engine.container import RunnableImage  # noqa: PLC0415
+
+        name = self._image_to_run()
+        if self._built is not None:
+            return RunnableImage.named(name)
+        return finding.find_in_daemon(name, RunnableImage, pull=True, progress=_logger.info)
 
     def _image_to_run(self) -> str:
         if self._built is not None:

@@ -18,6 +18,8 @@ from prefect.images.plan import LABEL_VERSION
 from prefect.oci.references import DEFAULT_REGISTRY, Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prefect.images.held import HeldImage
     from prefect.oci.platforms import Platform
 
@@ -54,9 +56,7 @@ def find(name: str | os.PathLike[str], platform: Platform | None = None) -> Flow
             text, "or name the registry that has it, such as ghcr.io/team/etl:1", HeldImage
         )
     except (ContainerEngineUnavailableError, ImageError) as error:
-        # A registry is asked where one is named: a bare name may be a slip of the fingers.
-        named = reference.digest or names_docker_hub(text)
-        if reference.registry == DEFAULT_REGISTRY and not named:
+        if not _names_a_registry(text):
             raise
         from prefect.oci.registry import client as registry  # noqa: PLC0415 - for these alone
 
@@ -68,23 +68,54 @@ def find(name: str | os.PathLike[str], platform: Platform | None = None) -> Flow
             ) from None
 
 
-def find_in_daemon(name: str, kind: type[_H]) -> _H:
+def find_in_daemon(
+    name: str,
+    kind: type[_H],
+    *,
+    pull: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> _H:
     """Return the flow image of a name in the container engine.
 
     Args:
         name: an image reference.
         kind: what to make of it, such as what can run it.
+        pull: have the container engine pull what it does not have, for its own platform and with the
+            credentials that are here, if the name has a registry or a digest. It stays there.
+        progress: gets a line now and then of a pull.
 
     Raises:
         ArtifactError: it cannot be an image's name.
         ContainerEngineUnavailableError: no container engine answers.
-        ImageError: the container engine does not have it, or it is not of this package.
+        ImageError: the container engine does not have it, and does not get it, or it is not of this
+            package.
     """
-    return _in_daemon(name, f"or, if a registry has it, fetch it: docker pull {name}", kind)
+    fix = f"or, if a registry has it, fetch it: docker pull {name}"
+    if not pull:
+        return _in_daemon(name, fix, kind)
+    if _names_a_registry(name):
+        return _in_daemon(name, "", kind, progress or _untold)
+    return _in_daemon(name, "or name the registry that has it, such as ghcr.io/team/etl:1", kind)
 
 
-def _in_daemon(name: str, fix: str, kind: type[_H]) -> _H:
-    _parsed(name)
+def _untold(_line: str) -> None:
+    pass
+
+
+def _names_a_registry(name: str) -> bool:
+    """Tell whether a registry is named, or an image by its digest: a bare name may be a slip."""
+    reference = _parsed(name)
+    return bool(
+        reference.registry != DEFAULT_REGISTRY or reference.digest or names_docker_hub(name)
+    )
+
+
+def _in_daemon(
+    name: str, fix: str, kind: type[_H], pulling: Callable[[str], None] | None = None
+) -> _H:
+    reference = _parsed(name)
+    if reference.digest:  # which says it all, and beside which podman takes no tag
+        name = f"{reference.name}@{reference.digest}"
     from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - for these alone
 
     try:
@@ -94,6 +125,10 @@ def _in_daemon(name: str, fix: str, kind: type[_H]) -> _H:
             f"There is no container engine to look for the image {name} in: {error}"
         ) from error
     if daemon.find(name) is None:
+        if pulling is not None:
+            pulling(f"Pulling {name}")
+            daemon.pull(name, progress=pulling)
+            return kind(daemon, name)
         raise ImageError(
             f"There is no image {name} in the container engine. Check its name, build it with "
             f"`prefect build`, {fix}"

@@ -78,7 +78,7 @@ def test_what_is_not_there(daemon, unique, tmp_path):
         daemon.create(unique, {})
     with pytest.raises((ImageError, ContainerEngineError), match=unique):
         daemon.save(unique, tmp_path / "image.tar")
-    with pytest.raises(ImageError, match=r"cannot be pulled.*PREFECT_REGISTRY"):
+    with pytest.raises(ImageError, match=r"cannot be pulled.*docker login"):
         daemon.pull(f"127.0.0.1:1/{unique}")
     with pytest.raises(ContainerEngineError, match="look up the image UPPER"):
         daemon.find("UPPER")

@@ -24,7 +24,7 @@ from prefect.oci.daemon.image import DaemonImage, identifier, tags
 from prefect.oci.daemon.makers import LABEL_MAKER, is_dead, this_process
 from prefect.oci.daemon.transport import NOT_FOUND, Transport, first_line, in_path
 from prefect.oci.platforms import Platform
-from prefect.oci.references import Reference
+from prefect.oci.references import DEFAULT_REGISTRY, Reference
 from prefect.printable import printable
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Daemon:
             platform: of an image for several; None takes the container engine's own.
 
         Raises:
-            ImageError: the registry does not have it, refuses it, or cannot be reached.
+            ImageError: the registry does not have it, refuses it, or cannot be reached; or what is
+                there afterwards has not the digest by which it was asked for.
             ContainerEngineUnavailableError: the connection to the container engine broke.
         """
         target = Reference.parse(reference)
@@ -114,6 +115,8 @@ class Daemon:
         found = self.find(reference)
         if found is None:
             raise _not_pulled(reference, "the container engine does not have it afterwards")
+        if target.digest and not found.has_digest(target.digest):
+            raise _not_pulled(reference, "the container engine has something else by that digest")
         return found
 
     @property
@@ -384,10 +387,14 @@ def _pairs(told: Any) -> dict[str, str]:
 
 
 def _not_pulled(reference: str, reason: str) -> ImageError:
+    on_hub = Reference.parse(reference).registry == DEFAULT_REGISTRY
     return ImageError(
-        f"The image {reference} cannot be pulled: {first_line(reason)}. Check its name, log in with "
-        "`docker login` if the registry wants it, or set PREFECT_REGISTRY to the registry that "
-        "has it"
+        f"The image {reference} cannot be pulled: {first_line(reason)}. Check its name, or log in with "
+        "`docker login` if the registry wants it"
+        + (
+            ". A base is pulled from the registry that PREFECT_REGISTRY names, if it is set"
+            * on_hub
+        )
     )
 
 

@@ -31,6 +31,10 @@ class DaemonImage:
     repo_digests: tuple[str, ...] = ()
     overlay2: bool = False
 
+    def has_digest(self, digest: str) -> bool:
+        """Tell whether it is the image, or one of the images, of a digest in a registry."""
+        return digest == self.id or any(one.endswith(f"@{digest}") for one in self.repo_digests)
+
     @classmethod
     def parse(cls, told: dict[str, Any]) -> Self:
         """Take what the container engine tells apart.
