@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,34 +78,77 @@ def seal_flow(
         SecretError: a secret's value, or a key, occurs in it.
         ArtifactError: there is no key to seal with, the flow is too large, or a file changes.
     """
-    # To open needs neither.
-    from prefect.payload.packing import pickle_flow_into, settle, warn_of_fixed  # noqa: PLC0415
-    from prefect.secrets.tokens import TokenSearch, warn_of_tokens  # noqa: PLC0415
+    pickled = pickle_to_seal(flow, keyring, secrets, allowed, included, own)
+    manifest = pickled.manifest if complete is None else complete(pickled.manifest)
+    return manifest, pickled.seal(manifest)
 
-    holders = keyring.to_seal()
+
+@dataclass(frozen=True, slots=True)
+class FlowToSeal:
+    """A flow that is pickled, and is sealed once its manifest is complete.
+
+    Args:
+        manifest: as far as pickling tells.
+    """
+
+    manifest: Manifest
+    _payload: bytes = field(repr=False)
+    _flow: Flow = field(repr=False)
+    _keyring: Keyring = field(repr=False)
+    _values: Forbidden = field(repr=False)
+    _allowed: Collection[str]
+    _included: Included | None
+    _own: OwnModules | None
+
+    def seal(self, manifest: Manifest) -> bytes:
+        """Return the flow sealed, with this manifest.
+
+        Raises:
+            SecretError: a secret's value, or a key, occurs in what travels.
+            ArtifactError: there is no key to seal with, the flow is too large, or a file changes.
+        """
+        from prefect.payload.packing import warn_of_fixed  # noqa: PLC0415 - to open needs neither
+        from prefect.secrets.tokens import TokenSearch, warn_of_tokens  # noqa: PLC0415 - the same
+
+        described = manifest.to_json()
+        refuse_at_rest(self._values, {MANIFEST: described})
+        tokens = TokenSearch()
+        for part in (manifest.source_text(), described, self._payload):
+            tokens.feed(part)
+        sealed = io.BytesIO()
+        holders = self._keyring.to_seal()
+        writer = _writer(sealed, described, holders, self._keyring, self._included, self._own)
+        writer.write(self._payload)
+        _finish(writer, self._included, self._own, self._values, tokens)
+        warn_of_tokens(tokens.finish(), self._allowed, self._flow)
+        warn_of_fixed(manifest)
+        return sealed.getvalue()
+
+
+def pickle_to_seal(
+    flow: Flow,
+    keyring: Keyring,
+    secrets: Iterable[Secret] = (),
+    allowed: Collection[str] = (),
+    included: Included | None = None,
+    own: OwnModules | None = None,
+) -> FlowToSeal:
+    """Pickle a flow that is to be sealed later, for whom its manifest has more to tell by then.
+
+    The arguments and the errors are those of `seal_flow`.
+    """
+    from prefect.payload.packing import pickle_flow_into, settle  # noqa: PLC0415 - as above
+
+    keyring.to_seal()  # before what takes long
     # Not made canonical: what is sealed is random all the same.
     pickled = io.BytesIO()
     settle(flow, own)
     manifest = pickle_flow_into(flow, pickled, included, own)
-    if complete is not None:
-        manifest = complete(manifest)
-    parts = {
-        SOURCES: manifest.source_text(),
-        MANIFEST: manifest.to_json(),
-        PAYLOAD: pickled.getvalue(),
-    }
+    payload = pickled.getvalue()
     values = _forbidden(manifest, keyring, secrets)
+    parts = {SOURCES: manifest.source_text(), MANIFEST: manifest.to_json(), PAYLOAD: payload}
     refuse_at_rest(values, parts)
-    tokens = TokenSearch()
-    for part in parts.values():
-        tokens.feed(part)
-    sealed = io.BytesIO()
-    writer = _writer(sealed, parts[MANIFEST], holders, keyring, included, own)
-    writer.write(parts[PAYLOAD])
-    _finish(writer, included, own, values, tokens)
-    warn_of_tokens(tokens.finish(), allowed, flow)
-    warn_of_fixed(manifest)
-    return manifest, sealed.getvalue()
+    return FlowToSeal(manifest, payload, flow, keyring, values, allowed, included, own)
 
 
 def seal_flow_to(

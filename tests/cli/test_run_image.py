@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 from importlib import metadata
 
 import pytest
 
 from prefect.environments import ContainerEnvironment
+from prefect.oci.references import Reference
+from prefect.oci.registry.client import resolve
 
 pytestmark = pytest.mark.services
 
@@ -86,26 +89,76 @@ def uses(prefect, daemon, base_image, unique):
     return unique
 
 
-def test_other_versions_in_an_image_are_told_and_with_strict_refused(prefect, uses, base_image):
-    """Within the container, before a task runs; an image with the same ones runs in either way."""
-    name = f"image:{uses}"
-    out, _ = prefect("run", name)
+@pytest.fixture
+def changed(daemon, uses):
+    """The name of an image like it, in which somebody changed the version of iniconfig by hand."""
+    site = "/opt/prefect/lib/python3.11/site-packages"
+    script = f"cd {site} && mv iniconfig-1.*.dist-info iniconfig-0.5.dist-info && sed -i "
+    script += "'s/^Version: .*/Version: 0.5/' iniconfig-0.5.dist-info/METADATA"
+    container = daemon.containers.run(
+        uses, [script], entrypoint=["sh", "-c"], user="root", detach=True
+    )
+    try:
+        assert container.wait()["StatusCode"] == 0
+        image = daemon.images.get(uses)
+        config = {name: image.attrs["Config"][name] for name in ("Entrypoint", "Cmd", "User")}
+        container.commit(f"{uses}-changed", conf=config)
+    finally:
+        container.remove(force=True)
+    return f"{uses}-changed"
+
+
+def test_what_the_build_chose_is_no_warning_and_what_was_changed_since_is(prefect, uses, changed):
+    """A run compares with the image's own lock, within the container, before a task runs."""
+    for options in ([], ["--strict"]):
+        out, err = prefect("run", f"image:{uses}", *options)
+        assert "used iniconfig" in out
+        assert "Packaged with" not in out + err
+    out, _ = prefect("run", f"image:{changed}")
     assert "used iniconfig" in out
-    assert f"Packaged with iniconfig=={metadata.version('iniconfig')}, and here is 1." in out
+    (line,) = [line for line in out.splitlines() if "Packaged with" in line]
+    assert re.search(r"Packaged with iniconfig==1\.[0-9.]+, and here is 0\.5$", line)
     for options in ([], ["--json"]):
-        out, _ = prefect("run", name, "--strict", *options, status=2)
+        out, _ = prefect("run", f"image:{changed}", "--strict", *options, status=2)
         assert "used" not in out
         assert "iniconfig" in out
         if options:
             assert [json.loads(line) for line in out.splitlines()]
-    prefect("build", "uses.py", "--image", base_image, "--tag", uses)
-    out, _ = prefect("run", name, "--strict")
-    assert "used iniconfig" in out
 
 
-def test_a_container_that_is_started_strictly_refuses_with_status_2(prefect, uses, base_image):
+def test_an_image_tells_of_itself_and_not_of_who_built_it(prefect, uses, base_image):
+    """Its base by digest, Python and platform; what its lock has, as lines that make the same again."""
+    digest = resolve(Reference.parse(base_image))
+    out, _ = prefect("info", f"image:{uses}")
+    told = {
+        name: text.strip() for name, _, text in (x.strip().partition(" ") for x in out.splitlines())
+    }
+    assert told["Python"].startswith("cpython 3.11; packaged by cpython ")
+    assert told["base"] == f"{base_image}@{digest}"
+    assert told["platform"] == f"linux/{'amd64' if os.uname().machine == 'x86_64' else 'arm64'}"
+    assert told["requires"].startswith("iniconfig==1.")
+    assert told["with"].startswith("cloudpickle ")
+    assert told["locked"] == "2 packages with hashes, for this image"
+    lines = prefect("info", f"image:{uses}", "--requirements")[0].splitlines()
+    assert [line.partition("==")[0] for line in lines] == ["cloudpickle", "iniconfig"]
+    assert all(" --hash=sha256:" in line for line in lines)
+    manifest = json.loads(prefect("info", f"image:{uses}", "--json")[0])
+    assert manifest["image"]["lock"].splitlines() == lines
+    out, _ = prefect("check", f"image:{uses}")
+    for part in (f"{base_image}@{digest}", "Python 3.11;", "iniconfig==1."):
+        assert part in out
+    (line,) = (line for line in lines if line.startswith("iniconfig"))
+    prefect("build", "uses.py", "--image", base_image, "--tag", f"{uses}-next")
+    out, _ = prefect("diff", f"image:{uses}", f"image:{uses}-next", status=1)
+    version = line.split()[0].partition("==")[2]
+    assert [line for line in out.splitlines() if " requirement " in line] == [
+        f"  requirement iniconfig: {version} -> {metadata.version('iniconfig')}"
+    ]
+
+
+def test_a_container_that_is_started_strictly_refuses_with_status_2(changed, base_image):
     """As a run without waiting has it: the container's logs say why."""
-    environment = ContainerEnvironment(base_image, tag=uses)
+    environment = ContainerEnvironment(base_image, tag=changed)
     for strict, status in ((False, 0), (True, 2)):
         container = environment.run(strict=strict)
         assert container.wait()["StatusCode"] == status

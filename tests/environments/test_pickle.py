@@ -210,7 +210,7 @@ def test_what_cannot_be_trusted_or_loaded_is_never_unpickled(canary, flow):
             ),
             CompatibilityError,
         ),
-        (environment, canary_file(environment, canary, flow, manifest={"format": 4}), FormatError),
+        (environment, canary_file(environment, canary, flow, manifest={"format": 5}), FormatError),
         (environment, canary_file(environment, canary, flow, manifest={"more": 2}), FormatError),
         (environment, canary_file(environment, canary, flow, manifest={"flow": 2}), FormatError),
     ]

@@ -1,18 +1,23 @@
 """`prefect.images.plan` and `flow_files`: what goes into an image, decided before one is made."""
 
+from dataclasses import replace
 from importlib import metadata
+from platform import python_version
 
 import pytest
 from base_making import HERE, base
 
 from prefect import Flow, task
 from prefect.dependencies.lock import read_lock
+from prefect.environments import ContainerEnvironment
 from prefect.errors import CompatibilityError, NotAFlowError, RequirementsError
 from prefect.images.base.image import look_into
 from prefect.images.flow_files import package
 from prefect.images.plan import make_plan, wanted
 from prefect.oci.cache.store import Store
+from prefect.payload.manifest import Manifest
 from prefect.sealed.keys.keyring import Keyring
+from prefect.sealing import read_manifest
 
 LOCK = f"cloudpickle=={metadata.version('cloudpickle')} \\\n    --hash=sha256:{'0' * 64}\n"
 
@@ -31,7 +36,7 @@ def here(store):
 
 
 def plan(found, packaged=None, lock=LOCK, **options):
-    given = {"dependencies": None, "setup": (), "store": None} | options
+    given = {"base_name": "demo:1", "dependencies": None, "setup": (), "store": None} | options
     return make_plan(found, packaged, lock=lock, **given)
 
 
@@ -55,6 +60,67 @@ def test_a_flow_is_in_files_and_its_name_in_a_label(here, flow):
     assert list(sealed.flow) == ["sealed.flow"]
     assert flow.name not in str(sealed.labels)
     assert sealed.labels["prefect.sealed"] == "/opt/prefect/flow/sealed.flow"
+
+
+def test_the_manifest_tells_of_the_image(here):
+    """Sealed or in the open: its base, its Python, its lock without what a marker leaves out."""
+
+    @task
+    def uses():
+        import idna
+        import iniconfig
+
+        return idna, iniconfig
+
+    with Flow("uses") as made:
+        uses()
+    one = f"idna==3.6 --hash=sha256:{'2' * 64} --hash=sha256:{'3' * 64}"
+    more = f"cryptography==99 --hash=sha256:{'4' * 64}"
+    lock = f"{LOCK}{one}\n{more}\ncolorama==1 ; sys_platform == 'win32' --hash=sha256:{'5' * 64}\n"
+    lock += f"iniconfig==1.0 ; python_version >= '3.11' --hash=sha256:{'6' * 64}\n"
+    base_of_it = replace(here, digest=f"sha256:{'7' * 64}", version=f"{HERE}.99")
+    keyring = Keyring.of()
+    opened = plan(base_of_it, package(made, (), None), lock, setup=("true",))
+    sealed = plan(base_of_it, package(made, (), keyring), lock, setup=("true",))
+    for manifest in (
+        Manifest.from_json(opened.flow["manifest.json"]),
+        read_manifest(sealed.flow["sealed.flow"], keyring),
+    ):
+        image = manifest.image
+        assert (image.base, image.digest, image.platform) == (
+            "",
+            f"sha256:{'7' * 64}",
+            "linux/amd64",
+        )
+        assert (image.python, image.setup) == (f"{HERE}.99", ("true",))
+        names = [line.partition("==")[0] for line in image.lock.splitlines()]
+        assert names == ["cloudpickle", "cryptography", "idna", "iniconfig"]
+        assert one in image.lock.splitlines()
+        assert manifest.requirements == {"idna": "idna==3.6", "iniconfig": "iniconfig==1.0"}
+        assert manifest.installed == {"idna": "3.6", "iniconfig": "1.0"}
+        assert manifest.python == python_version()
+
+
+def test_what_the_flows_environment_calls_its_base_makes_no_other_image(here, flow):
+    """So that by tag and by digest are one; another base than the environment's is told by name."""
+    plain = plan(here, package(flow, (), None)).flow
+    assert plan(here, package(flow, (), None), base_name="other:2").flow == plain
+    with Flow("named", environment=ContainerEnvironment("demo:1")) as named:
+        task(lambda: 1)()
+    for name, told in (("demo:1", ""), ("other:2", "other:2")):
+        made = plan(here, package(named, (), None), base_name=name)
+        manifest = Manifest.from_json(made.flow["manifest.json"])
+        assert (manifest.image.base, manifest.base) == (told, name)
+
+
+def test_what_is_sealed_for_one_image_twice_is_the_same_file(here, flow):
+    """So that a push after a build pushes what was built."""
+    packaged = package(flow, (), Keyring.of())
+    lock = LOCK + f"cryptography==99 --hash=sha256:{'0' * 64}\n"
+    first, again = plan(here, packaged, lock), plan(here, packaged, lock)
+    assert first.flow == again.flow
+    other = plan(replace(here, version=f"{HERE}.99"), packaged, lock)
+    assert other.flow != first.flow
 
 
 def test_comments_of_a_lock_do_not_travel(here):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from prefect import Flow
 from prefect.errors import CompatibilityError, FlowError, FormatError
+from prefect.payload.image_facts import ImageFacts
 from prefect.payload.manifest import Manifest
 from prefect.pylock import File, Lock, Package, Target
 
@@ -40,6 +41,15 @@ def locked(target, **versions):
 
 
 LOCK = locked(HERE, no_such="2.0")
+PIN = f"idna==3.6 --hash=sha256:{'0' * 64}\n"
+FACTS = {
+    "base": "",
+    "digest": "",
+    "platform": "linux/amd64",
+    "python": "3.11",
+    "setup": [],
+    "lock": PIN,
+}
 BAD_PATHS = [
     "", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", "a\\b", "a\nb", "a\x1b[2J", "a\0", "\ud800",
     "a" * 256, "/".join(["a" * 200] * 6),
@@ -72,7 +82,7 @@ def test_what_is_written_is_read_again(name, requirements):
         b"[]",
         b"null",
         b"[" * 100_000,
-        changed(format=4),
+        changed(format=5),
         changed(format=1),  # which has no `installed`
         changed(format=2),  # which has no `files`
         changed(lock=None),
@@ -102,6 +112,21 @@ def test_what_is_written_is_read_again(name, requirements):
         changed(sources={"a.py": [[1 << 40, "x\n"]]}),
         changed(sources={str(n): [[1_000_000, "x\n"]] for n in range(5)}),
         changed(sources={"a.py": "x\n"}),
+        changed(image={}),
+        changed(image=[]),
+        changed(image=FACTS | {"digest": "sha256:1"}),
+        changed(image=FACTS | {"base": "a b"}),
+        changed(image=FACTS | {"platform": "linux"}),
+        changed(image=FACTS | {"python": "3.11\n"}),
+        changed(image=FACTS | {"setup": "true"}),
+        changed(image=FACTS | {"setup": [1]}),
+        changed(image=FACTS | {"lock": None}),
+        changed(image=FACTS | {"lock": PIN[:-1]}),
+        changed(image=FACTS | {"lock": PIN + PIN}),
+        changed(image=FACTS | {"lock": PIN + "a==1\n"}),
+        changed(image=FACTS | {"lock": PIN.replace("idna", "IDNA")}),
+        changed(image=FACTS | {"lock": PIN.replace(" --", "\x0b--")}),
+        changed(image=FACTS | {"lock": PIN * 100_000}),
         changed(fixed={}),
         changed(fixed=[1]),
         changed(fixed=[""]),
@@ -175,21 +200,37 @@ def test_what_is_needed_in_turn_is_compared_too():
     assert manifest.differing_requirements() == [("idna==0.1", metadata.version("idna"))]
 
 
-@pytest.mark.parametrize(("number", "lacks"), [(1, {"installed"}), (2, set())])
+@pytest.mark.parametrize(("number", "lacks"), [(1, {"installed"}), (2, set()), (3, None)])
 def test_manifests_of_former_formats_are_read_and_written(number, lacks):
-    """The first tells direct requirements alone, which are compared; neither tells of files.
+    """The first tells direct requirements alone, which are compared; the third of no image.
 
-    Their payloads are bytecode alone, which needs its series of Python.
+    The payloads of the first two are bytecode alone, which needs its series of Python.
     """
-    lacks = lacks | {"files", "wheels", "lock", "sources", "fixed"}
+    of_third = {"files", "wheels", "lock", "sources", "fixed"}
+    lacks = {"image"} if lacks is None else lacks | of_third | {"image"}
     values = {name: v for name, v in GOOD.to_dict().items() if name not in lacks}
     values |= {"format": number, "python": "3.10.1"}
     old = Manifest.from_json(json.dumps(values).encode())
     assert (old.installed, old.sources) == ({}, {})
     assert Manifest.from_json(old.to_json()) == old
     assert [line for line, _ in old.differing_requirements()] == ["numpy==1.0"]
-    with pytest.raises(CompatibilityError, match="an earlier prefect packed bytecode alone"):
-        old.check_compatible()
+    if number < 3:
+        with pytest.raises(CompatibilityError, match="an earlier prefect packed bytecode alone"):
+            old.check_compatible()
+
+
+def test_in_an_image_its_own_lock_is_what_is_wanted():
+    """Whatever was installed where the flow was packaged."""
+    manifest = dataclasses.replace(GOOD, installed={"idna": "1.0", "numpy": "1.0"})
+    here = metadata.version("idna")
+    for version, differing in ((here, []), ("0.5", [("idna==0.5", here)])):
+        facts = ImageFacts.read(FACTS | {"lock": PIN.replace("3.6", version)})
+        told = Manifest.from_json(manifest.of_image(facts).to_json())
+        assert told == manifest.of_image(facts)
+        assert told.installed == {"idna": version}
+        assert told.requirements == {"numpy": "numpy==1.0"}  # of the base, if anybody's
+        assert [one.line() for one in told.locked()] == facts.lock.splitlines()
+        assert told.differing_requirements() == differing
 
 
 def test_another_series_is_no_obstacle_by_itself():

@@ -17,6 +17,7 @@ from prefect import Flow, Task, task
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.errors import SecretError
 from prefect.images.flow_files import package
+from prefect.payload.image_facts import ImageFacts
 from prefect.sealed.keys import Identity, SigningKey
 from prefect.secrets.tokens import KINDS, TokenSearch, parse_names
 
@@ -97,7 +98,7 @@ def test_a_token_in_a_payload_is_refused_for_an_image(kind, hold):
         assert "(a default value of the task '<lambda>')" in str(caught.value)
         assert token[-20:] not in str(caught.value)
         name = str(caught.value).partition("--allow-secret-like ")[2].partition(",")[0]
-        assert package(flow, (), None, [name]).files
+        assert package(flow, (), None, [name]).payload
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -223,7 +224,9 @@ def test_a_sealed_flow_warns(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         environment.build(flow)
         environment.build_to(tmp_path / "x.flow", flow)
-        package(flow, (), environment.keyring)
+        package(flow, (), environment.keyring).files(
+            ImageFacts("", "", "linux/amd64", "3.11", (), "")
+        )
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 3
     assert all("the sealed flow 'holds' holds what looks like an AWS" in text for text in messages)

@@ -14,6 +14,7 @@ from prefect.cli.info import find_artifact
 from prefect.cli.keys import find_keyring
 from prefect.cli.options import Command, key_file_option, trusted_signer_option
 from prefect.errors import PrefectError
+from prefect.installed import normal_name
 from prefect.payload.fitting import Finding
 from prefect.printable import printable
 from prefect.running.stopping import BAD_INPUT
@@ -138,7 +139,34 @@ def _of_image(
         return findings
     if keyring is not None:
         findings.append(Finding("key", True, "A key that is here opens its flow"))
+    findings += _contents(manifest)
     return findings + secrets_found(merge_secrets(secrets, secrets_of(manifest.flow)))
+
+
+def _contents(manifest: Manifest) -> list[Finding]:
+    """Tell what the image has of what the flow needs, as far as its manifest does."""
+    image = manifest.image
+    if image is None:
+        return []
+    pins = {pin.name for pin in image.pins()}
+    names = sorted(set(manifest.requirements.values()))
+    held = [line for line in names if normal_name(line.partition("==")[0]) in pins]
+    found = [
+        Finding("base", True, f"The image stands on {manifest.base}"),
+        Finding(
+            "Python", True,
+            f"The image has Python {image.python}; the flow was packaged by "
+            f"{manifest.implementation} {manifest.python}",
+        ),
+        Finding("requirements", True, f"The image has what it imports: {', '.join(held) or 'nothing'}"),
+    ]  # fmt: skip
+    if others := [line.partition("==")[0] for line in names if line not in held]:
+        told = (
+            f"The flow imports {', '.join(others)}, which the base has to have: nothing is locked"
+        )
+        fix = "Build it with --try, which imports them in the image, or without --no-infer"
+        found.append(Finding("requirements", None, told, fix))
+    return found
 
 
 def _engine(image: RunnableImage) -> list[Finding]:

@@ -13,6 +13,7 @@ from prefect.cli.artifacts import find_image, find_sealed, flow_file, is_flow_fi
 from prefect.cli.options import Command, key_file_option, names_a_key, trusted_signer_option
 from prefect.cli.output import size
 from prefect.core.serialization import default_text
+from prefect.installed import normal_name
 from prefect.payload.attachments import total
 from prefect.printable import printable
 from prefect.running.flow_directory import KEY_VARIABLE
@@ -35,8 +36,8 @@ _MOST_FILES = 20
 @trusted_signer_option
 @click.option(
     "--requirements", is_flag=True,
-    help="Print what is locked for this Python and platform as lines with hashes, for "
-    "`uv pip install --require-hashes -r -` or a file of pip's.",
+    help="Print what is locked for this Python and platform, or for an image, as lines with hashes, "
+    "for `uv pip install --require-hashes -r -` or a file of pip's.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def info(
@@ -164,7 +165,7 @@ def _show(manifest: Manifest) -> None:
     environment = flow.get("environment") or {}
     click.secho(printable(flow["name"]), bold=True)
     facts = {
-        "Python": f"{manifest.implementation} {manifest.python}{_fixed(manifest)}",
+        **_place(manifest),
         "cloudpickle": manifest.cloudpickle,
         "packaged by": f"prefect {manifest.prefect}",
         "code": _code(manifest),
@@ -186,6 +187,21 @@ def _show(manifest: Manifest) -> None:
         if listed:
             click.echo()
             _columns([[kind, "Size"], *_files(listed)], heading=True)
+
+
+def _place(manifest: Manifest) -> dict[str, str]:
+    """Return which Python it runs on; of an image also its base and platform."""
+    packaged = f"{manifest.implementation} {manifest.python}"
+    image = manifest.image
+    if image is None:
+        return {"Python": f"{packaged}{_fixed(manifest)}"}
+    unknown = "" if image.digest else ", whose source tells no digest"
+    setup = f", after {'; '.join(image.setup)}" if image.setup else ""
+    return {
+        "Python": f"cpython {image.python}; packaged by {packaged}",
+        "base": f"{manifest.base}{unknown}{setup}",
+        "platform": image.platform,
+    }
 
 
 def _code(manifest: Manifest) -> str:
@@ -211,16 +227,22 @@ def _fixed(manifest: Manifest) -> str:
 
 
 def _with(manifest: Manifest) -> dict[str, str]:
-    """Return what the requirements were installed with, if there is anything else."""
-    direct = {
-        line.partition("==")[0].lower().replace("_", "-") for line in manifest.requirements.values()
-    }
-    more = [f"{name} {v}" for name, v in manifest.installed.items() if name not in direct]
+    """Return what the requirements were installed with, if there is anything else.
+
+    Of an image, that is all else that is installed in it.
+    """
+    direct = {normal_name(line.partition("==")[0]) for line in manifest.requirements.values()}
+    there = manifest.installed
+    if manifest.image is not None:
+        there = {pin.name: pin.version for pin in manifest.image.pins()}
+    more = [f"{name} {version}" for name, version in there.items() if name not in direct]
     return {"with": _some(more)} if more else {}
 
 
 def _locked(manifest: Manifest) -> dict[str, str]:
     """Return what the requirements are locked for, where there are any."""
+    if manifest.image is not None:
+        return {"locked": f"{_packages(len(manifest.image.pins()))} with hashes, for this image"}
     if not manifest.lock:
         return (
             {"locked": "no: versions as installed, without hashes"} if manifest.requirements else {}
@@ -229,8 +251,11 @@ def _locked(manifest: Manifest) -> dict[str, str]:
 
     lock = read(manifest.lock)
     count = len({one.name for one in lock.packages})
-    plural = "s" if count != 1 else ""
-    return {"locked": f"{count} package{plural} for {shown(lock.targets)}"}
+    return {"locked": f"{_packages(count)} for {shown(lock.targets)}"}
+
+
+def _packages(count: int) -> str:
+    return f"{count} package{'s' if count != 1 else ''}"
 
 
 def _tasks(flow: dict[str, Any]) -> Iterator[list[str]]:

@@ -248,7 +248,7 @@ COMMANDS: dict[str, Command] = {
             "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
             "--requirements": (
-                "Print what is locked for this Python and platform as lines with hashes, for `uv pip install --require-hashes -r -` or a file of pip's",
+                "Print what is locked for this Python and platform, or for an image, as lines with hashes, for `uv pip install --require-hashes -r -` or a file of pip's",
                 None,
                 ("--requirements",),
             ),

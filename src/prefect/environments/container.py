@@ -360,14 +360,16 @@ class ContainerEnvironment(Environment):
             ImageError: no flow was built yet.
             ContainerEngineError: the container cannot be started.
         """
-        from prefect.places.engine.container import RunnableImage  # noqa: PLC0415 - as in _recipe
+        from prefect.images.flow_files import imports  # noqa: PLC0415 - as in _recipe
+        from prefect.places.engine.container import RunnableImage  # noqa: PLC0415 - the same
 
         if self._packaged is None:
             raise ImageError(
                 "There is no flow whose imports could be tried: call build(flow) first"
             )
         image = RunnableImage.named(self._image_to_run())
-        return image.failing_imports(self._packaged.imports())
+        manifest = image.manifest(self._keyring_for(image))
+        return image.failing_imports(imports(manifest, sealed=image.sealed))
 
     def info(self, *, reference: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """Return the serialized flow that an image holds; nothing of the image is executed.
@@ -435,8 +437,8 @@ class ContainerEnvironment(Environment):
             tty: give the container a terminal and keep it up after its work is done, for
                 `exec_run`.
             parameters: values by the names of the flow's parameters.
-            strict: the flow refuses to run, with exit status 2, where the image has other versions of
-                what it needs than where it was packaged. Otherwise each is a line in the logs.
+            strict: the flow refuses to run, with exit status 2, where the image has other versions than
+                the build put into it. Otherwise each is a line in the logs.
             volumes: what the container sees of the container engine's machine, as `docker run --volume`
                 has it: "SOURCE:TARGET" or "SOURCE:TARGET:ro", where a source is a path, which has to be
                 there, or the name of a volume.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import requirement_name
 from prefect.images import plan
 from prefect.payload.attachments import contents
-from prefect.payload.own_modules import with_wheels
+from prefect.payload.own_modules import OwnModules
 from prefect.payload.packing import pickle_flow, warn_of_fixed
 from prefect.running.flow_directory import FLOW_DIRECTORY, MANIFEST_FILE, PAYLOAD_FILE, SEALED_FILE
 from prefect.secrets.search import MANIFEST, PAYLOAD, SOURCES, forbidden, in_file, refuse_at_rest
@@ -16,54 +16,67 @@ from prefect.secrets.secret import Secret, secrets_of
 from prefect.secrets.tokens import refuse_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from prefect.core.flow import Flow
     from prefect.dependencies.wheels import Wheel
     from prefect.payload.attachments import Attachment
+    from prefect.payload.image_facts import ImageFacts
     from prefect.payload.including import Included
     from prefect.payload.manifest import Manifest
-    from prefect.payload.own_modules import OwnModules
     from prefect.sealed.keys.keyring import Keyring
+    from prefect.sealing import FlowToSeal
     from prefect.secrets.search import InPieces
+
+
+def _no_modules() -> OwnModules:
+    return OwnModules(lambda _names: {}, _projects=())
 
 
 @dataclass(frozen=True, slots=True)
 class PackagedFlow:
-    """A flow as the files that an image holds of it.
+    """A flow that is packaged for images, and becomes files once it is known for which.
 
     Args:
+        manifest: as far as pickling tells.
+        payload: the flow, or how it is sealed.
         needs: what running it needs beside the flow's own requirements.
         attached: the files that travel beside it, in the open.
     """
 
     manifest: Manifest
-    files: dict[str, bytes] = field(repr=False)
+    payload: bytes | FlowToSeal = field(repr=False)
     labels: dict[str, str]
     needs: tuple[str, ...] = ()
     attached: tuple[Attachment, ...] = ()
+    _own: OwnModules = field(default_factory=_no_modules, repr=False)
+    _sealed: dict[bytes, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def sealed(self) -> bool:
         """Whether the flow, and the wheels that travel with it, are encrypted."""
-        return MANIFEST_FILE not in self.files
+        return not isinstance(self.payload, bytes)
 
-    def imports(self) -> list[str]:
-        """Return the modules that it imports, but for those that are within what is sealed."""
-        hidden = {requirement_name(name.partition("-")[0]) for name in self.manifest.wheels}
-        return [
-            module
-            for module, line in self.manifest.requirements.items()
-            if not self.sealed or requirement_name(line) not in hidden
-        ]
+    def files(self, image: ImageFacts, wheels: Sequence[Wheel] = ()) -> dict[str, bytes]:
+        """Return the files that an image holds of it, by name.
 
-    def with_wheels(self, wheels: Sequence[Wheel]) -> PackagedFlow:
-        """Return the same with a manifest that tells of wheels, if it is in the open."""
-        if not wheels or self.sealed:
-            return self
-        manifest, _ = with_wheels(self.manifest, wheels)
-        files = self.files | {MANIFEST_FILE: manifest.to_json()}
-        return replace(self, manifest=manifest, files=files)
+        What was sealed for the same image before is the same file again.
+
+        Args:
+            image: what the manifest tells of it.
+            wheels: that travel with the flow.
+
+        Raises:
+            SecretError: a secret's value, or a key, occurs in what is sealed.
+            ArtifactError: it cannot be sealed.
+        """
+        manifest = self._own.bring(self.manifest, wheels).of_image(image)
+        described = manifest.to_json()
+        if isinstance(self.payload, bytes):
+            return {MANIFEST_FILE: described, PAYLOAD_FILE: self.payload}
+        if described not in self._sealed:
+            self._sealed[described] = self.payload.seal(manifest)
+        return {SEALED_FILE: self._sealed[described]}
 
 
 def package(
@@ -73,7 +86,6 @@ def package(
     allowed: Collection[str] = (),
     included: Included | None = None,
     own: OwnModules | None = None,
-    complete: Callable[[Manifest], Manifest] | None = None,
 ) -> PackagedFlow:
     """Package a flow: in the open, or sealed where there is a key for it.
 
@@ -83,8 +95,7 @@ def package(
         keyring: seals it.
         allowed: names of what looks like a token and may be in it in the open.
         included: the files that travel with it.
-        own: modules that travel in wheels. The manifest tells of these later, unless it is sealed.
-        complete: adds to a manifest that is sealed what only follows once the flow is pickled.
+        own: modules that travel in wheels, of which the manifest tells later.
 
     Raises:
         NotAFlowError: something other than a flow was given.
@@ -94,16 +105,16 @@ def package(
     if keyring is not None:
         from importlib import metadata  # noqa: PLC0415 - for what is sealed alone
 
-        from prefect.sealing import seal_flow  # noqa: PLC0415 - loads cryptography
+        from prefect.sealing import pickle_to_seal  # noqa: PLC0415 - loads cryptography
 
-        manifest, sealed = seal_flow(
-            flow, keyring, secrets, allowed, included, own, complete=complete
-        )
+        own = own if own is not None else _no_modules()
+        to_seal = pickle_to_seal(flow, keyring, secrets, allowed, included, own)
         return PackagedFlow(
-            manifest,
-            {SEALED_FILE: sealed},
+            to_seal.manifest,
+            to_seal,
             {plan.LABEL_SEALED: f"{FLOW_DIRECTORY}/{SEALED_FILE}"},
             (f"cryptography=={metadata.version('cryptography')}",),
+            _own=own,
         )
     pickled = pickle_flow(flow, included, own)
     manifest = pickled.manifest
@@ -122,13 +133,20 @@ def package(
     warn_of_fixed(manifest)
     return PackagedFlow(
         manifest,
-        {
-            MANIFEST_FILE: parts[MANIFEST],
-            PAYLOAD_FILE: parts[PAYLOAD],
-        },
+        pickled.payload,
         {
             plan.LABEL_FLOW: manifest.flow["name"],
             plan.LABEL_MANIFEST: f"{FLOW_DIRECTORY}/{MANIFEST_FILE}",
         },
         attached=attached,
     )
+
+
+def imports(manifest: Manifest, *, sealed: bool) -> list[str]:
+    """Return the modules that a flow in an image imports, but for those that are within what is sealed."""
+    hidden = {requirement_name(name.partition("-")[0]) for name in manifest.wheels if sealed}
+    return [
+        module
+        for module, line in manifest.requirements.items()
+        if requirement_name(line) not in hidden
+    ]

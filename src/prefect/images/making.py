@@ -13,7 +13,7 @@ from prefect.errors import ImageError, RequirementsError
 from prefect.files import replacing
 from prefect.images import plan
 from prefect.images.assembly import assemble
-from prefect.images.base.names import base_reference
+from prefect.images.base.names import ON_DISK, base_reference
 from prefect.images.base.sources import BaseSources
 from prefect.images.changes import told_changes
 from prefect.images.flow_files import package
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.images import Image, Layer
     from prefect.payload.including import Included
-    from prefect.payload.manifest import Manifest
     from prefect.sealed.keys.keyring import Keyring
     from prefect.secrets.search import Forbidden
 
@@ -117,15 +116,8 @@ def package_flow(
     # A flow holds its environment: what that may not say would be found in the payload.
     _Order.of(recipe, None).refuse_texts()
     with open_cache() as store:
-        wheels = OwnWheels(store, _logger.info)
-        own = OwnModules(wheels.provide)
-
-        def complete(manifest: Manifest) -> Manifest:
-            wheels.take(recipe.dependencies or ())
-            wheels.take_installed(manifest.installed)
-            return own.bring(manifest, wheels.wheels)
-
-        return package(flow, recipe.secrets, keyring, recipe.allowed, included, own, complete)
+        own = OwnModules(OwnWheels(store, _logger.info).provide)
+        return package(flow, recipe.secrets, keyring, recipe.allowed, included, own)
 
 
 def pull(recipe: ImageRecipe) -> None:
@@ -298,6 +290,7 @@ def _plan(
     made = plan.make_plan(
         base,
         order.packaged,
+        base_name=ON_DISK if recipe.on_disk else recipe.base,
         dependencies=asked,
         setup=recipe.setup,
         lock=locked,

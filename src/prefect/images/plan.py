@@ -14,6 +14,7 @@ from prefect.dependencies.requirements import imported, requirement_name
 from prefect.errors import CompatibilityError, RequirementsError
 from prefect.images.runtime import runtime_files
 from prefect.installed import cloudpickle_here
+from prefect.payload.image_facts import ImageFacts, Pin
 from prefect.running.flow_directory import PREFIX
 from prefect.version import __version__
 
@@ -125,6 +126,7 @@ def make_plan(
     base: BaseImage,
     packaged: PackagedFlow | None,
     *,
+    base_name: str,
     dependencies: Sequence[str] | None,
     setup: tuple[str, ...],
     lock: str | None,
@@ -138,6 +140,7 @@ def make_plan(
     """Decide what goes into an image.
 
     Args:
+        base_name: of the base, as the flow's manifest is to tell it.
         platform: of a base for several, where one was asked for.
         dependencies: requirement lines, by names and versions.
         lock: locked dependencies to take as they are, with what the runtime needs added where it
@@ -165,10 +168,16 @@ def make_plan(
         )
     notes = _notes(packaged, lock, base, infer=infer)
     wheels = tuple(own.wheels if own else ())
-    if packaged is not None and packaged.sealed:  # and the wheels within
-        lock, wheels = _without(lock, wheels), ()
-    elif packaged is not None:
-        packaged = packaged.with_wheels(wheels)
+    flow: Mapping[str, bytes] = {}
+    if packaged is not None:
+        environment = packaged.manifest.flow["environment"] or {}
+        named = "" if environment.get("image") in {None, base_name} else base_name
+        facts = ImageFacts(
+            named, base.digest, str(base.image.platform), base.version, setup, _pins(lock, base)
+        )
+        flow = packaged.files(facts, wheels)
+        if packaged.sealed:  # and the wheels within
+            lock, wheels = _without(lock, wheels), ()
     labels = {LABEL_VERSION: __version__, LABEL_PYTHON: base.python}
     return ImagePlan(
         base=base.reference,
@@ -184,7 +193,7 @@ def make_plan(
         lock=locking.canonical_lock(lock),
         notes=notes,
         runtime=runtime_files(),
-        flow=packaged.files if packaged else {},
+        flow=flow,
         files=packaged.attached if packaged else (),
         labels=labels | (packaged.labels if packaged else {}),
     )
@@ -219,9 +228,7 @@ def _resolved(
             )
         except RequirementsError as error:
             names = error.names if isinstance(error, UnknownDistributionError) else ()
-            # What is sealed is complete by now.
-            is_open = packaged is None or not packaged.sealed
-            if own is not None and is_open and own.take_unknown(names):
+            if own is not None and own.take_unknown(names):
                 continue
             inferred = _inferred(packaged, dependencies, infer=infer, own=own)
             if not (inferred and dependencies):
@@ -231,6 +238,18 @@ def _resolved(
                 "here. Ask for another version with -r (python_dependencies=), or leave what it "
                 "imports to what you ask for, with --no-infer (infer=False)"
             ) from error
+
+
+def _pins(lock: str, base: BaseImage) -> str:
+    """Return what a lock has for the base's Python and platform, each as a line without a marker."""
+    from prefect.dependencies import comparing  # noqa: PLC0415 - labels need it not
+    from prefect.dependencies import lock as locking  # noqa: PLC0415 - the same
+    from prefect.dependencies.targets import target_of  # noqa: PLC0415 - the same
+
+    target = target_of(base.python, base.platform)
+    held = comparing.entries_for(locking.read_entries(lock), target)
+    pins = (Pin(name, entry.version, entry.hashes) for name, entry in sorted(held.items()))
+    return "".join(f"{pin.line()}\n" for pin in pins)
 
 
 def _without(lock: str, wheels: Iterable[Wheel]) -> str:

@@ -90,6 +90,8 @@ class Image:
         manifest: the raw JSON whose digest names the image in registries; None if a layer has no
             blob.
         reference: where it comes from, by digest when that is known.
+        named_digest: of what its name leads to in a registry, which may be an index of several
+            platforms' images; None where it was not had by a name.
     """
 
     config: bytes
@@ -97,6 +99,7 @@ class Image:
     media_type: str = OCI_MANIFEST
     manifest: bytes | None = None
     reference: Reference | None = None
+    named_digest: str | None = None
 
     @property
     def id(self) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _CONTEXT = 3  # lines around a change
 # Beyond, the comparison of lines could take minutes: such a file is told as removed and added.
 _MOST_LINES = 20_000
+_RUNTIME = ("cloudpickle", "cryptography", "cffi", "pycparser")
 _OF_FLOW = ("name", "reference_tasks", "executor")
 _OF_MANIFEST = ("python", "implementation", "cloudpickle", "prefect", "fixed")
 
@@ -52,11 +53,11 @@ def differences(before: Manifest, after: Manifest) -> list[Change]:
             _by(after.flow["parameters"], "name"),
         ),
         *_values("source", _texts(before.sources), _texts(after.sources)),
-        *_values("requirement", _versions(before), _versions(after)),
+        *_values("requirement", _versions(before, after), _versions(after, before)),
         *_records("file", before.files, after.files),
         *_records("wheel", before.wheels, after.wheels),
         *_values("secret", _secrets(before.flow), _secrets(after.flow)),
-        *_values("environment", _environment(before.flow), _environment(after.flow)),
+        *_values("environment", _environment(before), _environment(after)),
         *_values("packaging", _packaging(before), _packaging(after)),
     ]
     if before.lock != after.lock and not any(one.part == "requirement" for one in found):
@@ -147,22 +148,32 @@ def _texts(sources: Sources) -> dict[str, str]:
     return {name: "".join(text for _, text in runs) for name, runs in sources.items()}
 
 
-def _versions(manifest: Manifest) -> dict[str, str]:
+def _versions(manifest: Manifest, other: Manifest) -> dict[str, str]:
     direct = dict(line.split("==", 1) for line in sorted(set(manifest.requirements.values())))
-    normal = {normal_name(name): version for name, version in direct.items()}
+    known = {normal_name(name): version for name, version in direct.items()} | manifest.installed
+    if manifest.image is not None:
+        pins = {pin.name: pin.version for pin in manifest.image.pins()}
+        if other.image is None:  # what any flow needs to run stands beside a sealed flow
+            pins = {name: pins[name] for name in pins if name in known or name not in _RUNTIME}
+        return known | pins
     locked: dict[str, set[str]] = {}
     for package in read(manifest.lock).packages if manifest.lock else ():
         locked.setdefault(package.name, set()).add(package.version)
-    return normal | manifest.installed | {n: ", ".join(sorted(v)) for n, v in locked.items()}
+    return known | {n: ", ".join(sorted(v)) for n, v in locked.items()}
 
 
 def _secrets(flow: dict[str, Any]) -> dict[str, bool]:
     return dict.fromkeys((flow["environment"] or {}).get("secrets", ()), True)
 
 
-def _environment(flow: dict[str, Any]) -> dict[str, Any]:
-    environment = flow["environment"] or {}
-    return {name: value for name, value in environment.items() if name != "secrets"}
+def _environment(manifest: Manifest) -> dict[str, Any]:
+    environment = manifest.flow["environment"] or {}
+    told = {name: value for name, value in environment.items() if name != "secrets"}
+    if manifest.image is None:
+        return told
+    image = manifest.image
+    mine = {"base": manifest.base, "runs on": image.platform, "Python": image.python}
+    return told | mine
 
 
 def _packaging(manifest: Manifest) -> dict[str, Any]:

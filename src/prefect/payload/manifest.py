@@ -6,7 +6,7 @@ import json
 import platform
 import re
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,18 +14,22 @@ from prefect.errors import CompatibilityError, FlowError, FormatError
 from prefect.installed import cloudpickle_here, distributions, normal_name
 from prefect.payload.attachments import attachments
 from prefect.payload.description import check_description
+from prefect.payload.image_facts import ImageFacts
 from prefect.payload.sources import are_sources
 from prefect.printable import printable
 from prefect.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from prefect.payload.image_facts import Pin
     from prefect.payload.sources import Sources
     from prefect.pylock import Package
 
-FORMAT = 3
+FORMAT = 4
 # What each format was the first to have.
-_NEW_IN = {"installed": 2, "files": 3, "wheels": 3, "lock": 3, "sources": 3, "fixed": 3}
-_READABLE = (1, 2, FORMAT)
+_NEW_IN = {"installed": 2, "files": 3, "wheels": 3, "lock": 3, "sources": 3, "fixed": 3, "image": 4}
+_READABLE = (1, 2, 3, FORMAT)
 # Names and versions as they are: what is quoted of them cannot be taken for anything else.
 _WORD = re.compile(r"[\w.!+-]{1,100}", re.ASCII)
 _REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
@@ -51,18 +55,20 @@ class Manifest:
         cloudpickle: version of cloudpickle that pickled it.
         prefect: version of this package that packaged it.
         requirements: what the payload imports from elsewhere: top-level module to the distribution
-            that provided it, as "name==version".
+            that provided it, as "name==version". In an image, it is the version that the image has.
         installed: what these need in turn, and they themselves, as they were installed: versions by
-            normalised names. Empty in a manifest of format 1.
+            normalised names. Empty in a manifest of format 1. In an image, those that the image has.
         files: the files that travel, by their paths in the package: "size" in bytes, "sha256" in
             hexadecimal digits, and whether each is "executable".
         wheels: the wheels that travel, in the same way, by their files' names.
         lock: the requirements with what they need in turn, each with its hashes, as the text of a
-            pylock.toml (PEP 751); "" where nothing is locked.
+            pylock.toml (PEP 751); "" where nothing is locked, and in an image.
         sources: the lines of the functions that travel: of each file, runs of consecutive lines as
             [number of the first, text]. Empty before format 3.
         fixed: what no other series of Python can run, each with the reason. Empty before format 3,
             in which no series but one can run anything.
+        image: the image that it is in, with what is locked for that; None for a sealed flow that is in
+            none, and before format 4.
     """
 
     flow: dict[str, Any]
@@ -77,6 +83,7 @@ class Manifest:
     lock: str = ""
     sources: Sources = field(default_factory=dict)
     fixed: list[str] = field(default_factory=list)
+    image: ImageFacts | None = None
     format: int = FORMAT
 
     @classmethod
@@ -109,7 +116,8 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as plain JSON values."""
-        return {name: getattr(self, name) for name in sorted(_fields(self.format))}
+        values = {name: getattr(self, name) for name in sorted(_fields(self.format))}
+        return values if self.image is None else values | {"image": self.image.to_dict()}
 
     def to_json(self) -> bytes:
         """Return canonical JSON: equal manifests give equal bytes.
@@ -174,7 +182,37 @@ class Manifest:
         check_description(values["flow"])
         for name in ("files", "wheels"):
             attachments(values.get(name, {}))
-        return cls(**values)
+        return cls(**{**values, "image": ImageFacts.read(values.get("image"))})
+
+    def of_image(self, image: ImageFacts) -> Manifest:
+        """Return it as of a flow in an image: versions are those that the image has.
+
+        What only the base can have, and the image's lock does not tell of, keeps its name, and the
+        version with which the flow was pickled.
+        """
+        pins = {pin.name: pin.version for pin in image.pins()}
+
+        def line(text: str) -> str:
+            name, _, version = text.partition("==")
+            return f"{name}=={pins.get(normal_name(name), version)}"
+
+        return replace(
+            self,
+            requirements={module: line(text) for module, text in self.requirements.items()},
+            installed={name: pins[name] for name in self.installed if name in pins},
+            lock="",
+            image=image,
+        )
+
+    @property
+    def base(self) -> str:
+        """The base of the image that it is in, by name and digest as far as they are known."""
+        if self.image is None:
+            return ""
+        name = self.image.base or str((self.flow["environment"] or {}).get("image") or "")
+        if not self.image.digest:
+            return name
+        return "@".join(filter(None, (name.partition("@")[0], self.image.digest)))
 
     @property
     def python_minor(self) -> str:
@@ -217,16 +255,21 @@ class Manifest:
         if problems := [str(one) for one in found if one.fits is False]:
             raise CompatibilityError("\n".join(problems))
 
-    def locked(self) -> list[Package]:
-        """Return what is locked for the Python and platform here; nothing where nothing is."""
-        return list(_locked_here(self.lock)) if self.lock else []
+    def locked(self) -> Sequence[Package | Pin]:
+        """Return what is locked for the Python and platform here; nothing where nothing is.
+
+        Of a flow in an image, it is what is locked for that.
+        """
+        if self.image is not None:
+            return self.image.pins()
+        return _locked_here(self.lock) if self.lock else ()
 
     def differing_requirements(self) -> list[tuple[str, str]]:
         """Return ("name==packaged version", version here) wherever the two differ.
 
         What is not installed here is not among them: another platform may do without.
         """
-        # What is locked for this Python and platform is what is wanted here.
+        # What is locked for this Python and platform, or this image, is what is wanted here.
         locked = {one.name: one.version for one in self.locked()}
         packaged = (
             locked

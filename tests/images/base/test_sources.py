@@ -217,14 +217,15 @@ def _fetched(name: str):
 def test_without_its_registry_a_base_is_taken_from_the_daemon(
     daemon, base_image, unique, tmp_path, flow
 ):
-    """Its layers are packed anew: the id is the same, and no digest of a base is recorded."""
+    """Its layers are packed anew, and no digest of a base is recorded: who knows none tells none."""
     daemon.images.get(base_image).tag(f"127.0.0.1:1/{unique}", "1")
     environment = ContainerEnvironment(f"127.0.0.1:1/{unique}:1")
     image = exported(environment, tmp_path / "out.tar", flow)
     assert "annotations" not in json.loads(image.manifest)
-    assert image.id == ContainerEnvironment(base_image).digests(flow)[1]
     built, _ = environment.build(flow)
     assert built.id == image.id
+    known, _ = ContainerEnvironment(base_image, tag=f"{unique}:known").build(flow)
+    assert known.id == ContainerEnvironment(base_image).digests(flow)[1] != image.id
 
 
 @pytest.mark.services

@@ -11,6 +11,7 @@ from prefect import Flow, Parameter, task
 from prefect.environments import PickleEnvironment, Secret
 from prefect.errors import ImageError, ParameterError, SecretError
 from prefect.images.flow_files import package
+from prefect.payload.image_facts import ImageFacts
 from prefect.places.engine.container import RunnableImage
 from prefect.places.protocol import Work
 from prefect.places.work import work_in_image
@@ -45,7 +46,9 @@ def held(packaged=None) -> RunnableImage:
     """Return an image of the container engine with the files of a packaged flow."""
     labels = {"prefect.version": "1"} | (packaged.labels if packaged else {})
     image = RunnableImage(HeldDaemon(labels), "demo:1")
-    image._copy = lambda path, file, _: file.write(packaged.files[path.rpartition("/")[2]])
+    facts = ImageFacts("", "", "linux/amd64", "3.11", (), "")
+    files = packaged.files(facts) if packaged else {}
+    image._copy = lambda path, file, _: file.write(files[path.rpartition("/")[2]])
     return image
 
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.dependencies.uv import platform_name
 from prefect.errors import ImageError
-from prefect.images.base.python import WANTED, declared_python, find_libc, find_python
+from prefect.images.base.python import (
+    WANTED,
+    declared_python,
+    declared_version,
+    find_libc,
+    find_python,
+)
 from prefect.images.plan import LABEL_VERSION
 from prefect.oci.images import Image, canonical_json
 from prefect.oci.layers.files import LayerFiles
@@ -38,6 +44,9 @@ class BaseImage:
         interpreter: absolute path of its Python program.
         python: its series, such as "3.11".
         platform: uv's name of its platform.
+        version: of its Python, such as "3.11.9"; its series where the config does not tell more.
+        digest: by which its name leads to it, for several platforms that of all of them; "" where
+            where it comes from tells none.
         daemon_id: the image's id in the container engine that has it; "" for one from elsewhere.
     """
 
@@ -46,6 +55,8 @@ class BaseImage:
     interpreter: str
     python: str
     platform: str
+    version: str
+    digest: str = ""
     daemon_id: str = ""
 
     @property
@@ -108,6 +119,7 @@ def look_into(
         reference=reference,
         interpreter=found["interpreter"],
         python=found["python"],
+        version=declared_version(environment) or found["python"],
         platform=platform_name(machine_of(platform.architecture), tuple(glibc) if glibc else None),
     )
 
@@ -116,8 +128,14 @@ def assumed(reference: str, platform: Platform) -> BaseImage:
     """Return a base that nobody could look into: Debian's or the official image's like."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     machine = machine_of(platform.architecture)
+    parts = dict(zip(("os", "architecture", "variant"), str(platform).split("/"), strict=False))
     return BaseImage(
-        Image(b"{}", ()), reference, "python3", python, platform_name(machine, (2, 28))
+        Image(canonical_json(parts), ()),
+        reference,
+        "python3",
+        python,
+        platform_name(machine, (2, 28)),
+        python,
     )
 
 

@@ -49,6 +49,13 @@ def declared_python(environment: Mapping[str, str]) -> tuple[str, str] | None:
     return f"/usr/local/bin/python3.{version[1]}", f"3.{version[1]}"
 
 
+def declared_version(environment: Mapping[str, str]) -> str | None:
+    """Return the whole version of the Python that `declared_python` tells of, such as "3.11.9"."""
+    version = environment.get("PYTHON_VERSION", "")
+    known = declared_python(environment) and re.fullmatch(r"3\.\d+\.\d+\w*", version, re.ASCII)
+    return version if known else None
+
+
 def find_python(files: Files, environment: Mapping[str, str], name: object) -> tuple[str, str]:
     """Find the interpreter that `python3` starts, and its series.
 

@@ -77,7 +77,7 @@ class BaseSources:
             lambda: daemon_files(daemon, found.id),
             progress=self._progress,
         )
-        return replace(base, daemon_id=found.id)
+        return replace(base, digest=Reference.parse(name).digest or "", daemon_id=found.id)
 
     def with_layers(self, store: Store) -> BaseImage:
         """Return the base with layers that can be read: from disk, a registry, or an engine.
@@ -93,7 +93,8 @@ class BaseSources:
             from prefect.oci.archives import archive as archives  # noqa: PLC0415 - for bases on disk alone
 
             image = archives.read(Path(self._image).expanduser(), self.platform)
-            return look_into(_packed(image, store), self._image, store, progress=self._progress)
+            base = look_into(_packed(image, store), self._image, store, progress=self._progress)
+            return replace(base, digest=image.digest or "")
         try:
             return self._in_registry(store)
         except RegistryError:
@@ -136,7 +137,8 @@ class BaseSources:
         except RegistryError as error:
             raise type(error)(f"{error}{implied_registry(self._image)}") from error
         name = str(image.reference or base_reference(self._image))
-        return look_into(_kept(image, store), name, store, progress=self._progress)
+        base = look_into(_kept(image, store), name, store, progress=self._progress)
+        return replace(base, digest=image.named_digest or image.digest or "")
 
     def _find(self, daemon: Daemon) -> DaemonImage | None:
         """Return the base as the daemon has it, which may be for another platform alone."""

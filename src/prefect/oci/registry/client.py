@@ -114,7 +114,7 @@ def fetch(
         Layer(layer.diff_id, layer.blob and replace(layer.blob, origin=by_digest))
         for layer in image.layers
     )
-    return replace(image, layers=layers, reference=by_digest)
+    return replace(image, layers=layers, reference=by_digest, named_digest=digest)
 
 
 def resolve(
