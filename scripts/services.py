@@ -182,6 +182,8 @@ def require(*programs: str) -> None:
     names = {
         "dockerd": "docker.io",
         "ip": "iproute2",
+        "bwrap": "bubblewrap",
+        "busybox": "busybox-static",
         "dot": "graphviz",
         "update-ca-certificates": "ca-certificates",
     }
@@ -393,7 +395,7 @@ def up() -> None:
     MARK.touch()
     # All but the first read and run images: they have to understand what we write. What runs containers
     # for podman is the engine's runc, since crun refuses machines with both kinds of cgroups.
-    require("dot", "skopeo", "podman", "netavark", "umoci")
+    require("dot", "skopeo", "podman", "netavark", "umoci", "bwrap", "busybox")
     names = ("DOCKER_HOST", "PREFECT_TEST_REGISTRY", "PREFECT_TEST_IMAGE")
     engine, registry, image = (os.environ.get(name, "") for name in names)
     if engine in {"", OWN_HOST}:  # the latter from the env file that the caller has sourced

@@ -48,15 +48,15 @@ def find(name: str | os.PathLike[str], platform: Platform | None = None) -> Flow
         from prefect.oci.archives import archive  # noqa: PLC0415 - for images on disk alone
 
         return look_into_layers(archive.read(Path(text).expanduser(), platform), text)
-    reference = _parsed(text)
+    reference = parsed(text)
     try:
         from prefect.images.held import HeldImage  # noqa: PLC0415 - for container engines alone
 
-        return _in_daemon(
+        return found_in_daemon(
             text, "or name the registry that has it, such as ghcr.io/team/etl:1", HeldImage
         )
     except (ContainerEngineUnavailableError, ImageError) as error:
-        if not _names_a_registry(text):
+        if not names_a_registry(text):
             raise
         from prefect.oci.registry import client as registry  # noqa: PLC0415 - for these alone
 
@@ -92,28 +92,39 @@ def find_in_daemon(
     """
     fix = f"or, if a registry has it, fetch it: docker pull {name}"
     if not pull:
-        return _in_daemon(name, fix, kind)
-    if _names_a_registry(name):
-        return _in_daemon(name, "", kind, progress or _untold)
-    return _in_daemon(name, "or name the registry that has it, such as ghcr.io/team/etl:1", kind)
+        return found_in_daemon(name, fix, kind)
+    if names_a_registry(name):
+        return found_in_daemon(name, "", kind, progress or _untold)
+    return found_in_daemon(
+        name, "or name the registry that has it, such as ghcr.io/team/etl:1", kind
+    )
 
 
 def _untold(_line: str) -> None:
     pass
 
 
-def _names_a_registry(name: str) -> bool:
+def names_a_registry(name: str) -> bool:
     """Tell whether a registry is named, or an image by its digest: a bare name may be a slip."""
-    reference = _parsed(name)
+    reference = parsed(name)
     return bool(
         reference.registry != DEFAULT_REGISTRY or reference.digest or names_docker_hub(name)
     )
 
 
-def _in_daemon(
+def found_in_daemon(
     name: str, fix: str, kind: type[_H], pulling: Callable[[str], None] | None = None
 ) -> _H:
-    reference = _parsed(name)
+    """Return the flow image of a name in the container engine.
+
+    Args:
+        fix: ends the sentence that says what can be done where it is not there.
+        pulling: gets a line now and then of a pull; None pulls nothing.
+
+    Raises:
+        Exception: as `find_in_daemon` does.
+    """
+    reference = parsed(name)
     if reference.digest:  # which says it all, and beside which podman takes no tag
         name = f"{reference.name}@{reference.digest}"
     from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - for these alone
@@ -153,7 +164,12 @@ def names_nearby() -> list[str]:
     return [name for name in names if name.isprintable() and "<none>" not in name]
 
 
-def _parsed(name: str) -> Reference:
+def parsed(name: str) -> Reference:
+    """Return an image's name as a reference.
+
+    Raises:
+        ArtifactError: it cannot be one.
+    """
     try:
         return Reference.parse(name)
     except ValueError as error:

@@ -34,7 +34,7 @@ class HeldImage(FlowImage):
         super().__init__(reference, image.labels, self._copy_from_daemon)
         self.daemon = daemon
         self.id = image.id
-        self._found = image
+        self.found = image
 
     @classmethod
     def named(cls, reference: str) -> Self:
@@ -55,7 +55,7 @@ class HeldImage(FlowImage):
         """
         from prefect.oci.daemon.image import described  # noqa: PLC0415 - for some runs alone
 
-        return str(described(self._found).settings.get("User") or "")
+        return str(described(self.found).settings.get("User") or "")
 
     def ids(self, user: str) -> tuple[int, int] | None:
         """Return the numbers of a user of the image and its group; None where it has no such user.
@@ -83,7 +83,7 @@ class HeldImage(FlowImage):
         """
         from prefect.oci.daemon.image import described  # noqa: PLC0415 - for a check alone
 
-        return described(self._found).platform, self.daemon.platform()
+        return described(self.found).platform, self.daemon.platform()
 
     def _copy_from_daemon(self, path: str, file: BinaryIO, limit: int) -> None:
         if path != self._labels.get(LABEL_MANIFEST):

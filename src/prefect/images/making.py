@@ -241,6 +241,26 @@ def export(recipe: ImageRecipe, packaged: PackagedFlow | None, path: str | os.Pa
     return str(image.digest)
 
 
+def image(
+    recipe: ImageRecipe,
+    packaged: PackagedFlow | None,
+    store: Store,
+    progress: Callable[[str], None] = _logger.info,
+) -> Image:
+    """Put the image together and write it nowhere; return it with all its layers at hand.
+
+    Args:
+        store: keeps what is made; the layers can be read as long as it is open.
+
+    Raises:
+        ImageError: the base is absent, has no Python, or one that is not fit.
+        RegistryError: the base's registry does not answer, and no container engine has it.
+        CompatibilityError: the base has another Python than the one that pickles the flow.
+        RequirementsError: the dependencies cannot be resolved or installed.
+    """
+    return _whole(_Order.of(recipe, packaged), store, progress)
+
+
 def digests(recipe: ImageRecipe, packaged: PackagedFlow | None) -> tuple[str, str]:
     """Put the image together and keep it nowhere: return its digest and its id."""
     with open_cache() as store:
@@ -332,10 +352,10 @@ def _image(
     )
 
 
-def _whole(order: _Order, store: Store) -> Image:
+def _whole(order: _Order, store: Store, progress: Callable[[str], None] = _logger.info) -> Image:
     """Return the image with all its bytes at hand."""
-    base = _sources(order, _logger.info).with_layers(store)
-    return _image(order, base, store, _logger.info)
+    base = _sources(order, progress).with_layers(store)
+    return _image(order, base, store, progress)
 
 
 def _name_in(order: _Order, daemon: Daemon) -> str:

@@ -48,10 +48,14 @@ def receive(stream: BinaryIO) -> None:
         part = directory / f".{Secret(name).name}.part"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            # `read_value` leaves out one newline, of which kind there is.
-            end = b"\r\n" if value.endswith("\r") else b"\n"
-            file.write(value.encode(*_BYTES) + end)
+            file.write(as_file(value.encode(*_BYTES)))
         part.rename(directory / name)
+
+
+def as_file(value: bytes) -> bytes:
+    """Return what a file has that `read_value` reads a value from, whatever its bytes are."""
+    # Of the newlines at the end, it leaves out one, of which kind there is.
+    return value + (b"\r\n" if value.endswith(b"\r") else b"\n")
 
 
 def await_values(names: Sequence[str]) -> dict[str, str]:

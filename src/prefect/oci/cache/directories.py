@@ -2,7 +2,8 @@
 
     <place>/lock       locked alone by who makes or removes it, shared by who uses it
             <random>/  what was made; it is made under this name, which may stand within it
-            complete   JSON with that name, written last and removed first: all else counts for nothing
+            complete   JSON with that name, written last and removed first: all else counts for nothing.
+                       It names the machine's boot where it holds for that alone
 
 A kill at any moment ends the lock, and leaves what is complete, or what the next one removes. A program
 that the killed one had started may write on, into a directory whose name nobody takes any more.
@@ -17,13 +18,14 @@ import shutil
 import stat
 import time
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from prefect.oci.cache.layout import DIRECTORIES, LOCK, TOUCH_AFTER, is_at, locked, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 COMPLETE = "complete"
 
@@ -99,7 +101,11 @@ def hold(place: Path, waiting: Callable[[], None] | None = None) -> HeldDirector
 
 
 def keep(
-    place: Path, make: Callable[[Path], None], waiting: Callable[[], None] | None = None
+    place: Path,
+    make: Callable[[Path], None],
+    waiting: Callable[[], None] | None = None,
+    *,
+    lasting: bool = True,
 ) -> HeldDirectory:
     """Hold a directory, and make it before that where it is not there.
 
@@ -108,6 +114,7 @@ def keep(
     Args:
         make: makes the directory of this name, which is not there.
         waiting: called before it is waited for somebody else.
+        lasting: whether it counts once the machine has started anew, and so has to be on the disk.
 
     Raises:
         OSError: it cannot be written.
@@ -124,7 +131,7 @@ def keep(
             content = place / os.urandom(4).hex()
             try:
                 make(content)
-                _complete(place, content)
+                _complete(place, content, lasting=lasting)
             except BaseException:
                 _remove(place)
                 raise
@@ -149,8 +156,8 @@ def size(place: Path) -> int:
 def _told(place: Path) -> tuple[str, int] | None:
     with suppress(OSError, ValueError):
         match json.loads((place / COMPLETE).read_bytes()):
-            case {"content": str(name), "size": int(size)} if name.isalnum():
-                return name, size
+            case {"content": str(name), "size": int(size), **rest} if name.isalnum():
+                return (name, size) if rest.get("boot", boot()) == boot() else None
     return None
 
 
@@ -168,14 +175,25 @@ def _content(place: Path) -> Path | None:
     return content if own and stat.S_ISDIR(status.st_mode) else None
 
 
-def _complete(place: Path, content: Path) -> None:
+@cache
+def boot() -> str:
+    """Return what no other start of a machine is called."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _complete(place: Path, content: Path, *, lasting: bool) -> None:
     content.chmod(0o700)
     used = 0
     for base, _, files in os.walk(content):
         used += sum(os.lstat(f"{base}/{name}").st_size for name in files)
-    os.sync()  # what counts as whole has to be on the disk, and there are thousands of files
+    if lasting or not boot():
+        os.sync()  # what counts as whole has to be on the disk, and there are thousands of files
+    until = {} if lasting or not boot() else {"boot": boot()}
     part = place / f"{COMPLETE}.part"
-    part.write_text(json.dumps({"content": content.name, "size": used}))
+    part.write_text(json.dumps({"content": content.name, "size": used, **until}))
     part.replace(place / COMPLETE)
 
 

@@ -1,10 +1,11 @@
 """Where in the directory of a store what is, and how locks on it are held. Quick to import: runs need it.
 
 <directory>/v1/blobs/<sha256>   bytes, named by their digest
-facts/<sha256>   JSON, named by the digest of its key, with a checksum
-locks/<sha256>   there while somebody makes what has that key
-directories/<sha256, its first half>/   kept as wholes, see `directories`
-work/<name>/     of a process at work, whose `lock` it holds as long as it lives
+               facts/<sha256>   JSON, named by the digest of its key, with a checksum
+               locks/<sha256>   there while somebody makes what has that key
+               directories/<sha256, its first half>/   kept as wholes, see `directories`
+               mount/           empty: processes mount on it in namespaces of their own
+               work/<name>/     of a process at work, whose `lock` it holds as long as it lives
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSION = "v1"  # of what the files in the directory mean
-BLOBS, FACTS, LOCKS, DIRECTORIES, WORK = PARTS = ("blobs", "facts", "locks", "directories", "work")
+PARTS = ("blobs", "facts", "locks", "directories", "mount", "work")
+BLOBS, FACTS, LOCKS, DIRECTORIES, MOUNT, WORK = PARTS
 LOCK = "lock"
 DEFAULT_LIMIT = 10 << 30  # bytes
 # Touching a file at every use would be a write to disk for nothing.

@@ -162,7 +162,12 @@ class Store:
         return Blob(blob.media_type, blob.digest, blob.size, read, blob.origin)
 
     def directory(
-        self, key: str, make: Callable[[Path], None], waiting: Callable[[], None] | None = None
+        self,
+        key: str,
+        make: Callable[[Path], None],
+        waiting: Callable[[], None] | None = None,
+        *,
+        lasting: bool = True,
     ) -> HeldDirectory:
         """Return the directory that was made for a key, or make it; held until it is closed.
 
@@ -173,6 +178,8 @@ class Store:
             key: of everything that its content depends on.
             make: makes the directory of the name that it gets, which is not there yet.
             waiting: called before it is waited for somebody else, who makes it.
+            lasting: whether it is to be there after a crash of the machine, which takes waiting until all
+                is on the disk; else it is made anew once the machine has started anew.
 
         Raises:
             DiskFullError: the disk is full.
@@ -185,7 +192,9 @@ class Store:
             self._added = True
 
         with self.told_if_full():
-            held = directories.keep(directories.place_of(self.root, key), made, waiting)
+            held = directories.keep(
+                directories.place_of(self.root, key), made, waiting, lasting=lasting
+            )
         if self._added:
             self._evict(self.limit)
         return held

@@ -22,6 +22,7 @@ _BLOCK = 512
 _EXTENDED = 1 << 20
 _LONGEST_PATH = 4096  # no container could have a longer one (Linux's PATH_MAX)
 _CHUNK = 1 << 20
+_LATEST = (1 << 34) - 1  # of what ext4 can say: the year 2446, less a little
 _KINDS: dict[bytes, Kind] = {
     b"\0": "file", b"0": "file", b"7": "file", b"1": "hardlink", b"2": "symlink",
     b"5": "directory", b"S": "sparse",
@@ -37,6 +38,8 @@ class Member:
         path: as it stands there; bytes that are no UTF-8 are surrogates.
         size: of its content in the archive, in bytes, which begins at `offset`.
         link: what a symbolic or a hard link leads to.
+        mode: its permissions, with the bits of set-user-ID, set-group-ID and sticky.
+        modified: in seconds since 1970.
     """
 
     path: str
@@ -44,6 +47,8 @@ class Member:
     size: int
     offset: int
     link: str = ""
+    mode: int = 0
+    modified: int = 0
 
 
 class TarReader:
@@ -131,7 +136,10 @@ class TarReader:
         self._end = self._content + -size % _BLOCK
         if self._size is not None and self._end > self._size:
             raise ImageContentError(f"A tar archive is truncated in {path!r}")
-        return Member(path, kind, size, self._position, link)
+        mode, modified = _number(header[100:108]) & 0o7777, _time(header[136:148])
+        if "mtime" in extended:
+            modified = _seconds(extended["mtime"])
+        return Member(path, kind, size, self._position, link, mode, min(modified, _LATEST))
 
     def _exactly(self, size: int) -> bytes:
         data = self._file.read(size)
@@ -171,6 +179,18 @@ def _size(extended: str | None, size: int) -> int:
     if not re.fullmatch(r"[0-9]{1,18}", extended, re.ASCII):
         raise ImageContentError("A tar archive has a malformed extended header")
     return int(extended)
+
+
+def _time(field: bytes) -> int:
+    return 0 if field[:1] == b"\xff" else _number(field)  # GNU's binary numbers: before 1970
+
+
+def _seconds(extended: str) -> int:
+    """Return whole seconds of a time, which may have a fraction; none before 1970 is told apart."""
+    match = re.fullmatch(r"(-?)([0-9]{1,18})(?:\.[0-9]*)?", extended, re.ASCII)
+    if match is None:
+        raise ImageContentError("A tar archive has a malformed extended header")
+    return 0 if match[1] else int(match[2])
 
 
 def _text(field: bytes) -> str:

@@ -1,0 +1,120 @@
+"""An image with all of its layers at hand, wherever it is: no container engine is needed for that."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from prefect.errors import ContainerEngineUnavailableError, ImageError, RegistryError
+from prefect.images.base.names import names_a_path
+from prefect.images.finding import found_in_daemon, names_a_registry, parsed
+from prefect.images.inspection import look_into_layers
+from prefect.oci.images import from_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from prefect.images.inspection import FlowImage
+    from prefect.oci.cache.store import Store
+    from prefect.oci.images import Image
+    from prefect.oci.references import Reference
+
+
+def find_whole(
+    name: str | os.PathLike[str],
+    store: Store,
+    *,
+    unpacked: Callable[[str], bool] = lambda _: False,
+    progress: Callable[[str], object] = lambda _: None,
+) -> tuple[Image, FlowImage]:
+    """Return the image of a name with its layers at hand, and the flow image that it is.
+
+    One that is named by its digest, and all of whose layers are unpacked, is known without asking
+    anybody. One that only a container engine has is taken out of it, unless all are unpacked.
+
+    Args:
+        name: as `find` takes it. A registry that it names is asked first, and then the container
+            engine; where it names none, the container engine alone.
+        store: what is taken out of a container engine is there until the store is closed.
+        unpacked: tells by the digest of what it unpacks to whether a layer's bytes are not needed.
+        progress: gets a line of text where something takes a while.
+
+    Raises:
+        Exception: as `find` does.
+    """
+    text = os.fspath(name)
+    if isinstance(name, os.PathLike) or names_a_path(text):
+        from prefect.oci.archives import archive  # noqa: PLC0415 - for images on disk alone
+
+        image = archive.read(Path(text).expanduser())
+        return image, look_into_layers(image, text)
+    if not names_a_registry(text):
+        return _out_of_daemon(text, store, unpacked, progress)
+    reference = parsed(text)
+    known = _remembered(reference, store)
+    if known is None or not all(unpacked(layer.diff_id) for layer in known.layers):
+        try:
+            known = _fetched(reference)
+        except RegistryError as refused:
+            try:
+                return _out_of_daemon(text, store, unpacked, progress)
+            except (ContainerEngineUnavailableError, ImageError):
+                raise refused from None
+        _remember(known, reference, store)
+    return known, look_into_layers(known, text)
+
+
+def _fetched(reference: Reference) -> Image:
+    from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
+
+    return registry.fetch(reference)
+
+
+def _remember(image: Image, reference: Reference, store: Store) -> None:
+    """Keep manifest and config of an image that was named by its digest, which says what they are."""
+    if reference.digest and image.manifest is not None:
+        texts = [image.media_type, image.manifest.decode(), image.config.decode()]
+        store.remember(_key(reference), texts)
+
+
+def _remembered(reference: Reference, store: Store) -> Image | None:
+    match store.recall(_key(reference)) if reference.digest else None:
+        case [str(media_type), str(manifest), str(config)]:
+            return from_manifest(
+                manifest.encode(), config.encode(), lambda of: lambda: _blob(reference, of),
+                media_type=media_type, reference=reference,
+            )  # fmt: skip
+    return None
+
+
+def _key(reference: Reference) -> str:
+    return f"image {reference.name}@{reference.digest}"
+
+
+def _blob(reference: Reference, descriptor: Mapping[str, Any]) -> BinaryIO:
+    for layer in _fetched(reference).layers:
+        if layer.blob is not None and layer.blob.digest == descriptor["digest"]:
+            return layer.blob.open()
+    raise ImageError(f"The image {reference} lacks its layer {descriptor['digest']}")
+
+
+def _out_of_daemon(
+    name: str, store: Store, unpacked: Callable[[str], bool], progress: Callable[[str], object]
+) -> tuple[Image, FlowImage]:
+    from prefect.images.held import HeldImage  # noqa: PLC0415 - for container engines alone
+    from prefect.oci.daemon.image import described  # noqa: PLC0415 - the same
+
+    held = found_in_daemon(name, "or name the registry or the file that has it", HeldImage)
+    image = described(held.found)
+    if not all(unpacked(layer.diff_id) for layer in image.layers):
+        progress(f"Taking the image {name} out of the container engine")
+        path = store.scratch() / f"{held.id.replace(':', '-')}.tar"
+        with store.told_if_full():
+            held.daemon.save(held.id, path)
+        from prefect.oci.archives import archive  # noqa: PLC0415 - for images on disk alone
+
+        image = replace(image, layers=archive.read(path, image.platform).layers)
+    return image, held

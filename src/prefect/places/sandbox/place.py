@@ -1,0 +1,191 @@
+"""A sandbox as a place: an image's worker in namespaces of its own, with no engine and no root."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+from prefect.errors import PlaceError
+from prefect.files import private_directory
+from prefect.oci.cache.layout import DIRECTORIES
+from prefect.oci.cache.of_user import open_cache
+from prefect.oci.images import canonical_json
+from prefect.places.process import WorkerProcess
+from prefect.places.sandbox import entering
+from prefect.places.sandbox.bubblewrap import Options
+from prefect.places.sandbox.host import find_host
+from prefect.places.sandbox.merging import merge
+from prefect.places.sandbox.spec import COVERED, make_spec, require
+from prefect.places.sandbox.stack import Stack
+from prefect.places.sandbox.trees import Trees
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from prefect.oci.cache.store import Store
+    from prefect.oci.images import Image
+    from prefect.places.protocol import Work
+    from prefect.places.sandbox.host import Host
+    from prefect.places.sandbox.spec import Spec
+
+_SPARE = "/var/tmp"  # noqa: S108
+
+
+class Sandbox:
+    """An image, to be run in a sandbox; meets `protocol.Place`.
+
+    Args:
+        image: one whose layers' bytes are at hand, unless they are unpacked already.
+        store: keeps the layers unpacked; it stays open while a run goes on. None is the user's cache.
+        progress: gets a line of text where something takes a while.
+    """
+
+    def __init__(
+        self,
+        image: Image,
+        *,
+        store: Store | None = None,
+        progress: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        self._image = image
+        self._store = store
+        self._progress = progress
+
+    def start(self, work: Work) -> SandboxProcess:
+        """Unpack what of the image is not unpacked by now, and start its worker.
+
+        It ends with the thread that calls this, at the latest.
+
+        Raises:
+            PlaceError: no sandbox can be made here, or not with what is asked of it.
+            ImageError: the image has nothing to run, or is for another processor.
+            ImageContentError: its layers are malformed, hostile, or not what their digests promise.
+        """
+        require(self._image, work)
+        with ExitStack() as closing:
+            store = self._store or closing.enter_context(open_cache())
+            host = find_host(store)
+            trees = Trees(store, closing)
+            stack = Stack(trees.provide(self._image.layers, self._progress))
+            result = None
+            if work.result:
+                result = closing.enter_context(private_directory("prefect-result"))
+            spec = make_spec(self._image, work, stack, result)
+            reading, writing = os.pipe()
+            closing.callback(os.close, reading)
+            with ExitStack() as begun:
+                begun.callback(os.close, writing)
+                command, descriptors = self._command(
+                    spec, stack, trees, host, store, writing, begun
+                )
+                clean_up = closing.pop_all()
+                return SandboxProcess(
+                    command,
+                    status=reading,
+                    env=entering.ENVIRONMENT,
+                    cwd=store.root / DIRECTORIES,
+                    descriptors=descriptors,
+                    result=None if result is None else result / "result",
+                    clean_up=clean_up.close,
+                )
+
+    def _command(
+        self,
+        spec: Spec,
+        stack: Stack,
+        trees: Trees,
+        host: Host,
+        store: Store,
+        status: int,
+        begun: ExitStack,
+    ) -> tuple[list[str], list[int]]:
+        if host.overlay and stack.marked:
+            options = Options(spec, entering.merged(store.root), status, writable=True)
+            begun.callback(options.close)
+            lower = [os.path.relpath(tree.path, store.root / DIRECTORIES) for tree in stack.trees]
+            command = entering.overlay(
+                entering.MOUNT_POINT,
+                lower,
+                stack.unlisted_modes(),
+                [host.bwrap, *options.arguments],
+            )
+            if command is not None:
+                return command, options.descriptors
+        root = self._merged(stack, spec, trees)
+        own = sorted({_SPARE, spec.home, spec.workdir} - {"/", *COVERED})
+        options = Options(spec, root, status, writable=False, loose=tuple(own))
+        begun.callback(options.close)
+        return [host.bwrap, *options.arguments], options.descriptors
+
+    def _merged(self, stack: Stack, spec: Spec, trees: Trees) -> Path:
+        """Return the files as one tree, with something for each mount to be mounted on."""
+        wanted = dict.fromkeys((*COVERED, _SPARE, spec.home, spec.workdir), True)
+        wanted |= {mount.target: os.path.isdir(mount.source) for mount in spec.mounts}  # noqa: PTH112
+        identity = [[layer.diff_id for layer in self._image.layers], sorted(wanted.items())]
+        return trees.merged(
+            canonical_json(identity).decode(),
+            lambda path: merge(stack, path, sorted(wanted.items())),
+        )
+
+
+class SandboxProcess(WorkerProcess):
+    """A worker in a sandbox.
+
+    Args:
+        status: the descriptor from which bubblewrap's own words can be read.
+    """
+
+    def __init__(self, command: Sequence[str], *, status: int, **settings: Any) -> None:
+        self._told = b""
+        self._status_of = status
+        os.set_blocking(status, False)
+        super().__init__(command, **settings)
+
+    def wait(self) -> int:
+        """Wait until it ends; return its exit status.
+
+        Raises:
+            PlaceError: it never began, as the sandbox could not be entered.
+        """
+        status = super().wait()
+        if status and not self._removed and "exit-code" not in self._tell():
+            raise PlaceError(
+                "The sandbox could not be entered, or was ended from outside: what was written last "
+                "tells why"
+            )
+        return status
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Have a signal end the worker, which goes on to tell of it."""
+        if self._waiter.is_alive() and isinstance(worker := self._tell().get("child-pid"), int):
+            with suppress(ProcessLookupError):
+                os.kill(worker, number)
+
+    def result(self) -> bytes | None:
+        """Return the run's result; None where it wrote none, or something else than a file."""
+        if self._result is None:
+            return None
+        try:  # whatever has the name: the run could put a link there, or a pipe that nobody writes to
+            handle = os.open(
+                self._result, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            )
+        except OSError:
+            return None
+        with open(handle, "rb") as file:  # noqa: PTH123 - a descriptor
+            return file.read() if stat.S_ISREG(os.fstat(handle).st_mode) else None
+
+    def _tell(self) -> dict[str, Any]:
+        with suppress(BlockingIOError):
+            while data := os.read(self._status_of, 4096):
+                self._told += data
+        found: dict[str, Any] = {}
+        for line in self._told.splitlines():
+            with suppress(ValueError):
+                found |= json.loads(line)
+        return found

@@ -1,0 +1,167 @@
+"""What a run in a sandbox is, whichever program makes that: from the image's config and what is asked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefect.errors import ImageContentError, ImageError, PlaceError
+from prefect.images.base.python import DEFAULT_PATH
+from prefect.oci.platforms import Platform
+from prefect.places.sandbox.users import User, find_user
+from prefect.running.flow_directory import PREFIX
+from prefect.running.output_directory import OUTPUT_DIRECTORY, make_output_directory
+from prefect.secrets.secret import DEFAULT_DIRECTORY, DIRECTORY_VARIABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from prefect.oci.images import Image
+    from prefect.places.protocol import Work
+    from prefect.places.sandbox.stack import Stack
+    from prefect.places.surroundings import Volume
+
+_GIVEN = ("volumes", "env", "user", "network", "workdir", "output")
+RESULT = "/run/prefect"  # a directory for the run's result
+_RESULT_FILE = f"{RESULT}/result"
+_RESOLVING = ("/etc/resolv.conf", "/etc/hosts")
+_KERNELS = ("/proc", "/dev")
+# Mounted on in every run. A link of the image's there would lead the mount elsewhere.
+COVERED = (*_KERNELS, "/tmp", "/run")  # noqa: S108
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A file or directory of this machine, and where a run sees it: a path without links."""
+
+    source: str
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A run.
+
+    Args:
+        command: the image's entry point, and the worker's arguments.
+        secrets: contents of files in the directory of secrets, by name.
+        network: whether it has the machine's network.
+        workdir, home: paths without links.
+    """
+
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    user: User
+    workdir: str
+    home: str
+    mounts: tuple[Mount, ...]
+    secrets: Mapping[str, str] = field(repr=False)
+    network: bool
+
+
+def require(image: Image, work: Work) -> None:
+    """Refuse, before anything is unpacked, what a sandbox cannot do.
+
+    Raises:
+        PlaceError: it is asked for something that it does not have.
+        ImageError: the image has nothing to run, or is for another processor.
+    """
+    asked = work.surroundings
+    asked.require(*_GIVEN, place="in a sandbox")
+    if work.tty:
+        raise PlaceError("A sandbox gives a run no terminal: use a container engine for that")
+    if asked.network not in {None, "none", "host"}:
+        raise PlaceError(
+            f"--network {asked.network} is a container engine's network: a sandbox has none, or with "
+            "--network host this machine's"
+        )
+    for volume in asked.volumes:
+        _check(volume)
+    here = Platform.of_host()
+    if image.platform.preference(here) is None:
+        raise ImageError(f"The image is for {image.platform}, and this machine is {here}")
+    if not _entry_point(image):
+        raise ImageError("The image has no entry point: it was not built by prefect")
+
+
+def make_spec(image: Image, work: Work, stack: Stack, result: Path | None) -> Spec:
+    """Return what a run of an image is. An output directory is there afterwards.
+
+    Args:
+        stack: the image's files.
+        result: the directory for the run's result, if it is to come back.
+
+    Raises:
+        PlaceError: the image knows no such user, or has a link where something is to be mounted.
+        ImageContentError: its config is malformed.
+    """
+    asked, settings = work.surroundings, image.settings
+    lines = [str(line) for line in settings.get("Env") or ()]
+    texts = [
+        *lines,
+        *_entry_point(image),
+        str(settings.get("WorkingDir")),
+        str(settings.get("User")),
+    ]
+    if any("\0" in text for text in texts):  # it would end one of bubblewrap's options
+        raise ImageContentError("The image's config has a NUL in what its containers get")
+    for path in COVERED:
+        if stack.resolve(path) != path:
+            raise PlaceError(
+                f"The image's {path} is a link: there is nowhere to mount what it needs"
+            )
+    user = find_user(stack, asked.user or str(settings.get("User") or ""))
+    env = {"PATH": DEFAULT_PATH, "HOME": user.home}
+    env |= dict(line.split("=", 1) for line in lines if "=" in line)
+    env |= dict(asked.env)
+    if work.secrets:
+        env[DIRECTORY_VARIABLE] = DEFAULT_DIRECTORY
+    network = asked.network == "host"
+    mounts = [
+        Mount(path, stack.resolve(path)) for path in _RESOLVING if network and _is_there(path)
+    ]
+    mounts += [
+        Mount(each.source, stack.resolve(each.target), each.writable) for each in asked.volumes
+    ]
+    command = [*_entry_point(image), *work.awaiting(None if result is None else _RESULT_FILE)]
+    if result is not None:
+        mounts.append(Mount(str(result), RESULT, writable=True))
+    if asked.output is not None:
+        target = stack.resolve(OUTPUT_DIRECTORY)
+        mounts.append(Mount(str(make_output_directory(asked.output)), target, writable=True))
+        command += [f"--output={target}"] if work.arguments[0] == "run" else []
+    workdir = stack.resolve(asked.workdir or str(settings.get("WorkingDir") or "/"))
+    return Spec(
+        command=tuple(command),
+        env=env,
+        user=user,
+        workdir=workdir,
+        home=stack.resolve(user.home),
+        mounts=tuple(mounts),
+        secrets=work.secrets,
+        network=network,
+    )
+
+
+def _entry_point(image: Image) -> list[str]:
+    return [str(word) for word in image.settings.get("Entrypoint") or ()]
+
+
+def _check(volume: Volume) -> None:
+    if not volume.is_path:
+        raise PlaceError(
+            f"{volume.source} is a container engine's volume, which a sandbox cannot have: name a "
+            "directory, such as ./data"
+        )
+    if not _is_there(volume.source):
+        raise PlaceError(f"There is no {volume.source} on this machine to be seen in the sandbox")
+    target = os.path.normpath(volume.target)
+    if target == "/" or any(Path(target).is_relative_to(each) for each in (*_KERNELS, PREFIX)):
+        raise PlaceError(f"{volume.target} is no place for a volume: name a directory of its own")
+
+
+def _is_there(path: str) -> bool:
+    return Path(path).exists()

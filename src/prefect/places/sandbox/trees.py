@@ -1,0 +1,105 @@
+"""Unpacked layers in the store: each once, for however many images, and held while a run uses it."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prefect.oci.cache import directories
+from prefect.places.sandbox.unpacking import unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import ExitStack
+    from pathlib import Path
+    from typing import Any
+
+    from prefect.oci.cache.directories import HeldDirectory
+    from prefect.oci.cache.store import Store
+    from prefect.oci.images import Layer
+
+_FORM = 1  # counts up when layers are unpacked in another way
+_FILES, _ABOUT = "files", "about"
+_UNPACKERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The files of one layer, which nobody removes while it is held, and nobody changes.
+
+    Args:
+        path: their directory.
+        about: what `unpack` told.
+    """
+
+    path: Path
+    about: Mapping[str, Any]
+
+
+class Trees:
+    """The layers of one run.
+
+    Args:
+        held: lets go of them in the end.
+    """
+
+    def __init__(self, store: Store, held: ExitStack) -> None:
+        self._store = store
+        self._held = held
+
+    def has(self, diff_id: str) -> bool:
+        """Tell whether a layer is unpacked, and hold it then."""
+        return self._find(diff_id) is not None
+
+    def provide(self, layers: Sequence[Layer], progress: Callable[[str], object]) -> list[Tree]:
+        """Return the trees of layers, and unpack those that are not by now.
+
+        Raises:
+            ImageContentError: a layer is malformed, hostile, or not what its digests promise.
+            ImageError: the bytes of a layer are not at hand.
+        """
+        found = {layer.diff_id: self._find(layer.diff_id) for layer in layers}
+        missing = {layer.diff_id: layer for layer in layers if found[layer.diff_id] is None}
+        if missing:
+            size = sum(layer.blob.size for layer in missing.values() if layer.blob is not None)
+            plural = "s" if len(missing) > 1 else ""
+            progress(f"Unpacking {len(missing)} layer{plural} of {size / 1e6:.1f} MB")
+            with ThreadPoolExecutor(_UNPACKERS, "prefect-unpack") as pool:
+                made = pool.map(self._unpack, missing.values())
+                found |= dict(zip(missing, made, strict=True))
+        return [tree for layer in layers if (tree := found[layer.diff_id]) is not None]
+
+    def merged(self, key: str, make: Callable[[Path], None]) -> Path:
+        """Return a directory that was made of trees, or make it from these, which are held."""
+
+        def made(path: Path) -> None:
+            (path / _FILES).mkdir(parents=True)
+            (path / _FILES).chmod(0o755)
+            make(path / _FILES)
+
+        held = self._store.directory(f"merged layers {_FORM} {key}", made, lasting=False)
+        self._held.callback(held.close)
+        return held.path / _FILES
+
+    def _find(self, diff_id: str) -> Tree | None:
+        held = directories.hold(directories.place_of(self._store.root, _key(diff_id)))
+        return None if held is None else self._as_tree(held)
+
+    def _unpack(self, layer: Layer) -> Tree:
+        def make(path: Path) -> None:
+            (path / _FILES).mkdir(parents=True)
+            (path / _FILES).chmod(0o755)
+            (path / _ABOUT).write_text(json.dumps(unpack(layer, path / _FILES)))
+
+        # Many small files, which a machine that crashed can unpack anew sooner than wait for a disk.
+        return self._as_tree(self._store.directory(_key(layer.diff_id), make, lasting=False))
+
+    def _as_tree(self, held: HeldDirectory) -> Tree:
+        self._held.callback(held.close)
+        return Tree(held.path / _FILES, json.loads((held.path / _ABOUT).read_bytes()))
+
+
+def _key(diff_id: str) -> str:
+    return f"layer {_FORM} {diff_id}"
