@@ -128,6 +128,16 @@ def test_volumes_are_seen_by_path_and_what_is_not_there_is_refused(roots, tmp_pa
     assert not (tmp_path / "no").exists()
 
 
+def test_an_executor_that_the_image_lacks_is_bad_input_of_the_run(roots):
+    """The logs say what to build the image with."""
+    container = roots.run(executor="dask")
+    try:
+        assert container.wait(timeout=60)["StatusCode"] == 2
+        assert "-r 'dask[distributed]'" in container.logs().decode()
+    finally:
+        container.remove(force=True, v=True)
+
+
 def test_what_makes_no_sense_or_cannot_be_had_starts_nothing(roots):
     """Of another type, of no sense, a secret as a variable, GPUs that are not there."""
     for wrong in ({"volumes": "./a:/b"}, {"env": ["A=1"]}, {"memory": 1.5}, {"executor": 8}):

@@ -26,7 +26,8 @@ def total(xs):
 @pytest.fixture(scope="module")
 def manifest():
     """Of a flow with all that a description can have."""
-    with Flow("rich", environment=ContainerEnvironment("python:3.11", secrets=["TOKEN"])) as flow:
+    environment = ContainerEnvironment("python:3.11", secrets=["TOKEN"])
+    with Flow("rich", environment=environment, executor="threads:8") as flow:
         sizes = Parameter("sizes", default=[1, {"a": None}])
         last = total(double.map(sizes))
         flow.add_edge(Parameter("odd", default={1, 2}), last)
@@ -66,6 +67,7 @@ def test_each_single_edit_is_refused_or_can_be_shown(manifest):
         (lambda flow: flow["tasks"][0].update(retry_delay=-1), "no number of seconds"),
         (lambda flow: flow["parameters"].append(flow["parameters"][0]), "another parameter's"),
         (lambda flow: flow.update(schema=2), "Upgrade prefect"),
+        (lambda flow: flow.update(executor=8), "executor is no text"),
     ],
 )
 def test_what_is_wrong_is_named(manifest, change, says):

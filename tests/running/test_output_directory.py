@@ -10,7 +10,6 @@ from prefect import Flow, task
 from prefect.environments import PickleEnvironment
 from prefect.errors import PlaceError
 from prefect.running.output_directory import make_output_directory, output_directory
-from prefect.running.packaged import run_packaged
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
 
@@ -27,8 +26,8 @@ def test_tasks_know_it_in_every_executor(tmp_path, executor):
     environment = PickleEnvironment()
     with Flow("writes") as flow:
         write.map(["a", "b"])
-    manifest, payload = environment.open(environment.build(flow))
-    state = run_packaged(manifest, payload, {}, executor=executor, output=tmp_path)
+    environment.build(flow)
+    state = environment.run(executor=executor, output=tmp_path)
     assert state.is_successful()
     (result,) = [each.result for one, each in state.result.items() if one.name == "write"]
     assert result == [tmp_path, tmp_path]

@@ -14,6 +14,7 @@ from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names, lines
 from prefect.errors import ArtifactError, NotAFlowError, OutputError, RequirementsError
 from prefect.files import private_directory
+from prefect.running.output_directory import make_output_directory
 from prefect.running.packaged import run_packaged
 from prefect.running.run_directory import RunDirectory
 from prefect.running.verdict import require_fit
@@ -276,16 +277,20 @@ class PickleEnvironment(Environment):
         executor: Any = None,
         on_state: Callable[[Any], None] | None = None,
         strict: bool = False,
+        output: str | os.PathLike[str] | None = None,
     ) -> State:
         """Run an encrypted pickle in this process, by default the one that was built last.
 
         Args:
             bytes: the encrypted pickle itself, or the path of its file.
             parameters: values by the names of the flow's parameters.
-            executor: where tasks run; by default here, one after the other.
+            executor: where tasks run, an executor or its text form, such as "threads:8"; by default
+                where the flow says, or here, one after the other.
             on_state: called with each change of a task's state.
             strict: refuse to run where what the flow needs is installed in other versions than where
                 it was packaged. Otherwise each is logged as a warning.
+            output: a directory, made if it is not there, for the files that tasks make: they know it as
+                `prefect.context.output_dir`.
 
         Returns:
             The flow's final state; a failed flow is a `Failed` state, not an exception.
@@ -299,12 +304,15 @@ class PickleEnvironment(Environment):
             SignaturePolicyError: an identity has to open it, and no trusted signers are named.
             SecretError: a secret has no value.
             ParameterError: a parameter is missing, unknown or of another type.
+            PlaceError: the output directory cannot be made, or not be written.
             OSError: the file cannot be read.
         """
         parameters = as_given(parameters)
         if on_state is not None:
             check.function("on_state", on_state)
         check.flag("strict", strict)
+        if output is not None:
+            check.path("output", output)
         if bytes is None:
             bytes = self._built  # noqa: A001
         if bytes is None:
@@ -328,6 +336,7 @@ class PickleEnvironment(Environment):
                 on_state=on_state,
                 strict=strict,
                 directory=directory.path,
+                output=None if output is None else make_output_directory(output),
             )
 
     def rewrap(self, pickle: SealedSource) -> bytes:
