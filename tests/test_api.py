@@ -12,6 +12,7 @@ FACES = [
     "prefect",
     "prefect.triggers",
     "prefect.environments",
+    "prefect.places",
     "prefect.engine",
     "prefect.engine.executors",
     "prefect.engine.signals",
@@ -74,7 +75,8 @@ def test_the_page_has_the_real_signatures(face, text):
     [
         pair
         for pair in SIGNATURES
-        if pair[0] in {"prefect.environments", "prefect.oci", "prefect.sealed.keys"}
+        if pair[0]
+        in {"prefect.environments", "prefect.places", "prefect.oci", "prefect.sealed.keys"}
     ],
     ids=lambda value: value.partition("(")[0],
 )

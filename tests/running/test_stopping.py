@@ -36,3 +36,28 @@ def test_a_signal_while_a_lock_is_taken(name, status):
         [sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=60
     )
     assert (done.stdout, done.stderr) == (f"{status} [1]\n", "")
+
+
+ELSEWHERE = """
+import signal, threading, time
+from prefect.running.stopping import exit_status, unwind_on_signals
+
+def get():
+    time.sleep(0.1)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+unwind_on_signals()
+threading.Thread(target=get).start()
+try:
+    time.sleep(600)
+except KeyboardInterrupt as stop:
+    print(exit_status(stop))
+"""
+
+
+def test_a_signal_that_another_thread_gets_ends_what_the_main_thread_waits_for():
+    """Python but marks it as having come: the main thread is awakened to see it."""
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("143\n", "")

@@ -42,6 +42,9 @@ class Volume:
 
         A path that begins with ./, ../ or ~/ is made absolute.
 
+        Args:
+            text: such as "./data:/data:ro", or "cache:/cache" for a volume of that name.
+
         Raises:
             ValueError: it is not of that form.
         """

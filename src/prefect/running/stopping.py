@@ -17,6 +17,10 @@ from prefect.streams import StandIn
 if TYPE_CHECKING:
     from types import FrameType
 
+_STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+_UNSEEN_SECONDS = 0.05  # after which a signal that came counts as not seen by the main thread
+_MOST_WAKENED = 100
+_MOST_AT_ONCE = 64
 SUCCEEDED, FLOW_FAILED, BAD_INPUT = 0, 1, 2  # exit statuses of the command and of the worker
 
 
@@ -37,6 +41,7 @@ def unwind_on_signals() -> None:
     """
     stop = _Stop()
     with suppress(ValueError):  # not in the main thread: then the caller decides
+        _have_it_seen(stop)
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGHUP, stop)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored
@@ -118,9 +123,11 @@ class _Stop:
     """Ends what the main thread does."""
 
     def __init__(self) -> None:
+        self.calls = 0
         self._put_off = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.calls += 1
         if not is_interruptible(frame) and self._put_off < MOST_PUT_OFF:
             self._put_off += 1
             # A thread of this kind itself takes no lock.
@@ -128,6 +135,35 @@ class _Stop:
             return
         self._put_off = 0
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
+
+
+def _have_it_seen(stop: _Stop) -> None:
+    """Have the main thread see that a signal has come, whatever it waits for.
+
+    It is but marked as having come when another thread gets it, or when the main thread gets it just
+    before it begins to wait; Python's handler runs when that is over. A signal that means nothing ends
+    the wait.
+    """
+    signal.signal(signal.SIGURG, lambda *_: None)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    if (other := signal.set_wakeup_fd(writing, warn_on_full_buffer=False)) != -1:
+        signal.set_wakeup_fd(other)
+        return
+    _thread.start_new_thread(_wake, (_thread.get_ident(), reading, stop))
+
+
+def _wake(main: int, reading: int, stop: _Stop) -> None:
+    seen = 0
+    while True:
+        if not {*os.read(reading, _MOST_AT_ONCE)} & _STOPPING:
+            continue
+        for _ in range(_MOST_WAKENED):
+            time.sleep(_UNSEEN_SECONDS)
+            if stop.calls != seen:
+                break
+            signal.pthread_kill(main, signal.SIGURG)
+        seen = stop.calls
 
 
 def _send_soon(thread: int, number: int) -> None:

@@ -1,0 +1,78 @@
+"""What a worker tells in JSON lines, told again here: by Python's logging, standard streams, a callback."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from prefect import errors
+from prefect.core import state as states
+from prefect.engine.events import TaskEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+_LEVELS = logging.getLevelNamesMapping()
+
+
+def replay(
+    lines: Iterable[str], on_state: Callable[[TaskEvent], None] | None
+) -> errors.PrefectError | None:
+    """Tell again what a run in another place tells; return the error that kept it from running.
+
+    What tasks log goes to the loggers of the same names here, what they print to standard output and
+    error, and changes of their states, without results, to the callback.
+    """
+    refused = None
+    for line in lines:
+        try:
+            event = json.loads(line)
+            act = _ACTIONS[event["event"]](event)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            sys.stderr.write(f"{line}\n")  # before the worker reports, others write to its streams
+            continue
+        if isinstance(act, errors.PrefectError):
+            refused = act
+        elif isinstance(act, TaskEvent) and on_state is not None:
+            on_state(act)
+    return refused
+
+
+def _log(event: dict[str, Any]) -> None:
+    level = _LEVELS.get(event["level"], logging.INFO)
+    logging.getLogger(str(event["logger"])).log(level, "%s", event["message"])
+
+
+def _write(event: dict[str, Any]) -> None:
+    out = sys.stderr if event["stream"] == "stderr" else sys.stdout
+    out.write(f"{event['text']}\n")
+
+
+def _task_event(event: dict[str, Any]) -> TaskEvent:
+    kind = getattr(states, str(event["state"]))
+    if not (isinstance(kind, type) and issubclass(kind, states.State)):
+        raise ValueError("it is no state")  # noqa: TRY004
+    made = TaskEvent(
+        str(event["task"]), str(event["name"]), event["map_index"], kind(event["message"]),
+        event["children"],
+    )  # fmt: skip
+    made.time = float(event["time"])
+    return made
+
+
+def _error(event: dict[str, Any]) -> errors.PrefectError:
+    kind = getattr(errors, str(event["type"]), None)
+    if isinstance(kind, type) and issubclass(kind, errors.PrefectError):
+        return kind(str(event["message"]))
+    return errors.PlaceError(str(event["message"]))
+
+
+_ACTIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "log": _log,
+    "output": _write,
+    "task": _task_event,
+    "flow": lambda _: None,
+    "error": _error,
+}

@@ -1,0 +1,252 @@
+"""What holds in every place alike: one flow, sealed or as a sealed image, run by the command in each."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+FLOW = """
+import os, sys, time
+from prefect import Flow, Parameter, context, task
+from prefect.environments import PickleEnvironment
+
+@task
+def tell(n):
+    print("printed", os.environ["TOKEN"], os.environ.get("PREFECT_ENCRYPTION_KEY"))
+    print("printed as an error", file=sys.stderr)
+    os.system("echo from a child")
+    context.logger.warning("logged %s", os.environ["TOKEN"])
+    directory = context.get("output_dir")
+    if directory:
+        (directory / "made.txt").write_text(f"{n}")
+    return n
+
+@task
+def halves(n):
+    return [n / 2, n / 4]
+
+@task
+def check(x):
+    if x < 0:
+        raise ValueError(f"{x} is below nothing")
+    return (x, "ä")
+
+@task
+def wait(n):
+    try:
+        print("waiting", flush=True)
+        time.sleep(600 if n == 99 else 0)
+    finally:
+        print("cleaned up", flush=True)
+
+with Flow("NAME", environment=PickleEnvironment(secrets=["TOKEN"])) as flow:
+    n = tell(Parameter("n", default=8))
+    check.map(halves(n))
+    wait(n)
+"""
+TOKEN = "canary-8872-token"
+PLACES = [
+    "here",
+    "venv",
+    *(pytest.param(p, marks=pytest.mark.services) for p in ("sandbox", "engine")),
+]
+
+
+class Package:
+    """A flow that was packaged for a place, and the command that runs it there."""
+
+    def __init__(self, directory: Path, place: str, artifact: str) -> None:
+        self.directory = directory
+        self.place = place
+        self.command = [
+            sys.executable, "-m", "prefect", "run", artifact, "--in", place, "--key-file", "flow.key",
+        ]  # fmt: skip
+
+    def start(self, *options, **environment):
+        """Start the run."""
+        variables = {**os.environ, "TOKEN": TOKEN, **environment}
+        return subprocess.Popen(
+            [*self.command, *options], cwd=self.directory, env=variables, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def __call__(self, *options, status=0, **environment):
+        """Run it; check the exit status; return what was written to (out, err)."""
+        process = self.start(*options, **environment)
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == status, (process.returncode, out, err)
+        return out, err
+
+
+def prefect(directory, *arguments):
+    """Run the command to its success."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments], cwd=directory, capture_output=True,
+        text=True, check=False, timeout=240, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Where each worker of the tests has its packages: they are made once."""
+    return {}
+
+
+@pytest.fixture(params=PLACES)
+def package(request, made, tmp_path_factory):
+    """The flow, packaged for a place: sealed, or in a sealed image on disk or in an engine."""
+    place = request.param
+    if place not in made:
+        directory = tmp_path_factory.mktemp(place)
+        prefect(directory, "keygen", "flow.key")
+        source = directory / "etl.py"
+        if place in ("here", "venv"):
+            source.write_text(FLOW.replace("NAME", "contract"))
+            artifact = "etl.flow"
+            prefect(directory, "build", "etl.py", "-o", artifact, "--key-file", "flow.key")
+        else:
+            base = request.getfixturevalue("base_image")
+            unique = f"{request.getfixturevalue('unique')}"
+            source.write_text(FLOW.replace("NAME", unique))
+            build = ["build", "etl.py", "--image", base, "--key-file", "flow.key"]
+            build += ["-r", "cloudpickle", "-r", "cryptography"]
+            if place == "engine":
+                request.getfixturevalue("daemon")
+                prefect(directory, *build, "--tag", unique)
+                artifact = f"image:{unique}"
+            else:
+                artifact = "./etl.tar"
+                prefect(directory, *build, "--export", artifact)
+        made[place] = Package(directory, place, artifact)
+    return made[place]
+
+
+def test_states_and_values_are_the_same_everywhere(package):
+    """As JSON and as a pickle: tuples, floats and children come back as they were."""
+    out, err = package("-p", "n=6", "--result", "out.json")
+    told = json.loads((package.directory / "out.json").read_text())
+    assert told["state"] == "Success", (out, err)
+    states = {task["name"]: task["state"] for task in told["tasks"]}
+    assert states == {
+        "n": "Success", "tell": "Success", "halves": "Success", "check": "Mapped", "wait": "Success",
+    }  # fmt: skip
+    (check,) = [task for task in told["tasks"] if task["name"] == "check"]
+    assert [child["result"] for child in check["children"]] == [[3.0, "ä"], [1.5, "ä"]]
+    package("-p", "n=6", "--result", "out.pkl")
+    found = pickle.loads((package.directory / "out.pkl").read_bytes())
+    assert found == {"check-1": [(3.0, "ä"), (1.5, "ä")], "wait-1": None}
+
+
+def test_tasks_have_secrets_and_nobody_else_sees_them(package):
+    """The key is in no task; what tasks print, log and start writes the secret masked."""
+    for options in ([], ["--json"]):
+        out, err = package(*options)
+        text = out + err
+        assert "printed *** None" in text
+        assert "logged ***" in text
+        assert "printed as an error" in text
+        assert "from a child" in text
+        assert "canary" not in text
+
+
+def test_events_are_the_same_everywhere(package):
+    """As JSON, but for the times: each task's states, in an order that the graph allows."""
+    out, _ = package("--json")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [e["state"] for e in events if e["event"] == "flow"] == ["Success"]
+    tasks = {(e["name"], e["map_index"], e["state"]) for e in events if e["event"] == "task"}
+    assert {("check", None, "Mapped"), ("check", 1, "Success"), ("wait", None, "Success")} <= tasks
+
+
+def test_files_come_out(package):
+    """What tasks write to the output directory is the caller's, whoever ran there."""
+    package("--output", "files", "-p", "n=5")
+    made = package.directory / "files" / "made.txt"
+    assert made.read_text() == "5"
+    assert made.stat().st_uid == os.getuid()
+
+
+def test_a_failed_flow_is_told_with_its_traceback(package):
+    """Exit status 1, the error in what is printed, and in the result."""
+    out, err = package("-p", "n=-4", "--result", "failed.json", status=1)
+    assert "-2.0 is below nothing" in out + err
+    told = json.loads((package.directory / "failed.json").read_text())
+    assert told["state"] == "Failed"
+    (check,) = [task for task in told["tasks"] if task["name"] == "check"]
+    assert "is below nothing" in check["children"][0]["traceback"]
+
+
+def test_what_is_wrong_is_said_before_anything_runs(package):
+    """A secret without a value, a parameter that is none, a result that could not be written."""
+    for options, words in (
+        (["-p", "m=1"], "no parameter 'm'"),
+        (["-p", "n=x"], "'x' is not"),
+        (["--result", "out.csv"], ".json"),
+        (["--executor", "cloud"], "no executor 'cloud'"),
+        (["--secret", "ABSENT"], "ABSENT"),
+    ):
+        out, err = package(*options, status=2)
+        assert words in err
+        assert "printed" not in out
+
+
+def test_executors_are_chosen_for_every_place(package):
+    """Tasks run in threads where that is asked for."""
+    out, err = package("--executor", "threads:2", "--result", "threads.json")
+    told = json.loads((package.directory / "threads.json").read_text())
+    assert told["state"] == "Success", (out, err)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_and_its_tasks_clean_up(package, number):
+    """Ctrl-C and SIGTERM reach tasks; the exit status is the signal's."""
+    process = package.start("-p", "n=99")
+    read = []
+    for line in process.stdout:
+        read.append(line)
+        if "waiting" in line:
+            break
+    else:
+        pytest.fail(f"{read} {process.stderr.read()}")
+    os.kill(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert "cleaned up" in out
+    assert process.returncode == 128 + number, err
+    assert (out + err).count("Stopped.") == 1
+
+
+def test_a_killed_command_leaves_no_process(package):
+    """A kill -9 of the command ends what it started as its children."""
+    process = package.start("-p", "n=99")
+    for line in process.stdout:
+        if "waiting" in line:
+            break
+    children = _descendants(process.pid)
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while any(map(_runs, children)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _descendants(pid):
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.split()
+    return [*map(int, found), *(each for child in found for each in _descendants(int(child)))]
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
