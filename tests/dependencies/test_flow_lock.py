@@ -158,7 +158,9 @@ def test_a_lock_file_is_written_and_then_taken(tmp_path, name):
     assert again.lock == first.lock
     assert "click-8.2.0" in again.lock
     assert path.read_bytes() == written
-    with pytest.raises(RequirementsError, match="does not fit what is asked for: it lacks six"):
+    with pytest.raises(
+        RequirementsError, match=r"does not fit what is asked for:\n  it lacks six\n"
+    ):
         complete(manifest("numpy"), replace(wishes, dependencies=("six",)))
     complete(manifest("numpy"), replace(wishes, dependencies=("six",), relock=True))
     assert b"six" in path.read_bytes()
@@ -216,8 +218,75 @@ def test_a_projects_lock_is_taken(project):
 
 def test_a_directory_without_a_lock_is_no_project(tmp_path):
     """The error says what is looked for."""
-    with pytest.raises(RequirementsError, match=r"neither a pylock.toml, nor a uv.lock"):
-        complete(manifest(), LockWishes(project=str(tmp_path)))
+    wishes = LockWishes(project=str(tmp_path))
+    with pytest.raises(
+        RequirementsError, match=r"neither .*/pylock.toml, nor .*pyproject.toml with"
+    ):
+        complete(manifest(), wishes)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "own"\nversion = "1"\n')
+    with pytest.raises(RequirementsError, match=f"`uv lock --project {tmp_path}`"):
+        complete(manifest(), wishes)
+
+
+def test_a_lock_is_taken_for_what_it_was_made_for_alone(tmp_path):
+    """Else the error says what that is and how to lock anew, and not that a stranger's code be run."""
+    path = tmp_path / "pylock.toml"
+    complete(manifest("markupsafe"), LockWishes(lock=str(path), pythons=("3.12",)))
+    wishes = [LockWishes(lock=str(path)), LockWishes(project=str(tmp_path))]
+    for one, fix in zip(wishes, ("--relock", "the project's own tool"), strict=True):
+        with pytest.raises(RequirementsError, match=r"not for Python 3\.11 on") as caught:
+            complete(manifest("markupsafe"), replace(one, pythons=("3.11",)))
+        text = str(caught.value)
+        assert text.startswith(f"{path} is locked for Python 3.12 on ")
+        assert fix in text
+        assert ("--relock" in text) == (fix == "--relock")
+        assert "--allow-source" not in text
+    path.write_text(path.read_text().replace(">=3.12", ">=3.12.3").replace("environments", "noted"))
+    complete(manifest("markupsafe"), LockWishes(lock=str(path), pythons=("3.12",)))
+    with pytest.raises(RequirementsError, match=r"is locked for Python >=3\.12\.3, and not for"):
+        complete(manifest("markupsafe"), LockWishes(lock=str(path), pythons=("3.11",)))
+
+
+def test_what_a_lock_lacks_is_told_once_with_its_targets(tmp_path):
+    """A line for each problem; each has the Pythons and platforms that it is one of."""
+    path = tmp_path / "etl.lock"
+    pythons, platforms = ("3.11", "3.12", "3.13"), ("macos/arm64", "linux/amd64")
+    wishes = LockWishes(("six", "tomli; python_version < '3.12'"), lock=str(path), pythons=pythons)
+    wishes = replace(wishes, platforms=platforms)
+    complete(manifest(), wishes)
+    with pytest.raises(RequirementsError) as caught:
+        complete(manifest(), replace(wishes, dependencies=("idna", "tomli")))
+    assert str(caught.value).splitlines()[1:-1] == [
+        "  it lacks idna",
+        "  it lacks tomli for Python 3.12, 3.13 on linux/amd64, macos/arm64",
+    ]
+
+
+def test_a_version_that_differs_is_told_with_the_targets_that_have_it(tmp_path, caplog):
+    """Where one Python has another version than is installed, it is not said of all."""
+    wishes = LockWishes(
+        ("idna<3.7; python_version == '3.13'", "idna; python_version < '3.13'"),
+        pythons=("3.11", "3.13"),
+        platforms=("linux/amd64",),
+    )
+    version = metadata.version("idna")
+    complete(replace(manifest("idna"), installed={"idna": version}), wishes)
+    assert caplog.messages[-1:] == [
+        f"Not as here: idna 3.6 in the lock for Python 3.13 on linux/amd64, {version} here"
+    ]
+
+
+def test_cause_and_fix_are_said_before_the_words_of_uv(tmp_path, monkeypatch):
+    """Of an index that does not answer, of what no index has, and of a contradiction with an import."""
+    with pytest.raises(RequirementsError, match=r"(?s)--no-infer .*uv says:\n.*idna"):
+        complete(manifest("idna"), LockWishes(("idna-no-such>=1",)))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", NOWHERE)
+    monkeypatch.setenv("UV_NO_CACHE", "1")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(
+        IndexUnreachableError, match=r"(?s)does not answer.*UV_FIND_LINKS.*uv says:\n"
+    ):
+        complete(manifest("idna"), LockWishes(pythons=("3.12",)))
 
 
 def wheel(directory, name, version, needs="Requires-Dist: six\n"):

@@ -8,6 +8,7 @@ import pytest
 from base_making import HERE, base
 
 from prefect import Flow, task
+from prefect.dependencies.given_lock import GivenLock
 from prefect.dependencies.lock import read_lock
 from prefect.environments import ContainerEnvironment
 from prefect.errors import CompatibilityError, NotAFlowError, RequirementsError
@@ -37,7 +38,9 @@ def here(store):
 
 def plan(found, packaged=None, lock=LOCK, **options):
     given = {"base_name": "demo:1", "dependencies": None, "setup": (), "store": None} | options
-    return make_plan(found, packaged, lock=lock, **given)
+    anew = "Lock anew with --relock (relock=True)"
+    taken = None if lock is None else GivenLock(lock, "etl.lock", anew)
+    return make_plan(found, packaged, lock=taken, **given)
 
 
 def test_a_plan_takes_from_the_base_what_it_needs(here):
@@ -264,7 +267,7 @@ def test_what_the_runtime_needs_is_added_to_a_lock(here, flow, store):
         one.text for one in read_lock(lock)
     ]
     old = line_of("cffi", "1.0.0")
-    with pytest.raises(RequirementsError, match=r"beside what the lock has:(.|\n)*cffi"):
+    with pytest.raises(RequirementsError, match=r"beside what the lock has(.|\n)*cffi"):
         plan(here, package(flow, (), Keyring.of()), old, store=store)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from prefect.dependencies import comparing
 from prefect.dependencies.fitting import require_fit_target
-from prefect.dependencies.lock import Entry, read_entries, read_file
+from prefect.dependencies.lock import Entry, read_entries
 from prefect.dependencies.requirements import (
     check_requirement,
     check_sources_of_versions,
@@ -26,7 +26,6 @@ from prefect.dependencies.requirements import (
 from prefect.dependencies.resolving import (
     FRESH,
     Question,
-    UnknownDistributionError,
     facts,
     resolve,
 )
@@ -38,13 +37,16 @@ from prefect.oci.cache.of_user import open_cache
 from prefect.pylock import Lock, Package, Target, read, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from prefect.dependencies.given_lock import GivenLock
     from prefect.dependencies.wheels import Wheel
     from prefect.oci.cache.store import Store
     from prefect.payload.manifest import Manifest
 
 _logger = logging.getLogger("prefect.environments")
+_ASKING = "-r (python_dependencies=)"
+_CHOICE = "or choose what it is locked for, with --for and --python (platforms=, pythons=)"
 _FORM = ("pylock.toml", "--format", "pylock.toml")
 
 
@@ -175,48 +177,27 @@ def _lock(
 ) -> Lock:
     sources = sorted({requirement_name(name) for name in wishes.sources})
     own = own_packages(wheels)
-    path = None if wishes.lock is None else Path(wishes.lock)
-    if wishes.project is not None:
-        from prefect.dependencies.project import locked_project  # noqa: PLC0415 - for these alone
+    if wishes.project is not None or wishes.lock is not None:
+        from prefect.dependencies.given_lock import given_lock  # noqa: PLC0415 - for these alone
 
-        given: str | None = locked_project(Path(wishes.project))
-    else:
-        given = None if wishes.relock else read_file(path)
-    if given is not None:
-        from prefect.dependencies.pylock_reading import is_pylock  # noqa: PLC0415 - for locks
-
-        name = str(wishes.project or path)
-        resolved = _given(given, name, aims, sources, own, store)
-        _require_fit(resolved, asked, inferred, name, wheels, extras=not is_pylock(given))
-        return Lock.of(resolved)
+        if given := given_lock(wishes.lock, wishes.project, relock=wishes.relock):
+            resolved = _given(given, aims, sources, own, store)
+            _require_fit(resolved, asked, inferred, given, wheels)
+            return Lock.of(resolved)
     wanted = sorted({line.strip() for line in [*asked, *inferred]})
     for line in wanted:
         check_requirement(line)
     question = Question(wanted, installed_versions(), [], sources, "", "", facts(wheels))
-    try:
-        lock = _resolved(
-            question, aims, own, store, wheels, fresh=wishes.relock,
-            patient=wishes != LockWishes(),
-        )  # fmt: skip
-    except IndexUnreachableError:
-        raise
-    except RequirementsError as error:
-        if not (inferred and asked):
-            raise
-        message = (
-            f"{error}\nOf these, {', '.join(inferred)} is what the flow imports, as installed here. "
-            "Ask for another version with -r (python_dependencies=), or leave what it imports to "
-            "what you ask for, with --no-infer (infer=False)"
-        )
-        if isinstance(error, UnknownDistributionError):
-            raise UnknownDistributionError(message, error.names) from error
-        raise RequirementsError(message) from error
-    if path is not None:  # of what indexes have: own code changes under one version
+    lock = _resolved(
+        question, aims, own, store, wheels, fresh=wishes.relock, patient=wishes != LockWishes(),
+        inferred=inferred if asked else (),
+    )  # fmt: skip
+    if wishes.lock is not None:  # of what indexes have: own code changes under one version
         packages = {
             target: [one for one in lock.for_target(target) if one.name not in own]
             for target in aims
         }
-        _write(Lock.of(packages), path)
+        _write(Lock.of(packages), Path(wishes.lock))
     return lock
 
 
@@ -230,11 +211,13 @@ def _resolved(
     fresh: bool,
     patient: bool,
     exact: Mapping[Target, Sequence[str]] | None = None,
+    inferred: Collection[str] = (),
 ) -> Lock:
     """Have uv resolve for each target, or take what is remembered of that.
 
     Args:
         exact: for each target the requirement lines that are all that there is to be.
+        inferred: those of the wanted lines that nobody asked for.
     """
     packages = sorted(
         (one.name, one.version, [file.sha256 for file in one.files]) for one in own.values()
@@ -259,8 +242,12 @@ def _resolved(
         mine = question._replace(
             wanted=wanted, installed=preferred, python=target.python, platform=uv_platform(target)
         )
-        text = resolve(mine, form, patient=patient, target=str(target), wheels=wheels)
-        answer = Pylock(text, "uv's answer")
+        text = resolve(
+            mine, form, patient=patient, target=str(target), wheels=wheels, inferred=inferred
+        )
+        answer = Pylock(
+            text, "The index", f"Ask for a version that has one, with {_ASKING}; {_CHOICE}"
+        )
         found = answer.packages(target, sources=question.sources, own=own)
         return [_pinned(each, question.wanted) for each in found]
 
@@ -302,8 +289,7 @@ def _pinned(package: Package, wanted: Iterable[str]) -> Package:
 
 
 def _given(
-    text: str,
-    name: str,
+    given: GivenLock,
     aims: list[Target],
     sources: list[str],
     own: Mapping[str, Package],
@@ -312,13 +298,13 @@ def _given(
     """Return what a lock has for each target."""
     from prefect.dependencies.pylock_reading import Pylock, is_pylock  # noqa: PLC0415 - for locks
 
-    if is_pylock(text):
-        lock = Pylock(text, name)
+    if is_pylock(given.text):
+        lock = Pylock(given.text, given.name, f"{given.anew}; {_CHOICE}")
         return {
             target: _with_own(lock.packages(target, sources=sources, own=own), own)
             for target in aims
         }
-    entries = read_entries(text)
+    entries = read_entries(given.text)
     held = {target: comparing.entries_for(entries, target) for target in aims}
     # Lines tell hashes, and not which file is meant for which target: the index does.
     lines = {
@@ -335,8 +321,8 @@ def _given(
             hashes = set(held[target][package.name].hashes)
             if not {f"sha256:{file.sha256}" for file in package.files} <= hashes:
                 raise RequirementsError(
-                    f"{name} does not have the hash of {package.files[0].name}, which is what fits "
-                    f"{target}. Lock anew and replace the file with --relock (relock=True)"
+                    f"{given.name} does not have the hash of {package.files[0].name}, which is what "
+                    f"fits {target}. {given.anew}; {_CHOICE}"
                 )
         resolved[target] = _with_own(packages, own)
     return resolved
@@ -356,15 +342,15 @@ def _require_fit(
     resolved: Mapping[Target, Iterable[Package]],
     asked: list[str],
     inferred: list[str],
-    name: str,
+    given: GivenLock,
     wheels: Sequence[Wheel],
-    *,
-    extras: bool,
 ) -> None:
     """Refuse a lock that lacks what is asked for, by version, or what the flow imports, by name."""
-    problems: dict[str, None] = {}
+    from prefect.dependencies.pylock_reading import is_pylock  # noqa: PLC0415 - for locks
+
+    problems: dict[str, list[Target]] = {}
     lines = [*asked, *map(requirement_name, inferred)]
-    if not extras:  # of which a pylock.toml does not tell
+    if is_pylock(given.text):  # of which a pylock.toml does not tell
         lines = [re.sub(r"\[[^\]]*\]", "", line, count=1) for line in lines]
     extras_of = {one.name: one.extras for one in wheels}
     for target, packages in resolved.items():
@@ -375,19 +361,22 @@ def _require_fit(
             )
             for each in packages
         }  # fmt: skip
-        where = "" if len(resolved) == 1 else f" for {target}"
         needed = [*lines, *comparing.needs_of(wheels, asked, target)]
-        problems |= {f"{one}{where}": None for one in comparing.unmet(needed, locked, target)}
+        for problem in comparing.unmet(needed, locked, target):
+            problems.setdefault(problem, []).append(target)
     if problems:
+        told = "\n".join(
+            f"  {problem}{_for(found, resolved)}" for problem, found in sorted(problems.items())
+        )
         raise RequirementsError(
-            f"{name} does not fit what is asked for: {'; '.join(problems)}. Lock anew (--relock, "
-            "relock=True, or the project's own tool), or ask for what it has"
+            f"{given.name} does not fit what is asked for:\n{told}\n{given.anew}, or ask for what it has"
         )
 
 
 def _check_imports(manifest: Manifest, wishes: LockWishes, lock: Lock) -> None:
     """Refuse a lock without what the flow imports; say what is in it in another version than here."""
-    notes: dict[str, None] = {}
+    lacking: dict[str, None] = {}
+    versions: dict[tuple[str, str], list[Target]] = {}
     for target in lock.targets:
         locked = {one.name: one.version for one in lock.for_target(target)}
         missing = comparing.lacking(manifest.requirements, locked)
@@ -397,11 +386,20 @@ def _check_imports(manifest: Manifest, wishes: LockWishes, lock: Lock) -> None:
                 "of what is asked for leaves it out. Ask for it without one, or, if it is there by "
                 "other means, build with --no-infer (infer=False)"
             )
-        notes |= {f"The flow imports {one}, which is not locked": None for one in missing}
-        if target == lock.targets[0] or not wishes.pythons:
-            notes |= dict.fromkeys(comparing.differing(manifest.installed, locked, "in the lock"))
+        lacking |= dict.fromkeys(missing)
+        for each in locked.items():
+            versions.setdefault(each, []).append(target)
+    notes = [f"The flow imports {one}, which is not locked" for one in lacking]
+    for (name, version), found in sorted(versions.items()):
+        where = f"in the lock{_for(found, lock.targets)}"
+        notes += comparing.differing(manifest.installed, {name: version}, where)
     for note in notes:
         _logger.warning(note)
+
+
+def _for(some: Collection[Target], every: Collection[Target]) -> str:
+    """Return which targets something is said of; "" where it is all of them."""
+    return "" if len(some) == len(every) else f" for {shown(some)}"
 
 
 def _write(lock: Lock, path: Path) -> None:

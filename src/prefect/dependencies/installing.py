@@ -25,13 +25,15 @@ from typing import TYPE_CHECKING
 from prefect.dependencies import records
 from prefect.dependencies.uv import (
     RESOLVING,
+    UNREACHABLE,
     call,
+    is_unreachable,
     refuse_disk,
     source_options,
     uv_environment,
     uv_program,
 )
-from prefect.errors import RequirementsError
+from prefect.errors import IndexUnreachableError, RequirementsError
 from prefect.oci.layers.writing import Entry
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ _ENVIRONMENT = re.compile(r"pyvenv\.cfg|bin/(python[\d.]*|activate.*)|flow(/.*)?
 _MALFORMED = re.compile(
     r"Failed to install: \S+ \(([A-Za-z0-9._-]+)==[^)]*\)\s[^\n]*(?:`RECORD`|wheel is invalid)"
 )
+_OTHER_HASH = re.compile(r"Hash mismatch for `([^`]+)`")
 
 
 def install(
@@ -189,6 +192,7 @@ def run_uv(
 
     Raises:
         RequirementsError: there is no wheel, it is malformed, or cannot be had.
+        IndexUnreachableError: no index answers.
         DiskFullError, SettingError: uv's cache has no space, or cannot be used.
     """
     lock = stage.with_name(f"{stage.name}.lock")
@@ -205,17 +209,27 @@ def run_uv(
     if reason := call(command, environment, progress):
         refuse_disk(reason, stage)
         reason = reason.replace(f"{stage.parent}/", "")
-        where = f"The dependencies cannot be installed for Python {python} on {platform}"
+        where = f"The dependencies cannot be installed for Python {python} on {platform}."
+        told = f"uv says:\n{reason}"
+        if is_unreachable(reason):
+            raise IndexUnreachableError(f"{where} {UNREACHABLE} {told}")
         if altered := _MALFORMED.search(reason):
-            raise RequirementsError(f"{where}:\n{reason}\nPerhaps {records.cleaning(altered[1])}")
+            cause = f"Perhaps {records.cleaning(altered[1])}."
+            raise RequirementsError(f"{where} {cause} {told}")
+        if other := _OTHER_HASH.search(reason):
+            raise RequirementsError(
+                f"{where} The file of {other[1]} that fits has none of the hashes that are locked: the lock "
+                "was made for another Python or platform, or the file of another index, or an altered one, "
+                f"is taken. Lock anew, with --relock (relock=True) or the project's own tool. {told}"
+            )
         if "wheel" not in reason:
-            raise RequirementsError(f"{where}:\n{reason}")
+            raise RequirementsError(f"{where} {told}")
         raise _NoWheelError(
-            f"{where}:\n{reason}\nOnly wheels can be installed for another machine. Ask for a version "
+            f"{where} Only wheels can be installed for another machine. Ask for a version "
             "that has one, or for a base image with another Python; allow what is plain Python to be "
             "built here from its source, with --allow-source NAME, or "
             "ContainerEnvironment(..., allow_source=[NAME]); or let a container engine build the image "
-            "from `create_dockerfile`, whose pip can build from source"
+            f"from `create_dockerfile`, whose pip can build from source. {told}"
         )
 
 

@@ -18,11 +18,9 @@ from prefect.dependencies.requirements import (
 )
 from prefect.dependencies.resolving import FRESH, Question, facts, resolve
 from prefect.errors import RequirementsError
-from prefect.files import read_small_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Sequence
 
     from packaging.version import Version
 
@@ -55,6 +53,7 @@ def lock(
     sources: Iterable[str] = (),
     fresh: bool = False,
     wheels: Sequence[Wheel] = (),
+    inferred: Collection[str] = (),
 ) -> str:
     """Resolve requirements to a text of "name==version --hash=…" lines without any URL.
 
@@ -76,6 +75,7 @@ def lock(
         fresh: ask anew, whatever is remembered.
         wheels: wheels of the user's own. They are in the lock, each by its version and with its own
             hash, and no index is asked for distributions of their names.
+        inferred: those of the requirements that nobody asked for, for what an error says.
 
     Raises:
         UnknownDistributionError: no index has something, or not in that version.
@@ -103,7 +103,9 @@ def lock(
         if isinstance(text, str):
             return _with_hashes(text, wheels)
     _logger.info("Locking the dependencies for Python %s on %s", python, platform)
-    text = _with_pins(_nameless(resolve(question, _FORM, wheels=wheels), wheels), wanted)
+    text = _with_pins(
+        _nameless(resolve(question, _FORM, wheels=wheels, inferred=inferred), wheels), wanted
+    )
     if store is not None:
         store.remember(key, text)
     return _with_hashes(text, wheels)
@@ -127,20 +129,6 @@ def _with_hashes(text: str, wheels: Sequence[Wheel]) -> str:
         pattern = rf"^({re.escape(one.name)}(?:\[[^\]]*\])?==[^\n]* \\\n    --hash=){_OWN_HASH}$"
         text = re.sub(pattern, rf"\g<1>sha256:{one.sha256}", text, flags=re.MULTILINE)
     return text
-
-
-def read_file(path: Path | None) -> str | None:
-    """Return the text of a lock's file; None where there is none.
-
-    Raises:
-        RequirementsError: it cannot be read.
-    """
-    if path is None or not path.exists():
-        return None
-    try:
-        return read_small_text(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequirementsError(f"The lock {path} cannot be read: {error}") from error
 
 
 def _with_pins(text: str, wanted: list[str]) -> str:

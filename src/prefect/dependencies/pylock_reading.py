@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 from prefect.dependencies.requirements import requirement_name
 from prefect.dependencies.targets import environment, wheel_tags
-from prefect.errors import RequirementsError
-from prefect.pylock import File, Package
+from prefect.errors import FormatError, RequirementsError
+from prefect.pylock import File, Package, read, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from prefect.pylock import Target
 
+_RELEASES = 100  # of a series of Python: more than any has
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -34,13 +35,16 @@ class Pylock:
     Args:
         text: of it.
         name: how people know it, such as its path.
+        fix: what to do where it does not fit, as the beginning of a sentence.
 
     Raises:
         RequirementsError: it is no pylock.toml that is understood here.
     """
 
-    def __init__(self, text: str, name: str) -> None:
+    def __init__(self, text: str, name: str, fix: str) -> None:
+        self._text = text
         self._name = name
+        self._fix = fix
         try:
             content: Any = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
@@ -51,6 +55,9 @@ class Pylock:
         if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
             raise RequirementsError(f"{name} lists no packages")
         self._entries: list[dict[str, Any]] = entries
+        self._series = str(content.get("requires-python", ""))
+        markers = content.get("environments", [])
+        self._environments = list(map(str, markers)) if isinstance(markers, list) else []
 
     def packages(
         self,
@@ -67,9 +74,10 @@ class Pylock:
             own: packages that are taken instead of those of the same name.
 
         Raises:
-            RequirementsError: a package is none with files and hashes, has no wheel that fits, or
-                stands there twice.
+            RequirementsError: it is not for the target; a package is none with files and hashes, has
+                no wheel that fits, or stands there twice.
         """
+        self._require_for(target)
         found: dict[str, Package] = {}
         for entry in self._entries:
             name = requirement_name(str(entry.get("name", "")))
@@ -94,8 +102,9 @@ class Pylock:
         For who installs by lines, and chooses among the files.
 
         Raises:
-            RequirementsError: a package is none with files and hashes.
+            RequirementsError: it is not for the target, or a package is none with files and hashes.
         """
+        self._require_for(target)
         lines = []
         for entry in self._entries:
             name, version = requirement_name(str(entry.get("name", ""))), entry.get("version")
@@ -108,6 +117,29 @@ class Pylock:
             lines.append(f"{name}=={version}{''.join(f' --hash=sha256:{one}' for one in hashes)}\n")
         return "".join(lines)
 
+    def _require_for(self, target: Target) -> None:
+        """Refuse a target that it was not locked for, as PEP 751 has it."""
+        from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - for locks alone
+
+        try:
+            series = SpecifierSet(self._series)
+        except InvalidSpecifier as error:
+            raise RequirementsError(
+                f"{self._name} requires a Python that is not understood: {self._series!r:.200}"
+            ) from error
+        # Of a target its series is known, and no more: one release of it is enough.
+        releases = (f"{target.python}.{patch}" for patch in range(_RELEASES))
+        marked = (self._marked(marker, target) for marker in self._environments)
+        if any(map(series.contains, releases)) and (not self._environments or any(marked)):
+            return
+        try:
+            told = shown(read(self._text).targets)
+        except FormatError:  # of another tool
+            told = " or ".join(self._environments) or f"Python {self._series}"
+        raise RequirementsError(
+            f"{self._name} is locked for {told}, and not for {target}. {self._fix}"
+        )
+
     def _without_version(self, name: str) -> RequirementsError:
         return RequirementsError(
             f"{self._name} has {name} without a version: a directory, a repository or an address. "
@@ -116,8 +148,9 @@ class Pylock:
 
     def _holds(self, entry: Mapping[str, Any], target: Target) -> bool:
         text = entry.get("marker")
-        if text is None:
-            return True
+        return text is None or self._marked(text, target)
+
+    def _marked(self, text: Any, target: Target) -> bool:
         from packaging.markers import InvalidMarker, Marker  # noqa: PLC0415 - many have none
 
         variables: dict[str, Any] = environment(target)
@@ -142,10 +175,14 @@ class Pylock:
         elif name in sources and isinstance(entry.get("sdist"), dict):
             file = self._file(name, entry["sdist"])
         else:
+            source = (
+                "; or have it built from its source, which runs a stranger's code: --allow-source "
+                f"{name} (allow_source=)"
+                if isinstance(entry.get("sdist"), dict)
+                else ""
+            )
             raise RequirementsError(
-                f"{self._name} has no wheel of {name} {version} that fits {target}. Leave that target "
-                f"out of --for and --python (platforms=, pythons=), lock a version that has one (--relock "
-                f"replaces a lock of --lock), or have it built from its source: --allow-source {name} (allow_source=)"
+                f"{self._name} has no wheel of {name} {version} that fits {target}. {self._fix}{source}"
             )
         return Package(name, version, (file,), frozenset({target}))
 

@@ -10,13 +10,24 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from prefect.dependencies.requirements import requirement_name, without_passwords
-from prefect.dependencies.uv import refuse_disk, source_options, uv_environment, uv_program
+from prefect.dependencies.requirements import (
+    parse_requirement,
+    requirement_name,
+    without_passwords,
+)
+from prefect.dependencies.uv import (
+    UNREACHABLE,
+    is_unreachable,
+    refuse_disk,
+    source_options,
+    uv_environment,
+    uv_program,
+)
 from prefect.errors import IndexUnreachableError, RequirementsError
 from prefect.oci.cache.full import TEMPORARY, told_if_full
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from prefect.dependencies.wheels import Wheel
 
@@ -35,7 +46,6 @@ _ABSENT = re.compile(
 _UNKNOWN = re.compile(
     r"([A-Za-z0-9][\w.-]*) was not found in the |there (?:is|are) no versions? of ([A-Za-z0-9][\w.-]*)"
 )
-_UNREACHABLE = ("Failed to fetch", "error sending request", "network was disabled")
 
 
 class Question(NamedTuple):
@@ -100,6 +110,7 @@ def resolve(
     patient: bool = True,
     target: str = "",
     wheels: Sequence[Wheel] = (),
+    inferred: Collection[str] = (),
 ) -> str:
     """Return uv's answer.
 
@@ -109,11 +120,12 @@ def resolve(
         patient: whether an index that does not answer is asked again.
         target: how people know the Python and platform.
         wheels: the user's own, which the answer has by their paths; no index is asked for their names.
+        inferred: those of the wanted lines that nobody asked for.
 
     Raises:
         UnknownDistributionError: no index has something, or not in that version.
-        RequirementsError: the requirements contradict each other, or something does not exist; the
-            message is the resolver's.
+        RequirementsError: a line is no requirement, they contradict each other, or something does not
+            exist; the resolver's words are at the end.
         IndexUnreachableError: the index does not answer.
         DiskFullError, SettingError: uv's cache has no space, or cannot be used.
     """
@@ -122,37 +134,51 @@ def resolve(
         text, reason = _compile(asked, asked.sources, form, wheels, patient=patient)
     if text is not None:
         return text
+    for line in asked.wanted:  # not before: most answers are remembered
+        parse_requirement(line)
     beside = " beside what the lock has" if asked.bounds else ""
     where = target or f"Python {asked.python} on {asked.platform}"
-    message = (
-        f"The dependencies {', '.join(asked.wanted)} cannot be resolved for {where}{beside}:\n"
-        f"{reason}{_fix(asked, reason, where)}"
+    unreachable = is_unreachable(reason)
+    fixes = [UNREACHABLE] if unreachable else _fixes(asked, reason, where, inferred)
+    message = " ".join(
+        [
+            f"The dependencies {', '.join(asked.wanted)} cannot be resolved for {where}{beside}.",
+            *fixes,
+            f"uv says:\n{reason}",
+        ]
     )
-    if any(text in reason for text in _UNREACHABLE):
+    if unreachable:
         raise IndexUnreachableError(message)
     if names := {one for pair in _UNKNOWN.findall(reason) for one in pair if one}:
         raise UnknownDistributionError(message, frozenset(map(requirement_name, names)))
     raise RequirementsError(message)
 
 
-def _fix(asked: Question, reason: str, where: str) -> str:
+def _fixes(asked: Question, reason: str, where: str, inferred: Collection[str]) -> Iterator[str]:
+    """Yield sentences on what to do, as far as uv's reason tells it."""
+    if inferred:
+        yield (
+            f"Of these, {', '.join(inferred)} is what the flow imports, as installed here. Ask for "
+            "another version with -r (python_dependencies=), or leave what it imports to what you ask "
+            "for, with --no-infer (infer=False)."
+        )
     if lacking := sorted(set(_WITHOUT_WHEEL.findall(reason)) - set(asked.sources)):
         options = " ".join(f"--allow-source {name}" for name in lacking)
         names = ", ".join(lacking)
-        return (
-            f"\nThere is no wheel of {names} that fits {where}, and building from source runs a "
+        yield (
+            f"There is no wheel of {names} that fits {where}, and building from source runs a "
             "stranger's code here. Ask for a version that has one, or allow it: "
-            f"{options}, or allow_source={lacking}"
+            f"{options}, or allow_source={lacking}."
         )
+        return
     pinned = {line.partition("==")[0] for line in asked.wanted if "==" in line}
     if absent := sorted({name for name in _ABSENT.findall(reason) if name in pinned}):
         name = absent[0]
-        return (
-            f"\nThe index does not have {name} in that version. Put its wheel where uv finds it "
+        yield (
+            f"The index does not have {name} in that version. Put its wheel where uv finds it "
             f"(UV_FIND_LINKS), ask for a version that the index has with -r '{name}==...' "
-            "(python_dependencies=), or leave it out with --no-infer (infer=False)"
+            "(python_dependencies=), or leave it out with --no-infer (infer=False)."
         )
-    return ""
 
 
 def _compile(

@@ -36,6 +36,12 @@ _UNUSABLE = re.compile(r"Failed to initialize cache at `([^`]+)`\s+(?:cause: )?(
 # Variables for the resolver: they had their say when a lock was made.
 RESOLVING = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER"})
 _REPORTED = ("Downloading ", "Downloaded ", "Preparing ", "Prepared ")
+_UNREACHABLE = ("Failed to fetch", "error sending request", "network was disabled")
+UNREACHABLE = (
+    "The package index does not answer, or refuses. Build again where it answers, or name one with UV_DEFAULT_INDEX, "
+    "or a directory of wheels with UV_FIND_LINKS."
+)
+"""The cause and the fix of what `is_unreachable` tells."""
 _USER_IN_URL = re.compile(r"://[^/@\s]+@")
 
 
@@ -167,6 +173,11 @@ def source_options(names: Iterable[str]) -> list[str]:
 
 def _is_credential(name: str, value: str) -> bool:
     return name.endswith(("_PASSWORD", "_TOKEN")) or _USER_IN_URL.search(value) is not None
+
+
+def is_unreachable(reason: str) -> bool:
+    """Tell whether uv failed because an index did not answer, by what it says."""
+    return any(text in reason for text in _UNREACHABLE)
 
 
 def refuse_disk(reason: str, workspace: Path) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from docker.models.images import Image as DockerImage
 
     from prefect.core.flow import Flow
+    from prefect.dependencies.given_lock import GivenLock
     from prefect.dependencies.wheels import Wheel
     from prefect.images.base.image import BaseImage
     from prefect.images.flow_files import PackagedFlow
@@ -300,9 +301,8 @@ def _plan(
     order: _Order, base: BaseImage, store: Store, progress: Callable[[str], None]
 ) -> plan.ImagePlan:
     recipe = order.recipe
-    path = None if recipe.lock is None else Path(recipe.lock)
-    locked = _locked(recipe, path, base)
-    order.refuse({"the lock": (locked or "",)})
+    locked = _locked(recipe, base)
+    order.refuse({"the lock": (locked.text if locked else "",)})
     own = OwnWheels(store, progress)
     asked = own.take(recipe.dependencies or ())
     if order.packaged is not None:
@@ -325,12 +325,12 @@ def _plan(
     order.refuse_in_wheels(made.wheels)
     for note in made.notes:
         _logger.warning(note)
-    if locked is None and path is not None:
+    if locked is None and recipe.lock is not None:
         try:
-            with replacing(path, mode=None) as file:
+            with replacing(Path(recipe.lock), mode=None) as file:
                 file.write(made.indexed_lock.encode())
         except OSError as error:
-            raise RequirementsError(f"The lock {path} cannot be written: {error}") from error
+            raise RequirementsError(f"The lock {recipe.lock} cannot be written: {error}") from error
     return made
 
 
@@ -372,22 +372,20 @@ def _name_in(order: _Order, daemon: Daemon) -> str:
     return name
 
 
-def _locked(recipe: ImageRecipe, path: Path | None, base: BaseImage) -> str | None:
+def _locked(recipe: ImageRecipe, base: BaseImage) -> GivenLock | None:
     """Return the lock that is to be taken, as requirement lines; None where there is none."""
-    if recipe.project is not None:
-        from prefect.dependencies.project import locked_project  # noqa: PLC0415 - for these alone
+    if recipe.project is None and recipe.lock is None:
+        return None
+    from prefect.dependencies.given_lock import given_lock  # noqa: PLC0415 - for these alone
 
-        text: str | None = locked_project(Path(recipe.project))
-    else:
-        from prefect.dependencies.lock import read_file  # noqa: PLC0415 - labels need it not
-
-        text = None if recipe.relock else read_file(path)
-    if text is None:
+    given = given_lock(recipe.lock, recipe.project, relock=recipe.relock)
+    if given is None:
         return None
     from prefect.dependencies.pylock_reading import Pylock, is_pylock  # noqa: PLC0415 - for locks
     from prefect.dependencies.targets import target_of  # noqa: PLC0415 - the same
 
-    if not is_pylock(text):
-        return text
-    name = str(recipe.project or path)
-    return Pylock(text, name).requirement_lines(target_of(base.python, base.platform))
+    if not is_pylock(given.text):
+        return given
+    fix = f"{given.anew}, or choose a base that it is for, with --image and --platform"
+    lock = Pylock(given.text, given.name, fix)
+    return replace(given, text=lock.requirement_lines(target_of(base.python, base.platform)))

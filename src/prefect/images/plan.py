@@ -21,6 +21,7 @@ from prefect.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from prefect.dependencies.given_lock import GivenLock
     from prefect.dependencies.own import OwnWheels
     from prefect.dependencies.wheels import Wheel
     from prefect.images.base.image import BaseImage
@@ -129,7 +130,7 @@ def make_plan(
     base_name: str,
     dependencies: Sequence[str] | None,
     setup: tuple[str, ...],
-    lock: str | None,
+    lock: GivenLock | None,
     store: Store | None,
     platform: Platform | None = None,
     sources: Sequence[str] = (),
@@ -143,7 +144,7 @@ def make_plan(
         base_name: of the base, as the flow's manifest is to tell it.
         platform: of a base for several, where one was asked for.
         dependencies: requirement lines, by names and versions.
-        lock: locked dependencies to take as they are, with what the runtime needs added where it
+        lock: requirement lines with hashes to take as they are, with what the runtime needs added where it
             is not among them; None resolves them.
         sources: names of distributions that may be built from source.
         infer: take what the flow imports as well, in the versions here, where no line asks for it.
@@ -161,23 +162,23 @@ def make_plan(
 
     allowed = frozenset(map(requirement_name, sources))
     if lock is not None:
-        lock = _fitting_lock(lock, packaged, dependencies, base, store, own, infer=infer)
+        text = _fitting_lock(lock, packaged, dependencies, base, store, own, infer=infer)
     else:
-        lock = _resolved(
+        text = _resolved(
             packaged, dependencies, base, store, allowed, own, infer=infer, fresh=fresh
         )
-    notes = _notes(packaged, lock, base, infer=infer)
+    notes = _notes(packaged, text, base, infer=infer)
     wheels = tuple(own.wheels if own else ())
     flow: Mapping[str, bytes] = {}
     if packaged is not None:
         environment = packaged.manifest.flow["environment"] or {}
         named = "" if environment.get("image") in {None, base_name} else base_name
         facts = ImageFacts(
-            named, base.digest, str(base.image.platform), base.version, setup, _pins(lock, base)
+            named, base.digest, str(base.image.platform), base.version, setup, _pins(text, base)
         )
         flow = packaged.files(facts, wheels)
         if packaged.sealed:  # and the wheels within
-            lock, wheels = _without(lock, wheels), ()
+            text, wheels = _without(text, wheels), ()
     labels = {LABEL_VERSION: __version__, LABEL_PYTHON: base.python}
     return ImagePlan(
         base=base.reference,
@@ -190,7 +191,7 @@ def make_plan(
         platform=base.platform,
         user=base.user,
         # Comments may hold anything, such as the command with an index's password that made them.
-        lock=locking.canonical_lock(lock),
+        lock=locking.canonical_lock(text),
         notes=notes,
         runtime=runtime_files(),
         flow=flow,
@@ -216,6 +217,7 @@ def _resolved(
 
     while True:
         lines = wanted(packaged, dependencies, infer=infer, own=own)
+        inferred = _inferred(packaged, dependencies, infer=infer, own=own)
         try:
             return locking.lock(
                 lines,
@@ -225,19 +227,11 @@ def _resolved(
                 sources=allowed,
                 fresh=fresh,
                 wheels=_fitting_wheels(own, base),
+                inferred=inferred if dependencies else (),
             )
-        except RequirementsError as error:
-            names = error.names if isinstance(error, UnknownDistributionError) else ()
-            if own is not None and own.take_unknown(names):
-                continue
-            inferred = _inferred(packaged, dependencies, infer=infer, own=own)
-            if not (inferred and dependencies):
+        except UnknownDistributionError as error:
+            if own is None or not own.take_unknown(error.names):
                 raise
-            raise RequirementsError(
-                f"{error}\nOf these, {', '.join(inferred)} is what the flow imports, as installed "
-                "here. Ask for another version with -r (python_dependencies=), or leave what it "
-                "imports to what you ask for, with --no-infer (infer=False)"
-            ) from error
 
 
 def _pins(lock: str, base: BaseImage) -> str:
@@ -268,7 +262,7 @@ def _fitting_wheels(own: OwnWheels | None, base: BaseImage) -> list[Wheel]:
 
 
 def _fitting_lock(
-    lock: str,
+    given: GivenLock,
     packaged: PackagedFlow | None,
     dependencies: Sequence[str] | None,
     base: BaseImage,
@@ -290,7 +284,7 @@ def _fitting_lock(
     target = target_of(base.python, base.platform)
     wheels = _fitting_wheels(own, base)
     names = {one.name for one in wheels}
-    kept = [entry for entry in locking.read_entries(lock) if entry.name not in names]
+    kept = [entry for entry in locking.read_entries(given.text) if entry.name not in names]
     kept += [comparing.entry_of(one) for one in wheels]
     lock = "".join(entry.text() for entry in kept)
     locked = comparing.entries_for(kept, target)
@@ -305,9 +299,8 @@ def _fitting_lock(
     problems += comparing.unmet(present, locked, target)
     if problems:
         raise RequirementsError(
-            f"The lock does not fit what is asked for: {'; '.join(problems)}. Lock anew and "
-            "replace the file with --relock, or ContainerEnvironment(..., relock=True); or ask for "
-            "what it has"
+            f"{given.name} does not fit what is asked for: {'; '.join(problems)}. {given.anew}, or ask "
+            "for what it has"
         )
     if not absent:
         return lock
