@@ -164,6 +164,15 @@ def test_requirement_files_are_read_as_they_are_written(prefect):
     lock = (prefect.directory / "x/requirements.lock").read_text()
     assert "iniconfig==2.0.0" in lock
     assert "idna==" in lock
+    for bad, says in [
+        ("no requirement", "'no requirement' is not a requirement"),
+        ("--pre", "--pre is an option of pip's"),
+        ("./nowhere", "There is no"),
+        ("six @ https://example.org/six.whl", "'six' is asked for by an address"),
+        ("-r nowhere.txt", "there is no requirements file nowhere.txt"),
+    ]:
+        (prefect.directory / "r.txt").write_text(f"# note\nidna \\\n >=3\n\n{bad}\n")
+        assert f"r.txt, line 5: {says}" in prefect(*arguments, status=2, **offline)[1]
     (prefect.directory / "r.txt").write_bytes(b"\xff\xfe")
     assert "r.txt" in prefect(*arguments, status=2, **offline)[1]
     arguments[-1] = "idna @ https://user:token@example.org/idna.whl"

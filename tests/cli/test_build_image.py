@@ -102,7 +102,7 @@ def test_check_tells_by_its_exit_status(offline):
         (["--key-file", "me", "--export", "x.tar"], "an encryption key is needed"),
         (["--recipient", "me.pub"], "not for images"),
         (["-r", "no-such-distribution-1", "--export", "x.tar"], "no-such-distribution-1"),
-        (["-r", "index.txt", "--export", "x.tar"], "index.txt: --index-url is an option of pip's"),
+        (["-r", "index.txt", "--export", "x.tar"], "index.txt, line 2: --index-url is an option of pip's"),
         (["-r", "pins.txt", "--export", "x.tar"], "None of the hashes that are asked for"),
         (["--dockerfile", "context"], "push it to a registry"),
         (["--tag", "UPPER"], "lower-case"),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _PACKAGES = (".whl", ".tar.gz", ".zip")
 _NAMES_FILE = re.compile(r"(?:-r|--requirement)[\s=]+(\S.*)")
+_CONTINUED = "\0"  # in no requirement
 _SHORT_ID = len("sha256:") + 12  # as container engines show it
 _SHOWN_WITHOUT_TERMINAL = (
     "Pulling ",
@@ -219,33 +220,46 @@ def requirement_lines(requirements: tuple[str, ...]) -> list[str] | None:
 def _lines_of(path: Path, above: tuple[Path, ...]) -> list[str]:
     """Return the requirement lines of a file, and of those that it names by -r."""
     try:
-        text = read_small_text(path).replace("\\\n", " ")
+        text = read_small_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise click.FileError(str(path), str(error)) from error
     lines: list[str] = []
-    for each in text.splitlines():
-        line = each.strip().partition(" #")[0].strip()
+    number = 1
+    for each in text.replace("\\\n", _CONTINUED).split("\n"):
+        where = f"{path}, line {number}"
+        number += 1 + each.count(_CONTINUED)
+        line = each.replace(_CONTINUED, " ").strip().partition(" #")[0].strip()
         if not line or line.startswith("#"):
             continue
         if named := _NAMES_FILE.fullmatch(line):
             other = path.parent / named[1]
+            if not other.is_file():
+                raise click.UsageError(f"{where}: there is no requirements file {other}")
             if other.resolve() not in above:
                 lines += _lines_of(other, (*above, path.resolve()))
         else:
-            lines.append(_line_of(line, path))
+            lines.append(_line_of(line, path.parent, where))
     return lines
 
 
-def _line_of(line: str, file: Path) -> str:
-    from prefect.dependencies.own import own_line  # noqa: PLC0415 - as above
-    from prefect.dependencies.requirements import refuse_option  # noqa: PLC0415 - the same
+def _line_of(line: str, directory: Path, where: str) -> str:
+    from prefect.dependencies.own import own_line, require_here  # noqa: PLC0415 - as above
+    from prefect.dependencies.requirements import (  # noqa: PLC0415 - the same
+        check_requirement,
+        parse_requirement,
+    )
 
+    anchored = _anchored(line, directory)
+    own = own_line(anchored)
     try:
-        if own_line(line) is None:
-            refuse_option(line)
+        if own is None:
+            check_requirement(line)
+            parse_requirement(line)
+        else:
+            require_here(own)
     except PrefectError as error:
-        raise click.UsageError(f"{file}: {error}") from error
-    return _anchored(line, file.parent)
+        raise click.UsageError(f"{where}: {error}") from error
+    return anchored
 
 
 def _anchored(line: str, *directories: Path) -> str:

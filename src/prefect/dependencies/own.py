@@ -119,6 +119,24 @@ def anchored(line: str, *directories: Path) -> str:
     return f"{name}{place}{'' if own.name else own.extras}{marker}"
 
 
+def require_here(own: OwnLine) -> None:
+    """Refuse a line that names a path that is not there, or by an address what is not installed.
+
+    Raises:
+        RequirementsError: says which, and what to do.
+    """
+    if own.path is not None:
+        if not own.path.exists():
+            raise RequirementsError(f"There is no {own.path}{near(own.path)}")
+    elif own.name not in direct_urls():
+        shown = without_passwords(own.text)
+        raise RequirementsError(
+            f"{own.name or shown!r} is asked for by an address, and is not installed here from there. "
+            "An artifact gets what indexes have, by name and version, and what is here: install it "
+            "here, name a wheel or a directory, or publish it to an index"
+        )
+
+
 class OwnWheels:
     """The wheels of the user's own projects that an artifact brings along.
 
@@ -207,6 +225,7 @@ class OwnWheels:
             self._add(self._of_origin(origin))
 
     def _of_line(self, own: OwnLine) -> Wheel:
+        require_here(own)
         if own.path is not None:
             wheel = self._of_path(own.path, own.text)
             if own.name not in {"", wheel.name}:
@@ -214,19 +233,9 @@ class OwnWheels:
                     f"{own.text!r} leads to {wheel.name}, and not to {own.name}"
                 )
             return self._add(wheel)
-        origin = direct_urls().get(own.name)
-        if origin is None:
-            shown = without_passwords(own.text)
-            raise RequirementsError(
-                f"{own.name or shown!r} is asked for by an address, and is not installed here from there. "
-                "An artifact gets what indexes have, by name and version, and what is here: install it "
-                "here, name a wheel or a directory, or publish it to an index"
-            )
-        return self._add(self._of_origin(origin))
+        return self._add(self._of_origin(direct_urls()[own.name]))
 
     def _of_path(self, path: Path, line: str) -> Wheel:
-        if not path.exists():
-            raise RequirementsError(f"There is no {path}{near(path)}")
         if path.is_dir():
             return self._built(path)
         if path.suffix == ".whl":
