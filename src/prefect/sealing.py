@@ -120,7 +120,7 @@ class FlowToSeal:
         writer = _writer(sealed, described, holders, self._keyring, self._included, self._own)
         writer.write(self._payload)
         _finish(writer, self._included, self._own, self._values, tokens)
-        warn_of_tokens(tokens.finish(), self._allowed, self._flow)
+        warn_of_tokens(tokens.finish(), self._allowed, self._flow, manifest.files)
         warn_of_fixed(manifest)
         return sealed.getvalue()
 
@@ -211,7 +211,7 @@ def seal_flow_to(
                 "while it is packaged. Build it when nothing does"
             )
         _finish(writer, included, own, values, tokens)
-    warn_of_tokens(tokens.finish(), allowed, flow)
+    warn_of_tokens(tokens.finish(), allowed, flow, manifest.files)
     warn_of_fixed(manifest)
     return manifest
 

@@ -77,7 +77,7 @@ def test_check_tells_by_its_exit_status(offline):
     [
         (["--push", "Not A Name"], "no image reference"),
         (["--push", "a@sha256:" + "0" * 64], "leave it out"),
-        (["--push", "a", "-o", "etl.flow"], "choose one"),
+        (["--push", "t/a", "-o", "etl.flow"], "choose one"),
         (["--check", "latest"], "no digest"),
         (["--check", "sha256:" + "0" * 64, "--key-file", "flow.key"], "each time that it is sealed"),
         (["--export", "etl.tar.gz"], "packed twice: layers are. An archive ends with .tar"),
@@ -136,14 +136,14 @@ def test_what_cannot_be_is_said_and_leaves_nothing(offline, arguments, says):
 def test_the_bases_name_is_not_the_images(offline, option):
     """Neither in the container engine nor in a registry: exit status 2, before anything is made."""
     arguments = ["build", "etl.py", "--image", "docker.io/library/python:3.11"]
-    _, err = offline(*arguments, option, "python:3.11", status=2)
+    _, err = offline(*arguments, option, "docker.io/library/python:3.11", status=2)
     assert "would overwrite the base" in err
     assert "another tag" in err
 
 
 def test_options_of_images_need_an_image(prefect):
     """Also --push, --export and --check; a key for a flow that makes its own image is not lost."""
-    for option in (["--push", "a"], ["--export", "a"], ["--check", "sha256:" + "0" * 64]):
+    for option in (["--push", "t/a"], ["--export", "a"], ["--check", "sha256:" + "0" * 64]):
         assert "give --image BASE" in prefect("build", "etl.py", *option, status=2)[1]
     for option in (["--platform", "linux/arm64"], ["--setup", "x"], ["--network", "x"]):
         assert "go with --image" in prefect("build", "etl.py", *option, status=2)[1]

@@ -86,6 +86,9 @@ def test_a_lost_public_key_is_written_again(prefect, option):
     assert (out, err) == ("", "Wrote me.pub.\n")
     assert public.read_text() == text
     assert stat.S_IMODE(public.stat().st_mode) == 0o644
+    assert "me exists and is not overwritten" in prefect("keygen", option, "me", status=2)[1]
+    (prefect.directory / "me").rename(prefect.directory / "old")
+    assert "me.pub exists and is not overwritten" in prefect("keygen", option, "me", status=2)[1]
     prefect("keygen", "flow.key")
     assert "an encryption key" in prefect("keygen", "--public", "flow.key", status=2)[1]
     assert "FILE" in prefect("keygen", "--public", status=2)[1]

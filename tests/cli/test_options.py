@@ -108,7 +108,7 @@ def test_a_policy_is_followed_or_refused(artifacts):
         (["--image", "./base", "--tag", "etl:1", "--dockerfile", "x"], "--tag names an image"),
         (["--image", "./base", "--network", "host"], "--setup"),
         (["--key-file", "flow.key", "--verbose"], "an image's build"),
-        (["--key-file", "flow.key", "--push", "x"], "for images"),
+        (["--key-file", "flow.key", "--push", "t/x"], "for images"),
         (["--key-file", "flow.key", "--key-file", "other.key"], "given twice"),
         (["-o", "a.flow", "--output", "b.flow"], "given twice"),
         (["--key-file", "identity", "--recipient", "them.pub", "--signing-key", "me"], "--recipient"),

@@ -45,6 +45,21 @@ def test_a_reference_is_a_str():
         Reference.parse(None)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("rep:1", r"Docker Hub, as docker\.io/library/rep.*Write HOST/rep:1, or USER/rep:1"),
+        ("host/rep@sha256:" + "0" * 64, "has a digest"),
+    ],
+)
+def test_what_nobody_can_push_to_is_refused(text, says):
+    """A name without a registry is not taken for one of Docker's own images."""
+    with pytest.raises(ValueError, match=says):
+        Reference.of_target(text)
+    for name in ("localhost:5000/rep:1", "team/etl:1", "docker.io/library/rep"):
+        assert Reference.of_target(name) == Reference.parse(name)
+
+
 def test_two_spellings_of_one_image_are_equal():
     """Defaults count as if they were written."""
     assert Reference.parse("python") == Reference.parse("docker.io/library/python:latest")

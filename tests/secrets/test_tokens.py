@@ -215,6 +215,22 @@ def test_the_place_is_told(make, place):
     )
 
 
+def test_a_token_in_the_name_of_a_file_is_told_there(tmp_path, monkeypatch, caplog):
+    """And not where the command line, which does not travel, has it as well."""
+    (tmp_path / f"{KEY}.csv").write_text("a\n")
+    monkeypatch.setattr(sys, "argv", ["prefect", f"{KEY}.csv"])
+    with Flow("etl") as flow:
+        task(lambda: sys.version)()
+    kept = {"include": [f"{KEY}.csv"], "include_from": tmp_path}
+    with caplog.at_level(logging.WARNING):
+        PickleEnvironment(**kept).build(flow)
+    where = "AWS access key ID (the name of a file that travels with it)"
+    assert where in caplog.text
+    with pytest.raises(SecretError) as caught:
+        ContainerEnvironment("./no-base", **kept).create_dockerfile(tmp_path / "x", flow=flow)
+    assert where in str(caught.value)
+
+
 def test_a_sealed_flow_warns(tmp_path, caplog):
     """In memory and in a file, however large; not of what was allowed."""
     token, ballast = KEY, bytes(5_000_000)

@@ -82,13 +82,9 @@ class Destinations:
             from prefect.oci.references import Reference  # noqa: PLC0415 - for these alone
 
             try:
-                target = Reference.parse(self.push)
+                Reference.of_target(self.push)
             except ValueError as error:
                 raise click.UsageError(f"--push: {error}") from error
-            if target.digest:
-                raise click.UsageError(
-                    f"--push: {self.push!r} has a digest, which follows from the image: leave it out"
-                )
         if self.check is None:
             return
         from prefect.oci.digests import DIGEST  # noqa: PLC0415 - for these alone

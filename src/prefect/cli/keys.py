@@ -179,8 +179,12 @@ def write_key_file(path: Path, key: str, *, public: str | None = None) -> None:
         click.ClickException: a file exists, or cannot be written.
     """
     public_path = path.with_name(f"{path.name}.pub")
-    if public is not None and public_path.exists():
-        raise click.ClickException(f"{public_path} exists and is not overwritten")
+    # The private key's own file first: of both, it is the one that would be missed.
+    if public is not None and not path.exists() and public_path.exists():
+        raise click.ClickException(
+            f"{public_path} exists and is not overwritten, and {path} would be of another key. Choose "
+            "another name"
+        )
     try:
         create(path, f"{key}\n".encode())
         if public is not None:

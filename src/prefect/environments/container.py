@@ -279,7 +279,7 @@ class ContainerEnvironment(Environment):
                 the dependencies alone if that is nothing.
 
         Raises:
-            ValueError: it is no image reference, has a digest, or is the base's.
+            ValueError: it is no image reference, has a digest or no registry, or is the base's.
             RegistryError: the registry does not take it, or does not have the base.
             NotAFlowError: `flow` is not a Flow (a TypeError).
             PicklingError, SecretError, IncludeError: the flow cannot be packaged.

@@ -129,7 +129,7 @@ def package(
         **{in_file(one.path): one for one in contents(attached)},
     }
     refuse_at_rest(forbidden((*secrets_of(manifest.flow), *secrets)), searched)
-    refuse_tokens(searched, allowed, flow)
+    refuse_tokens(searched, allowed, flow, manifest.files)
     warn_of_fixed(manifest)
     return PackagedFlow(
         manifest,

@@ -195,7 +195,7 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
     """Push the image to a registry, without a container engine; return its name by digest.
 
     Raises:
-        ValueError: it is no image reference, has a digest, or is the base's.
+        ValueError: it is no image reference, has a digest or no registry, or is the base's.
         RegistryError: the registry does not take it, or does not have the base.
         ImageError: the base is absent, has no Python, or one that is not fit.
         CompatibilityError: the base has another Python than the one that pickles the flow.
@@ -204,9 +204,7 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
     """
     order = _Order.of(recipe, packaged)
     order.refuse({"the name to push to": (reference,)})
-    target = Reference.parse(reference)
-    if target.digest:
-        raise ValueError(f"{reference!r} has a digest, which follows from the image: leave it out")
+    target = Reference.of_target(reference)
     recipe.require_not_base(reference)
     with open_cache() as store:
         from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone

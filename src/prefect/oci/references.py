@@ -73,6 +73,25 @@ class Reference:
             raise ValueError(f"{text!r} is no image reference{hint}")
         return cls(registry, repository, tag or (None if at else DEFAULT_TAG), digest or None)
 
+    @classmethod
+    def of_target(cls, text: str) -> Reference:
+        """Take the name apart under which an image is pushed.
+
+        Raises:
+            TypeError: it is not a str.
+            ValueError: it is no image reference, has a digest, or leads to Docker's own images.
+        """
+        target = cls.parse(text)
+        if target.digest:
+            raise ValueError(f"{text!r} has a digest, which follows from the image: leave it out")
+        if target.registry == DEFAULT_REGISTRY and "/" not in text:
+            raise ValueError(
+                f"{text!r} names no registry, and would go to Docker Hub, as {DEFAULT_REGISTRY}/"
+                f"{target.repository}, where only Docker itself may push. Write HOST/{text}, or "
+                f"USER/{text} for Docker Hub"
+            )
+        return target
+
     def on(self, registry: str) -> Reference:
         """Return the same image at another registry, `host[:port][/prefix]`."""
         host, _, prefix = registry.strip("/").partition("/")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from types import BuiltinFunctionType, CodeType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from prefect.core.flow import Flow
 
@@ -14,12 +15,15 @@ _DEEPEST = 4  # of containers within each other
 _MOST_MODULES = 100
 
 
-def place_in(flow: Flow, is_it: Callable[[bytes], bool]) -> str:
+def place_in(flow: Flow, is_it: Callable[[bytes], bool], files: Iterable[str] = ()) -> str:
     """Return " (the global KEY of etl)" or the like; "" where it is held in a more hidden way.
 
     Args:
         is_it: tells whether bytes hold what was found.
+        files: paths of those that travel with the flow.
     """
+    if any(is_it(path.encode("utf-8", "surrogatepass")) for path in files):
+        return " (the name of a file that travels with it)"
     spaces: list[tuple[str, dict[str, Any]]] = []
     for task in flow.tasks:
         for function in _functions(task):
@@ -51,6 +55,9 @@ def _global(spaces: list[tuple[str, dict[str, Any]]], is_it: Callable[[bytes], b
             if not name.startswith("__") and _holds(value, is_it):
                 return f" (the global {name} of {module})"
             if isinstance(value, ModuleType):
+                # What the standard library holds does not travel, such as sys.argv.
+                if value.__name__.partition(".")[0] in sys.stdlib_module_names:
+                    continue
                 spaces.append((value.__name__, vars(value)))
             elif isinstance(space := getattr(value, "__globals__", None), dict):
                 spaces.append((str(getattr(value, "__module__", "")), space))

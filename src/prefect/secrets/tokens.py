@@ -188,7 +188,10 @@ class TokenSearch:
 
 
 def refuse_tokens(
-    parts: Mapping[str, bytes | InPieces], allowed: Collection[str], flow: Flow | None = None
+    parts: Mapping[str, bytes | InPieces],
+    allowed: Collection[str],
+    flow: Flow | None = None,
+    files: Collection[str] = (),
 ) -> None:
     """Refuse to put into an image, in the open, what looks like a token.
 
@@ -196,6 +199,7 @@ def refuse_tokens(
         parts: the bytes, by what they are called, such as "the lock".
         allowed: names of findings that somebody has looked at.
         flow: where what is found in the payload may come from.
+        files: paths of those that travel with it.
 
     Raises:
         SecretError: says what was found, where, and under which name; never the token.
@@ -206,7 +210,7 @@ def refuse_tokens(
         for piece in pieces_of(content):
             search.feed(piece)
         for one in search.finish():
-            found.setdefault(one.name, f"{_told(one, flow)} in {part}")
+            found.setdefault(one.name, f"{_told(one, flow, files)} in {part}")
     if lines := [text for name, text in found.items() if name not in allowed]:
         names = [name for name in found if name not in allowed]
         raise SecretError(
@@ -216,11 +220,13 @@ def refuse_tokens(
         )
 
 
-def warn_of_tokens(found: Iterable[Finding], allowed: Collection[str], flow: Flow) -> None:
-    """Log a warning of what looks like a token in a flow that is sealed."""
+def warn_of_tokens(
+    found: Iterable[Finding], allowed: Collection[str], flow: Flow, files: Collection[str]
+) -> None:
+    """Log a warning of what looks like a token in a flow that is sealed, with files of these paths."""
     found = [one for one in found if one.name not in allowed]
     if found:
-        lines = "; ".join(_told(one, flow) for one in found[:_MOST_TOLD])
+        lines = "; ".join(_told(one, flow, files) for one in found[:_MOST_TOLD])
         logging.getLogger("prefect.environments").warning(
             "Warning: the sealed flow %r holds %s. Everybody who can open it can read it: declare it "
             "as a secret, and read it within a task. If a look shows that it is none, allow it: %s",
@@ -228,8 +234,8 @@ def warn_of_tokens(found: Iterable[Finding], allowed: Collection[str], flow: Flo
         )  # fmt: skip
 
 
-def _told(one: Finding, flow: Flow | None) -> str:
-    place = place_in(flow, lambda data: one.token in data) if flow is not None else ""
+def _told(one: Finding, flow: Flow | None, files: Collection[str]) -> str:
+    place = place_in(flow, lambda data: one.token in data, files) if flow is not None else ""
     return f"what looks like {one.what}{place}"
 
 
