@@ -90,6 +90,19 @@ def test_nothing_to_map_over():
         identity.map(unmapped([1]))
 
 
+@pytest.mark.parametrize("value", [10, None, 1.5, True, "text", {"a": 1}, (x for x in [1])])
+def test_a_plain_value_without_items_is_refused_where_it_is_mapped(value):
+    """The error says to give it whole, by unmapped, or which list to map over; nothing has run then."""
+    pair = task(lambda x, y: (x, y), name="pair")
+    with (
+        Flow("test"),
+        pytest.raises(FlowError, match=r"'pair' cannot map over 'y': .*(unmapped|list)\("),
+    ):
+        pair.map([1, 2], value)
+    with Flow("test"):
+        pair.map([1, 2], unmapped(value))
+
+
 def test_sets_are_put_in_order():
     """Tasks of a set come in order of addition, then by name, whatever their hashes."""
     tasks = [Task(name) for name in "edcba"]

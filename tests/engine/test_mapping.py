@@ -149,8 +149,8 @@ def test_lengths_must_agree():
 @pytest.mark.parametrize(
     ("value", "hint"),
     [
-        (3, "a int has no items by number"),
-        (None, "a NoneType has no items"),
+        (3, r"an int has no items; give it whole to each with unmapped\(\.\.\.\)"),
+        (None, "None has no items"),
         ((x for x in [1]), r"a generator has no items by number.*map over list\(\.\.\.\)"),
         ("text", "it is a str; map over list"),
         (b"bytes", "it is a bytes"),

@@ -9,7 +9,7 @@ from prefect.core import check
 from prefect.core.call_signature import listed
 from prefect.core.context import building
 from prefect.core.graph import Edge, Graph
-from prefect.core.inputs import Constant, as_task, in_order, unmapped
+from prefect.core.inputs import Constant, as_task, in_order, unmappable, unmapped
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import as_given
 from prefect.core.queries import FlowQueries
@@ -187,7 +187,8 @@ class Flow(FlowQueries):
             mapped: whether the task runs once for each item of what is not `unmapped(...)`.
 
         Raises:
-            FlowError: a dependency contradicts another, or leads to a parameter.
+            FlowError: a dependency contradicts another, or leads to a parameter, or a value that is
+                mapped over has no items.
             TypeError: `run` has no such argument, or something is not a task.
         """
         check.instance("task", task, Task)
@@ -216,6 +217,8 @@ class Flow(FlowQueries):
             value, mapped = value.value, False
         upstream = as_task(value, self)
         if upstream is None and mapped:
+            if reason := unmappable(value):
+                raise FlowError(f"Task {task.name!r} cannot map over {key!r}: {reason}")
             upstream = Constant(value)
         if upstream is not None:
             self.add_edge(upstream, task, key=key, mapped=mapped)

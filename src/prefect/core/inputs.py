@@ -24,6 +24,28 @@ class unmapped:  # noqa: N801  # reads as a function
         self.value = value
 
 
+_HINTS: dict[type | tuple[type, ...], str] = {
+    (str, bytes, bytearray): "list(...) of it, if you mean its characters",
+    dict: "a list of its keys, values or items",
+    (set, frozenset): "sorted(...) of it, for it has no order",
+}
+
+
+def unmappable(value: Any) -> str | None:
+    """Return why a value cannot be mapped over, with the fix; None where it may be."""
+    kind = type(value).__name__
+    article = "an" if kind[0] in "aeiouAEIOU" else "a"
+    for unordered, hint in _HINTS.items():
+        if isinstance(value, unordered):
+            return f"it is {article} {kind}; map over {hint}, or give it whole with unmapped(...)"
+    if not hasattr(type(value), "__getitem__"):
+        told = f"{article} {kind}" if value is not None else "None"
+        if hasattr(type(value), "__iter__"):
+            return f"{told} has no items by number; map over list(...)"
+        return f"{told} has no items; give it whole to each with unmapped(...)"
+    return None
+
+
 class Constant(Task):
     """A plain value as a task; flows add it where a constant is mapped over."""
 

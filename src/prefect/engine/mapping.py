@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prefect.core.inputs import unmappable
 from prefect.core.state import Failed, Skipped, Success
 from prefect.engine.nodes import Node
 from prefect.engine.transitions import skipped, triggered
@@ -91,15 +92,14 @@ def _items(state: State) -> Sequence[Any]:
     value = state.result
     if isinstance(value, (list, tuple, range)):
         return value
-    kind = type(value).__name__
-    for unordered, hint in _HINTS.items():
-        if isinstance(value, unordered):
-            raise _NotMappableError(f"it is a {kind}; map over {hint}")
+    if reason := unmappable(value):
+        raise _NotMappableError(reason)
     try:
         return [value[index] for index in range(len(value))]
     except Exception as error:
         raise _NotMappableError(
-            f"a {kind} has no items by number ({type(error).__name__}); map over list(...)"
+            f"its {type(value).__name__} has no items by number ({type(error).__name__}); map over "
+            "list(...)"
         ) from error
 
 
@@ -107,10 +107,3 @@ def _state(source: Node | State) -> State:
     state = source.state if isinstance(source, Node) else source
     assert state is not None  # noqa: S101  # for the type checker
     return state
-
-
-_HINTS: dict[type | tuple[type, ...], str] = {
-    (str, bytes, bytearray): "list(...) of it, if you mean its characters",
-    dict: "a list of its keys, values or items",
-    (set, frozenset): "sorted(...) of it, for it has no order",
-}
