@@ -61,6 +61,23 @@ def test_a_key_that_does_not_open_is_told(prefect, needy):
     assert list(findings(prefect, needy, status=2)) == ["key"]
 
 
+def test_a_wrong_key_and_an_untrusted_signer_are_two_findings(prefect, needy):
+    """Each with the ids that the file names and a fix of its own; a run's error stays one for all."""
+    for name in ("me", "other"):
+        prefect("keygen", "--signing", name)
+    prefect("keygen", "other.key")
+    prefect("build", "etl.py", "--key-file", "flow.key", "--signing-key", "me")
+    signer = ["--trusted-signer", "other.pub"]
+    key = findings(prefect, needy, "--key-file", "other.key", status=2)
+    assert "None of the keys here opens it: it opens for the encryption key" in key["key"]["told"]
+    untrusted = findings(prefect, needy, "--key-file", "flow.key", *signer, status=2)
+    assert list(untrusted) == ["signature"]
+    assert "whom you do not trust" in untrusted["signature"]["told"]
+    assert "--trusted-signer" in untrusted["signature"]["fix"]
+    both = findings(prefect, needy, "--key-file", "other.key", *signer, status=2)
+    assert list(both) == ["key", "signature"]
+
+
 def test_a_changed_payload_is_told(prefect, needy):
     """What a run would refuse, a check does not pass."""
     data = bytearray((prefect.directory / needy).read_bytes())

@@ -146,6 +146,21 @@ def test_a_file_for_a_recipient_goes_all_the_way(prefect):
     assert "No such file" in prefect(*build, "nobody.pub", "--signing-key", "me", status=2)[1]
 
 
+def test_with_a_key_is_shown_who_opens_and_who_has_signed(prefect):
+    """As without one; and whose signature was checked."""
+    prefect("keygen", "flow.key")
+    for name in ("me", "other"):
+        prefect("keygen", "--signing", name)
+    prefect("build", "etl.py", "--key-file", "flow.key", "--signing-key", "me")
+    outline, _ = prefect("info", "etl.flow")
+    holder = next(line for line in outline.splitlines() if "opens for" in line).split()[2]
+    for trusted, told in ([], "not checked"), (["--trusted-signer", "me.pub"], "trusted"):
+        out, _ = prefect("info", "etl.flow", "--key-file", "flow.key", *trusted)
+        facts = {line[:14].strip(): line[14:].strip() for line in out.splitlines()}
+        assert facts["opens for"].startswith(holder)
+        assert facts["signed by"].endswith(f"({told})")
+
+
 def test_keys_can_come_through_pipes(sealed):
     """A key that a secret store writes into a pipe is read once, and never lies on a disk."""
     for command in ("info", "graph", "verify", "run"):

@@ -13,7 +13,7 @@ from prefect.cli.artifacts import find_image, find_in_daemon, name_of
 from prefect.cli.info import find_artifact
 from prefect.cli.keys import find_keyring
 from prefect.cli.options import Command, key_file_option, trusted_signer_option
-from prefect.errors import PrefectError
+from prefect.errors import AuthenticationError, PrefectError
 from prefect.installed import normal_name
 from prefect.payload.fitting import Finding
 from prefect.printable import printable
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from prefect.images.inspection import FlowImage
     from prefect.payload.manifest import Manifest
     from prefect.places.engine.container import RunnableImage
+    from prefect.sealed.keys.keyring import Keyring
+    from prefect.sealed.reading import Outline
     from prefect.sealed.source import SealedSource
     from prefect.secrets.secret import Secret
 
@@ -98,7 +100,12 @@ def _of_sealed(
     found = outline(source)
     try:
         keyring = keyring_to_open(source, name_of(artifact), key_files, trusted_signers)
+    except PrefectError as error:
+        return [Finding("key", False, str(error))]
+    try:
         manifest, _ = open_flow(source, keyring)  # every byte, as a run would
+    except AuthenticationError as error:
+        return _unlike(found, keyring) or [Finding("key", False, str(error))]
     except PrefectError as error:
         return [Finding("key", False, str(error))]
     signers = ", ".join(found.signer_ids) or "nobody"
@@ -112,6 +119,25 @@ def _of_sealed(
             payload_bytes=found.payload_bytes,
         ),
     ]
+
+
+def _unlike(found: Outline, keyring: Keyring) -> list[Finding]:
+    """Tell which of the keys here a sealed flow does not name: none where it was changed.
+
+    By the ids that anybody can read: what the keys prove is one answer for all of it.
+    """
+    findings = []
+    if not {key.id for key in keyring.to_open()} & {kid for _, kid in found.key_ids}:
+        told = f"None of the keys here opens it: it opens for {found.opens_for}"
+        findings.append(Finding("key", False, told, "Give one of these with --key-file FILE"))
+    trusted = keyring.trusted_signers
+    if trusted is not None and not {one.id for one in trusted} & set(found.signer_ids):
+        told = (
+            f"It is signed by {', '.join(found.signer_ids) or 'nobody'}, whom you do not trust here"
+        )
+        fix = "Have it signed by somebody whom you trust, or name its signer with --trusted-signer"
+        findings.append(Finding("signature", False, told, fix))
+    return findings
 
 
 def _of_image(

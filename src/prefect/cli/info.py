@@ -19,10 +19,12 @@ from prefect.printable import printable
 from prefect.running.flow_directory import KEY_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from prefect.payload.manifest import Manifest
+    from prefect.sealed.keys.keyring import Keyring
+    from prefect.sealed.keys.signers import Signer
     from prefect.sealed.reading import Outline
     from prefect.sealed.source import SealedSource
 
@@ -64,7 +66,12 @@ def info(
     if source is not None and not (names_a_key(key_file) or trusted_signers or requirements):
         _show_outline(source, as_json=as_json)
         return
-    manifest = read_manifest(artifact, source, key_file, trusted_signers)
+    around: dict[str, str] = {}
+    if source is None:
+        manifest = read_manifest(artifact, None, key_file, trusted_signers)
+    else:
+        manifest, keyring = _opened(artifact, source, key_file, trusted_signers)
+        around = _around(source, keyring)
     if requirements:
         locked = manifest.locked()
         if not locked:
@@ -77,7 +84,14 @@ def info(
     elif as_json:
         click.echo(json.dumps(manifest.to_dict(), indent=2))
     else:
-        _show(manifest)
+        _show(manifest, around)
+
+
+def _around(source: SealedSource, keyring: Keyring) -> dict[str, str]:
+    """Return what stands around a manifest that was opened: who may open it, and who has signed."""
+    from prefect.sealed.reading import outline, signers_of  # noqa: PLC0415 - for what is sealed alone
+
+    return _holders(outline(source), signers_of(source, keyring.trusted_signers or ()))
 
 
 def find_artifact(artifact: str) -> SealedSource | None:
@@ -114,28 +128,41 @@ def read_manifest(
 
     if source is None:
         return image.manifest(keys.find_keyring(key_files, trusted_signers))
-    keyring = keys.keyring_to_open(source, name_of(artifact), key_files, trusted_signers)
+    return _opened(artifact, source, key_files, trusted_signers)[0]
+
+
+def _opened(
+    artifact: str,
+    source: SealedSource,
+    key_files: tuple[Path, ...],
+    trusted_signers: tuple[str, ...],
+) -> tuple[Manifest, Keyring]:
+    """Return a sealed flow's manifest, and the keys that opened it: a pipe gives them once."""
+    from prefect.cli import keys  # noqa: PLC0415 - for what is sealed alone
     from prefect.sealing import read_manifest as read  # noqa: PLC0415 - the same
 
-    return read(source, keyring)
+    keyring = keys.keyring_to_open(source, name_of(artifact), key_files, trusted_signers)
+    return read(source, keyring), keyring
 
 
-def show_holders(outline: Outline, *, trusted: list[str] | None = None) -> None:
+def show_holders(outline: Outline, trusted: Iterable[Signer] | None = None) -> None:
     """Print whose keys open a sealed flow and whose signatures it has.
 
     Args:
-        trusted: ids of the signers whose signatures were checked; None where nothing was.
+        trusted: those whose signatures were checked; None where nothing was.
     """
-    signers = [
-        f"{signer} ({'trusted' if signer in trusted else 'not checked'})" if trusted else signer
-        for signer in outline.signer_ids
-    ]
-    _columns(
-        [
-            ["opens for", ", ".join(f"{kid} ({alg})" for alg, kid in outline.key_ids)],
-            ["signed by", ", ".join(signers) or "nobody"],
-        ]
-    )
+    _columns([list(fact) for fact in _holders(outline, trusted).items()])
+
+
+def _holders(outline: Outline, trusted: Iterable[Signer] | None = None) -> dict[str, str]:
+    signers = outline.signer_ids
+    if trusted is not None:
+        ids = {signer.id for signer in trusted}
+        signers = [f"{one} ({'trusted' if one in ids else 'not checked'})" for one in signers]
+    return {
+        "opens for": ", ".join(f"{kid} ({alg})" for alg, kid in outline.key_ids),
+        "signed by": ", ".join(signers) or "nobody",
+    }
 
 
 def _show_outline(sealed: SealedSource, *, as_json: bool) -> None:
@@ -160,7 +187,7 @@ def _show_outline(sealed: SealedSource, *, as_json: bool) -> None:
     )
 
 
-def _show(manifest: Manifest) -> None:
+def _show(manifest: Manifest, around: dict[str, str]) -> None:
     flow = manifest.flow
     environment = flow.get("environment") or {}
     click.secho(printable(flow["name"]), bold=True)
@@ -175,6 +202,7 @@ def _show(manifest: Manifest) -> None:
         "environment": _environment(environment),
         "secrets": ", ".join(environment.get("secrets", ())) or "none",
         **({"executor": flow["executor"]} if flow.get("executor") else {}),
+        **around,
     }
     _columns([list(fact) for fact in facts.items()])
     if flow["parameters"]:

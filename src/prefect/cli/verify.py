@@ -33,4 +33,4 @@ def verify(file: str, key_file: tuple[Path, ...], trusted_signers: tuple[str, ..
         sealed, keyring.to_open(), trusted_signers=keyring.trusted_signers
     )
     say(f"{name_of(file)} is authentic, every byte of it.")
-    show_holders(outline, trusted=[signer.id for signer in signed_by])
+    show_holders(outline, signed_by)

@@ -91,6 +91,19 @@ def outline(source: SealedSource) -> Outline:
         return _outline(read_layout(file))
 
 
+def signers_of(source: SealedSource, known: Iterable[Signer]) -> list[Signer]:
+    """Return those of some signers whose valid signatures a sealed flow has.
+
+    Raises:
+        TypeError: `source` is neither bytes nor a path.
+        FormatError: it is no sealed flow, is malformed, or is incomplete.
+        OSError: the file cannot be read.
+    """
+    with opened(source) as file:
+        layout = read_layout(file)
+    return [one for one in known if has_signed(one, layout)]
+
+
 class SealedReader:
     """A sealed flow that `opening` opened; each section is authenticated as it is read.
 
