@@ -155,6 +155,22 @@ def test_a_file_that_exits_is_not_built(prefect):
     assert "SystemExit" in prefect("build", "leaves.py", status=2)[1]
 
 
+@pytest.mark.parametrize("line", ["load(1, 2, 3)", "load.map(1)", "import beside"])
+def test_a_file_that_fails_shows_its_own_frames_alone(prefect, line):
+    """Whoever raised: neither this package's frames, nor those of imports, nor how to call it."""
+    text = (
+        "from prefect import Flow, task\n@task\ndef load(x):\n    pass\nwith Flow('x') as flow:\n"
+    )
+    (prefect.directory / "fails.py").write_text(f"{text}    {line}\n")
+    (prefect.directory / "beside.py").write_text("1 / 0\n")
+    _, err = prefect("build", "fails.py", status=2)
+    assert err.startswith("Error: fails.py failed while it was loaded:\nTraceback")
+    files = [
+        each.split('"')[1].rpartition("/")[2] for each in err.splitlines() if "  File " in each
+    ]
+    assert files == ["fails.py", "beside.py"][: 1 + ("beside" in line)]
+
+
 def test_requirement_files_are_read_as_they_are_written(prefect):
     """Comments, continued lines and hashes are understood; other bytes are an error of the file."""
     arguments = ["build", "etl.py", "--image", "python:3.11", "--dockerfile", "x", "-r", "r.txt"]

@@ -1,6 +1,7 @@
 """Running flows."""
 
 import logging
+import os
 import threading
 import time
 from collections import Counter
@@ -361,3 +362,14 @@ def test_retrying_state_has_the_reason():
     (state,) = [e.state for e in events if isinstance(e.state, Retrying)]
     assert isinstance(state.result, ValueError)
     assert state.message == "ValueError: no (try 1 of 2)"
+
+
+def test_a_task_that_misses_a_variable_is_told_how_secrets_are_named(monkeypatch):
+    """Of os.environ alone: a dict of the task's own is its own matter."""
+    monkeypatch.delenv("DB_TOKEN", raising=False)
+    for space, hint in (os.environ, True), ({}, False):
+        with Flow("etl") as flow:
+            read = task(lambda space=space: space["DB_TOKEN"])()
+        message = flow.run().result[read].message
+        assert message.startswith("KeyError: 'DB_TOKEN'")
+        assert ("--secret DB_TOKEN, or secrets=['DB_TOKEN']" in message) == hint

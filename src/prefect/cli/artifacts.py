@@ -29,7 +29,7 @@ from prefect.files import read_to_end
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from types import CodeType, TracebackType
+    from types import CodeType
     from typing import BinaryIO
 
     from prefect.images.inspection import FlowImage
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _PATH_STARTS = ("file:", "/", "./", "../", "~/")
 _ENDINGS = (".flow", ".tar", ".tar.gz", ".tgz")
-_LOADERS = {__name__, "importlib._bootstrap", "importlib._bootstrap_external"}
+_NOT_OF_USERS = (f"{Path(__file__).parents[1]}/", "<frozen importlib.")
 
 
 class _Script(SourceFileLoader):
@@ -116,24 +116,27 @@ def load_flow_file(argument: str) -> Flow:
     gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
     try:
         loader.exec_module(module)
-    except PrefectError:
-        raise
     except (Exception, SystemExit) as error:
         if mistakes.is_no_source(path):
             raise mistakes.not_source(path) from error
-        import traceback  # noqa: PLC0415 - for errors alone
-
-        lines = traceback.format_exception(type(error), error, _below_importlib(error))
-        raise click.UsageError(f"{path} failed while it was loaded:\n{''.join(lines)}") from error
+        told = _own_frames(error).rstrip()
+        raise click.ClickException(f"{path} failed while it was loaded:\n{told}") from error
     flows = {name: value for name, value in vars(module).items() if isinstance(value, Flow)}
     return _choose(path, flows, wanted)
 
 
-def _below_importlib(error: BaseException) -> TracebackType | None:
-    frames = error.__traceback__
-    while frames and frames.tb_frame.f_globals.get("__name__") in _LOADERS:
-        frames = frames.tb_next
-    return frames
+def _own_frames(error: BaseException) -> str:
+    """Return an exception with its traceback, without the frames of this package and of imports."""
+    import traceback  # noqa: PLC0415 - for errors alone
+
+    shown: traceback.TracebackException | None = traceback.TracebackException.from_exception(error)
+    text = shown
+    while shown is not None:
+        shown.stack = traceback.StackSummary.from_list(
+            [one for one in shown.stack if not one.filename.startswith(_NOT_OF_USERS)]
+        )
+        shown = shown.__cause__ or shown.__context__
+    return "".join(text.format()) if text else ""
 
 
 def _choose(path: Path, flows: dict[str, Flow], wanted: str | None) -> Flow:

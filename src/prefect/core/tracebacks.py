@@ -8,13 +8,35 @@ if TYPE_CHECKING:
 
 
 def describe(error: BaseException) -> str:
-    """Return an exception's type and text, whatever its `__str__` does."""
+    """Return an exception's type and text, whatever its `__str__` does.
+
+    Of a variable of the environment that is not set, it says what to do.
+    """
     kind = type(error).__name__
     try:
         text = str(error)
     except Exception:  # noqa: BLE001  # anybody's code
         return kind
-    return f"{kind}: {text}" if text else kind
+    told = f"{kind}: {text}" if text else kind
+    if isinstance(error, KeyError) and _is_of_environment(error) and text.strip("'").isidentifier():
+        name = text.strip("'")
+        told += (
+            f" (no environment variable {name} is set here; what a flow needs as a secret it names: "
+            f"--secret {name}, or secrets=[{name!r}])"
+        )
+    return told
+
+
+def _is_of_environment(error: KeyError) -> bool:
+    """Tell whether `os.environ[...]` raised it."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_next is not None:
+        frames = frames.tb_next
+    return (
+        frames is not None
+        and frames.tb_frame.f_globals.get("__name__") == "os"
+        and frames.tb_frame.f_code.co_name == "__getitem__"
+    )
 
 
 def user_frames(error: BaseException) -> TracebackType | None:
