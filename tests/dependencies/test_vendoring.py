@@ -6,6 +6,14 @@ from prefect.dependencies.vendoring import vendor
 from prefect.dependencies.wheels import read_wheel, write_wheel
 from prefect.pylock import File, Lock, Package, Target, read
 
+PLATFORMS = [
+    "manylinux_2_17_x86_64.manylinux2014_x86_64",
+    "manylinux_2_27_x86_64.manylinux_2_28_x86_64",
+    "manylinux_2_30_x86_64",
+    "manylinux_2_34_x86_64",
+    "musllinux_1_2_x86_64",
+]
+
 
 @pytest.fixture
 def wheels(tmp_path, monkeypatch):
@@ -14,7 +22,7 @@ def wheels(tmp_path, monkeypatch):
     monkeypatch.setenv("UV_FIND_LINKS", str(links))
     monkeypatch.setenv("UV_NO_INDEX", "1")
     made = {}
-    for platform in ("manylinux_2_28_x86_64", "manylinux_2_34_x86_64", "musllinux_1_2_x86_64"):
+    for platform in PLATFORMS:
         tag = f"py3-none-{platform}"
         info = "built-1.0.dist-info"
         members = {
@@ -29,9 +37,7 @@ def wheels(tmp_path, monkeypatch):
     return made
 
 
-@pytest.mark.parametrize(
-    "platform", ["manylinux_2_28_x86_64", "manylinux_2_34_x86_64", "musllinux_1_2_x86_64"]
-)
+@pytest.mark.parametrize("platform", PLATFORMS)
 def test_the_wheel_that_is_locked_is_taken_whatever_c_library_it_is_for(wheels, platform, tmp_path):
     """A lock tells of no C library: the hashes say which of several wheels is meant."""
     wheel = wheels[platform]

@@ -16,7 +16,6 @@ from prefect.dependencies.installing import run_uv
 from prefect.dependencies.lock import Distribution
 from prefect.dependencies.reassembling import reassemble_at
 from prefect.dependencies.targets import uv_platform
-from prefect.pylock import USUAL_GLIBC
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -29,7 +28,7 @@ _SITES = {"site-packages", "dist-packages"}
 _GLIBC = re.compile(r"manylinux(?:_2_)?(\d+)_")
 _LEGACY = {"2014": "17", "2010": "12", "1": "5"}
 # As uv has platforms: for 2.17, for 2.28, and for each from 2.31 on.
-_OLDEST, _NEXT = 17, 31
+_PLATFORMS = (17, 28, 31)
 
 
 def vendor(
@@ -90,5 +89,5 @@ def _c_library(packages: Collection[Package], machine: str) -> tuple[int, int] |
         for name in names
         if name.endswith(f"_{machine}.whl") and (found := _GLIBC.findall(name))
     ]
-    minor = max(needed, default=_OLDEST)
-    return 2, (_NEXT if USUAL_GLIBC[1] < minor < _NEXT else minor)
+    minor = max(needed, default=0)
+    return 2, next((one for one in _PLATFORMS if one >= minor), minor)
