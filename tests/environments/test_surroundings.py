@@ -6,12 +6,16 @@ import threading
 from pathlib import Path
 
 import pytest
+from daemon_relay import DaemonRelay
 
 import prefect
 from prefect import Flow, task
 from prefect.environments import ContainerEnvironment
 from prefect.errors import ContainerEngineError, PlaceError, SecretError
 from prefect.oci.daemon.client import Daemon
+from prefect.places.engine.container import RunnableImage
+from prefect.places.surroundings import Surroundings
+from prefect.places.work import work_in_image
 
 pytestmark = pytest.mark.services
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
@@ -126,6 +130,32 @@ def test_volumes_are_seen_by_path_and_what_is_not_there_is_refused(roots, tmp_pa
     with pytest.raises(PlaceError, match="make it first"):
         roots.run(volumes=[f"{tmp_path}/no:/in"])
     assert not (tmp_path / "no").exists()
+
+
+def test_files_come_from_a_container_engine_elsewhere_once_the_run_has_ended(
+    apps, tmp_path, monkeypatch
+):
+    """Where somebody waits for that; `run` does not, and says so."""
+    relay = DaemonRelay(os.environ["DOCKER_HOST"])
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{relay.port}")
+    try:
+        image = RunnableImage.named(apps.built_tag)
+        work = work_in_image(
+            image, parameters={}, surroundings=Surroundings.given(output=tmp_path / "out")
+        )
+        started = image.start(work)
+        try:
+            assert started.wait() == 0
+            assert b"out=/opt/prefect/output" in b"".join(started.logs())
+        finally:
+            started.remove()
+        with pytest.raises(PlaceError, match="prefect run --output"):
+            apps.run(output=tmp_path / "new")
+    finally:
+        relay.stop()
+    assert (tmp_path / "out" / "deep" / "made.txt").read_text() == "made"
+    assert owners(tmp_path / "out") == {(os.geteuid(), os.getegid())}
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_executor_that_the_image_lacks_is_bad_input_of_the_run(roots):

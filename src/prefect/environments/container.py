@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.core import check
 from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names, lines
-from prefect.errors import ImageError, InvalidKeyError
+from prefect.errors import ImageError, InvalidKeyError, PlaceError
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.secrets.secret import Secret
 
@@ -493,6 +493,12 @@ class ContainerEnvironment(Environment):
         )
         executor = None if executor is None else check.executor_text("executor", executor)
         image = self._runnable()
+        if surroundings.output is not None and not image.daemon.is_local:
+            raise PlaceError(
+                f"The container engine at {image.daemon.http.endpoint.url} does not see {output}, and "
+                "nobody waits here for what could be fetched at the end: take a volume of its machine, "
+                "or `prefect run --output`, which waits"
+            )
         keyring = self._keyring_for(image)
         work = work_in_image(
             image,

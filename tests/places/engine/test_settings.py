@@ -65,11 +65,11 @@ def test_an_output_directory_is_made_and_seen_at_one_place(tmp_path):
     assert made.user is None
 
 
-def test_an_engine_elsewhere_has_no_output_directory_here(tmp_path):
-    """Nor is one made."""
-    with pytest.raises(PlaceError, match="another machine"):
-        settings(image(local=False), output=tmp_path / "new")
-    assert not (tmp_path / "new").exists()
+def test_an_engine_elsewhere_has_a_directory_of_its_own(tmp_path):
+    """Which every user may write to, and which is copied later; nothing of this machine is mounted."""
+    made = settings(image("app", local=False), output=tmp_path / "new")
+    assert (made.mounts, made.directories, made.user) == ((), (OUTPUT,), None)
+    assert (tmp_path / "new").is_dir()
 
 
 @needs_root

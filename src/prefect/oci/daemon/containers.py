@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from prefect.errors import ContainerEngineError
 from prefect.oci import documents
 from prefect.oci.daemon.client import ABSENT, Daemon
+from prefect.oci.daemon.directories import copy_directory, make_directory
 from prefect.oci.daemon.files import DaemonFiles
 from prefect.oci.daemon.image import identifier
 from prefect.oci.daemon.settings import DEFAULT, Settings, with_fix
@@ -17,6 +18,7 @@ from prefect.oci.daemon.transport import Answer, first_line, in_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
 __all__ = ["Container", "send", "start", "stop"]
 
@@ -80,6 +82,15 @@ class Container:
         """
         DaemonFiles(self.daemon, self.id).copy(path, file, limit)
 
+    def copy_directory(self, path: str, target: Path) -> list[str]:
+        """Copy what is in one of its directories into one of this machine; return what stays behind.
+
+        Raises:
+            ContainerEngineError: the directory is not there, or cannot be had whole.
+            OSError: something cannot be written.
+        """
+        return copy_directory(self.daemon, self.id, path, target)
+
     def remove(self) -> None:
         """Remove the container, running or not, if it is there."""
         self.daemon.remove_container(self.id)
@@ -118,6 +129,8 @@ def start(
     try:
         container = Container(daemon, daemon.create(image, document), settings.tty)
         try:
+            for path in settings.directories:
+                make_directory(daemon, container.id, path)
             with daemon.http.request(
                 "POST", f"/containers/{container.id}/start", f"start {image}", timeout=None
             ):

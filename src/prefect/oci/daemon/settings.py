@@ -62,6 +62,7 @@ class Settings:
         user: a name or a number, with ":GROUP" or without; None is the image's own.
         network: None is the engine's default.
         workdir: an absolute path; None is the image's own.
+        directories: made in it, where every user may write.
     """
 
     tty: bool = False
@@ -74,6 +75,7 @@ class Settings:
     user: str | None = None
     network: str | None = None
     workdir: str | None = None
+    directories: tuple[str, ...] = ()
 
     def document(self, proxies: Mapping[str, str]) -> dict[str, Any]:
         """Return the settings as the API has them, without the image and the command.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from typing import TYPE_CHECKING
 
 from prefect.errors import ContainerEngineError
@@ -18,6 +19,7 @@ from prefect.secrets.handover import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from docker.models.containers import Container as DockerContainer
 
@@ -30,12 +32,32 @@ _LARGEST_RESULT = 1 << 32
 class ContainerRun:
     """A worker that runs in a container; meets `protocol.Started`."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, output: Path | None = None) -> None:
         self.container = container
+        self._output = output
         self.logs = container.logs
-        self.wait = container.wait
         self.stop = container.kill
         self.remove = container.remove
+
+    def wait(self) -> int:
+        """Wait until it ends, and fetch its output directory from a machine elsewhere.
+
+        Returns:
+            Its exit status.
+
+        Raises:
+            ContainerEngineError: the directory cannot be had.
+            OSError: it cannot be written here.
+        """
+        status = self.container.wait()
+        if self._output is not None:
+            behind = self.container.copy_directory(OUTPUT_DIRECTORY, self._output)
+            self._output = None
+            if behind:
+                logging.getLogger("prefect").warning(
+                    "What is neither a file nor a directory stays behind: %s", ", ".join(behind)
+                )
+        return status
 
     def result(self) -> bytes | None:
         """Return the run's result as it wrote it, or None where it wrote none."""
@@ -104,7 +126,8 @@ class RunnableImage(HeldImage):
     def start(self, work: Work) -> ContainerRun:
         """Start a container, and hand it its secrets over a stream once it runs.
 
-        An output directory is made if it is not there.
+        An output directory is made if it is not there. That of a container engine elsewhere is a copy,
+        which is fetched once the worker has ended, by `wait`.
 
         Raises:
             PlaceError: a volume's path is not there, or an output directory cannot be had.
@@ -122,7 +145,7 @@ class RunnableImage(HeldImage):
             except BaseException:  # also Ctrl-C: it would wait for its secrets in vain
                 container.remove()
                 raise
-        return ContainerRun(container)
+        return ContainerRun(container, None if self.daemon.is_local else work.surroundings.output)
 
     def _deliver(self, container: Container, values: Mapping[str, str]) -> None:
         # One line, so that the reader knows the end without the stream being half-closed,

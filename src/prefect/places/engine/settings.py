@@ -35,10 +35,13 @@ def settings_for(image: HeldImage, work: Work) -> Settings:
     _refuse_secrets(work)
     mounts = [_mount(volume, local=image.daemon.is_local) for volume in given.volumes]
     user = given.user
+    elsewhere = False
     if given.output is not None:
-        directory = _output(image, given.output)
-        mounts.append(Mount(str(directory), OUTPUT_DIRECTORY))
-        user = _user(image, given, directory)
+        directory = make_output_directory(given.output)
+        elsewhere = not image.daemon.is_local
+        if not elsewhere:
+            mounts.append(Mount(str(directory), OUTPUT_DIRECTORY))
+            user = _user(image, given, directory)
     return Settings(
         tty=work.tty,
         tmpfs=_SECRETS_TMPFS if work.secrets else {},
@@ -50,6 +53,7 @@ def settings_for(image: HeldImage, work: Work) -> Settings:
         user=user,
         network=given.network,
         workdir=given.workdir,
+        directories=(OUTPUT_DIRECTORY,) if elsewhere else (),
     )
 
 
@@ -82,16 +86,6 @@ def _mount(volume: Volume, *, local: bool) -> Mount:
             f"There is no file or directory {volume.source} for the volume {shown}: make it first"
         )
     return Mount(volume.source, volume.target, volume.writable)
-
-
-def _output(image: HeldImage, path: Path) -> Path:
-    if not image.daemon.is_local:
-        raise PlaceError(
-            f"The container engine at {image.daemon.http.endpoint.url} runs on another machine, and "
-            f"--output {path} is a directory of this one: mount one of that machine with --volume, or "
-            "take an engine here"
-        )
-    return make_output_directory(path)
 
 
 def _user(image: HeldImage, given: Surroundings, directory: Path) -> str | None:
