@@ -13,7 +13,7 @@ from image_making import layer_of, tar_of
 
 from prefect import Flow, Parameter, task
 from prefect.cli.main import main
-from prefect.images.plan import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED, LABEL_VERSION
+from prefect.images.labels import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED, LABEL_VERSION
 from prefect.oci.archives import archive as archives
 from prefect.oci.images import derive
 from prefect.payload.manifest import Manifest

@@ -14,7 +14,7 @@ from prefect.errors import (
 )
 from prefect.images.base.names import names_a_path, names_docker_hub
 from prefect.images.inspection import FlowImage, look_into_layers
-from prefect.images.plan import LABEL_VERSION
+from prefect.images.labels import LABEL_VERSION
 from prefect.oci.references import DEFAULT_REGISTRY, Reference
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import requirement_name
-from prefect.images import plan
+from prefect.images.labels import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED
 from prefect.payload.attachments import contents
 from prefect.payload.own_modules import OwnModules
 from prefect.payload.packing import pickle_flow, warn_of_fixed
@@ -112,7 +112,7 @@ def package(
         return PackagedFlow(
             to_seal.manifest,
             to_seal,
-            {plan.LABEL_SEALED: f"{FLOW_DIRECTORY}/{SEALED_FILE}"},
+            {LABEL_SEALED: f"{FLOW_DIRECTORY}/{SEALED_FILE}"},
             (f"cryptography=={metadata.version('cryptography')}",),
             _own=own,
         )
@@ -135,8 +135,8 @@ def package(
         manifest,
         pickled.payload,
         {
-            plan.LABEL_FLOW: manifest.flow["name"],
-            plan.LABEL_MANIFEST: f"{FLOW_DIRECTORY}/{MANIFEST_FILE}",
+            LABEL_FLOW: manifest.flow["name"],
+            LABEL_MANIFEST: f"{FLOW_DIRECTORY}/{MANIFEST_FILE}",
         },
         attached=attached,
     )

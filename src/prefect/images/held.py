@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from prefect.errors import ImageError
 from prefect.images.inspection import FlowImage
-from prefect.images.plan import LABEL_MANIFEST
+from prefect.images.labels import LABEL_MANIFEST
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.files import daemon_files

@@ -10,8 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from prefect.errors import ImageError
-from prefect.images.plan import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED, LABEL_VERSION
-from prefect.oci.layers.files import read_from_layer
+from prefect.images.labels import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED, LABEL_VERSION
 from prefect.payload.manifest import LARGEST_MANIFEST, Manifest
 from prefect.running.flow_directory import KEY_VARIABLE
 
@@ -148,6 +147,8 @@ def look_into_layers(image: Image, reference: str) -> FlowImage:
 
 
 def _from_top(image: Image, path: str, limit: int) -> bytes:
+    from prefect.oci.layers.files import read_from_layer  # noqa: PLC0415 - loads isal
+
     for layer in reversed(image.layers):
         if layer.blob is not None and layer.blob.size > _LARGEST_LAYER:
             raise ImageError(

@@ -17,6 +17,7 @@ from prefect.images.base.names import ON_DISK, base_reference
 from prefect.images.base.sources import BaseSources
 from prefect.images.changes import told_changes
 from prefect.images.flow_files import package
+from prefect.images.labels import LABEL_VERSION
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.daemon.ahead import LoadingAhead
 from prefect.oci.daemon.client import Daemon
@@ -157,7 +158,7 @@ def build(
         base = sources.in_daemon(daemon, store)
         name = _name_in(order, daemon)
         progress(f"Building the image {name} on {base.reference}")
-        with LoadingAhead(daemon, name, label=plan.LABEL_VERSION) as ahead:
+        with LoadingAhead(daemon, name, label=LABEL_VERSION) as ahead:
             image = _image(
                 order, base, store, progress,
                 ready=lambda layers: ahead.offer(base.image, layers),
@@ -166,7 +167,7 @@ def build(
                 daemon,
                 image,
                 name,
-                label=plan.LABEL_VERSION,
+                label=LABEL_VERSION,
                 whole=lambda: _image(
                     replace(order, recipe=replace(recipe, relock=False)),  # which is done by now
                     sources.out_of_daemon(daemon, store),
@@ -362,7 +363,7 @@ def _name_in(order: _Order, daemon: Daemon) -> str:
     name = order.recipe.name_for(order.flow_name())
     # Nobody asked for this name: it must not take the place of an image of somebody else.
     taken = daemon.find(name)
-    if taken is not None and plan.LABEL_VERSION not in taken.labels:
+    if taken is not None and LABEL_VERSION not in taken.labels:
         raise ImageError(
             f"The image {name} in the container engine is not prefect's, and would lose its name to "
             "this build. Choose a name: ContainerEnvironment(..., tag=...), or --tag"

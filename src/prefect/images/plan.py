@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from prefect.dependencies.fitting import require_fit
 from prefect.dependencies.requirements import imported, requirement_name
 from prefect.errors import CompatibilityError, RequirementsError
+from prefect.images.labels import LABEL_PYTHON, LABEL_VERSION
 from prefect.images.runtime import runtime_files
 from prefect.installed import cloudpickle_here
 from prefect.payload.image_facts import ImageFacts, Pin
@@ -37,12 +38,6 @@ COMMAND = ("run",)
 
 # How many parts of a version a lock's release has to reach, to read what is written here.
 _SERIES = {"cloudpickle": 2, "cryptography": 1}
-
-LABEL_FLOW = "prefect.flow"
-LABEL_MANIFEST = "prefect.manifest"
-LABEL_PYTHON = "prefect.python"
-LABEL_SEALED = "prefect.sealed"
-LABEL_VERSION = "prefect.version"
 
 
 @dataclass(frozen=True, slots=True)

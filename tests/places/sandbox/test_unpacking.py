@@ -17,7 +17,8 @@ from image_making import layer_of, tar_of
 from prefect.errors import ImageContentError
 from prefect.oci.images import OCI_LAYER, Layer, blob_of
 from prefect.places.sandbox import unpacking
-from prefect.places.sandbox.unpacking import OPAQUE, unpack
+from prefect.places.sandbox.trees import OPAQUE
+from prefect.places.sandbox.unpacking import unpack
 
 DIRECTORY, LINK, HARD = tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE
 

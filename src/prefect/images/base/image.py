@@ -17,7 +17,7 @@ from prefect.images.base.python import (
     find_libc,
     find_python,
 )
-from prefect.images.plan import LABEL_VERSION
+from prefect.images.labels import LABEL_VERSION
 from prefect.oci.images import Image, canonical_json
 from prefect.oci.layers.files import LayerFiles
 from prefect.oci.platforms import machine_of

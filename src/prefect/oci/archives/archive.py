@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageContentError, ImageError, OutputError
 from prefect.files import replacing
 from prefect.oci.archives.docker import MANIFEST, read_docker
-from prefect.oci.archives.layout_writing import require_free_directory, write_layout
 from prefect.oci.archives.layouts import FULL_NAME, INDEX, MARKER, MARKING, REF_NAME, read_layout
 from prefect.oci.archives.sources import Archive, Directory
 from prefect.oci.digests import CHUNK, DIGEST, verified
@@ -92,6 +90,8 @@ def write(image: Image, path: str | os.PathLike[str], *, name: str | None = None
     where = Path(path)
     reference = None if name is None else _tagged(name)
     if _is_layout(where):
+        from prefect.oci.archives.layout_writing import write_layout  # noqa: PLC0415 - to write alone
+
         write_layout(image, where, _descriptor(image, reference))
         return
     require_free(where)
@@ -108,6 +108,8 @@ def require_free(where: Path) -> None:
         OutputError: something else than an image is there.
     """
     if _is_layout(where):
+        from prefect.oci.archives.layout_writing import require_free_directory  # noqa: PLC0415 - to write alone
+
         require_free_directory(where)
     elif where.suffix.lower() in _PACKED:
         raise ValueError(f"{where} would be packed twice: layers are. {_ENDINGS}")
@@ -140,6 +142,8 @@ def docker_archive(
         ImageError: a layer is in a container engine only, and not left out.
         OSError: a layer cannot be read.
     """
+    import tarfile  # noqa: PLC0415 - to write alone
+
     reference = None if name is None else _tagged(name)
     members: dict[str, Blob] = {}
 
@@ -214,6 +218,8 @@ def _json(value: Any) -> Blob:
 
 
 def _header(path: str, kind: bytes, size: int = 0) -> bytes:
+    import tarfile  # noqa: PLC0415 - to write alone
+
     info = tarfile.TarInfo(path)
     info.type, info.size = kind, size
     info.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from prefect.errors import ImageContentError, ImageError
 from prefect.oci.digests import CHUNK
 from prefect.oci.layers.tar import Member, TarReader
-from prefect.oci.layers.unpacking import MALFORMED, gunzip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +137,8 @@ class Archive:
 
     def _unpack(self, path: Path) -> None:
         """Continue with an unpacked copy that has no name, so that nothing is left of it."""
+        from prefect.oci.layers.unpacking import MALFORMED, gunzip  # noqa: PLC0415 - loads isal
+
         packed_size = os.fstat(self._handle).st_size
         limit = max(_SMALL, _RATIO * packed_size)
         with tempfile.TemporaryFile(prefix="prefect-image-") as copy:

@@ -18,7 +18,6 @@ from prefect.places.process import WorkerProcess
 from prefect.places.sandbox import entering
 from prefect.places.sandbox.bubblewrap import Options
 from prefect.places.sandbox.host import find_host
-from prefect.places.sandbox.merging import merge
 from prefect.places.sandbox.spec import COVERED, make_spec, require
 from prefect.places.sandbox.stack import Stack
 from prefect.places.sandbox.trees import Trees
@@ -125,6 +124,8 @@ class Sandbox:
 
     def _merged(self, stack: Stack, spec: Spec, trees: Trees) -> Path:
         """Return the files as one tree, with something for each mount to be mounted on."""
+        from prefect.places.sandbox.merging import merge  # noqa: PLC0415 - where no overlay is had
+
         wanted = dict.fromkeys((*COVERED, _SPARE, spec.home, spec.workdir), True)
         wanted |= {mount.target: os.path.isdir(mount.source) for mount in spec.mounts}  # noqa: PTH112
         identity = [[layer.diff_id for layer in self._image.layers], sorted(wanted.items())]

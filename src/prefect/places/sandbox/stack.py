@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect.errors import ImageContentError
-from prefect.places.sandbox.unpacking import IMPLIED, OPAQUE
+from prefect.places.sandbox.trees import IMPLIED, OPAQUE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

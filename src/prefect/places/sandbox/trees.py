@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect.oci.cache import directories
-from prefect.places.sandbox.unpacking import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
     from prefect.oci.cache.store import Store
     from prefect.oci.images import Layer
 
+OPAQUE = "user.overlay.opaque"  # of a directory that hides what lower layers have in it
+IMPLIED = 0o755  # permissions of directories that a layer does not list
 _FORM = 1  # counts up when layers are unpacked in another way
 _FILES, _ABOUT = "files", "about"
 _UNPACKERS = 4
@@ -66,6 +66,8 @@ class Trees:
             size = sum(layer.blob.size for layer in missing.values() if layer.blob is not None)
             plural = "s" if len(missing) > 1 else ""
             progress(f"Unpacking {len(missing)} layer{plural} of {size / 1e6:.1f} MB")
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - seldom needed
+
             with ThreadPoolExecutor(_UNPACKERS, "prefect-unpack") as pool:
                 made = pool.map(self._unpack, missing.values())
                 found |= dict(zip(missing, made, strict=True))
@@ -88,6 +90,8 @@ class Trees:
         return None if held is None else self._as_tree(held)
 
     def _unpack(self, layer: Layer) -> Tree:
+        from prefect.places.sandbox.unpacking import unpack  # noqa: PLC0415 - loads isal
+
         def make(path: Path) -> None:
             (path / _FILES).mkdir(parents=True)
             (path / _FILES).chmod(0o755)

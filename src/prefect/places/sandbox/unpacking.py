@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageContentError
 from prefect.oci.layers.unpacking import walk
+from prefect.places.sandbox.trees import IMPLIED, OPAQUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from prefect.oci.images import Layer
     from prefect.oci.layers.tar import Member, TarReader
 
-OPAQUE = "user.overlay.opaque"  # of a directory that hides what lower layers have in it
-IMPLIED = 0o755  # permissions of directories that a layer does not list
 _WHITEOUT, _OPAQUE, _AUFS = b".wh.", b".wh..wh..opq", b".wh..wh."
 _MOST = 1_000_000  # files and directories; the largest images have half of that
 _DEEPEST = 200  # directories on a path, each of which is open at a time
