@@ -65,7 +65,7 @@ def test_what_cannot_travel_is_refused(project, pattern, says):
 
 def test_links_are_followed_and_a_circle_ends(project):
     """A link's file travels under the link's name; a directory within itself does so once."""
-    (project / "flows" / "sql" / "link.sql").symlink_to("../../data/x.csv")
+    (project / "flows" / "sql" / "link.sql").symlink_to("deep/c.sql")
     (project / "flows" / "sql" / "deep" / "up").symlink_to("..")
     paths = [one.path for one in include(["sql"], project / "flows").files]
     assert "sql/link.sql" in paths
@@ -76,3 +76,22 @@ def test_a_package_is_the_same_from_a_link_to_the_project(project):
     """By whatever path somebody comes to it."""
     (project / "link").symlink_to("flows")
     assert include(["sql"], project / "link") == include(["sql"], project / "flows")
+
+
+@pytest.mark.parametrize("pattern", ["data", "data/*", "data/**/*.csv"])
+def test_a_link_that_leads_out_is_refused_unless_it_is_named(tmp_path, pattern):
+    """What a directory has come to hold does not travel unseen from elsewhere; within, links are files."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    (home / "data").mkdir(parents=True)
+    elsewhere.mkdir()
+    (elsewhere / "x.csv").write_text("secret")
+    (home / "beside.csv").write_text("1")
+    (home / "data/own.csv").symlink_to(home / "beside.csv")
+    found = include([pattern], home)
+    assert [one.path for one in found.files] == ["data/own.csv"]
+    for link, target in ("file.csv", "x.csv"), ("directory", "."):
+        (home / "data" / link).symlink_to(elsewhere / target)
+        with pytest.raises(IncludeError, match=f"leads out, to {elsewhere}/x.csv"):
+            include([pattern if link == "file.csv" else "data"], home)
+        assert include([f"data/{link}"], home).files
+        (home / "data" / link).unlink()

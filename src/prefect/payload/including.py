@@ -81,13 +81,15 @@ def include(patterns: Iterable[str | os.PathLike[str]], home: Path) -> Included:
             directories between them.
 
     Raises:
-        IncludeError: a pattern finds nothing, or something that is no file.
+        IncludeError: a pattern finds nothing, something that is no file, or a link that leads to
+            elsewhere than where it was looked for and the flow's directory.
         OSError: a file cannot be read.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
         text = os.fspath(pattern)
         paths = [file for match in _matches(text, home) for file in _files(match, text)]
+        _refuse_links_out(paths, text, home)
         if not paths:
             path = os.path.normpath(home / text)
             what = "has no file in it" if os.path.isdir(path) else "is not there"  # noqa: PTH112
@@ -104,6 +106,25 @@ def include(patterns: Iterable[str | os.PathLike[str]], home: Path) -> Included:
         )
     files = [Attachment.of(Path(path), os.path.relpath(path, root)) for path in found]
     return Included(root, tuple(sorted(files, key=lambda one: one.path)))
+
+
+def _refuse_links_out(paths: Iterable[str], pattern: str, home: Path) -> None:
+    """Refuse links met on the way that lead out: what travels is what somebody has named.
+
+    A link that is named itself is followed.
+    """
+    named = os.path.normpath(os.path.join(home, pattern))  # noqa: PTH118
+    while glob.has_magic(named) and not os.path.lexists(named):
+        named = os.path.dirname(named)  # noqa: PTH120
+    places = [os.path.realpath(home), os.path.realpath(named)]
+    for path in paths:
+        real = os.path.realpath(path)
+        if not any(real == place or real.startswith(f"{place.rstrip('/')}/") for place in places):
+            raise IncludeError(
+                f"{printable(path)}, which {printable(pattern)!r} includes, is or is below a link that leads "
+                f"out, to {printable(real)}. To take that along, include it by its own path, or copy it to "
+                "where the link is"
+            )
 
 
 def _or_one_nearby(path: str) -> str:
