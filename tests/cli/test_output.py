@@ -101,3 +101,28 @@ def test_a_task_that_closes_the_streams(prefect, streams, options):
     assert "printed" in out
     assert "All reference tasks succeeded" in out
     assert err == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build", "etl.py", "--key-file", "flow.key", "-o", "some/new/x.flow"],
+        ["build", "etl.py", "--key-file", "flow.key", "--lock", "some/x.lock"],
+        ["build", "etl.py", "--image", "./base", "--export", "some/new/x.tar"],
+        [
+            "rewrap",
+            "etl.flow",
+            "--key-file",
+            "flow.key",
+            "--to-key-file",
+            "flow.key",
+            "-o",
+            "some/x.flow",
+        ],
+    ],
+)
+def test_no_command_makes_a_directory_for_its_output(sealed, arguments):
+    """A name that was mistyped is an error, and no new place to look for the file."""
+    _, err = sealed(*arguments, status=2)
+    assert "There is no directory some" in err
+    assert not (sealed.directory / "some").exists()

@@ -18,7 +18,14 @@ from prefect.cli.build_image import (
     requirement_lines,
 )
 from prefect.cli.options import Command, recipient_option, sealing_key_option, signing_key_option
-from prefect.cli.output import is_replaceable, refuse_inputs, say, size, write_plainly
+from prefect.cli.output import (
+    is_replaceable,
+    refuse_inputs,
+    require_directory,
+    say,
+    size,
+    write_plainly,
+)
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.environments.environment import Environment, allowed_names
 from prefect.printable import printable
@@ -209,6 +216,7 @@ def build(
         _require_meaning(options, is_image=image is not None)
     destinations = Destinations(push, export, check, dockerfile, try_imports=try_)
     destinations.require_possible(sealed=bool(key_file), tag=tag)
+    require_directory(output, export, lock)
     if image is not None and output is not None:
         raise click.UsageError("-o makes a sealed flow and --image an image: choose one")
     if image is not None and (recipients or signing_key):

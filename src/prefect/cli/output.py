@@ -63,6 +63,20 @@ def refuse_inputs(output: Path, inputs: Iterable[Path | None]) -> None:
             raise click.UsageError(f"{output} is what is being read, and is not overwritten")
 
 
+def require_directory(*outputs: Path | None) -> None:
+    """Refuse to write where there is no directory: a slip of the pen makes none.
+
+    Raises:
+        click.ClickException: an output's directory is not there.
+    """
+    for path in outputs:
+        if path is not None and not path.parent.exists():
+            raise click.UsageError(
+                f"There is no directory {path.parent} for {path.name}: make it first, with mkdir -p, or "
+                "name another one"
+            )
+
+
 def is_replaceable(output: Path) -> bool:
     """Tell whether an output is a file, there or not yet, and no pipe, device or "-"."""
     return str(output) != "-" and (output.is_file() or not output.exists())

@@ -10,7 +10,7 @@ import click
 from prefect.cli.artifacts import require_sealed_file, writing
 from prefect.cli.keys import keyring_to_open, read_encryption_keys, read_recipients
 from prefect.cli.options import Command, key_file_option, recipient_option, trusted_signer_option
-from prefect.cli.output import is_replaceable, refuse_inputs, say
+from prefect.cli.output import is_replaceable, refuse_inputs, require_directory, say
 from prefect.files import replacing
 from prefect.sealed.rewrapping import rewrap as rewrap_into
 
@@ -52,6 +52,7 @@ def rewrap(
     path = require_sealed_file(file)
     keyring = keyring_to_open(path, str(path), key_file, trusted_signers)
     target = output or path
+    require_directory(target)
     refuse_inputs(target, (*key_file, *to_key_files))
     if not is_replaceable(target):
         raise click.UsageError(f"{target} is no ordinary file, and cannot be replaced by one")
