@@ -1,7 +1,7 @@
 """Text of somebody else on its way to a terminal or a log: it shows, and commands nothing.
 
 Names, labels, versions and messages out of an artifact, a registry or a container engine are anybody's.
-Everything that tells of them to people passes here.
+Everything that tells of them to people passes here. So do numbers of bytes.
 """
 
 from __future__ import annotations
@@ -28,3 +28,14 @@ def error_text(error: BaseException | str) -> str:
     """
     first, *more = printable_lines(f"Error: {error}".rstrip()).split("\n")
     return "\n".join([first, *(f"  {line}".rstrip() for line in more)])
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it."""
+    if count < 1024:  # noqa: PLR2004
+        return f"{count} bytes"
+    if count < 1024**2:
+        return f"{count / 1024:.1f} KiB"
+    if count < 1024**3:
+        return f"{count / 1024**2:.1f} MiB"
+    return f"{count / 1024**3:.1f} GiB"

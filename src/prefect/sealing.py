@@ -280,7 +280,7 @@ def open_flow(
         for name, listed, place in parts:
             chosen = only if name == WHEELS else None
             if listed and place is not None and (chosen is None or chosen):
-                unpack(listed, sealed.pieces(name), place(), compressed=True, only=chosen)
+                unpack(listed, sealed.pieces(name), place(), only=chosen)
     return manifest, payload
 
 
@@ -355,12 +355,11 @@ def _finish(
             included.files,
             writer.write,
             lambda one: PartSearch(None, values, tokens, in_file(one.path)),
-            compress=True,
         )
     if own is not None and own.attached:
         _search_wheels(own.own, values, tokens)
         writer.begin(WHEELS)
-        pack(own.attached, writer.write, compress=True)
+        pack(own.attached, writer.write)
     writer.finish()
 
 

@@ -35,7 +35,7 @@ def test_all_that_is_missing_is_told_at_once(prefect, needy):
     """Each with its fix; what is here is told, too; the value of a secret is not."""
     found = findings(prefect, needy, "--key-file", "flow.key", "--secret", "OTHER", status=2)
     assert found["Python"]["fits"]
-    assert found["disk"]["told"].startswith("Its files take 3000 bytes")
+    assert found["disk"]["told"].startswith("Its files take 2.9 KiB")
     for name in ("DB_PASSWORD", "OTHER"):
         assert found[f"secret {name}"]["fits"] is False
         assert f"Set the environment variable {name}" in found[f"secret {name}"]["fix"]

@@ -23,12 +23,11 @@ from prefect.cli.output import (
     refuse_inputs,
     require_directory,
     say,
-    size,
     write_plainly,
 )
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.environments.environment import Environment, allowed_names
-from prefect.printable import printable
+from prefect.printable import printable, size
 from prefect.secrets.secret import merge_secrets, parse_secrets
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from prefect.cli.options import Command
-from prefect.cli.output import say, size
+from prefect.cli.output import say
 from prefect.oci.cache.of_user import SIZE_VARIABLE, cache_directory, cache_limit, clear_cache
+from prefect.printable import size
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,8 @@ import click
 from prefect.cli.artifacts import find_image, is_flow_file, load_flow_file
 from prefect.cli.info import find_artifact, read_manifest
 from prefect.cli.options import Command, key_file_option, refuse_keys, trusted_signer_option
-from prefect.cli.output import size
 from prefect.payload.difference import Change, differences, source_difference
-from prefect.printable import printable
+from prefect.printable import printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,11 +11,10 @@ import click
 from prefect.cli import mistakes
 from prefect.cli.artifacts import find_image, find_sealed, flow_file, is_flow_file, name_of
 from prefect.cli.options import Command, key_file_option, names_a_key, trusted_signer_option
-from prefect.cli.output import size
 from prefect.core.serialization import default_text
 from prefect.installed import normal_name
 from prefect.payload.attachments import total
-from prefect.printable import printable
+from prefect.printable import printable, size
 from prefect.running.flow_directory import KEY_VARIABLE
 
 if TYPE_CHECKING:

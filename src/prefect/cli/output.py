@@ -90,14 +90,3 @@ def write_plainly(output: Path, data: bytes) -> int:
     else:
         output.write_bytes(data)
     return len(data)
-
-
-def size(count: int) -> str:
-    """Return a number of bytes as people read it."""
-    if count < 1024:  # noqa: PLR2004
-        return f"{count} bytes"
-    if count < 1024**2:
-        return f"{count / 1024:.1f} KiB"
-    if count < 1024**3:
-        return f"{count / 1024**2:.1f} MiB"
-    return f"{count / 1024**3:.1f} GiB"

@@ -164,31 +164,27 @@ def pack(
     files: Iterable[Attachment],
     write: Callable[[bytes], Any],
     seen_by: Callable[[Attachment], Any] | None = None,
-    *,
-    compress: bool,
 ) -> None:
-    """Write the contents of files, each once.
+    """Write the contents of files, each once, as one zlib stream (RFC 1950).
 
     Args:
         files: the files.
         write: takes the next piece.
         seen_by: returns a file for each, to which each of its pieces is written first as it was.
-        compress: as one zlib stream (RFC 1950).
 
     Raises:
         ArtifactError: a file has changed since it was described.
         OSError: a file cannot be read.
     """
-    packer = zlib.compressobj(1) if compress else None
+    packer = zlib.compressobj(1)
     for one in contents(files):
         sight = seen_by(one) if seen_by else None
         for piece in one.pieces():
             if sight:
                 sight.write(piece)
-            if packed := packer.compress(piece) if packer else piece:
+            if packed := packer.compress(piece):
                 write(packed)
-    if packer:
-        write(packer.flush())
+    write(packer.flush())
 
 
 def unpack(
@@ -196,7 +192,6 @@ def unpack(
     pieces: Iterable[bytes | memoryview],
     directory: Path,
     *,
-    compressed: bool,
     only: Collection[str] | None = None,
 ) -> None:
     """Write files from what `pack` wrote of them into a directory; each is checked by its digest.
@@ -205,9 +200,8 @@ def unpack(
 
     Args:
         files: as the manifest lists them.
-        pieces: their contents.
+        pieces: of the stream of their contents.
         directory: is there, and empty.
-        compressed: whether the contents are a zlib stream.
         only: the paths of those that are written; None is all.
 
     Raises:
@@ -217,7 +211,7 @@ def unpack(
     places: dict[str, list[Attachment]] = {}
     for one in files:
         places.setdefault(one.sha256, []).append(one)
-    stream = _Stream(_inflated(pieces) if compressed else map(bytes, pieces))
+    stream = _Stream(_inflated(pieces))
     for digest, every in sorted(places.items()):
         wanted = [one for one in every if only is None or one.path in only]
         if not wanted:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from prefect.errors import CompatibilityError, SecretError
 from prefect.payload.attachments import total
 from prefect.payload.fitting import Finding, compared
+from prefect.printable import size
 from prefect.secrets.secret import missing_value, without_value
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _disk(manifest: Manifest) -> list[Finding]:
 
     place = tempfile.gettempdir()
     free = shutil.disk_usage(place).free
-    told = f"Its files take {_size(needed)} in {place}, where {_size(free)} are free"
+    told = f"Its files take {size(needed)} in {place}, where {size(free)} are free"
     if free < needed:
         return [Finding("disk", False, told, "Make room, or name another directory in TMPDIR")]
     return [Finding("disk", True, told)]
@@ -93,7 +94,7 @@ def _memory(payload_bytes: int) -> list[Finding]:
     return [
         Finding(
             "memory", False,
-            f"Loading the flow takes some {_size(needed)} of memory, and {_size(available)} are there",
+            f"Loading the flow takes some {size(needed)} of memory, and {size(available)} are there",
             "Run it where there is more, or let tasks load such data when they run",
         )
     ]  # fmt: skip
@@ -111,7 +112,3 @@ def _available_memory() -> int | None:
         )
         found.append(limit - used)
     return min(found) if found else None
-
-
-def _size(count: int) -> str:
-    return f"{count / 1024**2:.1f} MiB" if count >= 1024**2 else f"{count} bytes"
