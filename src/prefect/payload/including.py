@@ -60,7 +60,7 @@ class Included:
         for module in modules:
             if "." not in module.__name__:
                 for path in getattr(module, "__path__", ()):
-                    package, above = self.place_of(path), self.place_of(os.path.dirname(path))  # noqa: PTH120
+                    package, above = self.place_of(path), self.place_of(os.path.dirname(path))
                     if package and above and above != "." and self.has(package):
                         found.add(above)
         return sorted(found)
@@ -92,12 +92,12 @@ def include(patterns: Iterable[str | os.PathLike[str]], home: Path) -> Included:
         _refuse_links_out(paths, text, home)
         if not paths:
             path = os.path.normpath(home / text)
-            what = "has no file in it" if os.path.isdir(path) else "is not there"  # noqa: PTH112
+            what = "has no file in it" if os.path.isdir(path) else "is not there"
             raise IncludeError(
                 f"There is nothing to include: {printable(path)} {what}{_or_one_nearby(path)}"
             )
         found.update(dict.fromkeys(paths))
-    directories = [os.path.realpath(home), *(os.path.dirname(path) for path in found)]  # noqa: PTH120
+    directories = [os.path.realpath(home), *(os.path.dirname(path) for path in found)]
     root = Path(os.path.commonpath(directories))
     if len(root.parts) == 1 and found:
         raise IncludeError(
@@ -113,9 +113,9 @@ def _refuse_links_out(paths: Iterable[str], pattern: str, home: Path) -> None:
 
     A link that is named itself is followed.
     """
-    named = os.path.normpath(os.path.join(home, pattern))  # noqa: PTH118
+    named = os.path.normpath(os.path.join(home, pattern))
     while glob.has_magic(named) and not os.path.lexists(named):
-        named = os.path.dirname(named)  # noqa: PTH120
+        named = os.path.dirname(named)
     places = [os.path.realpath(home), os.path.realpath(named)]
     for path in paths:
         real = os.path.realpath(path)
@@ -131,24 +131,24 @@ def _or_one_nearby(path: str) -> str:
     from difflib import get_close_matches  # noqa: PLC0415 - for this error alone
 
     directory, name = os.path.split(path)
-    names = os.listdir(directory) if os.path.isdir(directory) else []  # noqa: PTH112,PTH208
+    names = os.listdir(directory) if os.path.isdir(directory) else []
     close = get_close_matches(name, names, 1) if name not in names else []
     return f". Did you mean {printable(close[0])!r}?" if close else ""
 
 
 def _matches(text: str, base: Path) -> list[str]:
-    path = os.path.normpath(os.path.join(base, text))  # noqa: PTH118
+    path = os.path.normpath(os.path.join(base, text))
     if os.path.lexists(path):  # also where its name has what a pattern would have
         return [path]
-    found = glob.glob(path, recursive=True, include_hidden=False)  # noqa: PTH207
+    found = glob.glob(path, recursive=True, include_hidden=False)
     return sorted(one for one in found if _NEVER.isdisjoint(Path(one).parts))
 
 
 def _files(path: str, pattern: str) -> Iterator[str]:
     """Yield the file of a path, or the files in a directory, as paths without links above them."""
-    path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))  # noqa: PTH118,PTH119,PTH120
+    path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116
+        mode = os.stat(path).st_mode
     except OSError as error:
         raise IncludeError(
             f"{printable(path)}, which {printable(pattern)!r} includes, cannot be read: {error.strerror}"
@@ -164,11 +164,11 @@ def _files(path: str, pattern: str) -> Iterator[str]:
 
 
 def _walk(directory: str, pattern: str, above: set[str]) -> Iterator[str]:
-    for name in sorted(os.listdir(directory)):  # noqa: PTH208
-        path = os.path.join(directory, name)  # noqa: PTH118
+    for name in sorted(os.listdir(directory)):
+        path = os.path.join(directory, name)
         if name in _NEVER:
             continue
-        if not os.path.isdir(path):  # noqa: PTH112
+        if not os.path.isdir(path):
             yield from _files(path, pattern)
         elif (
             real := os.path.realpath(path)

@@ -76,7 +76,7 @@ class References:
 
     def __init__(self) -> None:
         self._found: dict[str, Reference] = {}
-        self._here = os.getcwd()  # noqa: PTH109 - as text
+        self._here = os.getcwd()
 
     def note_function(self, function: FunctionType, local: Collection[str]) -> None:
         """Look at a function's code, with the directories that its globals name.
@@ -97,7 +97,7 @@ class References:
     def note_code(self, code: CodeType, bases: list[str]) -> None:
         """Look at the texts in code, and in the functions within it."""
         file = code.co_filename
-        beside = "" if file.startswith("<") else os.path.dirname(os.path.abspath(file))  # noqa: PTH100,PTH120
+        beside = "" if file.startswith("<") else os.path.dirname(os.path.abspath(file))
         finds = bool(bases) or not _FINDS_FILES.isdisjoint(code.co_names)
         texts = {text for text in _texts(code.co_consts) if _may_be_a_path(text, finds=finds)}
         places = {
@@ -109,7 +109,7 @@ class References:
             written = set(_written(code))
             for text, (path, from_here) in places.items():
                 if text not in written:
-                    where = f"{code.co_name} in {os.path.basename(file)}"  # noqa: PTH119
+                    where = f"{code.co_name} in {os.path.basename(file)}"
                     self._note(Reference(path, text, where, from_here))
         for inner in code.co_consts:
             if isinstance(inner, CodeType):
@@ -118,7 +118,7 @@ class References:
     def note_path(self, path: PurePath) -> None:
         """Look at a path that travels as a value."""
         text = str(path)
-        if os.path.isabs(text) and os.path.isfile(text) and _is_of_users(text):  # noqa: PTH113,PTH117
+        if os.path.isabs(text) and os.path.isfile(text) and _is_of_users(text):
             self._note(Reference(text, text, "a value of the flow"))
 
     def missing(self, included: Included | None, own: OwnModules | None = None) -> list[Reference]:
@@ -142,16 +142,16 @@ class References:
 
     def _place(self, text: str, bases: list[str], *, finds: bool) -> tuple[str, bool] | None:
         """Return what a text names, and whether that depends on where a program runs."""
-        if os.path.isabs(text):  # noqa: PTH117
-            found = os.path.isfile(text) and _is_of_users(text)  # noqa: PTH113
+        if os.path.isabs(text):
+            found = os.path.isfile(text) and _is_of_users(text)
             return (os.path.normpath(text), False) if found else None
         exists = os.path.exists if finds else os.path.isfile
         for base in bases if finds else ():
-            path = os.path.normpath(os.path.join(base, text))  # noqa: PTH118
+            path = os.path.normpath(os.path.join(base, text))
             if exists(path) and _is_of_users(path):
                 return path, False
-        path = os.path.normpath(os.path.join(self._here, text))  # noqa: PTH118
-        return (path, True) if os.path.isfile(path) and _is_of_users(path) else None  # noqa: PTH113
+        path = os.path.normpath(os.path.join(self._here, text))
+        return (path, True) if os.path.isfile(path) and _is_of_users(path) else None
 
 
 def _travels(reference: Reference, included: Included | None) -> bool:
