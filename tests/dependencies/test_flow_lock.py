@@ -12,6 +12,7 @@ import pytest
 from wheel_making import sdist
 
 from prefect.dependencies.flow_lock import LockWishes, complete
+from prefect.dependencies.pylock_reading import Pylock
 from prefect.dependencies.targets import targets, this_target, uv_platform, wheel_tags
 from prefect.dependencies.uv import uv_environment, uv_program
 from prefect.dependencies.wheels import read_wheel
@@ -85,6 +86,21 @@ def test_what_lacks_a_wheel_for_a_target_is_named_with_it():
     wishes = LockWishes(("triton",), platforms=("linux/amd64", "macos/arm64"), pythons=("3.12",))
     with pytest.raises(RequirementsError, match=r"no wheel of triton .*Python 3.12 on macos/arm64"):
         complete(manifest(), wishes)
+
+
+def test_the_c_library_of_a_target_counts_each_time():
+    """Targets that differ by it alone are equal, and yet have other wheels."""
+    names = [f"own-1-py3-none-manylinux_2_{glibc}_x86_64.whl" for glibc in (28, 34)]
+    wheels = ", ".join(
+        f'{{ name = "{n}", hashes = {{ sha256 = "{n[-12] * 64}" }} }}' for n in names
+    )
+    text = f'lock-version = "1.0"\n[[packages]]\nname = "own"\nversion = "1"\nwheels = [{wheels}]\n'
+    lock = Pylock(text, "x", "fix it")
+    for glibc, name in ((36, names[1]), (28, names[0]), (36, names[1])):
+        target = Target("3.11", "linux", "x86_64", (2, glibc))
+        assert [one.files[0].name for one in lock.packages(target)] == [name]
+    with pytest.raises(RequirementsError, match="has musl, as Alpine does"):
+        lock.packages(Target("3.11", "linux", "x86_64", None))
 
 
 def test_a_lock_is_remembered(monkeypatch):

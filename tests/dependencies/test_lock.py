@@ -320,3 +320,23 @@ def test_uv_is_not_told_the_builds_secrets(tmp_path, monkeypatch):
     assert "hunter2" not in found.values()
     assert {"PATH", "UV_INDEX_OURS_PASSWORD", "https_proxy"} <= found.keys()
     assert not {name for name in child_environment() if name.startswith("UV_")}
+
+
+@pytest.mark.parametrize(
+    ("platform", "says"),
+    [
+        ("x86_64-unknown-linux-musl", r"no wheel of mkl that fits.*base has musl, as Alpine does"),
+        ("x86_64-manylinux_2_17", r"no wheel of numpy that fits.*base has glibc 2\.17.*newer base"),
+    ],
+)
+def test_what_has_wheels_for_another_c_library_alone_is_told_with_that(platform, says):
+    """And a base that would do; where another Python is what is missing, the C library is not told."""
+    with pytest.raises(RequirementsError, match=says):
+        lock(
+            ["mkl==2024.2.2" if "musl" in platform else "numpy==2.4.6"],
+            python="3.11",
+            platform=platform,
+        )
+    with pytest.raises(RequirementsError, match="no wheel of numpy that fits") as caught:
+        lock(["numpy==1.23.0"], python="3.13", platform="x86_64-manylinux_2_36")
+    assert "glibc" not in str(caught.value).rpartition("There is no wheel")[2]

@@ -1,5 +1,7 @@
 """`prefect.dependencies.own`: requirement lines that name what is here, and what is installed from it."""
 
+import base64
+import hashlib
 import json
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import pytest
 from project_making import git, project
 
 from prefect.dependencies.building import build_wheel
-from prefect.dependencies.fitting import require_fit
+from prefect.dependencies.fitting import require_fit, require_fit_target
 from prefect.dependencies.lock import lock, read_lock
 from prefect.dependencies.own import OwnWheels, anchored, own_line
 from prefect.dependencies.resolving import UnknownDistributionError
@@ -17,6 +19,7 @@ from prefect.dependencies.uv import uv_program
 from prefect.dependencies.wheels import read_wheel
 from prefect.errors import RequirementsError
 from prefect.oci.cache.store import Store
+from prefect.pylock import Target
 
 GLIBC = {"python": "3.11", "platform": "x86_64-manylinux_2_36"}
 
@@ -285,3 +288,91 @@ def test_direct_urls_are_plain_data(tmp_path, site):
     assert (found.version, found.directory, found.editable) == ("1.0", source, True)
     (directory / "ownlib-1.0.dist-info" / "direct_url.json").write_text(json.dumps({"url": 3}))
     assert "ownlib" not in direct_urls()
+
+
+# ---- needs by address, markers ------------------------------------------------------------------
+
+
+def metadata_of(wheel) -> str:
+    """Return what a wheel's file says of itself, and that its RECORD agrees."""
+    with zipfile.ZipFile(wheel.path) as archive:
+        (name,) = (one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        text = archive.read(name)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text).digest()).decode().rstrip("=")
+        assert f"{name},sha256={digest},{len(text)}" in archive.read(name[:-8] + "RECORD").decode()
+    assert wheel.sha256 == hashlib.sha256(wheel.path.read_bytes()).hexdigest()
+    return text.decode()
+
+
+def test_what_a_wheel_needs_by_a_path_travels_and_the_path_does_not(tmp_path, store):
+    """In its metadata stand name and version instead; what only an unasked extra needs is left out."""
+    project(tmp_path / "low", "low", version="3.0")
+    helper = f"low @ file://{tmp_path}/low"
+    needs = (f"mid[x] @ file://{tmp_path}/mid ; python_version > '3'", "idna>=3")
+    project(
+        tmp_path / "top", "top", needs=(*needs, f"gone @ file://{tmp_path}/gone ; extra == 'dev'")
+    )
+    project(
+        tmp_path / "mid", "mid", needs=(f"{helper}; extra == 'x'", f"top @ file://{tmp_path}/top")
+    )
+    own = OwnWheels(store)
+    assert own.take([str(tmp_path / "top")]) == ["top==1.0"]
+    assert [str(one) for one in own.wheels] == ["low 3.0", "mid 1.0", "top 1.0"]
+    assert own["top"].requires == ["mid[x]==1.0 ; python_version > '3'", "idna>=3"]
+    assert own["mid"].requires == ["low==3.0 ; extra == 'x'", "top==1.0"]
+    for wheel in own.wheels:
+        assert str(tmp_path) not in metadata_of(wheel)
+    locked = {one.name for one in read_lock(lock(["top==1.0"], **GLIBC, wheels=own.wheels))}
+    assert locked == {"idna", "low", "mid", "top"}
+    with pytest.raises(
+        RequirementsError, match=r"top 1.0 from .* needs gone by an address.*no .*/gone"
+    ):
+        OwnWheels(store).take([f"{tmp_path}/top[dev]"])
+
+
+def test_what_a_wheel_needs_by_an_address_is_refused_without_its_password(tmp_path, store):
+    """Unless it is installed here from there; no index is asked for its name instead."""
+    project(tmp_path / "top", "top", needs=("low @ https://me:hunter2@127.0.0.1:1/low.zip",))
+    with pytest.raises(
+        RequirementsError, match=r"needs low by an address.*install it here"
+    ) as caught:
+        OwnWheels(store).take([str(tmp_path / "top")])
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [' ; python_version<"3.12"', ';python_version < "3.12"'])
+def test_a_marker_on_a_path_counts_where_the_artifact_is_to_run(tmp_path, store, text):
+    """Where it holds nowhere nothing is taken; where it holds in part, the error says what to do."""
+    line = f"{project(tmp_path / 'low', 'low')}{text}"
+
+    def taken(*pythons):
+        own = OwnWheels(store, targets=[Target(each, "linux", "x86_64") for each in pythons])
+        return own.take([line]), [str(one) for one in own.wheels]
+
+    assert taken("3.11") == (["low==1.0 ; " + text.partition(";")[2].strip()], ["low 1.0"])
+    assert taken("3.12") == ([], [])
+    with pytest.raises(
+        RequirementsError, match=r"for Python 3\.11 on linux/amd64 alone.*for each apart"
+    ):
+        taken("3.11", "3.12")
+
+
+@pytest.mark.parametrize(
+    ("platform", "says"),
+    [
+        (
+            "x86_64-unknown-linux-musl",
+            "base has musl, as Alpine does.*base with glibc, such as python:3.11-slim",
+        ),
+        ("x86_64-manylinux_2_28", r"base has glibc 2\.28.*choose a newer base"),
+    ],
+)
+def test_a_wheel_for_another_c_library_names_it(tmp_path, store, platform, says):
+    """And the base that would do; for a sealed flow, what its target stands for."""
+    path = project(tmp_path / "low", "low", tag="cp311-cp311-manylinux_2_34_x86_64")
+    own = OwnWheels(store)
+    own.take([str(path)])
+    with pytest.raises(RequirementsError, match=says):
+        require_fit(own["low"], "3.11", platform)
+    with pytest.raises(RequirementsError, match=r"linux/amd64 stands for glibc 2\.28"):
+        require_fit_target(own["low"], Target("3.11", "linux", "x86_64"))

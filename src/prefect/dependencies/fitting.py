@@ -6,7 +6,7 @@ import re
 import zipfile
 from typing import TYPE_CHECKING
 
-from prefect.dependencies.targets import uv_platform, wheel_tags
+from prefect.dependencies.targets import c_library_told, uv_platform, wheel_tags
 from prefect.errors import RequirementsError
 
 if TYPE_CHECKING:
@@ -19,12 +19,13 @@ _OLD_MANYLINUX = {"manylinux1_": 5, "manylinux2010_": 12, "manylinux2014_": 17}
 _GLIBC_SYMBOL = re.compile(rb"GLIBC_2\.(\d+)")
 
 
-def require_fit(wheel: Wheel, python: str, platform: str) -> None:
+def require_fit(wheel: Wheel, python: str, platform: str, *, target: str = "") -> None:
     """Refuse a wheel that is not for a Python and a platform.
 
     Args:
         python: its series, such as "3.11".
         platform: uv's name of the platform, from `platform_name`.
+        target: how people know both where a sealed flow is locked for them; "" for an image.
 
     Raises:
         RequirementsError: says for which it is, and what to do.
@@ -34,6 +35,8 @@ def require_fit(wheel: Wheel, python: str, platform: str) -> None:
     reason = "" if wheel.pure else _misfit(wheel, python, platform)
     if reason is None:
         return
+    if any(_fits_python(tag, python) and platform.partition("-")[0] in tag for tag in wheel.tags):
+        reason += f".{c_library_told(platform, python, target=target)}".removesuffix(".")
     raise _misfitting(wheel, f"Python {python} on {platform}", reason)
 
 
@@ -53,7 +56,7 @@ def require_fit_target(wheel: Wheel, target: Target) -> None:
         RequirementsError: says for which it is, and what to do.
     """
     if target.system == "linux" or wheel.pure:
-        require_fit(wheel, target.python, uv_platform(target))
+        require_fit(wheel, target.python, uv_platform(target), target=str(target))
     elif wheel.tags.isdisjoint(map(str, wheel_tags(target))):
         raise _misfitting(wheel, str(target), "")
 

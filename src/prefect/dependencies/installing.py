@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.dependencies import records
+from prefect.dependencies.targets import c_library_told
 from prefect.dependencies.uv import (
     RESOLVING,
     UNREACHABLE,
@@ -225,7 +226,8 @@ def run_uv(
         if "wheel" not in reason:
             raise RequirementsError(f"{where} {told}")
         raise _NoWheelError(
-            f"{where} Only wheels can be installed for another machine. Ask for a version "
+            f"{where} Only wheels can be installed for another machine."
+            f"{c_library_told(platform, python)} Ask for a version "
             "that has one, or for a base image with another Python; allow what is plain Python to be "
             "built here from its source, with --allow-source NAME, or "
             "ContainerEnvironment(..., allow_source=[NAME]); or let a container engine build the image "

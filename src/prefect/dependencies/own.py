@@ -22,19 +22,24 @@ from prefect.dependencies.requirements import (
     split_hashes,
     without_passwords,
 )
-from prefect.dependencies.wheels import Wheel, read_wheel
+from prefect.dependencies.targets import environment, this_target
+from prefect.dependencies.wheels import Wheel, read_wheel, with_requirements
 from prefect.direct_urls import DirectUrl, direct_urls
 from prefect.errors import RequirementsError
 from prefect.installed import distributions
 from prefect.oci.cache.of_user import open_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from prefect.oci.cache.store import Store
+    from prefect.pylock import Target
 
 _EDITABLE = re.compile(r"(?:-e|--editable)(?:\s+|\s*=\s*)")
-_MARKER = re.compile(r"\s+;|;\s")
+# Also without white space around it, where what follows can be nothing else.
+_MARKER = re.compile(
+    r"\s+;|;\s|;(?=\(?(?:python_|platform_|implementation_|os_name|sys_platform|extra\b))"
+)
 _EXTRAS = re.compile(r"\[([\w\s,.-]*)\]$")
 _ADDRESS = re.compile(r"\s*([A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?)\s*@\s*(\S+)")
 _EGG = re.compile(r"[#&]egg=([A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)")
@@ -143,13 +148,23 @@ class OwnWheels:
     Args:
         store: remembers what was built; the wheels are gone when it is closed.
         progress: gets a line of text where something is built.
+        targets: where the artifact is to run; by default here.
     """
 
-    def __init__(self, store: Store, progress: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        progress: Callable[[str], None] | None = None,
+        targets: Sequence[Target] = (),
+    ) -> None:
         self._store = store
         self._progress = progress
+        self._targets = targets or [this_target()]
         self._directory = store.scratch() / "own"
         self._found: dict[str, Wheel] = {}
+        # As they were made, and the extras with which they are asked for.
+        self._made: dict[str, Wheel] = {}
+        self._extras: dict[str, set[str]] = {}
 
     @property
     def wheels(self) -> list[Wheel]:
@@ -166,11 +181,12 @@ class OwnWheels:
         """Make the wheels of what lines name by a path; return the lines, by name and version.
 
         What a line asks for by its name, and what is installed here from elsewhere than an index in
-        a version that the line allows, is taken from here as well.
+        a version that the line allows, is taken from here as well. What a marker leaves out wherever the
+        artifact is to run is not there.
 
         Raises:
             RequirementsError: there is no such path, it cannot be built, or an address names what
-                is not installed here.
+                is not installed here; or a marker holds for some of the targets alone.
         """
         taken = []
         for line in lines:
@@ -179,6 +195,15 @@ class OwnWheels:
                 self._take_named(line)
                 taken.append(line)
                 continue
+            holding = [target for target in self._targets if _holds(own.marker, target)]
+            if not holding:
+                continue
+            if len(holding) < len(self._targets):
+                raise RequirementsError(
+                    f"{without_passwords(own.text)!r} is for {', '.join(map(str, holding))} alone, and "
+                    "its wheel would travel to all that this is built for: leave the marker out, or "
+                    "build for each apart, with --for and --python (platforms=, pythons=)"
+                )
             wheel = self._of_line(own)
             marker = f" ; {own.marker}" if own.marker else ""
             taken.append(f"{wheel.name}{own.extras}=={wheel.version}{marker}")
@@ -219,10 +244,13 @@ class OwnWheels:
     def _take_named(self, line: str) -> None:
         name = requirement_name(line)
         origin = direct_urls().get(name)
+        if name in self._found:
+            self._add(self._made[name], parse_requirement(line).extras)
         if origin is None or name in self._found or split_hashes(line)[1]:
             return
-        if parse_requirement(line).specifier.contains(origin.version, prereleases=True):
-            self._add(self._of_origin(origin))
+        asked = parse_requirement(line)
+        if asked.specifier.contains(origin.version, prereleases=True):
+            self._add(self._of_origin(origin), asked.extras)
 
     def _of_line(self, own: OwnLine) -> Wheel:
         require_here(own)
@@ -232,8 +260,8 @@ class OwnWheels:
                 raise RequirementsError(
                     f"{own.text!r} leads to {wheel.name}, and not to {own.name}"
                 )
-            return self._add(wheel)
-        return self._add(self._of_origin(direct_urls()[own.name]))
+            return self._add(wheel, _names(own.extras))
+        return self._add(self._of_origin(direct_urls()[own.name]), _names(own.extras))
 
     def _of_path(self, path: Path, line: str) -> Wheel:
         if path.is_dir():
@@ -269,25 +297,75 @@ class OwnWheels:
         self._directory.mkdir(exist_ok=True)
         return self._directory
 
-    def _add(self, wheel: Wheel) -> Wheel:
-        former = self._found.setdefault(wheel.name, wheel)
+    def _add(self, wheel: Wheel, extras: Iterable[str] = ()) -> Wheel:
+        former = self._made.setdefault(wheel.name, wheel)
         if former.sha256 != wheel.sha256:
             raise RequirementsError(
                 f"{wheel.name} is asked for twice, as {former} from {former.origin} and as {wheel} from "
                 f"{wheel.origin}: name one of them"
             )
-        return former
+        asked = self._extras.setdefault(wheel.name, set())
+        if wheel.name not in self._found or not asked.issuperset(extras):
+            asked.update(extras)
+            self._found[wheel.name] = former  # which may lead back to itself
+            self._found[wheel.name] = self._without_addresses(former, asked)
+        return self._found[wheel.name]
+
+    def _without_addresses(self, wheel: Wheel, extras: set[str]) -> Wheel:
+        """Return a wheel that needs by name and version what it needs by paths and addresses.
+
+        These are the builder's own: no other machine has them, and some hold passwords. What they lead to
+        is taken along; what an extra alone needs, with which nobody asks for the wheel, is left out.
+        """
+        instead: dict[str, str | None] = {}
+        for line in wheel.requires:
+            own = own_line(line)
+            if own is None:
+                continue
+            instead[line] = None
+            if not any(_holds(own.marker, target, extras) for target in self._targets):
+                continue
+            try:
+                needed = self._of_line(own)
+            except RequirementsError as error:
+                raise RequirementsError(
+                    f"{wheel} from {wheel.origin} needs {own.name} by an address or a path of this "
+                    f"machine, which no artifact gets, and which cannot be taken from here: {error}"
+                ) from error
+            marker = f" ; {own.marker}" if own.marker else ""
+            instead[line] = f"{needed.name}{own.extras}=={needed.version}{marker}"
+        if not instead:
+            return wheel
+        directory = self._made_directory() / "by-name"
+        directory.mkdir(exist_ok=True)
+        return with_requirements(wheel, instead, directory)
+
+
+def _names(extras: str) -> set[str]:
+    return {requirement_name(one) for one in extras.strip("[]").split(",") if one.strip()}
+
+
+def _holds(marker: str, target: Target, extras: Iterable[str] = ()) -> bool:
+    parsed = parse_requirement(f"x ; {marker}").marker if marker else None
+    variables = environment(target)
+    return parsed is None or any(
+        parsed.evaluate({**variables, "extra": extra}) for extra in ("", *extras)
+    )
 
 
 @contextmanager
-def own_wheels(progress: Callable[[str], None] | None = None) -> Iterator[OwnWheels]:
+def own_wheels(
+    progress: Callable[[str], None] | None = None, targets: Sequence[Target] = ()
+) -> Iterator[OwnWheels]:
     """Yield wheels that the user's cache remembers; their files are there until the end.
+
+    The arguments are those of `OwnWheels`.
 
     Raises:
         SettingError: the cache cannot be used.
     """
     with open_cache() as store:
-        yield OwnWheels(store, progress)
+        yield OwnWheels(store, progress, targets)
 
 
 def near(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from prefect.dependencies.requirements import requirement_name
-from prefect.dependencies.targets import environment, wheel_tags
+from prefect.dependencies.targets import c_library_told, environment, uv_platform, wheel_tags
 from prefect.errors import FormatError, RequirementsError
 from prefect.pylock import File, Package, read, shown
 
@@ -181,8 +181,12 @@ class Pylock:
                 if isinstance(entry.get("sdist"), dict)
                 else ""
             )
+            # There are some for the same machine, and another C library or Python.
+            told = ""
+            if any("linux" in one.name and target.machine in one.name for one in wheels):
+                told = c_library_told(uv_platform(target), target.python, target=str(target))
             raise RequirementsError(
-                f"{self._name} has no wheel of {name} {version} that fits {target}. {self._fix}{source}"
+                f"{self._name} has no wheel of {name} {version} that fits {target}.{told} {self._fix}{source}"
             )
         return Package(name, version, (file,), frozenset({target}))
 
@@ -209,7 +213,7 @@ def _best(wheels: list[File], target: Target) -> File | None:
     """Return the wheel whose tag is the first of those that fit, and None where none does."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename  # noqa: PLC0415
 
-    ranks = _ranks(target)
+    ranks = _ranks(target, target.glibc)
     found = []
     for wheel in wheels:
         try:
@@ -232,5 +236,6 @@ def _same_version(own: str, other: Any) -> bool:
 
 
 @cache
-def _ranks(target: Target) -> dict[Tag, int]:
+def _ranks(target: Target, _glibc: tuple[int, int] | None) -> dict[Tag, int]:
+    # Targets that differ by their C library alone are equal, and have other wheels.
     return {tag: rank for rank, tag in enumerate(wheel_tags(target))}

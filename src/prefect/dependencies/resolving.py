@@ -15,6 +15,7 @@ from prefect.dependencies.requirements import (
     requirement_name,
     without_passwords,
 )
+from prefect.dependencies.targets import c_library_told
 from prefect.dependencies.uv import (
     UNREACHABLE,
     is_unreachable,
@@ -38,6 +39,8 @@ _WITHOUT_WHEEL = re.compile(
     r"(?:[Bb]ecause|and) (?:all versions of |only )?([A-Za-z0-9._-]+?)(?:[<>=!~,\[][^\s]*)? "
     r"ha(?:s|ve) no (?:usable wheels|wheels with a matching)"
 )
+_OTHER_PYTHON = re.compile(r"matching Python (?:version|ABI|implementation) tag")
+_NEW_GLIBC = re.compile(r"manylinux_2_(?:3[4-9]|4\d)$")  # than nearly all wheels need
 _ABSENT = re.compile(
     r"(?:[Bb]ecause|and) (?:there (?:is|are) no versions? of )?([A-Za-z0-9._-]+?)(?:==\S+)?"
     r"(?: was not found in the package registry| and you require)"
@@ -139,7 +142,7 @@ def resolve(
     beside = " beside what the lock has" if asked.bounds else ""
     where = target or f"Python {asked.python} on {asked.platform}"
     unreachable = is_unreachable(reason)
-    fixes = [UNREACHABLE] if unreachable else _fixes(asked, reason, where, inferred)
+    fixes = [UNREACHABLE] if unreachable else _fixes(asked, reason, target, inferred)
     message = " ".join(
         [
             f"The dependencies {', '.join(asked.wanted)} cannot be resolved for {where}{beside}.",
@@ -154,7 +157,7 @@ def resolve(
     raise RequirementsError(message)
 
 
-def _fixes(asked: Question, reason: str, where: str, inferred: Collection[str]) -> Iterator[str]:
+def _fixes(asked: Question, reason: str, target: str, inferred: Collection[str]) -> Iterator[str]:
     """Yield sentences on what to do, as far as uv's reason tells it."""
     if inferred:
         yield (
@@ -165,8 +168,12 @@ def _fixes(asked: Question, reason: str, where: str, inferred: Collection[str]) 
     if lacking := sorted(set(_WITHOUT_WHEEL.findall(reason)) - set(asked.sources)):
         options = " ".join(f"--allow-source {name}" for name in lacking)
         names = ", ".join(lacking)
+        where = target or f"Python {asked.python} on {asked.platform}"
+        # Another Python may be what is missing: uv says so of versions alone that are not asked for.
+        of_python = _OTHER_PYTHON.search(reason) or _NEW_GLIBC.search(asked.platform)
+        told = "" if of_python else c_library_told(asked.platform, asked.python, target=target)
         yield (
-            f"There is no wheel of {names} that fits {where}, and building from source runs a "
+            f"There is no wheel of {names} that fits {where}.{told} Building from source runs a "
             "stranger's code here. Ask for a version that has one, or allow it: "
             f"{options}, or allow_source={lacking}."
         )

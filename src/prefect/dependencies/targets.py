@@ -143,6 +143,41 @@ def _platform_tags(target: Target) -> Sequence[str]:
     return [*found, f"linux_{machine}"]
 
 
+def c_library_told(platform: str, python: str, *, target: str = "") -> str:
+    """Return, as a sentence with a space before it, what a C library has to do with missing wheels.
+
+    Args:
+        platform: uv's name of it.
+        python: a series, such as "3.11".
+        target: how people know the Python and platform that a sealed flow is locked for; "" for an
+            image, whose base can be another one.
+
+    Returns:
+        "" for a platform whose wheels are for no C library.
+    """
+    musl = platform.endswith("-musl")
+    glibc = re.search(r"manylinux_2_(\d+)$", platform)
+    if not musl and glibc is None:
+        return ""
+    if target:
+        if musl:
+            return f" {target} has musl, as Alpine does: wheels for glibc alone (manylinux) do not run on it."
+        return (
+            f" {target} stands for glibc 2.{glibc and glibc[1]}: wheels for a newer one, or for musl alone "
+            "(musllinux), do not count. Where a newer one is there, build on such a machine without --for "
+            "(platforms=)."
+        )
+    if musl:
+        return (
+            " The base has musl, as Alpine does, and wheels for glibc alone (manylinux) do not run on it: "
+            f"choose a base with glibc, such as python:{python}-slim."
+        )
+    return (
+        f" The base has glibc 2.{glibc and glibc[1]}, and wheels for a newer one, or for musl alone "
+        f"(musllinux), do not run on it: choose a newer base, such as python:{python}-slim."
+    )
+
+
 def _glibc_here() -> tuple[int, int] | None:
     try:
         text = os.confstr("CS_GNU_LIBC_VERSION") or ""

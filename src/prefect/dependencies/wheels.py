@@ -168,6 +168,40 @@ def repack(source: Path, directory: Path) -> Path:
         RequirementsError: it is no wheel.
         OSError: it cannot be written.
     """
+    info, members = _members(source)
+    return write_wheel(directory / source.name, info, members)
+
+
+def with_requirements(wheel: Wheel, instead: Mapping[str, str | None], directory: Path) -> Wheel:
+    """Write a wheel anew with other requirements; return it.
+
+    Args:
+        instead: by those of its requirement lines that change: another one, or None for none.
+        directory: where the new one goes, under the same name.
+
+    Raises:
+        RequirementsError: it is no wheel.
+        OSError: it cannot be written.
+    """
+    info, members = _members(wheel.path)
+    name = f"{info}/METADATA"
+    head, end, text = wheel.metadata.replace("\r\n", "\n").partition("\n\n")
+    headers = []
+    for header in re.split(r"\n(?![ \t])", head):
+        key, _, value = header.partition(":")
+        line = " ".join(value.split()) if key.lower() == "requires-dist" else ""
+        known = {" ".join(one.split()): other for one, other in instead.items()}
+        if line not in known:
+            headers.append(header)
+        elif known[line] is not None:
+            headers.append(f"{key}: {known[line]}")
+    members[name] = ("\n".join(headers).encode() + (end + text).encode(), members[name][1])
+    written = write_wheel(directory / wheel.path.name, info, members)
+    return read_wheel(written, origin=wheel.origin)
+
+
+def _members(source: Path) -> tuple[str, dict[str, tuple[bytes, bool]]]:
+    """Return the name of a wheel's directory of metadata, and its files without signatures."""
     try:
         with zipfile.ZipFile(source) as archive:
             members = {
@@ -180,7 +214,7 @@ def repack(source: Path, directory: Path) -> Path:
     info = _info(members, source)
     for name in _SIGNATURES:
         members.pop(f"{info}/{name}", None)
-    return write_wheel(directory / source.name, info, members)
+    return info, members
 
 
 def write_wheel(path: Path, info: str, members: Mapping[str, tuple[bytes, bool]]) -> Path:

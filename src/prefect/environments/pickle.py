@@ -445,9 +445,11 @@ class PickleEnvironment(Environment):
 
                     # Not there where flows only run.
                     from prefect.dependencies.own import own_wheels  # noqa: PLC0415
+                    from prefect.dependencies.targets import targets  # noqa: PLC0415 - the same
 
                     told = logging.getLogger("prefect.environments").info
-                    found.append(entered.enter_context(own_wheels(told)))
+                    aims = targets(self.platforms, self.pythons)
+                    found.append(entered.enter_context(own_wheels(told, aims)))
                 return found[0]
 
             own = OwnModules(lambda names: wheels().provide(names))

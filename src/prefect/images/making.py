@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.own import OwnWheels
+from prefect.dependencies.targets import target_of
 from prefect.errors import ImageError, RequirementsError
 from prefect.files import replacing
 from prefect.images import plan
@@ -302,7 +303,7 @@ def _plan(
     recipe = order.recipe
     locked = _locked(recipe, base)
     order.refuse({"the lock": (locked.text if locked else "",)})
-    own = OwnWheels(store, progress)
+    own = OwnWheels(store, progress, [target_of(base.python, base.platform)])
     asked = own.take(recipe.dependencies or ())
     if order.packaged is not None:
         own.take_installed(order.packaged.manifest.installed)
@@ -381,7 +382,6 @@ def _locked(recipe: ImageRecipe, base: BaseImage) -> GivenLock | None:
     if given is None:
         return None
     from prefect.dependencies.pylock_reading import Pylock, is_pylock  # noqa: PLC0415 - for locks
-    from prefect.dependencies.targets import target_of  # noqa: PLC0415 - the same
 
     if not is_pylock(given.text):
         return given
