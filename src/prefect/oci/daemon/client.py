@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import tarfile
 from contextlib import suppress
 from enum import Enum
 from functools import cached_property
@@ -19,13 +16,14 @@ from prefect.errors import (
     RegistryError,
 )
 from prefect.oci import documents
+from prefect.oci.daemon.builds import build_context, failed_build
 from prefect.oci.daemon.endpoints import find_endpoint
 from prefect.oci.daemon.image import DaemonImage, identifier, tags
 from prefect.oci.daemon.makers import LABEL_MAKER, is_dead, this_process
+from prefect.oci.daemon.pulls import login_header, not_pulled
 from prefect.oci.daemon.transport import NOT_FOUND, Transport, first_line, in_path
 from prefect.oci.platforms import Platform
-from prefect.oci.references import DEFAULT_REGISTRY, Reference
-from prefect.printable import printable
+from prefect.oci.references import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
 ABSENT = frozenset({NOT_FOUND})
 
-_LOG_TAIL_LINES = 30
 _T = TypeVar("_T")
 
 
@@ -98,25 +95,25 @@ class Daemon:
         if platform:
             query["platform"] = str(platform)
         try:
-            headers = _login(target)
+            headers = login_header(target)
             with self.http.request(
                 "POST", "/images/create", f"pull {reference}",
                 query=query, headers=headers, timeout=None,
             ) as answer:  # fmt: skip
                 for entry in answer.entries():
                     if "error" in entry:
-                        raise _not_pulled(reference, str(entry["error"]))
+                        raise not_pulled(reference, str(entry["error"]))
                     if progress and "progressDetail" not in entry:
                         progress(str(entry.get("status", "")))
         except ContainerEngineUnavailableError:
             raise
         except (ContainerEngineError, RegistryError) as error:
-            raise _not_pulled(reference, str(error)) from error
+            raise not_pulled(reference, str(error)) from error
         found = self.find(reference)
         if found is None:
-            raise _not_pulled(reference, "the container engine does not have it afterwards")
+            raise not_pulled(reference, "the container engine does not have it afterwards")
         if target.digest and not found.has_digest(target.digest):
-            raise _not_pulled(reference, "the container engine has something else by that digest")
+            raise not_pulled(reference, "the container engine has something else by that digest")
         return found
 
     @property
@@ -333,20 +330,20 @@ class Daemon:
         if self.http.endpoint.proxies:
             query["buildargs"] = json.dumps(self.http.endpoint.proxies)
         with self.http.request(
-            "POST", "/build", "build the image", query=query, body=[_tar(context)],
+            "POST", "/build", "build the image", query=query, body=[build_context(context)],
             headers={"Content-Type": "application/x-tar"}, timeout=None,
         ) as answer:  # fmt: skip
             for entry in answer.entries():
                 log.append(entry)
                 if "error" in entry:
-                    raise ImageBuildError(_failed_build(log))
+                    raise ImageBuildError(failed_build(log))
                 if isinstance(aux := entry.get("aux"), dict):
                     image_id = aux.get("ID", image_id)
                 if progress and (line := str(entry.get("stream", "")).strip()):
                     progress(line)
         found = None if image_id is None else self.find(str(image_id))
         if found is None:
-            raise ImageBuildError(_failed_build(log))
+            raise ImageBuildError(failed_build(log))
         return found
 
 
@@ -355,61 +352,7 @@ def absent(image: str) -> ImageError:
     return ImageError(f"There is no image {image} in the container engine: build it, or pull it")
 
 
-def _login(target: Reference) -> dict[str, str]:
-    """Return the header by which a container engine can log in to a registry."""
-    from prefect.oci.registry.credentials import find_credentials  # noqa: PLC0415 - for pulls alone
-
-    found = find_credentials(target.registry, target.repository)
-    if found is None:
-        return {}
-    login = {"username": found.username, "password": found.password}
-    if found.identity_token:
-        login = {"identitytoken": found.identity_token}
-    login["serveraddress"] = target.registry
-    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(login).encode()).decode()}
-
-
-def _tar(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for path, content in sorted(files.items()):
-            info = tarfile.TarInfo(path)
-            # Fixed, so that neither umask nor clock reaches the image or defeats its cache.
-            info.mode, info.mtime, info.size = 0o644, 0, len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 def _pairs(told: Any) -> dict[str, str]:
     listed = documents.expect(told or [], list, "Its status")
     pairs = [documents.expect(pair, list, "A status") for pair in listed]
     return {str(pair[0]): str(pair[1]) for pair in pairs if len(pair) == 2}  # noqa: PLR2004
-
-
-def _not_pulled(reference: str, reason: str) -> ImageError:
-    on_hub = Reference.parse(reference).registry == DEFAULT_REGISTRY
-    return ImageError(
-        f"The image {reference} cannot be pulled: {first_line(reason)}. Check its name, or log in with "
-        "`docker login` if the registry wants it"
-        + (
-            ". A base is pulled from the registry that PREFECT_REGISTRY names, if it is set"
-            * on_hub
-        )
-    )
-
-
-def _failed_build(log: Iterable[dict[str, Any]]) -> str:
-    lines: list[str] = []
-    error, step = "the container engine did not say why", ""
-    for entry in log:
-        text = str(entry.get("stream", ""))
-        if text.startswith(("Step ", "STEP ")):  # the latter is podman's
-            step = text.strip()
-            lines.clear()
-        else:
-            lines += text.splitlines()
-        error = str(entry.get("error", error))
-    shown = map(printable, lines[-_LOG_TAIL_LINES:])
-    tail = "\n".join(f"    {line}" for line in shown if line.strip())
-    where = first_line(step) if step else "its start"
-    return f"Building the image failed at {where}: {first_line(error)}\n{tail}"
