@@ -10,6 +10,7 @@ import gc
 import importlib.util
 import sys
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prefect.cli import mistakes, standard_input
+from prefect.cli.output import say
 from prefect.core.flow import Flow
 from prefect.errors import (
     ArtifactError,
@@ -296,8 +298,12 @@ def find_image(argument: str) -> FlowImage:
         return finding.find(name)
 
 
-def find_in_daemon(argument: str) -> RunnableImage:
+def find_in_daemon(argument: str, *, pull: bool = False) -> RunnableImage:
     """Return the flow image of the container engine that an argument names.
+
+    Args:
+        pull: have the container engine pull what it does not have, if the name says from where; lines of
+            that go to standard error.
 
     Raises:
         ArtifactError: it cannot be an image's name.
@@ -311,7 +317,9 @@ def find_in_daemon(argument: str) -> RunnableImage:
     from prefect.places.engine.container import RunnableImage  # noqa: PLC0415 - the same
 
     with _or_file(name):
-        return finding.find_in_daemon(name, RunnableImage)
+        return finding.find_in_daemon(
+            name, RunnableImage, pull=pull, progress=partial(say, err=True)
+        )
 
 
 @contextmanager

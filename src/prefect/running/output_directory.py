@@ -52,12 +52,12 @@ def output_directory(path: Path | None) -> Iterator[dict[str, Path]]:
     path = path.absolute()
     if not path.is_dir():
         raise PlaceError(f"There is no output directory {path}")
+    owner = path.stat()
     if not os.access(path, os.W_OK | os.X_OK):
         raise PlaceError(
             f"The output directory {path} cannot be written by the user {os.geteuid()}, as which the "
-            "flow is to run: have that user own it, or run the flow as its owner, with --user"
+            f"flow is to run: have that user own it, or run an image as its owner, with --user {owner.st_uid}"
         )
-    owner = path.stat()
     roots = set(_of_root(path)) if os.geteuid() == _ROOT != owner.st_uid else None
     try:
         yield {"output_dir": path}
