@@ -21,7 +21,7 @@ from prefect.errors import ImageContentError, ImageError, PlaceError
 from prefect.oci.archives import archive
 from prefect.oci.cache.store import Store
 from prefect.places.protocol import Work
-from prefect.places.sandbox import host, place
+from prefect.places.sandbox import host, limits, place
 from prefect.places.sandbox.host import Host
 from prefect.places.sandbox.place import Sandbox
 from prefect.places.surroundings import Surroundings, Volume
@@ -222,6 +222,40 @@ def test_what_a_sandbox_has_not_is_refused_before_anything_is_unpacked(
     with Store(tmp_path / "cache") as store:
         with pytest.raises(PlaceError, match=said):
             run(image, store, "run", **asked)
+        assert not list((store.root / "directories").iterdir())
+
+
+def test_limits_are_the_kernels(image, cache, either):
+    """More memory than allowed ends the run; both limits are those of a cgroup, which goes with it."""
+    much = """python3 -c 'print(len(b"x" * (200 << 20)))'"""
+    assert shell(image, cache, much) == f"{200 << 20}\n"
+    assert run(image, cache, "exec", "--", "sh", "-c", f"exec {much}", memory=64 << 20)[0] == 137
+    work = Work(["exec", "--", "sh", "-c", "echo up; sleep 30"],
+                surroundings=Surroundings(memory=64 << 20, cpus=0.5))  # fmt: skip
+    started = Sandbox(image, store=cache).start(work)
+    try:
+        assert next(started.logs()) == b"up\n"
+        own = limits._mounts()
+        groups = Path(f"/proc/{started._tell()['child-pid']}/cgroup").read_text().splitlines()
+        mine = [group for line in groups if "prefect-" in (group := line.rpartition("/")[2])]
+        assert mine
+        if "cpu" in own:
+            assert (own["cpu"] / mine[0] / "cpu.cfs_quota_us").read_text() == "50000\n"
+            assert (
+                own["memory"] / mine[0] / "memory.limit_in_bytes"
+            ).read_text() == f"{64 << 20}\n"
+    finally:
+        started.remove()
+    assert not list(Path("/sys/fs/cgroup").rglob(mine[0]))
+
+
+def test_limits_that_cannot_be_kept_are_refused(small, tmp_path, monkeypatch):
+    """As without cgroups: before anything is unpacked."""
+    monkeypatch.setattr(limits, "_mounts", dict)
+    with Store(tmp_path / "cache") as store:
+        for asked in ({"memory": 1 << 30}, {"cpus": 1.5}):
+            with pytest.raises(PlaceError, match=f"--{next(iter(asked))} cannot be kept here"):
+                run(archive.read(small), store, "true", **asked)
         assert not list((store.root / "directories").iterdir())
 
 

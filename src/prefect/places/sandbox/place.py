@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from prefect.places.protocol import Work
     from prefect.places.sandbox.host import Host
     from prefect.places.sandbox.spec import Spec
+    from prefect.places.surroundings import Surroundings
 
 _SPARE = "/var/tmp"  # noqa: S108
 
@@ -70,6 +71,7 @@ class Sandbox:
         with ExitStack() as closing:
             store = self._store or closing.enter_context(open_cache())
             host = find_host(store)
+            limits = _limits(work.surroundings, closing)
             trees = Trees(store, closing)
             stack = Stack(trees.provide(self._image.layers, self._progress))
             result = None
@@ -85,7 +87,7 @@ class Sandbox:
                 )
                 clean_up = closing.pop_all()
                 return SandboxProcess(
-                    command,
+                    [*limits, *command],
                     status=reading,
                     env=entering.ENVIRONMENT,
                     cwd=store.root / DIRECTORIES,
@@ -133,6 +135,14 @@ class Sandbox:
             canonical_json(identity).decode(),
             lambda path: merge(stack, path, sorted(wanted.items())),
         )
+
+
+def _limits(asked: Surroundings, closing: ExitStack) -> list[str]:
+    if asked.memory is None and asked.cpus is None:
+        return []
+    from prefect.places.sandbox.limits import limited  # noqa: PLC0415 - seldom asked for
+
+    return closing.enter_context(limited(asked))
 
 
 class SandboxProcess(WorkerProcess):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from prefect.places.sandbox.stack import Stack
     from prefect.places.surroundings import Volume
 
-_GIVEN = ("volumes", "env", "user", "network", "workdir", "output")
+_GIVEN = ("volumes", "env", "memory", "cpus", "user", "network", "workdir", "output")
 RESULT = "/run/prefect"  # a directory for the run's result
 _RESULT_FILE = f"{RESULT}/result"
 _RESOLVING = ("/etc/resolv.conf", "/etc/hosts")

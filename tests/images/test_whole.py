@@ -1,0 +1,96 @@
+"""`prefect.images.whole`: images with all of their layers, from a file, a registry, an engine, the cache."""
+
+import pytest
+from image_making import image_of, layer_of, simple, tar_of
+
+from prefect.errors import ArtifactError, ImageError, RegistryError
+from prefect.images.labels import LABEL_VERSION
+from prefect.images.whole import find_whole
+from prefect.oci.archives import archive
+from prefect.oci.cache.store import Store
+from prefect.oci.daemon.client import Daemon
+from prefect.oci.daemon.loading import load
+from prefect.oci.references import Reference
+from prefect.oci.registry import client
+
+
+def flow_image(text: str):
+    """Return an image that says of itself that it is ours."""
+    return image_of(layer_of(tar_of(("file", text))), config={"Labels": {LABEL_VERSION: "1"}})
+
+
+def read(image) -> list[bytes]:
+    """Return what the layers' blobs hold."""
+    found = []
+    for layer in image.layers:
+        with layer.blob.open() as file:
+            found.append(file.read())
+    return found
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A cache of the test's own."""
+    with Store(tmp_path / "cache") as made:
+        yield made
+
+
+@pytest.fixture
+def nowhere(monkeypatch):
+    """Have no container engine."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+
+
+def test_an_image_in_a_file_needs_nobody(store, tmp_path, nowhere):
+    """By its path, as a str or not."""
+    image = flow_image("in a file")
+    archive.write(image, tmp_path / "image.tar")
+    for name in (tmp_path / "image.tar", str(tmp_path / "image.tar")):
+        found, flow = find_whole(name, store)
+        assert read(found) == read(image)
+        assert not flow.holds_flow
+
+
+def test_an_image_that_is_not_ours_is_refused(store, tmp_path):
+    """As everywhere."""
+    archive.write(simple(), tmp_path / "image.tar")
+    with pytest.raises(ImageError, match="not built by prefect"):
+        find_whole(tmp_path / "image.tar", store)
+    with pytest.raises(ArtifactError):
+        find_whole("No Name", store)
+
+
+@pytest.mark.services
+def test_an_image_in_a_registry_needs_no_engine(store, registry, unique, nowhere):
+    """By its tag; and by its digest, when its layers are unpacked, not even the registry."""
+    image = flow_image(unique)
+    name = f"{registry}/{unique}:1"
+    pushed = client.push(image, Reference.parse(name))
+    found, _ = find_whole(name, store)
+    assert read(found) == read(image)
+    pinned = f"{registry}/{unique}@{pushed.digest}"
+    assert read(find_whole(pinned, store)[0]) == read(image)
+    gone = f"127.0.0.1:1/{unique}@{pushed.digest}"
+    with pytest.raises(RegistryError):
+        find_whole(gone, store, unpacked=lambda _: True)
+    store.remember(f"image {Reference.parse(gone).name}@{pushed.digest}",
+                   store.recall(f"image {Reference.parse(pinned).name}@{pushed.digest}"))  # fmt: skip
+    assert find_whole(gone, store, unpacked=lambda _: True)[0].config == image.config
+    with pytest.raises(RegistryError):
+        find_whole(gone, store)
+
+
+@pytest.mark.services
+def test_an_image_that_an_engine_alone_has_is_taken_out_of_it(store, daemon, unique):
+    """Once: what is unpacked is not asked for again."""
+    image = flow_image(unique)
+    load(Daemon(), image, f"{unique}:1", label=LABEL_VERSION, whole=lambda: image)
+    told = []
+    found, _ = find_whole(f"{unique}:1", store, progress=told.append)
+    assert [layer.diff_id for layer in found.layers] == [layer.diff_id for layer in image.layers]
+    assert all(read(found))
+    assert len(told) == 1
+    assert find_whole(f"{unique}:1", store, unpacked=lambda _: True, progress=told.append)
+    assert len(told) == 1
+    with pytest.raises(ImageError, match="There is no image"):
+        find_whole(f"{unique}:2", store)
