@@ -250,10 +250,23 @@ def test_reading_a_manifest_cannot_unpickle():
 
 
 def test_odd_versions_are_no_crash():
-    """What is no version number compares as none; digits of other scripts are refused."""
-    Manifest.from_json(changed(cloudpickle="x.1")).check_compatible()
+    """What is no version of Python or cloudpickle is refused: it would compare with none."""
+    Manifest.from_json(changed(cloudpickle="3.1.0rc1+own")).check_compatible()
+    for version in ("x.1", "3", "latest", "\u00b2.1", "3.1\n"):
+        for name in ("cloudpickle", "python"):
+            with pytest.raises(FormatError):
+                Manifest.from_json(changed(**{name: version}))
+
+
+def test_as_many_requirements_as_nobody_has_are_refused():
+    """Each is looked for where the flow is to run; what is not there costs no search of its own."""
+    many = {f"no_such_{i}": f"no-such-{i}==1.0" for i in range(5_000)}
+    found = Manifest.from_json(changed(requirements=many))
+    assert found.differing_requirements() == []
     with pytest.raises(FormatError):
-        Manifest.from_json(changed(cloudpickle="\u00b2.1"))
+        Manifest.from_json(changed(requirements=many | {"one_more": "one-more==1.0"}))
+    with pytest.raises(FormatError):
+        Manifest.from_json(changed(installed={f"a{i}": "1" for i in range(5_001)}))
 
 
 def test_a_hundred_thousand_tasks_fit_and_a_million_do_not():

@@ -81,6 +81,13 @@ def test_an_unreadable_file_is_an_error_of_ours(directory):
         _ = Secret("BINARY").value
 
 
+def test_a_pipe_is_not_waited_for(directory):
+    """A FIFO in the directory of secrets may never have a writer: it is an error that names it."""
+    os.mkfifo(directory / "TOKEN")
+    with pytest.raises(SecretError, match="TOKEN is a pipe; put the value into a file"):
+        _ = Secret("TOKEN").value
+
+
 @pytest.mark.parametrize("dump", [pickle.dumps, cloudpickle.dumps])
 def test_a_value_is_never_pickled(directory, dump):
     """The name travels, the value does not."""

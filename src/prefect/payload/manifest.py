@@ -32,6 +32,7 @@ _NEW_IN = {"installed": 2, "files": 3, "wheels": 3, "lock": 3, "sources": 3, "fi
 _READABLE = (1, 2, 3, FORMAT)
 # Names and versions as they are: what is quoted of them cannot be taken for anything else.
 _WORD = re.compile(r"[\w.!+-]{1,100}", re.ASCII)
+_VERSION = re.compile(r"\d{1,9}(\.\d{1,9})+[\w.!+-]{0,60}", re.ASCII)
 _REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
 
 
@@ -39,6 +40,7 @@ _REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
 # A flow of 100,000 tasks, each with an edge, has 30 MB and 1.8 million.
 LARGEST_MANIFEST = 48 << 20
 _MOST_VALUES = 2_500_000
+_MOST_REQUIREMENTS = 5_000  # each of which is looked for where it is to run
 _MOST_TOLD = 5
 _LONGEST_TEXT = 1000
 _SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -167,7 +169,9 @@ class Manifest:
             not all(
                 isinstance(values[name], str) and _WORD.fullmatch(values[name]) for name in texts
             )
+            or not all(_VERSION.fullmatch(values[name]) for name in ("python", "cloudpickle"))
             or not isinstance(values["requirements"], dict)
+            or len(values["requirements"]) > _MOST_REQUIREMENTS
             or not all(
                 isinstance(line, str) and _REQUIREMENT.fullmatch(line)
                 for line in values["requirements"].values()
@@ -282,7 +286,10 @@ class Manifest:
         if not packaged:
             return []
         named = _installed_here()
-        suspects = [name for name in sorted(packaged) if named.get(name, "") != packaged[name]]
+        # By its directory's name it is not here, and need not be looked for: thousands may not be.
+        suspects = [
+            name for name in sorted(packaged) if named.get(name, packaged[name]) != packaged[name]
+        ]
         if not suspects:
             return []
         from importlib import metadata  # noqa: PLC0415 - slow to import, and the names mostly suffice
@@ -318,9 +325,13 @@ def _is_fixed(values: Any) -> bool:
 
 
 def _is_installed(values: Any) -> bool:
-    return isinstance(values, dict) and all(
-        isinstance(version, str) and _REQUIREMENT.fullmatch(f"{name}=={version}")
-        for name, version in values.items()
+    return (
+        isinstance(values, dict)
+        and len(values) <= _MOST_REQUIREMENTS
+        and all(
+            isinstance(version, str) and _REQUIREMENT.fullmatch(f"{name}=={version}")
+            for name, version in values.items()
+        )
     )
 
 

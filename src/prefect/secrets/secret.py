@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 import threading
 from contextlib import contextmanager
@@ -120,11 +121,19 @@ def read_value(path: Path) -> str:
         InputTooLargeError: it is larger than any platform's secrets (an OSError).
         OSError: it cannot be read.
     """
-    from prefect.files import read_small  # noqa: PLC0415 - variables need none
+    from prefect.files import read_to_end  # noqa: PLC0415 - variables need none
 
-    data = read_small(path, _LARGEST_VALUE)
+    # A pipe without a writer would be waited for without an end.
+    with open(path, "rb", opener=_opened) as file:
+        if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+            raise OSError(f"{path} is a pipe; put the value into a file of that name")
+        data = read_to_end(file, _LARGEST_VALUE, str(path))
     # One final newline is the editor's, not the secret's.
     return os.fsdecode(data.removesuffix(b"\r\n" if data.endswith(b"\r\n") else b"\n"))
+
+
+def _opened(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _carried(name: str, value: str) -> str:
