@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -296,3 +297,21 @@ def test_a_file_travels_to_workers_elsewhere_as_a_sealed_flow_does(prefect, clus
     for artifact in (["job.flow", "--key-file", "flow.key"], ["job.py"]):
         out, _ = prefect("run", *artifact, "--executor", address, "-p", "n=4")
         assert f"loaded [0, 2, 4, 6] in {directory}" in out
+
+
+@pytest.mark.parametrize(
+    "form", ["{address!r}", "DaskExecutor({address!r}, client_kwargs={{'timeout': 9}})"]
+)
+def test_a_file_travels_to_where_its_own_executor_runs_tasks(prefect, cluster, form):
+    """By the text of one, or by an executor that text cannot say all of; --executor outranks it."""
+    address, directory = cluster
+    text = "from prefect.engine.executors import DaskExecutor\n" + REMOTE
+    own = f"executor={form.format(address=address)}"
+    named = re.sub(r"with Flow\((.*?)\) as", rf"with Flow(\1, {own}) as", text)
+    assert own in named
+    (prefect.directory / "own.py").write_text(named)
+    with (prefect.directory / "helper_beside_it.py").open("a") as file:
+        file.write("class Row:\n    def __init__(self, value):\n        self.value = value\n")
+    assert f"loaded [0, 2, 4, 6] in {directory}" in prefect("run", "own.py", "-p", "n=4")[0]
+    out, _ = prefect("run", "own.py", "-p", "n=4", "--executor", "threads:2")
+    assert f"loaded [0, 2, 4, 6] in {prefect.directory.name}" in out

@@ -33,7 +33,8 @@ def run_file(artifact: str, wish: Wish) -> State:
         # What the file writes while it is loaded is output, too.
         early = entered.enter_context(JsonReporter(until_exit=True)) if wish.as_json else None
         flow = load_flow_file(artifact)
-        if "://" in (wish.executor or getattr(flow, "executor", None) or ""):
+        executor = wish.executor or flow.executor
+        if _is_elsewhere(executor):
             flow = _as_packaged(flow)
         serialized = flow.serialize()
         parameters = read_parameters(serialized, wish.given)
@@ -45,7 +46,7 @@ def run_file(artifact: str, wish: Wish) -> State:
         entered.enter_context(exported(values))
         state = flow.run(
             parameters=parameters,
-            executor=wish.executor,
+            executor=executor,
             on_state=_observer(reporter),
             context=context,
         )
@@ -112,16 +113,27 @@ def _keeping(wish: Wish) -> Callable[[Flow, State], None] | None:
     return keep
 
 
+def _is_elsewhere(executor: Any) -> bool:
+    """Tell whether tasks run in processes that may have none of this machine's files."""
+    if isinstance(executor, str):
+        return "://" in executor
+    named = (getattr(executor, name, None) for name in ("address", "cluster_class"))
+    return any(value is not None for value in named)
+
+
 def _as_packaged(flow: Flow) -> Flow:
     """Return the flow as one that was packaged and loaded, which needs no file of this machine.
 
-    Tasks would else go to workers elsewhere by the names of local modules, which they do not have.
+    Tasks would else go to workers elsewhere by the names of local modules, which they do not have. The
+    flow's own executor, which need not be one that can travel, is not among what is packaged.
     """
     from prefect.payload.loading import load_flow  # noqa: PLC0415 - for other machines alone
     from prefect.payload.local_modules import loaded_local_modules  # noqa: PLC0415 - the same
     from prefect.payload.packing import pickle_flow  # noqa: PLC0415 - the same
 
-    packaged = pickle_flow(flow)
+    without = flow.copy()
+    without.executor = None
+    packaged = pickle_flow(without)
     for name in loaded_local_modules():  # what can be found by its name travels by its name
         del sys.modules[name]
     return load_flow(packaged.manifest, packaged.payload)
