@@ -186,6 +186,7 @@ def require(*programs: str) -> None:
         "busybox": "busybox-static",
         "dot": "graphviz",
         "update-ca-certificates": "ca-certificates",
+        "systemd-analyze": "systemd",
     }
     places = f"{PATH}:/usr/lib/podman"  # where podman's helpers are
     packages = [names.get(each, each) for each in programs if not shutil.which(each, path=places)]
@@ -395,7 +396,7 @@ def up() -> None:
     MARK.touch()
     # All but the first read and run images: they have to understand what we write. What runs containers
     # for podman is the engine's runc, since crun refuses machines with both kinds of cgroups.
-    require("dot", "skopeo", "podman", "netavark", "umoci", "bwrap", "busybox")
+    require("dot", "skopeo", "podman", "netavark", "umoci", "bwrap", "busybox", "systemd-analyze")
     names = ("DOCKER_HOST", "PREFECT_TEST_REGISTRY", "PREFECT_TEST_IMAGE")
     engine, registry, image = (os.environ.get(name, "") for name in names)
     if engine in {"", OWN_HOST}:  # the latter from the env file that the caller has sourced

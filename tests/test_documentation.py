@@ -144,11 +144,12 @@ def test_the_example_with_a_container_runs(base_image, daemon, unique, tmp_path,
     assert any("Hello, you!" in line for line in logs)
 
 
-# Those of docs/packaging.md are run, with a project and another machine, by test_whole_package.
+# Those of docs/packaging.md are run, with a project and another machine, by test_whole_package; those of
+# docs/platforms.md, with an image in the registry, by tests/cli/test_manifest.py.
 COMMANDS = {
     (page, number): commands
     for page in PAGES
-    if page != "docs/packaging.md"
+    if page not in {"docs/packaging.md", "docs/platforms.md"}
     for number, commands in enumerate(blocks(page, "sh"))
 }
 

@@ -18,6 +18,7 @@ COMMANDS = [
     "run",
     "graph",
     "diff",
+    "manifest",
     "verify",
     "sign",
     "rewrap",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from prefect.images.inspection import FlowImage
     from prefect.payload.manifest import Manifest
     from prefect.sealed.keys.keyring import Keyring
     from prefect.sealed.keys.signers import Signer
@@ -118,15 +119,7 @@ def read_manifest(
 ) -> Manifest:
     """Return the manifest of a sealed flow, or of the image that an argument names."""
     if source is None:
-        image = find_image(artifact)
-        if key_files or trusted_signers:
-            image.require_sealed()
-        if not image.sealed:
-            return image.manifest(None)
-    from prefect.cli import keys  # noqa: PLC0415 - for what is sealed alone
-
-    if source is None:
-        return image.manifest(keys.find_keyring(key_files, trusted_signers))
+        return manifest_of_image(find_image(artifact), key_files, trusted_signers)
     return _opened(artifact, source, key_files, trusted_signers)[0]
 
 
@@ -142,6 +135,19 @@ def _opened(
 
     keyring = keys.keyring_to_open(source, name_of(artifact), key_files, trusted_signers)
     return read(source, keyring), keyring
+
+
+def manifest_of_image(
+    image: FlowImage, key_files: tuple[Path, ...], trusted_signers: tuple[str, ...] = ()
+) -> Manifest:
+    """Return the manifest of an image, opened with the keys that are named if it is sealed."""
+    if key_files or trusted_signers:
+        image.require_sealed()
+    if not image.sealed:
+        return image.manifest(None)
+    from prefect.cli import keys  # noqa: PLC0415 - for what is sealed alone
+
+    return image.manifest(keys.find_keyring(key_files, trusted_signers))
 
 
 def show_holders(outline: Outline, trusted: Iterable[Signer] | None = None) -> None:

@@ -27,6 +27,7 @@ COMMANDS = (
     "run",
     "graph",
     "diff",
+    "manifest",
     "verify",
     "sign",
     "rewrap",

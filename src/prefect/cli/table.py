@@ -57,6 +57,7 @@ Commands:
   run         Run a sealed flow, an image, or a file's flow.
   graph       Draw a flow's tasks.
   diff        Tell what differs between two packaged flows.
+  manifest    Print what a platform applies to run an image there.
   verify      Authenticate every byte of a sealed flow.
   sign        Sign a sealed flow.
   rewrap      Change who can open a sealed flow.
@@ -111,6 +112,7 @@ Commands:
   run         Run a sealed flow, an image, or a file's flow.
   graph       Draw a flow's tasks.
   diff        Tell what differs between two packaged flows.
+  manifest    Print what a platform applies to run an image there.
   verify      Authenticate every byte of a sealed flow.
   sign        Sign a sealed flow.
   rewrap      Change who can open a sealed flow.
@@ -341,6 +343,71 @@ COMMANDS: dict[str, Command] = {
         },
         (),
     ),
+    "manifest": (
+        "Print what a platform applies to run an image there",
+        {
+            "--kind": (
+                "For which platform",
+                ("kubernetes-job", "kubernetes-cronjob", "compose", "slurm", "systemd"),
+                ("--kind",),
+            ),
+            "-p": ("A parameter of the flow, as for `prefect run`, checked now", (), ()),
+            "--parameter": ("A parameter of the flow, as for `prefect run`, checked now", (), ()),
+            "-e": ("A variable of the container", (), ()),
+            "--env": ("A variable of the container", (), ()),
+            "--key-file": ("File with a key that opens it", (), ()),
+            "--secret": (
+                "Name of a secret that the flow needs beside those that it names itself",
+                (),
+                (),
+            ),
+            "--secret-name": (
+                "Where the platform has the values of secrets",
+                (),
+                ("--secret-name",),
+            ),
+            "-m": ("Memory at most, such as 512m or 2g", (), ("-m", "--memory")),
+            "--memory": ("Memory at most, such as 512m or 2g", (), ("-m", "--memory")),
+            "--cpus": ("Processors at most, such as 2 or 1.5", (), ("--cpus",)),
+            "--gpus": ("NVIDIA GPUs", (), ("--gpus",)),
+            "--retries": ("How often a flow that failed (1) is run again", (), ("--retries",)),
+            "--time-limit": ("For all of it, retries too", (), ("--time-limit",)),
+            "--schedule": ("When it runs, such as '0 6 * * *' or @daily", (), ("--schedule",)),
+            "--timezone": ("Of the schedule, such as Europe/Berlin", (), ("--timezone",)),
+            "--name": ("Of the job", (), ("--name",)),
+            "-u": ("Run as this", (), ("-u", "--user")),
+            "--user": ("Run as this", (), ("-u", "--user")),
+            "-v": ("Mount a path of the machine, or a volume (for Kubernetes, a claim)", (), ()),
+            "--volume": (
+                "Mount a path of the machine, or a volume (for Kubernetes, a claim)",
+                (),
+                (),
+            ),
+            "--writable": (
+                "Let it write elsewhere than to /tmp and volumes",
+                None,
+                ("--writable",),
+            ),
+            "-n": ("Kubernetes' namespace", (), ("-n", "--namespace")),
+            "--namespace": ("Kubernetes' namespace", (), ("-n", "--namespace")),
+            "--service-account": (
+                "Kubernetes' account, whose token it gets",
+                (),
+                ("--service-account",),
+            ),
+            "--pull-secret": ("Kubernetes' Secret with the registry's login", (), ()),
+            "--engine": (
+                "What the service of systemd runs the container with",
+                ("podman", "docker"),
+                ("--engine",),
+            ),
+            "-o": ("Write to this file", (), ("-o", "--output")),
+            "--output": ("Write to this file", (), ("-o", "--output")),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
     "verify": (
         "Authenticate every byte of a sealed flow",
         {
@@ -416,6 +483,7 @@ COMMANDS: dict[str, Command] = {
             "run",
             "graph",
             "diff",
+            "manifest",
             "verify",
             "sign",
             "rewrap",
