@@ -50,6 +50,25 @@ def worker(*arguments, **environment):
     return process.returncode, output
 
 
+def test_what_was_imported_for_a_run_is_none_of_the_collectors_business(tmp_path):
+    """In a process that is there for the run alone; tasks' own garbage is collected as ever."""
+
+    @task
+    def look():
+        import gc
+
+        print("enabled", gc.isenabled(), "frozen", gc.get_freeze_count() > 1000)
+
+    with Flow("looks") as flow:
+        look()
+    pickled = pickle_flow(flow)
+    (tmp_path / "manifest.json").write_bytes(pickled.manifest.to_json())
+    (tmp_path / "payload.pickle").write_bytes(pickled.payload)
+    status, output = worker("run", f"--flow={tmp_path}")
+    assert status == 0
+    assert "enabled True frozen True" in output
+
+
 def test_a_flow_runs_and_is_reported_in_lines(directory):
     """Log lines, the tasks' output, and exit status 0."""
     status, output = worker("run", f"--flow={directory}", "-p", "name=you", TOKEN="some token")

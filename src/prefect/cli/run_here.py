@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 from contextlib import ExitStack
@@ -72,7 +71,6 @@ def run_opened(
     from prefect.running.packaged import run_packaged  # noqa: PLC0415 - for sealed flows alone
     from prefect.running.verdict import require_fit  # noqa: PLC0415 - the same
 
-    gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
     directory.import_wheels()
     needed = merge_secrets(wish.secrets, secrets_of(manifest.flow))
     require_fit(manifest, needed)
@@ -94,6 +92,7 @@ def run_opened(
             directory=directory.path,
             on_end=_keeping(wish),
             output=wish.surroundings.output,
+            alone=True,
         )
         reporter.finished(manifest.flow["name"], state)
     return state

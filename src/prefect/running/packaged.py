@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import CompatibilityError
@@ -11,7 +13,7 @@ from prefect.running.parameters import check_described
 from prefect.secrets.secret import exported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from prefect.core.flow import Flow
@@ -31,6 +33,7 @@ def run_packaged(
     directory: Path | None = None,
     on_end: Callable[[Flow, State], object] | None = None,
     output: Path | None = None,
+    alone: bool = False,
 ) -> State:
     """Load an authenticated payload and run it with the secrets in its environment.
 
@@ -43,6 +46,8 @@ def run_packaged(
         directory: absolute, where the files that travelled with it are; None where there are none.
         output: a directory that is there, for the files that tasks make: `prefect.context.output_dir`.
         on_end: called with the flow and its final state, as long as what it brought can be imported.
+        alone: whether this process is there for this run. What was imported for it is then none of the
+            garbage collector's business: a sixth to a third of the time of a flow that imports much.
 
     Raises:
         CompatibilityError, ArtifactError, NotAFlowError: the payload cannot be loaded here, or
@@ -52,17 +57,28 @@ def run_packaged(
     """
     check_described(manifest.flow, parameters or {})
     _compare_versions(manifest, strict=strict)
-    with (
-        output_directory(output) as context,
-        exported(secrets),
-        loaded(manifest, payload, directory) as flow,
-    ):
+    with ExitStack() as entered:
+        context = entered.enter_context(output_directory(output))
+        entered.enter_context(exported(secrets))
+        with _uncollected() if alone else nullcontext():
+            flow = entered.enter_context(loaded(manifest, payload, directory))
         state = flow.run(
             parameters=parameters, executor=executor, on_state=on_state, context=context
         )
         if on_end is not None:
             on_end(flow, state)
         return state
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Have the garbage collector not run meanwhile, and leave alone for good what there is then."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _compare_versions(manifest: Manifest, *, strict: bool) -> None:

@@ -126,6 +126,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
                 strict=options.strict,
                 directory=files,
                 on_end=result,
+                alone=True,
             )
         except PrefectError as error:
             reporter.refused(error)
