@@ -65,7 +65,7 @@ def test_a_flow_runs_where_nothing_that_it_needs_is_installed(prefect, bare, tmp
 
     checked = run("check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    done = run("run")
+    done = run("run", "--in", "here")
     assert done.returncode == 0, done.stdout + done.stderr
     assert repr(b"\x81\xa1a\x01") in done.stdout
     assert f"{empty}/.prefect-wheels" in done.stdout

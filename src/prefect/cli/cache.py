@@ -10,6 +10,8 @@ import click
 
 from prefect.cli.options import Command
 from prefect.cli.output import say
+from prefect.oci.cache.directories import kept
+from prefect.oci.cache.layout import ENVIRONMENT, VERSION
 from prefect.oci.cache.of_user import SIZE_VARIABLE, cache_directory, cache_limit, clear_cache
 from prefect.printable import size
 
@@ -17,14 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command(cls=Command, short_help="Show or clear what image builds keep on disk.")
-@click.option("--clear", is_flag=True, help="Delete it, but for what running builds use.")
+@click.command(cls=Command, short_help="Show or clear what builds and runs keep on disk.")
+@click.option("--clear", is_flag=True, help="Delete it, but for what running builds and flows use.")
 def cache(clear: bool) -> None:
-    """Show where image builds keep layers and locks, and how much that is.
+    """Show where builds keep layers and locks, and runs environments, and how much that is.
 
-    Layers are known by their content, so nothing here grows stale: what was not used for longest
-    goes first when there is too much. After clearing, the next build makes its layers again and
-    resolves its dependencies anew.
+    All is known by its content, so nothing here grows stale: what was not used for longest goes
+    first when there is too much. After clearing, the next build makes its layers again and resolves its
+    dependencies anew, and the next run makes its environment.
     """
     directory = cache_directory()
     if directory is None:
@@ -36,6 +38,10 @@ def cache(clear: bool) -> None:
     say(
         f"{directory}: {size(_used(directory))} of at most {size(cache_limit())} ({SIZE_VARIABLE})."
     )
+    sizes = [used for kind, used in kept(directory / VERSION) if kind == ENVIRONMENT]
+    if sizes:
+        named = "environment of flows" if len(sizes) == 1 else "environments of flows"
+        say(f"Of that, {len(sizes)} {named}: {size(sum(sizes))}.")
 
 
 def _used(directory: Path) -> int:

@@ -24,6 +24,8 @@ from prefect.running.stopping import status_of_run
 from prefect.secrets.secret import merge_secrets, parse_secrets, secrets_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from prefect.payload.manifest import Manifest
     from prefect.running.run_directory import RunDirectory
     from prefect.sealed.source import SealedSource
@@ -144,10 +146,20 @@ def _run_sealed(artifact: str, sealed: SealedSource, place: str | None, wish: Wi
 
     keyring = keyring_to_open(sealed, name_of(artifact), wish.key_files, wish.trusted_signers)
     with RunDirectory() as directory:
+
+        def wheels(manifest: Manifest) -> Collection[str]:
+            nonlocal place
+            place = place or _suitable(manifest, wish)
+            if place != "venv":
+                return manifest.wheels
+            from prefect.places.venv.environment import wheels_for  # noqa: PLC0415 - as above
+
+            return wheels_for(manifest)
+
         # Opened once: what is masked is what this very file's flow gets.
-        manifest, payload = open_flow(sealed, keyring, directory.make, directory.make_for_wheels)
-        if place is None:
-            place = _suitable(manifest, wish)
+        manifest, payload = open_flow(
+            sealed, keyring, directory.make, directory.make_for_wheels, wheels
+        )
         if place == "venv":
             return _run_in_venv(manifest, payload, directory, wish)
         wish.surroundings.require("output", place="in this interpreter")

@@ -62,7 +62,7 @@ Commands:
   sign        Sign a sealed flow.
   rewrap      Change who can open a sealed flow.
   keygen      Make an encryption key, or a pair of keys.
-  cache       Show or clear what image builds keep on disk.
+  cache       Show or clear what builds and runs keep on disk.
   completion  Print what makes a shell complete these commands.
   help        Show the help of prefect or of a command.
 """,
@@ -117,7 +117,7 @@ Commands:
   sign        Sign a sealed flow.
   rewrap      Change who can open a sealed flow.
   keygen      Make an encryption key, or a pair of keys.
-  cache       Show or clear what image builds keep on disk.
+  cache       Show or clear what builds and runs keep on disk.
   completion  Print what makes a shell complete these commands.
   help        Show the help of prefect or of a command.
 """,
@@ -454,9 +454,9 @@ COMMANDS: dict[str, Command] = {
         (),
     ),
     "cache": (
-        "Show or clear what image builds keep on disk",
+        "Show or clear what builds and runs keep on disk",
         {
-            "--clear": ("Delete it, but for what running builds use", None, ("--clear",)),
+            "--clear": ("Delete it, but for what running builds and flows use", None, ("--clear",)),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
             "--help": ("Show this message and exit", None, ("-h", "--help")),
         },

@@ -46,7 +46,7 @@ def held_runtime(root: Path | None, series: str, *, bare: bool = False) -> HeldD
 
 
 def make_runtime(store: Store, python: Path, series: str, *, bare: bool = False) -> HeldDirectory:
-    """Return a directory of which `python -I DIRECTORY ARGUMENTS...` runs the worker.
+    """Return a directory of which `python DIRECTORY ARGUMENTS...` runs the worker.
 
     Args:
         store: keeps it.

@@ -14,18 +14,6 @@ from prefect.places.venv.environment import environment_for, wheels_for
 from prefect.pylock import Lock
 
 
-@pytest.fixture
-def index(tmp_path, monkeypatch):
-    """A directory whose wheels are all that uv knows, and a cache of the test's own."""
-    directory = tmp_path / "index"
-    directory.mkdir()
-    monkeypatch.setenv("UV_FIND_LINKS", str(directory))
-    monkeypatch.setenv("UV_NO_INDEX", "1")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-    return directory
-
-
 def told(environment, program):
     """Return what a program writes in an environment."""
     done = subprocess.run(
@@ -88,7 +76,7 @@ def test_what_has_another_hash_than_the_lock_says_is_refused_and_nothing_is_kept
     wheel(index, "ours", ours="CHANGED = 1\n")
     for _ in range(2):
         with (
-            pytest.raises(RequirementsError, match=r"(?s)cannot be installed.*[Hh]ash"),
+            pytest.raises(RequirementsError, match=r"(?s)cannot be installed.*another file than was locked"),
             environment_for(flow),
         ):
             pass

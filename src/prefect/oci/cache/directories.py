@@ -2,8 +2,12 @@
 
     <place>/lock       locked alone by who makes or removes it, shared by who uses it
             <random>/  what was made; it is made under this name, which may stand within it
-            complete   JSON with that name, written last and removed first: all else counts for nothing.
-                       It names the machine's boot where it holds for that alone
+            complete   JSON with that name and its kind, written last and removed first: all else counts for
+                       nothing. It names the machine's boot where it holds for that alone
+
+What is looked at when it is held again: that it is whole, that it is this user's and nobody else may write
+it, and, where that is wanted, that nothing was added to or removed from its upper directories, as
+installers do. Files are not read.
 
 A kill at any moment ends the lock, and leaves what is complete, or what the next one removes. A program
 that the killed one had started may write on, into a directory whose name nobody takes any more.
@@ -20,7 +24,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from prefect.oci.cache.layout import DIRECTORIES, LOCK, TOUCH_AFTER, is_at, locked, name_of
 
@@ -102,39 +106,45 @@ def hold(place: Path, waiting: Callable[[], None] | None = None) -> HeldDirector
 
 def keep(
     place: Path,
+    kind: str,
     make: Callable[[Path], None],
     waiting: Callable[[], None] | None = None,
     *,
     lasting: bool = True,
+    watched: int = 0,
 ) -> HeldDirectory:
     """Hold a directory, and make it before that where it is not there.
 
     Of several who want it at once, in this process or another, one makes it.
 
     Args:
+        kind: what it is, for those who list what is kept.
         make: makes the directory of this name, which is not there.
         waiting: called before it is waited for somebody else.
         lasting: whether it counts once the machine has started anew, and so has to be on the disk.
+        watched: in how many levels of its directories it is noticed that something was added or removed.
 
     Raises:
         OSError: it cannot be written.
         Exception: whatever `make` raises; nothing is kept then.
     """
+    mine = True
     while True:
         if held := hold(place, waiting):
             return held
         place.mkdir(mode=0o700, exist_ok=True)
-        with locked(place / LOCK, create=True) as mine:
-            if not mine or _content(place):  # somebody else has removed it, or made it
-                continue
-            _clear(place)
-            content = place / os.urandom(4).hex()
-            try:
-                make(content)
-                _complete(place, content, lasting=lasting)
-            except BaseException:
-                _remove(place)
-                raise
+        with locked(place / LOCK, create=True, wait=not mine) as mine:
+            if mine and _content(place) is None:  # else somebody else has made it meanwhile
+                _clear(place)
+                content = place / os.urandom(4).hex()
+                try:
+                    make(content)
+                    _complete(place, kind, content, lasting=lasting, watched=watched)
+                except BaseException:
+                    _remove(place)
+                    raise
+        if not mine and waiting is not None:  # somebody uses what was changed
+            waiting()
 
 
 def discard(place: Path) -> int | None:
@@ -150,25 +160,49 @@ def discard(place: Path) -> int | None:
 def size(place: Path) -> int:
     """Return how many bytes a directory took when it was made; 0 where it is not whole."""
     told = _told(place)
-    return 0 if told is None else told[1]
+    return 0 if told is None else told.size
 
 
-def _told(place: Path) -> tuple[str, int] | None:
+def kept(root: Path) -> list[tuple[str, int]]:
+    """Return the kind of each directory that is kept, and how many bytes it took.
+
+    Args:
+        root: directory of the store, with its version.
+    """
+    with suppress(FileNotFoundError):
+        found = [_told(place) for place in (root / DIRECTORIES).iterdir()]
+        return [(told.kind, told.size) for told in found if told is not None]
+    return []
+
+
+class _Told(NamedTuple):
+    name: str
+    kind: str
+    size: int
+    changed: dict[str, int]
+
+
+def _told(place: Path) -> _Told | None:
     with suppress(OSError, ValueError):
         match json.loads((place / COMPLETE).read_bytes()):
-            case {"content": str(name), "size": int(size), **rest} if name.isalnum():
-                return (name, size) if rest.get("boot", boot()) == boot() else None
+            case {
+                "content": str(name), "kind": str(kind), "size": int(size), "changed": dict(changed), **rest
+            } if name.isalnum() and rest.get("boot", boot()) == boot():  # fmt: skip
+                return _Told(name, kind, size, changed)
     return None
 
 
 def _content(place: Path) -> Path | None:
-    """Return a directory that is whole, and still this user's alone."""
+    """Return a directory that is whole, this user's alone, and as it was."""
     told = _told(place)
     if told is None:
         return None
-    content = place / told[0]
+    content = place / told.name
     try:
         status = content.lstat()
+        for path, changed in told.changed.items():
+            if os.lstat(f"{content}/{path}").st_mtime_ns != changed:
+                return None
     except OSError:
         return None
     own = status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
@@ -184,16 +218,21 @@ def boot() -> str:
         return ""
 
 
-def _complete(place: Path, content: Path, *, lasting: bool) -> None:
+def _complete(place: Path, kind: str, content: Path, *, lasting: bool, watched: int) -> None:
     content.chmod(0o700)
-    used = 0
+    used, changed = 0, {}
     for base, _, files in os.walk(content):
         used += sum(os.lstat(f"{base}/{name}").st_size for name in files)
+        path = os.path.relpath(base, content)
+        # Python itself writes its bytecode.
+        if len(Path(path).parts) < watched and not path.endswith("__pycache__"):
+            changed[path] = os.lstat(base).st_mtime_ns
     if lasting or not boot():
         os.sync()  # what counts as whole has to be on the disk, and there are thousands of files
+    told = {"content": content.name, "kind": kind, "size": used, "changed": changed}
     until = {} if lasting or not boot() else {"boot": boot()}
     part = place / f"{COMPLETE}.part"
-    part.write_text(json.dumps({"content": content.name, "size": used, **until}))
+    part.write_text(json.dumps(told | until))
     part.replace(place / COMPLETE)
 
 

@@ -24,6 +24,7 @@ VERSION = "v1"  # of what the files in the directory mean
 PARTS = ("blobs", "facts", "locks", "directories", "mount", "work")
 BLOBS, FACTS, LOCKS, DIRECTORIES, MOUNT, WORK = PARTS
 LOCK = "lock"
+ENVIRONMENT = "environment"  # the kind of those directories
 DEFAULT_LIMIT = 10 << 30  # bytes
 # Touching a file at every use would be a write to disk for nothing.
 TOUCH_AFTER = 60.0  # seconds

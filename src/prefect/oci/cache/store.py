@@ -168,6 +168,7 @@ class Store:
         waiting: Callable[[], None] | None = None,
         *,
         lasting: bool = True,
+        watched: int = 0,
     ) -> HeldDirectory:
         """Return the directory that was made for a key, or make it; held until it is closed.
 
@@ -175,11 +176,13 @@ class Store:
         name. Nobody compares what is in it with anything: see that it is nobody's to change.
 
         Args:
-            key: of everything that its content depends on.
+            key: of everything that its content depends on; its first word says what it is.
             make: makes the directory of the name that it gets, which is not there yet.
             waiting: called before it is waited for somebody else, who makes it.
             lasting: whether it is to be there after a crash of the machine, which takes waiting until all
                 is on the disk; else it is made anew once the machine has started anew.
+            watched: in how many levels of its directories it is noticed that something was added or
+                removed. What was changed is made anew, once nobody uses it.
 
         Raises:
             DiskFullError: the disk is full.
@@ -193,7 +196,12 @@ class Store:
 
         with self.told_if_full():
             held = directories.keep(
-                directories.place_of(self.root, key), made, waiting, lasting=lasting
+                directories.place_of(self.root, key),
+                key.partition(" ")[0],
+                made,
+                waiting,
+                lasting=lasting,
+                watched=watched,
             )
         if self._added:
             self._evict(self.limit)

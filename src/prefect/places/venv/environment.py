@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError
 from prefect.oci.cache.directories import hold, place_of
+from prefect.oci.cache.layout import ENVIRONMENT
 from prefect.oci.cache.of_user import kept_root
 from prefect.places.runtime_directory import held_runtime, make_runtime
 from prefect.places.venv.contents import contents, is_unlocked, lines_of, series_of
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from prefect.places.venv.contents import Contents
 
 _FORMAT = 1  # counts up when the same contents give another environment
-_WAITING = "Another run makes this environment: waiting for it"
+_LEVELS = 4  # down to site-packages, where installers add and remove
+_WAITING = "Waiting for another run, which makes this environment, or uses one that has to be made anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def environment_for(
         python = _python(environment)
         yield Environment(
             python,
-            (str(python), "-I", str(runtime.path)),
+            (str(python), "-P", "-s", str(runtime.path)),
             (environment.handle, runtime.handle),
             wish.own,
         )
@@ -138,7 +140,7 @@ class _Wish:
     def key(self) -> str:
         machine = [sys.platform, platform.machine()]
         lines = list(lines_of(self.contents))
-        return f"environment {json.dumps([_FORMAT, machine, str(self.interpreter), *lines])}"
+        return f"{ENVIRONMENT} {json.dumps([_FORMAT, machine, str(self.interpreter), *lines])}"
 
     @property
     def python(self) -> str:
@@ -201,7 +203,7 @@ def _made(
     def make(directory: Path) -> None:
         make_environment(directory, wish.contents, wish.interpreter, wheels, tell)
 
-    return store.directory(wish.key, make, lambda: tell(_WAITING))
+    return store.directory(wish.key, make, lambda: tell(_WAITING), watched=_LEVELS)
 
 
 def _python(environment: HeldDirectory) -> Path:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 from prefect.dependencies import records
 from prefect.dependencies.uv import (
     RESOLVING,
+    UNREACHABLE,
     call,
+    is_unreachable,
     refuse_disk,
     source_options,
     uv_environment,
     uv_program,
 )
-from prefect.errors import PlaceError, RequirementsError
+from prefect.errors import IndexUnreachableError, PlaceError, RequirementsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 # What uv puts into each environment, for setuptools of long ago; each start of a Python would load it.
 _HOOK = ("_virtualenv.pth", "_virtualenv.py")
+_VENDOR = "Or build the flow with --vendor (vendor=True), which takes along what it needs."
+_UNFIT = ("no wheels with a matching", "no usable wheels", "has no wheels")
 _LEFT_BY_UV = frozenset({".lock"})
 
 
@@ -47,8 +51,9 @@ def make_environment(
 
     Raises:
         PlaceError: the interpreter makes none.
-        RequirementsError: a wheel is missing, or malformed, or cannot be had; or a file is not what
-            its RECORD says.
+        RequirementsError: a wheel is missing, or malformed, or not the locked one; or a file is not
+            what its RECORD says.
+        IndexUnreachableError: the index does not answer.
         DiskFullError, SettingError: uv's cache has no space, or cannot be used.
         OSError: the directory has no space.
     """
@@ -94,10 +99,23 @@ def _install(
         reason = call(command, variables, progress)
     if reason:
         refuse_disk(reason, environment)
-        reason = reason.replace(f"{environment}/", "")
-        raise RequirementsError(
-            f"What the flow has locked cannot be installed for Python {contents.python} here:\n{reason}"
+        where = f"What the flow has locked cannot be installed for Python {contents.python} here."
+        told = f"uv says:\n{reason.replace(f'{environment}/', '')}"
+        if is_unreachable(reason):
+            raise IndexUnreachableError(f"{where} {UNREACHABLE} {_VENDOR} {told}")
+        raise RequirementsError(" ".join([where, *_fixes(reason), told]))
+
+
+def _fixes(reason: str) -> Iterator[str]:
+    if "ash mismatch" in reason:
+        yield (
+            "The index has another file than was locked: an altered one, or another index's. Compare where "
+            "they come from, or lock and build the flow again."
         )
+    elif any(text in reason for text in _UNFIT):
+        yield "Build the flow for this place (--for, --python), or with a version that has a wheel for it."
+    elif "not found" in reason or "no version" in reason:
+        yield f"Name an index that has it (UV_INDEX), or a directory of wheels (UV_FIND_LINKS). {_VENDOR}"
 
 
 def _check(environment: Path, frame: dict[str, tuple[int, ...]]) -> None:

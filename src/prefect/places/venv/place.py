@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from prefect.places.protocol import Work
     from prefect.running.run_directory import RunDirectory
 
+_LEFT_OUT = frozenset({KEY_VARIABLE, "PYTHONPATH", "PYTHONHOME", "PYTHONEXECUTABLE"})
+
 
 class Venv:
     """A flow that was opened here, and runs in an environment of its own; meets `protocol.Place`.
@@ -82,8 +84,11 @@ class Venv:
 
 
 def _variables(python: Path, given: dict[str, str]) -> dict[str, str]:
-    """Return the variables of this process, without the key, and with the environment's programs first."""
-    own = {name: value for name, value in os.environ.items() if name != KEY_VARIABLE}
+    """Return the variables of this process, with the environment's programs first.
+
+    Without the key, and without what would have a Python find packages of this machine.
+    """
+    own = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
     programs = str(python.parent)
     own |= {
         "VIRTUAL_ENV": str(python.parent.parent),
@@ -100,5 +105,6 @@ def _apart(wheels: Path | None, names: frozenset[str]) -> Path | None:
     directory = wheels / "own"
     directory.mkdir(exist_ok=True)
     for name in names:
-        (directory / name).hardlink_to(wheels / name)
+        if not (directory / name).exists():
+            (directory / name).hardlink_to(wheels / name)
     return directory
