@@ -1,5 +1,6 @@
 """`prefect.places.sandbox`: flow images in real sandboxes, as overlays and as trees of hard links."""
 
+import contextlib
 import io
 import os
 import shutil
@@ -53,15 +54,36 @@ def image(base_image, tmp_path_factory):
     return archive.read(path)
 
 
+def made_by(kind: str, monkeypatch) -> str:
+    """Have sandboxes made in one of the ways."""
+    found = host.find_host
+    ways = {
+        "overlay": found,
+        "links": lambda store: Host(found(store).bwrap, overlay=False),
+        "runc": lambda store: find_host_without("bwrap", store, monkeypatch),
+    }
+    monkeypatch.setattr(place, "find_host", ways[kind])
+    return kind
+
+
+def find_host_without(name: str, store, monkeypatch) -> Host:
+    """Return what a machine without a program has."""
+    with monkeypatch.context() as patch:
+        there = host.program
+        patch.setattr(host, "program", lambda each: None if each == name else there(each))
+        return host.find_host(store)
+
+
 @pytest.fixture(params=["overlay", "links"])
 def either(request, monkeypatch):
     """Have sandboxes on an overlay, or on hard links where no overlay can be had."""
-    if request.param == "links":
-        found = host.find_host
-        monkeypatch.setattr(
-            place, "find_host", lambda store: Host(found(store).bwrap, overlay=False)
-        )
-    return request.param
+    return made_by(request.param, monkeypatch)
+
+
+@pytest.fixture(params=["overlay", "links", "runc"])
+def every(request, monkeypatch):
+    """Have them made by runc as well."""
+    return made_by(request.param, monkeypatch)
 
 
 def run(image, store, *arguments, secrets=None, **surroundings) -> tuple[int, str]:
@@ -82,7 +104,7 @@ def shell(image, store, command: str, **more) -> str:
     return output
 
 
-def test_a_flow_runs_and_its_layers_are_unpacked_once(image, cache, either):
+def test_a_flow_runs_and_its_layers_are_unpacked_once(image, cache, every):
     """Its output comes as it is written; a second run unpacks nothing."""
     told = []
     started = Sandbox(image, store=cache, progress=told.append).start(
@@ -98,14 +120,14 @@ def test_a_flow_runs_and_its_layers_are_unpacked_once(image, cache, either):
     assert not told
 
 
-def test_a_failure_and_a_status_are_the_workers(image, cache, either):
+def test_a_failure_and_a_status_are_the_workers(image, cache, every):
     """The exit status of what runs, and 128 + N for a signal."""
     assert run(image, cache, "exec", "--", "sh", "-c", "exit 7")[0] == 7
     assert run(image, cache, "exec", "--", "sh", "-c", "kill -9 $$; sleep 9")[0] in {137, 0}
     assert run(image, cache, "run", "--parameters", '{"wait": "x"}')[0] != 0
 
 
-def test_nothing_of_the_machine_is_there(image, cache, either, monkeypatch):
+def test_nothing_of_the_machine_is_there(image, cache, every, monkeypatch):
     """No file, process, variable, capability, descriptor or address of this machine."""
     monkeypatch.setenv("CANARY_OF_HOST", "is-here")
     output = shell(
@@ -122,11 +144,11 @@ def test_nothing_of_the_machine_is_there(image, cache, either, monkeypatch):
     assert "NoNewPrivs:\t1" in output
     assert "lo:" in output
     assert "eth0" not in output
-    for kind in ("pid", "ipc", "uts", "net", "user", "mnt"):
+    for kind in ("pid", "ipc", "uts", "net", "mnt", *(["user"] if every != "runc" else [])):
         assert str(Path(f"/proc/self/ns/{kind}").readlink()) not in output
 
 
-def test_a_network_is_there_if_it_is_asked_for(image, cache, either, registry):
+def test_a_network_is_there_if_it_is_asked_for(image, cache, every, registry):
     """None by default; with "host" this machine's, by names, too."""
     address, port = registry.rsplit(":", 1)
     connect = f"python3 -c 'import socket; socket.create_connection((\"{address}\", {port}), 5)'"
@@ -136,7 +158,7 @@ def test_a_network_is_there_if_it_is_asked_for(image, cache, either, registry):
     assert hosts == Path("/etc/hosts").read_text()
 
 
-def test_secrets_are_in_memory_alone(image, cache, either):
+def test_secrets_are_in_memory_alone(image, cache, every):
     """Whatever bytes they have; no file of this machine and no process's arguments have them."""
     canary = f"canary-{uuid.uuid4().hex}"
     odd = canary + "\udcff\r\n"
@@ -167,7 +189,7 @@ def test_secrets_are_in_memory_alone(image, cache, either):
     ]  # fmt: skip
 
 
-def test_a_run_cannot_change_what_the_next_one_sees(image, cache, either):
+def test_a_run_cannot_change_what_the_next_one_sees(image, cache, every):
     """It may write where it likes, or where it has places of its own; its changes are gone with it."""
     destroy = (
         "rm -rf /usr/lib/python3* /opt/prefect/flow 2>/dev/null; echo x >/etc/passwd 2>/dev/null; "
@@ -225,28 +247,39 @@ def test_what_a_sandbox_has_not_is_refused_before_anything_is_unpacked(
         assert not list((store.root / "directories").iterdir())
 
 
-def test_limits_are_the_kernels(image, cache, either):
+def test_limits_are_the_kernels(image, cache, every):
     """More memory than allowed ends the run; both limits are those of a cgroup, which goes with it."""
     much = """python3 -c 'print(len(b"x" * (200 << 20)))'"""
     assert shell(image, cache, much) == f"{200 << 20}\n"
     assert run(image, cache, "exec", "--", "sh", "-c", f"exec {much}", memory=64 << 20)[0] == 137
-    work = Work(["exec", "--", "sh", "-c", "echo up; sleep 30"],
-                surroundings=Surroundings(memory=64 << 20, cpus=0.5))  # fmt: skip
+    memory = (64 << 20) + 4096 * (uuid.uuid4().int % 4096)
+    work = Work(
+        ["exec", "--", "sh", "-c", "echo up; sleep 30"],
+        surroundings=Surroundings(memory=memory, cpus=0.5),
+    )
     started = Sandbox(image, store=cache).start(work)
     try:
         assert next(started.logs()) == b"up\n"
-        own = limits._mounts()
-        groups = Path(f"/proc/{started._tell()['child-pid']}/cgroup").read_text().splitlines()
-        mine = [group for line in groups if "prefect-" in (group := line.rpartition("/")[2])]
-        assert mine
-        if "cpu" in own:
-            assert (own["cpu"] / mine[0] / "cpu.cfs_quota_us").read_text() == "50000\n"
-            assert (
-                own["memory"] / mine[0] / "memory.limit_in_bytes"
-            ).read_text() == f"{64 << 20}\n"
+        groups = list(Path("/sys/fs/cgroup").rglob("prefect-*"))
+        own = {
+            each.name
+            for each in groups
+            if text(each, "memory.limit_in_bytes", "memory.max") == str(memory)
+        }
+        assert len(own) == 1
+        quotas = [text(each, "cpu.cfs_quota_us", "cpu.max") for each in groups if each.name in own]
+        assert [quota.split()[0] for quota in quotas if quota] == ["50000"]
     finally:
         started.remove()
-    assert not list(Path("/sys/fs/cgroup").rglob(mine[0]))
+    assert not [each for name in own for each in Path("/sys/fs/cgroup").rglob(name)]
+
+
+def text(group: Path, *names: str) -> str:
+    """Return what the first of a group's files that is there has."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            return (group / name).read_text().strip()
+    return ""
 
 
 def test_limits_that_cannot_be_kept_are_refused(small, tmp_path, monkeypatch):
@@ -347,10 +380,14 @@ def test_a_machine_that_allows_no_namespaces_is_told_with_the_fix(small, tmp_pat
     assert not list((tmp_path / "cache/v1/directories").iterdir())
 
 
-def test_a_run_ends_with_who_started_it(small, tmp_path):
+@pytest.mark.parametrize("kind", ["bwrap", "runc"])
+def test_a_run_ends_with_who_started_it(small, tmp_path, kind):
     """However that ends: no process stays behind."""
     mark = f"{uuid.uuid4().int % 10**9}"
-    command = script(RUN, tmp_path / "cache", small, "sh", "-c", f"echo up; busybox sleep {mark}")
+    without = "from prefect.places.sandbox import host; there = host.program\n    "
+    without += "host.program = lambda name: None if name == 'bwrap' else there(name)\n"
+    text = RUN if kind == "bwrap" else f"\n    {without}{RUN}"
+    command = script(text, tmp_path / "cache", small, "sh", "-c", f"echo up; busybox sleep {mark}")
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"up\n"
     deadline = time.monotonic() + 20
@@ -377,7 +414,7 @@ def sleeping(mark: str) -> bool:
     return False
 
 
-def test_a_signal_reaches_the_worker(image, cache, either):
+def test_a_signal_reaches_the_worker(image, cache, every):
     """Which unwinds, and says so; what is removed is gone at once."""
     work = Work(["run", "--parameters", '{"wait": 60}'], {"TOKEN": "a-token"})
     started = Sandbox(image, store=cache).start(work)

@@ -131,11 +131,13 @@ def test_a_merged_tree_is_what_the_kernel_shows(layers):
         merge(stack, merged, [])
         mount = directory / "mount"
         mount.mkdir()
-        command = entering.overlay(
-            str(mount), [str(tree.path) for tree in stack.trees], stack.unlisted_modes(),
-            [sys.executable, "-c", LISTING, str(mount / "root")],
-        )  # fmt: skip
-        shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        layers = entering.Layers(
+            mount, [str(tree.path) for tree in stack.trees], stack.unlisted_modes()
+        )
+        command = entering.overlay(layers, [sys.executable, "-c", LISTING, str(layers.merged)])
+        shown = subprocess.run(
+            command, check=True, capture_output=True, text=True, cwd=merged
+        ).stdout
         linked = subprocess.run(
             [sys.executable, "-c", LISTING, str(merged)], check=True, capture_output=True, text=True
         ).stdout

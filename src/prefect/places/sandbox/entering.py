@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from prefect.oci.cache.layout import MOUNT
-
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 FORM = 1  # counts up when what is tried of the host changes
@@ -23,9 +22,7 @@ ENVIRONMENT = {
 }
 # In the order of mounting.
 VIRTUAL = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run")  # noqa: S108
-# As seen from where the unpacked layers are: what a run sees of the mount tells nobody's name.
-MOUNT_POINT = f"../{MOUNT}"
-_PAGE = 4000  # bytes of options that mount(2) takes, and some to spare
+_PAGE = 3900  # bytes of options that mount(2) takes, and some to spare
 _MOST_MODES = 100
 # In the namespace of this very process: nobody else sees the mounts, and they go with it.
 _MOUNT = """set -e
@@ -51,32 +48,96 @@ def namespaces(uid: int = 0, gid: int = 0, *, network: bool = False) -> list[str
     ]  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """Unpacked layers for an overlay.
+
+    Args:
+        mount_point: an empty directory.
+        lower: the layers' directories from the base up, as seen from the working directory.
+        modes: permissions of directories that the upper layers have wrong.
+    """
+
+    mount_point: Path
+    lower: Sequence[str]
+    modes: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def merged(self) -> Path:
+        """Where the overlay has the files."""
+        return self.mount_point / "root"
+
+
+@dataclass(slots=True)
+class Launch:
+    """A command that enters a sandbox, and what goes with it.
+
+    Args:
+        inherited: descriptors that it inherits, which are closed once it has begun.
+        status: the descriptor from which bubblewrap's own words can be read.
+        ended: removes what stays behind, once it has ended.
+    """
+
+    command: list[str] = field(default_factory=list)
+    inherited: list[int] = field(default_factory=list)
+    status: int | None = None
+    ended: Callable[[], object] = lambda: None
+
+    def begun(self) -> None:
+        """Let go of what the command has by now."""
+        for number in self.inherited:
+            os.close(number)
+        self.inherited = []
+
+    def close(self) -> None:
+        """Let go of the rest, once the command has ended."""
+        if self.status is not None:
+            os.close(self.status)
+            self.status = None
+        self.ended()
+
+    def tell(self) -> int:
+        """Return the descriptor to which bubblewrap is to write how it goes."""
+        self.status, writing = os.pipe()
+        os.set_blocking(self.status, False)
+        self.inherited.append(writing)
+        return writing
+
+    def memory(self, data: bytes) -> int:
+        """Return a descriptor of memory that has some bytes, to be read from its beginning."""
+        number = os.memfd_create("prefect", os.MFD_CLOEXEC)
+        self.inherited.append(number)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(number, view) :]
+        os.lseek(number, 0, os.SEEK_SET)
+        return number
+
+
 def overlay(
-    mount_point: str, lower: Sequence[str], modes: Mapping[str, int], command: Sequence[str]
+    layers: Layers, command: Sequence[str], *, more: str = "", options: Sequence[str] = ()
 ) -> list[str] | None:
     """Return the command that mounts an overlay and goes on with another one; None if it is too much.
 
-    The overlay is in `root` of the mount point; what is written to it is in memory, and goes with it.
+    What is written to it is in memory, and goes with it.
 
     Args:
-        mount_point: an empty directory, as seen from the working directory: the run sees the text.
-        lower: the layers' directories from the base up, as seen from there.
-        modes: permissions of directories that the upper layers have wrong.
         command: what goes on.
+        more: lines for the shell that mounts it, whose "$1" is the mount point.
+        options: of unshare, beside those for mounts.
     """
     unshare = shutil.which("unshare", path=ENVIRONMENT["PATH"])
-    lowest = ":".join(reversed(lower))
-    if unshare is None or len(lowest) + 3 * len(mount_point) > _PAGE or len(modes) > _MOST_MODES:
+    lowest = ":".join(reversed(layers.lower))
+    if unshare is None or len(lowest) > _PAGE or len(layers.modes) > _MOST_MODES:
         return None
     lines = "".join(
         f'mkdir -p "$1"/upper/{shlex.quote(path)}\nchmod {mode:o} "$1"/upper/{shlex.quote(path)}\n'
-        for path, mode in sorted(modes.items())
+        for path, mode in sorted(layers.modes.items())
     )
     user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    script = _MOUNT.format(modes=lines)
-    return [unshare, "--mount", *user, "sh", "-c", script, "sh", mount_point, lowest, *command]
-
-
-def merged(root: Path) -> Path:
-    """Return where `overlay` has the files, of a store with this root."""
-    return root / MOUNT / "root"
+    script = _MOUNT.format(modes=lines + more)
+    return [
+        unshare, "--mount", *options, *user, "sh", "-c", script, "sh",
+        # As seen from where the layers are: what a run sees of the mount tells nobody's name.
+        f"../{layers.mount_point.name}", lowest, *command,
+    ]  # fmt: skip

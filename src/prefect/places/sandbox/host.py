@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError
 from prefect.oci.cache import directories
-from prefect.oci.cache.layout import DIRECTORIES
+from prefect.oci.cache.layout import DIRECTORIES, MOUNT
 from prefect.places.sandbox import entering
 
 if TYPE_CHECKING:
@@ -31,12 +31,14 @@ class Host:
     """What sandboxes are made with here.
 
     Args:
-        bwrap: bubblewrap's program.
+        bwrap: bubblewrap's program; None where it is runc that is to be used.
         overlay: whether overlays can be mounted, in a namespace of one's own.
+        runc: its program.
     """
 
-    bwrap: str
+    bwrap: str | None
     overlay: bool
+    runc: str | None = None
 
 
 def find_host(store: Store) -> Host:
@@ -52,7 +54,14 @@ def find_host(store: Store) -> Host:
         )
     bwrap = program("bwrap")
     if bwrap is None:
-        raise PlaceError(f"There is no bwrap here, which makes sandboxes: {_INSTALL}")
+        runc = program("runc")
+        if runc is None:
+            raise PlaceError(f"There is no bwrap here, which makes sandboxes: {_INSTALL}")
+        if os.geteuid() != 0:
+            raise PlaceError(
+                f"There is no bwrap here, and runc makes sandboxes for root alone: {_INSTALL}"
+            )
+        return Host(None, overlay=True, runc=runc)
     status = Path(bwrap).stat()
     identity = [os.geteuid(), bwrap, status.st_mtime_ns, status.st_size]
     key = f"sandboxes {directories.boot()} {identity} {entering.FORM}"
@@ -75,7 +84,7 @@ def _tried(bwrap: str, store: Store) -> Host:
     for name in ("no-files", "none-either"):  # an overlay refuses to have one directory twice
         (store.scratch() / name).mkdir(exist_ok=True)
         lower.append(os.path.relpath(store.scratch() / name, store.root / DIRECTORIES))
-    overlay = entering.overlay(entering.MOUNT_POINT, lower, {}, inner)
+    overlay = entering.overlay(entering.Layers(store.root / MOUNT, lower), inner)
     if overlay is not None and not _failure(overlay, store.root / DIRECTORIES):
         return Host(bwrap, overlay=True)
     if failure := _failure(inner, store.root / DIRECTORIES):

@@ -54,7 +54,7 @@ def limited(asked: Surroundings) -> Iterator[list[str]]:
         yield command
     finally:
         for group in groups:
-            _remove(group)
+            remove_group(group)
 
 
 def _wanted(asked: Surroundings) -> dict[str, float]:
@@ -82,7 +82,7 @@ def _make(wanted: Mapping[str, float]) -> list[Path]:
                 _limit_2(group, each, value)
     except BaseException:
         for group in made:
-            _remove(group)
+            remove_group(group)
         raise
     return made
 
@@ -132,7 +132,7 @@ def _group_2(own: Path | None, name: str, controllers: list[str]) -> Path:
                 )
             if all((group / f"{one}.max").exists() for one in controllers):
                 return group
-            _remove(group)
+            remove_group(group)
         if above == root:
             break
     raise failure
@@ -157,12 +157,13 @@ def _mounts() -> dict[str, Path]:
     return found
 
 
-def _remove(group: Path) -> None:
+def remove_group(group: Path) -> None:
+    """Remove a group whose processes have been killed; what is not one, or not there, is left alone."""
     deadline = time.monotonic() + _REMOVAL_SECONDS
     while True:
         try:
             group.rmdir()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
             return
         except OSError:  # the last process of the run is still on its way out
             if time.monotonic() > deadline:

@@ -7,16 +7,17 @@ import os
 import signal
 import stat
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError
 from prefect.files import private_directory
-from prefect.oci.cache.layout import DIRECTORIES
+from prefect.oci.cache.layout import DIRECTORIES, MOUNT
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.images import canonical_json
 from prefect.places.process import WorkerProcess
-from prefect.places.sandbox import entering
-from prefect.places.sandbox.bubblewrap import Options
+from prefect.places.sandbox import bubblewrap, entering
+from prefect.places.sandbox.entering import Launch, Layers
 from prefect.places.sandbox.host import find_host
 from prefect.places.sandbox.spec import COVERED, make_spec, require
 from prefect.places.sandbox.stack import Stack
@@ -24,7 +25,6 @@ from prefect.places.sandbox.trees import Trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
     from typing import Any
 
     from prefect.oci.cache.store import Store
@@ -71,58 +71,52 @@ class Sandbox:
         with ExitStack() as closing:
             store = self._store or closing.enter_context(open_cache())
             host = find_host(store)
-            limits = _limits(work.surroundings, closing)
+            # runc makes a group itself, and moves the run there.
+            limits = _limits(work.surroundings, closing) if host.bwrap else []
             trees = Trees(store, closing)
             stack = Stack(trees.provide(self._image.layers, self._progress))
             result = None
             if work.result:
                 result = closing.enter_context(private_directory("prefect-result"))
             spec = make_spec(self._image, work, stack, result)
-            reading, writing = os.pipe()
-            closing.callback(os.close, reading)
-            with ExitStack() as begun:
-                begun.callback(os.close, writing)
-                command, descriptors = self._command(
-                    spec, stack, trees, host, store, writing, begun
-                )
+            launch = self._launch(spec, work.surroundings, stack, trees, host, store)
+            closing.callback(launch.close)
+            try:
                 clean_up = closing.pop_all()
                 return SandboxProcess(
-                    [*limits, *command],
-                    status=reading,
+                    [*limits, *launch.command],
+                    status=launch.status,
                     env=entering.ENVIRONMENT,
                     cwd=store.root / DIRECTORIES,
-                    descriptors=descriptors,
+                    descriptors=launch.inherited,
                     result=None if result is None else result / "result",
                     clean_up=clean_up.close,
                 )
+            finally:
+                launch.begun()
 
-    def _command(
+    def _launch(
         self,
         spec: Spec,
+        asked: Surroundings,
         stack: Stack,
         trees: Trees,
         host: Host,
         store: Store,
-        status: int,
-        begun: ExitStack,
-    ) -> tuple[list[str], list[int]]:
+    ) -> Launch:
+        lower = [os.path.relpath(tree.path, store.root / DIRECTORIES) for tree in stack.trees]
+        layers = Layers(store.root / MOUNT, lower, stack.unlisted_modes())
+        if host.bwrap is None:
+            from prefect.places.sandbox import runc  # noqa: PLC0415 - where bubblewrap is not
+
+            return runc.launch(str(host.runc), spec, asked, layers)
         if host.overlay and stack.marked:
-            options = Options(spec, entering.merged(store.root), status, writable=True)
-            begun.callback(options.close)
-            lower = [os.path.relpath(tree.path, store.root / DIRECTORIES) for tree in stack.trees]
-            command = entering.overlay(
-                entering.MOUNT_POINT,
-                lower,
-                stack.unlisted_modes(),
-                [host.bwrap, *options.arguments],
-            )
-            if command is not None:
-                return command, options.descriptors
+            found = bubblewrap.on_overlay(host.bwrap, spec, layers)
+            if found is not None:
+                return found
         root = self._merged(stack, spec, trees)
         own = sorted({_SPARE, spec.home, spec.workdir} - {"/", *COVERED})
-        options = Options(spec, root, status, writable=False, loose=tuple(own))
-        begun.callback(options.close)
-        return [host.bwrap, *options.arguments], options.descriptors
+        return bubblewrap.on_links(host.bwrap, spec, root, own)
 
     def _merged(self, stack: Stack, spec: Spec, trees: Trees) -> Path:
         """Return the files as one tree, with something for each mount to be mounted on."""
@@ -152,10 +146,9 @@ class SandboxProcess(WorkerProcess):
         status: the descriptor from which bubblewrap's own words can be read.
     """
 
-    def __init__(self, command: Sequence[str], *, status: int, **settings: Any) -> None:
+    def __init__(self, command: Sequence[str], *, status: int | None, **settings: Any) -> None:
         self._told = b""
         self._status_of = status
-        os.set_blocking(status, False)
         super().__init__(command, **settings)
 
     def wait(self) -> int:
@@ -192,6 +185,9 @@ class SandboxProcess(WorkerProcess):
             return file.read() if stat.S_ISREG(os.fstat(handle).st_mode) else None
 
     def _tell(self) -> dict[str, Any]:
+        """Return what bubblewrap told by now; of runc, who passes signals on to the worker."""
+        if self._status_of is None:
+            return {"exit-code": None, "child-pid": _child(self._process.pid)}
         with suppress(BlockingIOError):
             while data := os.read(self._status_of, 4096):
                 self._told += data
@@ -200,3 +196,12 @@ class SandboxProcess(WorkerProcess):
             with suppress(ValueError):
                 found |= json.loads(line)
         return found
+
+
+def _child(parent: int) -> int | None:
+    """Return the process that another one has started, if it has."""
+    try:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    except OSError:
+        return None
+    return int(children[0]) if children else None
