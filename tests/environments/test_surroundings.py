@@ -71,7 +71,11 @@ def roots(base_image):
 @pytest.fixture(scope="module")
 def apps(base_image):
     """An image whose user owns neither its home nor the working directory, where a file is."""
-    lines = ["RUN mkdir /app && echo of the base > /app/beside.txt", "WORKDIR /app", "USER 1234"]
+    lines = [
+        "RUN mkdir /app && echo of the base > /app/beside.txt && useradd --uid 1234 app",
+        "WORKDIR /app",
+        "USER app",
+    ]
     context = {"Dockerfile": "\n".join([f"FROM {base_image}", *lines]).encode()}
     base = Daemon().build(context).id
     name = f"{base_image.rpartition(':')[0]}:own-user"
@@ -114,6 +118,8 @@ def test_a_user_that_owns_nothing_can_run_a_flow_and_make_files(apps, tmp_path):
     assert owners(tmp_path) == {(5000, 5001)}
     assert run(apps, output=tmp_path / "new", user=4321)["user"] == "4321"
     assert owners(tmp_path / "new") == {(4321, 0)}
+    assert run(apps, output=tmp_path / "named")["user"] == "1234"
+    assert {uid for uid, _ in owners(tmp_path / "named")} == {1234}
     assert run(apps, user="root", workdir="/opt")["cwd"] == "/opt"
 
 

@@ -131,6 +131,35 @@ def test_credentials_for_a_pull_go_to_the_engine(scripted, tmp_path):
             assert sent == {**login, "serveraddress": name.partition("/")[0]}
 
 
+def test_a_limit_that_would_be_left_out_is_refused(scripted):
+    """The container that was made is removed; a warning of something else is none of ours."""
+    created = "201 Created"
+    made = {
+        "Id": "abc",
+        "Warnings": ["No swap limit support", "No memory limit. Limitation discarded."],
+    }
+    scripted.answers = [
+        json_answer(b"[]"), json_answer(json.dumps(made).encode(), created), json_answer(b""),
+    ]  # fmt: skip
+    with pytest.raises(ContainerEngineError, match="cannot limit a container so: No memory limit"):
+        Daemon().create("image", {})
+    assert scripted.requests[-1].startswith("DELETE /v1.41/containers/abc")
+    made["Warnings"].pop()
+    scripted.answers = [json_answer(b"[]"), json_answer(json.dumps(made).encode(), created)]
+    assert Daemon().create("image", {}) == "abc"
+
+
+@pytest.mark.parametrize(
+    ("told", "rootless"),
+    [({}, False), ({"SecurityOptions": ["name=seccomp", "name=rootless"]}, True),
+     ({"SecurityOptions": ["name=seccomp,profile=default"]}, False)],
+)  # fmt: skip
+def test_whether_it_is_rootless_is_asked(scripted, told, rootless):
+    """Its options of security tell."""
+    scripted.answers = [json_answer(json.dumps(told).encode())]
+    assert Daemon().rootless is rootless
+
+
 def test_a_pull_that_breaks_is_the_engines_affair(scripted):
     """Nobody knows then whether the registry has the image."""
     broken = chunked_answer(b'{"status": "Pulling"}\n')[:-7]
