@@ -37,9 +37,14 @@ def test_volumes_are_read_as_docker_reads_them(tmp_path, monkeypatch):
     assert Volume.parse("~/data:/in:rw") == Volume("/home/ada/data", "/in")
     assert Volume.parse("cache:/c") == Volume("cache", "/c")
     assert not Volume.parse("cache:/c").is_path
+    assert Volume.parse("/data:/in:z") == Volume("/data", "/in", label="z")
+    assert Volume.parse("/data:/in:ro,Z") == Volume("/data", "/in", writable=False, label="Z")
 
 
-@pytest.mark.parametrize("text", ["", "/data", ":/in", "/data:in", "/data:/in:rx", "data/x:/in"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "/data", ":/in", "/data:in", "/data:/in:rx", "data/x:/in", "/a:/b:ro,rw", "/a:/b:z,Z"],
+)
 def test_what_is_no_volume_is_refused(text):
     """What is no volume is an error that shows how one is written."""
     with pytest.raises(ValueError, match=r"write|neither"):

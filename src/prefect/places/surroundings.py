@@ -30,15 +30,18 @@ class Volume:
         source: an absolute path, or the name of a volume.
         target: an absolute path in the place.
         writable: whether the run may change it.
+        label: "z" has a container engine label it for all containers, "Z" for this one alone, where
+            SELinux would else keep it from them; "" leaves it as it is.
     """
 
     source: str
     target: str
     writable: bool = True
+    label: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Volume:
-        """Read SOURCE:TARGET or SOURCE:TARGET:ro, as `docker run --volume` has it.
+        """Read SOURCE:TARGET or SOURCE:TARGET:ro, as `docker run --volume` has it, z and Z included.
 
         A path that begins with ./, ../ or ~/ is made absolute.
 
@@ -50,7 +53,11 @@ class Volume:
         """
         source, _, rest = text.partition(":")
         target, _, mode = rest.partition(":")
-        if not source or not target.startswith("/") or mode not in {"", "ro", "rw"}:
+        modes = mode.split(",")
+        label = "".join(each for each in modes if each in {"z", "Z"})
+        writing = [each for each in modes if each not in {"z", "Z"}]
+        odd = len(label) > 1 or len(writing) > 1 or not {"", "ro", "rw"}.issuperset(writing)
+        if not source or not target.startswith("/") or odd:
             raise ValueError(
                 f"{text!r} is no volume: write SOURCE:TARGET or SOURCE:TARGET:ro, such as ./data:/data:ro"
             )
@@ -58,7 +65,7 @@ class Volume:
             source = os.path.abspath(Path(source).expanduser())  # noqa: PTH100 - links stay
         elif "/" in source and not source.startswith("/"):
             raise ValueError(f"{source!r} is neither a path nor a volume's name: write ./{source}")
-        return cls(source, target, mode != "ro")
+        return cls(source, target, "ro" not in modes, label)
 
     @property
     def is_path(self) -> bool:

@@ -102,19 +102,23 @@ def test_a_container_gets_what_it_is_to_get(start, unique, tmp_path):
     tmp_path.chmod(0o755)
     (tmp_path / "file").write_text("of this machine")
     script = """
-        cat /in/file; (echo > /in/new) 2>/dev/null || echo " read-only"; grep -c /named /proc/mounts
+        cat /labelled/file; cat /in/file; (echo > /in/new) 2>/dev/null || echo " read-only"; grep -c /named /proc/mounts
         echo $A $NAMED; id -u; id -g; pwd; ls /sys/class/net
         cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max
         cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d" " -f1 /sys/fs/cgroup/cpu.max
     """
-    mounts = (Mount(str(tmp_path), "/in", writable=False), Mount(unique, "/named"))
+    mounts = (
+        Mount(str(tmp_path), "/in", writable=False),
+        Mount(unique, "/named"),
+        Mount(str(tmp_path), "/labelled", writable=False, label="z"),
+    )
     container = start(
         "sh", "-c", script, mounts=mounts, env=(("A", "1 2"), ("NAMED", "")), memory=64 << 20,
         cpus=0.5, user="4321:4322", workdir="/in", network="none",
     )  # fmt: skip
     try:
         assert b"".join(container.logs()).decode().splitlines() == [
-            "of this machine read-only", "1", "1 2", "4321", "4322", "/in", "lo",
+            "of this machineof this machine read-only", "1", "1 2", "4321", "4322", "/in", "lo",
             str(64 << 20), "50000",
         ]  # fmt: skip
         assert container.wait() == 0

@@ -29,11 +29,20 @@ _FIXES = {
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A path of the container engine's machine, or the name of a volume, and where it is seen."""
+    """A path of the container engine's machine, or the name of a volume, and where it is seen.
+
+    Args:
+        label: "z" or "Z", by which the engine labels it for containers where there is SELinux.
+    """
 
     source: str
     target: str
     writable: bool = True
+    label: str = ""
+
+    def bind(self) -> str:
+        """Return it in the only form in which the API has labels."""
+        return f"{self.source}:{self.target}:{'rw' if self.writable else 'ro'},{self.label}"
 
     def document(self) -> dict[str, Any]:
         """Return it as the API has it."""
@@ -85,7 +94,8 @@ class Settings:
         """
         host: dict[str, Any] = {
             "Tmpfs": dict(self.tmpfs),
-            "Mounts": [mount.document() for mount in self.mounts],
+            "Mounts": [mount.document() for mount in self.mounts if not mount.label],
+            "Binds": [mount.bind() for mount in self.mounts if mount.label],
             "NetworkMode": self.network,
             "Memory": self.memory,
             "NanoCpus": None if self.cpus is None else round(self.cpus * _NANO),

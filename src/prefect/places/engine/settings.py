@@ -85,7 +85,7 @@ def _mount(volume: Volume, *, local: bool) -> Mount:
         raise PlaceError(
             f"There is no file or directory {volume.source} for the volume {shown}: make it first"
         )
-    return Mount(volume.source, volume.target, volume.writable)
+    return Mount(volume.source, volume.target, volume.writable, volume.label)
 
 
 def _user(image: HeldImage, given: Surroundings, directory: Path) -> str | None:
