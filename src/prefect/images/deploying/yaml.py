@@ -1,7 +1,7 @@
 """Readable YAML of plain values, as every parser of YAML 1.1 and 1.2 reads them.
 
 Of YAML there is as little as will do: mappings, sequences, and scalars that are either words that mean
-nothing else, or in double quotes. docs/adr/0030 says why no library writes it.
+nothing else, or in double quotes. docs/adr/0032 says why no library writes it.
 """
 
 from __future__ import annotations
