@@ -32,11 +32,11 @@ MATRIX = {
     ("graph", *KEY, *STRANGER): (OF_FILES, "signed", IS_SEALED, "signed"),
     ("graph", *SIGNER): (OF_FILES, "no key to open", IS_SEALED, "is sealed: give"),
     ("graph", "-o", "x.dot", "--format", "dot"): ("leave --format out",) * 4,
-    ("run", *KEY): (OF_FILES, FOLLOWED, "image on disk", "image on disk"),
+    ("run", *KEY): (OF_FILES, FOLLOWED, "not sealed", None),
     ("run", *KEY, *SIGNER): (OF_FILES, FOLLOWED, OF_FILES, OF_FILES),
     ("run", *KEY, *STRANGER): (OF_FILES, "signed", OF_FILES, OF_FILES),
     ("run", *SIGNER): (OF_FILES, "no key to open", OF_FILES, OF_FILES),
-    ("run", "--network", "n"): ("cannot be had", "cannot be had", "image on disk", "image on disk"),
+    ("run", "--network", "n"): ("cannot be had", "cannot be had", "network", "is sealed: give"),
     ("verify", *KEY): ("not a sealed flow", FOLLOWED, "not a sealed flow", "not a sealed flow"),
     ("verify", *KEY, *STRANGER): ("", "signed", "", ""),
 }

@@ -183,13 +183,15 @@ def test_what_is_written_after_the_run_is_masked(prefect):
 
 
 @pytest.mark.services
-def test_an_image_that_is_not_in_the_engine_is_to_be_pulled(prefect, daemon, unique):
-    """Running asks no registry, so that is the fix; looking into one does, and says another."""
+def test_an_image_that_is_not_in_the_engine_is_pulled(prefect, daemon, unique):
+    """From the registry that its name has; a bare name may be a slip, and is looked for nowhere else."""
     name = f"127.0.0.1:1/{unique}:1"
     _, err = prefect("run", name, status=2)
-    assert f"fetch it: docker pull {name}" in err
-    assert "name the registry" not in err
-    assert "docker pull" not in prefect("info", name, status=2)[1]
+    assert f"Pulling {name}" in err
+    assert "127.0.0.1:1" in err.splitlines()[-1]
+    _, err = prefect("run", f"image:{unique}", status=2)
+    assert "Pulling" not in err
+    assert "name the registry that has it" in err
 
 
 @pytest.mark.services

@@ -12,7 +12,7 @@ import pytest
 
 from prefect import Flow, Parameter, task
 from prefect.errors import PlaceError
-from prefect.places.following import lines_of
+from prefect.places.following import follow
 from prefect.places.process import WorkerProcess
 from prefect.running.flow_directory import RESULT_KEY
 from prefect.running.handed import Handed
@@ -39,6 +39,13 @@ def start(flow, tmp_path, *arguments, secrets=None):
     handed = Handed(packaged.manifest.to_json(), packaged.payload, secrets or {})
     command = [sys.executable, "-m", "prefect.worker", "run", *arguments]
     return WorkerProcess(command, env=dict(os.environ), handed=handed, result=tmp_path / "result")
+
+
+def lines_of(started):
+    """Return what a worker writes until its end."""
+    told = []
+    follow(started, told.append)
+    return told
 
 
 def script(text, **options):
@@ -160,8 +167,7 @@ def test_a_signal_that_stops_the_caller_is_passed_on_and_waited_for(tmp_path):
     threading.Thread(target=interrupt).start()
     told = []
     with pytest.raises(KeyboardInterrupt):
-        for line in lines_of(started):
-            told.append(line)  # noqa: PERF402 - an exception keeps those that came before it
+        follow(started, told.append)
     assert told == ["unwound"]
     assert started.wait() == 130
     started.remove()

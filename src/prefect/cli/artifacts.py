@@ -294,7 +294,7 @@ def find_image(argument: str) -> FlowImage:
     name = image_named(argument)
     if name is None:
         return finding.find(path_named(argument))
-    with _or_file(name):
+    with or_file(name):
         return finding.find(name)
 
 
@@ -316,14 +316,14 @@ def find_in_daemon(argument: str, *, pull: bool = False) -> RunnableImage:
     from prefect.images import finding  # noqa: PLC0415 - for images alone
     from prefect.places.engine.container import RunnableImage  # noqa: PLC0415 - the same
 
-    with _or_file(name):
+    with or_file(name):
         return finding.find_in_daemon(
             name, RunnableImage, pull=pull, progress=partial(say, err=True)
         )
 
 
 @contextmanager
-def _or_file(name: str) -> Iterator[None]:
+def or_file(name: str) -> Iterator[None]:
     """Say that there is a file of the name of an image that is not there."""
     try:
         yield
@@ -340,8 +340,8 @@ def _not_loaded(path: Path) -> click.UsageError:
     if path.is_dir():
         how = f"skopeo copy oci:{path} docker-daemon:NAME:TAG"
     return click.UsageError(
-        f"{path} is an image on disk, and runs where a container engine has it: load it with "
-        f"`{how}` and run it by its name. `prefect info {path}` looks into it as it is"
+        f"{path} is an image on disk: leave --in engine out, and it runs in a sandbox as it is. A container "
+        f"engine runs what it has: load it with `{how}`, and run it by its name"
     )
 
 

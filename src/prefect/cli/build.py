@@ -257,6 +257,39 @@ def build(
     _build_sealed(flow, target, environment)
 
 
+def environment_of_file(
+    flow: Flow, file: str, image: str | None, requirements: tuple[str, ...], *, is_image: bool
+) -> ContainerEnvironment | PickleEnvironment:
+    """Return the environment that packages a file's flow for a run of its: its own, or the like.
+
+    Args:
+        file: FILE.py or FILE.py:FLOW.
+        image: the base, if one is named.
+        requirements: dependency lines beside what the flow imports.
+        is_image: whether it is to become an image, and not a sealed flow.
+
+    Raises:
+        click.UsageError: something is not as it is written, or there is no base.
+    """
+    options: dict[str, Any] = {"python_dependencies": requirements} if requirements else {}
+    own = flow.environment
+    options |= {
+        "secrets": getattr(own, "secrets", ()),
+        "allow_secret_like": (),
+        **_included((), flow, flow_file(file)),
+    }
+    try:
+        if not is_image:
+            return PickleEnvironment(**_sealed_options(flow, options))
+        if image is None and not isinstance(own, ContainerEnvironment):
+            raise click.UsageError(
+                "There is no image to run it in: name a base with --image, such as python:3.11-slim"
+            )
+        return _image_environment(flow, image, options)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
 def _included(patterns: tuple[str, ...], flow: Flow, file: Path) -> dict[str, Any]:
     """Return what of an environment's arguments says which files travel: its own, and what is asked.
 

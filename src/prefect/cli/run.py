@@ -44,6 +44,15 @@ if TYPE_CHECKING:
     "versions that it was packaged with; sandbox, an image without a container engine; engine, an "
     "image in docker or podman. By default, what suits the artifact.",
 )  # fmt: skip
+@click.option(
+    "--image", metavar="BASE",
+    help="Run FILE.py in an image on this base, in a sandbox or, with --in engine, in a container "
+    "engine. What does not change is made once.",
+)  # fmt: skip
+@click.option(
+    "-r", "--requirement", "requirements", multiple=True, metavar="REQUIREMENT",
+    help="A dependency of FILE.py there, beside what it imports, or a file of such lines. May be repeated.",
+)  # fmt: skip
 @key_file_option
 @trusted_signer_option
 @click.option(
@@ -77,6 +86,8 @@ def run(
     artifact: str,
     parameters: tuple[str, ...],
     place: str | None,
+    image: str | None,
+    requirements: tuple[str, ...],
     key_file: tuple[Path, ...],
     trusted_signers: tuple[str, ...],
     secrets: tuple[str, ...],
@@ -112,24 +123,61 @@ def run(
         live=sys.stdout.isatty() and not as_json,
     )
     if is_flow_file(artifact):
-        status = _run_file(artifact, place, wish)
+        status = _run_file(artifact, place, image, requirements, wish)
+    elif image is not None or requirements:
+        option = "-r" if image is None else "--image"
+        raise click.UsageError(f"{option} is for FILE.py: what is packaged has what it needs")
     elif (sealed := find_sealed(artifact)) is not None:
         status = _run_sealed(artifact, sealed, place, wish)
     else:
-        status = _run_image(artifact, place, wish)
+        from prefect.cli.run_image import run_image  # noqa: PLC0415 - for images alone
+
+        status = run_image(artifact, place, wish)
     sys.exit(status)
 
 
-def _run_file(artifact: str, place: str | None, wish: Wish) -> int:
-    if place not in (None, "here"):
-        raise click.UsageError(f"--in {place} is for what was packaged: `prefect build` it first")
-    wish.surroundings.require("output", place="in this interpreter")
+def _run_file(
+    artifact: str, place: str | None, base: str | None, lines: tuple[str, ...], wish: Wish
+) -> int:
     refuse_keys("a file's own flow is none", wish.key_files, wish.trusted_signers)
-    if wish.strict:
-        raise click.UsageError("--strict compares with what a flow was packaged with: build it")
-    from prefect.cli.run_here import run_file  # noqa: PLC0415 - as the artifact is
+    if base is not None and place in ("here", "venv"):
+        raise click.UsageError(f"--image is for sandbox and engine, and --in {place} has no image")
+    if place is None:
+        place = "sandbox" if base is not None else "here"
+    if place == "here":
+        wish.surroundings.require("output", place="in this interpreter")
+        if wish.strict:
+            raise click.UsageError("--strict compares with what a flow was packaged with: build it")
+        if lines:
+            raise click.UsageError(
+                "-r is for places that are made for the flow: --in venv, --image"
+            )
+        from prefect.cli.run_here import run_file  # noqa: PLC0415 - as the artifact is
 
-    return status_of_run(successful=run_file(artifact, wish).is_successful())
+        return status_of_run(successful=run_file(artifact, wish).is_successful())
+    from prefect.cli.artifacts import load_flow_file  # noqa: PLC0415 - as the artifact is
+    from prefect.cli.build import environment_of_file  # noqa: PLC0415 - the same
+    from prefect.environments import ContainerEnvironment  # noqa: PLC0415 - the same
+
+    flow = load_flow_file(artifact)
+    environment = environment_of_file(
+        flow, artifact, base, lines, is_image=place in ("sandbox", "engine")
+    )
+    flow.environment = environment
+    if isinstance(environment, ContainerEnvironment):
+        from prefect.cli.run_image import run_file_as_image  # noqa: PLC0415 - for images alone
+
+        return run_file_as_image(flow, environment, place, wish)
+    from prefect.cli.build_image import build_lines  # noqa: PLC0415 - for what is built alone
+    from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
+    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
+
+    with build_lines(verbose=False):
+        sealed = environment.build(flow)  # for nobody else: its key is of this run
+    with RunDirectory() as directory:
+        keyring = environment.keyring
+        opened = open_flow(sealed, keyring, directory.make, directory.make_for_wheels)
+        return _run_in_venv(*opened, directory, wish)
 
 
 def _run_sealed(artifact: str, sealed: SealedSource, place: str | None, wish: Wish) -> int:
@@ -140,6 +188,7 @@ def _run_sealed(artifact: str, sealed: SealedSource, place: str | None, wish: Wi
         )
     if place == "here":
         wish.surroundings.require("output", place="in this interpreter")
+    wish.surroundings.require("env", "workdir", "output", place="by a sealed flow on this machine")
     from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for what is sealed alone
     from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
     from prefect.sealing import open_flow  # noqa: PLC0415 - the same
@@ -182,7 +231,7 @@ def _suitable(manifest: Manifest, wish: Wish) -> str:
 def _run_in_venv(
     manifest: Manifest, payload: bytes | bytearray, directory: RunDirectory, wish: Wish
 ) -> int:
-    from prefect.cli.run_there import run_there  # noqa: PLC0415 - for other places alone
+    from prefect.cli.run_there import run_there, say_of_place  # noqa: PLC0415 - for other places
     from prefect.places.venv.place import Venv  # noqa: PLC0415 - the same
     from prefect.places.work import work_with_flow  # noqa: PLC0415 - the same
 
@@ -198,49 +247,6 @@ def _run_in_venv(
         result=wish.result is not None,
     )
     return run_there(Venv(manifest, payload, directory, say_of_place), work, flow, wish)
-
-
-def _run_image(artifact: str, place: str | None, wish: Wish) -> int:
-    if wish.trusted_signers:
-        raise click.UsageError(
-            "--trusted-signer is for sealed flows' files: a signature on the flow in an image "
-            "would say nothing of the image's other programs, which would run, too. Name an "
-            "image that you trust by its digest, as NAME@sha256:…"
-        )
-    if place in ("here", "venv"):
-        raise click.UsageError(
-            f"--in {place} is for sealed flows: an image runs in sandbox or engine"
-        )
-    from prefect.cli.artifacts import find_in_daemon  # noqa: PLC0415 - for images alone
-    from prefect.cli.run_there import run_there  # noqa: PLC0415 - the same
-    from prefect.places.work import work_in_image  # noqa: PLC0415 - the same
-
-    image = find_in_daemon(artifact)
-    keyring = None
-    if wish.key_files:
-        image.require_sealed()
-    if image.sealed:
-        from prefect.cli.keys import find_keyring  # noqa: PLC0415 - for what is sealed alone
-
-        keyring = find_keyring(wish.key_files)  # whose absence the image tells, with what it needs
-    flow = image.manifest(keyring).flow if wish.given or wish.live else {}
-    work = work_in_image(
-        image,
-        parameters=read_parameters(flow, wish.given) if wish.given else None,
-        secrets=wish.secrets,
-        keyring=keyring,
-        json_lines=wish.as_json or wish.live,
-        strict=wish.strict,
-        executor=wish.executor,
-        surroundings=wish.surroundings,
-        result=wish.result is not None,
-    )
-    return run_there(image, work, flow, wish)
-
-
-def say_of_place(line: str) -> None:
-    """Tell of a place that is made ready."""
-    say(line, err=True)
 
 
 def _normal(executor: str) -> str:

@@ -7,12 +7,15 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from prefect.cli.output import say
-from prefect.places.following import lines_of
+from prefect.places.following import follow
 from prefect.running.report import as_event, write_line
 from prefect.running.stopping import SUCCEEDED, exit_status, status_of_run
 from prefect.secrets.masking import mask_until_exit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prefect.cli.display import LiveDisplay
     from prefect.cli.wish import Wish
     from prefect.places.protocol import Place, Started, Work
 
@@ -35,13 +38,8 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
     started: Started | None = None
     try:
         started = place.start(work)
-        lines = lines_of(started)
         with display or nullcontext():
-            if display:
-                display.replay(lines)
-            else:
-                for line in lines:
-                    write_line(as_event(line) if wish.as_json else line, sys.stdout, sys.stderr)
+            follow(started, _telling(display, wish))
         status = started.wait()
         _keep_result(started, work, wish, status)
         return status_of_run(successful=True) if status == SUCCEEDED else status
@@ -53,6 +51,18 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
         # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
         if started is not None:
             started.remove()
+
+
+def _telling(display: LiveDisplay | None, wish: Wish) -> Callable[[str], object]:
+    if display is not None:
+        return lambda line: display.replay([line])
+    change = as_event if wish.as_json else str
+    return lambda line: write_line(change(line), sys.stdout, sys.stderr)
+
+
+def say_of_place(line: str) -> None:
+    """Tell of a place that is made ready."""
+    say(line, err=True)
 
 
 def _keep_result(started: Started, work: Work, wish: Wish, status: int) -> None:

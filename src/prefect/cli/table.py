@@ -282,6 +282,21 @@ COMMANDS: dict[str, Command] = {
             "-p": ("A parameter", (), ()),
             "--parameter": ("A parameter", (), ()),
             "--in": ("Where it runs", ("here", "venv", "sandbox", "engine"), ("--in",)),
+            "--image": (
+                "Run FILE.py in an image on this base, in a sandbox or, with --in engine, in a container engine",
+                (),
+                ("--image",),
+            ),
+            "-r": (
+                "A dependency of FILE.py there, beside what it imports, or a file of such lines",
+                (),
+                (),
+            ),
+            "--requirement": (
+                "A dependency of FILE.py there, beside what it imports, or a file of such lines",
+                (),
+                (),
+            ),
             "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
             "--secret": (

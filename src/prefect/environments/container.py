@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from prefect.images.flow_files import PackagedFlow
     from prefect.images.inspection import FlowImage
     from prefect.images.recipe import ImageRecipe
+    from prefect.oci.cache.store import Store
+    from prefect.oci.images import Image as OciImage
     from prefect.places.engine.container import RunnableImage
     from prefect.sealed.keys.encryption import EncryptionKey
     from prefect.sealed.keys.keyring import Keyring
@@ -322,6 +324,23 @@ class ContainerEnvironment(Environment):
         digest = making.export(self._recipe(), packaged, path)
         self._packaged, self._made = packaged, Path(path)
         return digest
+
+    def put_together(self, flow: Flow, store: Store) -> OciImage:
+        """Put the image together for who runs it at once, and write it nowhere.
+
+        Args:
+            flow: the flow to package.
+            store: keeps the layers, which can be read as long as it is open.
+
+        Returns:
+            The image, of `prefect.oci`.
+
+        Raises:
+            Exception: as `digests` does.
+        """
+        from prefect.images import making  # noqa: PLC0415 - as in _recipe
+
+        return making.image(self._recipe(), self._package(flow), store, _logger.info)
 
     def digests(self, flow: Flow | None = None) -> tuple[str, str]:
         """Put the image together and keep it nowhere: return its digest and its id.

@@ -206,8 +206,8 @@ def push(recipe: ImageRecipe, packaged: PackagedFlow | None, reference: str) -> 
     """
     order = _Order.of(recipe, packaged)
     order.refuse({"the name to push to": (reference,)})
-    target = Reference.of_target(reference)
     recipe.require_not_base(reference)
+    target = Reference.of_target(reference)
     with open_cache() as store:
         from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
 

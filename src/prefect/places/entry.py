@@ -8,8 +8,8 @@ from prefect.core import check
 from prefect.core.parameter_check import as_given
 from prefect.errors import PlaceError
 from prefect.places.choosing import suits
-from prefect.places.following import lines_of
-from prefect.places.replaying import replay
+from prefect.places.following import follow
+from prefect.places.replaying import Replay
 from prefect.places.surroundings import NOTHING, Surroundings
 from prefect.places.venv.place import Venv
 from prefect.places.work import work_with_flow
@@ -110,11 +110,12 @@ def run_in(place: Place, work: Work, on_state: Callable[[TaskEvent], None] | Non
     """
     started = place.start(work)
     try:
-        refused = replay(lines_of(started), on_state)
+        told = Replay(on_state)
+        follow(started, told)
         status = started.wait()
         data = started.result()
-        if refused is not None:
-            raise refused
+        if told.refused is not None:
+            raise told.refused
         if data is None or work.result is None:
             raise PlaceError(f"The run ended with status {status}, and left no result")
         return RunResult.read(data, work.result).to_state()

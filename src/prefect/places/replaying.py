@@ -12,32 +12,38 @@ from prefect.core import state as states
 from prefect.engine.events import TaskEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 _LEVELS = logging.getLevelNamesMapping()
 
 
-def replay(
-    lines: Iterable[str], on_state: Callable[[TaskEvent], None] | None
-) -> errors.PrefectError | None:
-    """Tell again what a run in another place tells; return the error that kept it from running.
+class Replay:
+    """Tells again what a run in another place tells, line by line.
 
     What tasks log goes to the loggers of the same names here, what they print to standard output and
-    error, and changes of their states, without results, to the callback.
+    error, and changes of their states, without results, to a callback.
+
+    Args:
+        on_state: that callback, if there is one.
     """
-    refused = None
-    for line in lines:
+
+    def __init__(self, on_state: Callable[[TaskEvent], None] | None) -> None:
+        self._on_state = on_state
+        self.refused: errors.PrefectError | None = None
+        """The error that kept it from running, if there was one."""
+
+    def __call__(self, line: str) -> None:
+        """Tell a line."""
         try:
             event = json.loads(line)
-            act = _ACTIONS[event["event"]](event)
+            told = _ACTIONS[event["event"]](event)
         except (ValueError, KeyError, TypeError, AttributeError):
             sys.stderr.write(f"{line}\n")  # before the worker reports, others write to its streams
-            continue
-        if isinstance(act, errors.PrefectError):
-            refused = act
-        elif isinstance(act, TaskEvent) and on_state is not None:
-            on_state(act)
-    return refused
+            return
+        if isinstance(told, errors.PrefectError):
+            self.refused = told
+        elif isinstance(told, TaskEvent) and self._on_state is not None:
+            self._on_state(told)
 
 
 def _log(event: dict[str, Any]) -> None:
