@@ -157,10 +157,19 @@ def test_files_come_from_a_container_engine_elsewhere_once_the_run_has_ended(
             started.remove()
         with pytest.raises(PlaceError, match="prefect run --output"):
             apps.run(output=tmp_path / "new")
+        work = work_in_image(
+            image, parameters={}, surroundings=Surroundings.given(output=tmp_path / "stopped")
+        )
+        stopped = image.start(work)
+        try:
+            list(stopped.logs())
+        finally:
+            stopped.remove()  # as after Ctrl-C, when nobody waits any more
     finally:
         relay.stop()
     assert (tmp_path / "out" / "deep" / "made.txt").read_text() == "made"
     assert owners(tmp_path / "out") == {(os.geteuid(), os.getegid())}
+    assert (tmp_path / "stopped" / "deep" / "made.txt").read_text() == "made"
     assert not (tmp_path / "new").exists()
 
 

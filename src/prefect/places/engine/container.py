@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from prefect.errors import ContainerEngineError
@@ -37,7 +38,6 @@ class ContainerRun:
         self._output = output
         self.logs = container.logs
         self.stop = container.kill
-        self.remove = container.remove
 
     def wait(self) -> int:
         """Wait until it ends, and fetch its output directory from a machine elsewhere.
@@ -50,14 +50,25 @@ class ContainerRun:
             OSError: it cannot be written here.
         """
         status = self.container.wait()
-        if self._output is not None:
-            behind = self.container.copy_directory(OUTPUT_DIRECTORY, self._output)
-            self._output = None
-            if behind:
-                logging.getLogger("prefect").warning(
-                    "What is neither a file nor a directory stays behind: %s", ", ".join(behind)
-                )
+        self._fetch()
         return status
+
+    def remove(self) -> None:
+        """Remove the container, running or not; what it made of its output directory is fetched first."""
+        try:
+            with suppress(ContainerEngineError, OSError):  # it has to go, whatever can be had of it
+                self._fetch()
+        finally:
+            self.container.remove()
+
+    def _fetch(self) -> None:
+        if self._output is None:
+            return
+        output, self._output = self._output, None
+        if behind := self.container.copy_directory(OUTPUT_DIRECTORY, output):
+            logging.getLogger("prefect").warning(
+                "What is neither a file nor a directory stays behind: %s", ", ".join(behind)
+            )
 
     def result(self) -> bytes | None:
         """Return the run's result as it wrote it, or None where it wrote none."""
