@@ -6,6 +6,7 @@ import re
 from importlib import metadata
 
 import pytest
+from faulty_daemon import FaultyDaemon
 
 from prefect.environments import ContainerEnvironment
 from prefect.oci.references import Reference
@@ -124,6 +125,28 @@ def test_what_the_build_chose_is_no_warning_and_what_was_changed_since_is(prefec
         assert "iniconfig" in out
         if options:
             assert [json.loads(line) for line in out.splitlines()]
+
+
+def test_a_run_asks_the_container_engine_for_nothing_twice(prefect, uses, tmp_path):
+    """Nor for the manifest of an image that was built here: no container is made to look into that."""
+    recording = FaultyDaemon(os.environ["DOCKER_HOST"], tmp_path / "engine.sock")
+    try:
+        prefect("run", f"image:{uses}", DOCKER_HOST=recording.address)
+    finally:
+        recording.stop()
+    asked = [
+        re.sub(r"/v[0-9.]+/|[0-9a-f]{64}", "/", line.partition("?")[0]) for line in recording.seen
+    ]
+    assert asked == [
+        "GET /_ping",
+        f"GET /images/{uses}/json",
+        "GET /containers/json",
+        "POST /containers/create",
+        "POST /containers///start",
+        "GET /containers///logs",
+        "POST /containers///wait",
+        "DELETE /containers//",
+    ]
 
 
 def test_an_image_tells_of_itself_and_not_of_who_built_it(prefect, uses, base_image):

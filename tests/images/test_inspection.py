@@ -118,8 +118,8 @@ def test_of_a_registry_manifest_config_and_one_layer_are_read(environment, flow,
         counting.stop()
     assert found.flow == flow.serialize()
     asked = [(s.method, s.path.rpartition("/")[2]) for s in counting.seen]
-    assert asked[0] == ("GET", "")  # is there a registry?
-    assert asked[1:] == [("GET", "1"), ("GET", image.id), ("GET", image.layers[-1].blob.digest)]
+    # Not whether there is a registry, to which what was fetched before still speaks.
+    assert asked == [("GET", "1"), ("GET", image.id), ("GET", image.layers[-1].blob.digest)]
 
 
 def fetch(name: str):

@@ -37,6 +37,7 @@ class FaultyDaemon(Relay):
     spoiled: what the first line of those requests has in it.
     faults: for each of them in turn; past their end, `last` holds.
     loads: how many there were.
+    seen: the first lines of all requests, without their protocol.
     """
 
     def __init__(self, address: str, path: Path, spoiled: bytes = b"/images/load") -> None:
@@ -46,6 +47,7 @@ class FaultyDaemon(Relay):
         self.faults: list[Callable | None] = []
         self.last: Callable | None = None
         self.loads = 0
+        self.seen: list[str] = []
         self.sent = 0
         server = socket.socket(socket.AF_UNIX)
         server.bind(str(path))
@@ -73,6 +75,8 @@ class FaultyDaemon(Relay):
             while data := client.recv(_CHUNK):
                 # The client sends the head of a request in one piece.
                 head = data.partition(b"\r\n")[0]
+                if head.endswith(b" HTTP/1.1"):
+                    self.seen.append(head.decode().rpartition(" ")[0])
                 if head.startswith(b"POST ") and self._spoiled in head:
                     self.loads += 1
                     fault = self.faults.pop(0) if self.faults else self.last

@@ -5,7 +5,6 @@ A resolver finds these wheels beside what its indexes have; an artifact brings t
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from contextlib import contextmanager
@@ -14,8 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from prefect.dependencies.building import build_wheel
-from prefect.dependencies.reassembling import reassemble
 from prefect.dependencies.requirements import (
     parse_requirement,
     requirement_name,
@@ -23,7 +20,6 @@ from prefect.dependencies.requirements import (
     without_passwords,
 )
 from prefect.dependencies.targets import environment, this_target
-from prefect.dependencies.wheels import Wheel, read_wheel, with_requirements
 from prefect.direct_urls import DirectUrl, direct_urls
 from prefect.errors import RequirementsError
 from prefect.installed import distributions
@@ -32,6 +28,7 @@ from prefect.oci.cache.of_user import open_cache
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from prefect.dependencies.wheels import Wheel
     from prefect.oci.cache.store import Store
     from prefect.pylock import Target
 
@@ -234,7 +231,7 @@ class OwnWheels:
         here = dict(distributions())
         unknown = [name for name in sorted(set(names)) if name in here and name not in self._found]
         for name in unknown:
-            wheel = self._add(reassemble(name, self._made_directory()))
+            wheel = self._add(self._reassembled(name))
             if self._progress is not None:
                 self._progress(
                     f"Taking {wheel} from what is installed here: no index that uv asks has it"
@@ -267,6 +264,8 @@ class OwnWheels:
         if path.is_dir():
             return self._built(path)
         if path.suffix == ".whl":
+            from prefect.dependencies.wheels import read_wheel  # noqa: PLC0415 - as in _built
+
             return read_wheel(path, origin=str(path))
         if path.name.endswith(_FILES):
             return self._built(path)
@@ -285,12 +284,22 @@ class OwnWheels:
             return self._built(origin.directory)
         file = origin.archive
         if file is not None and file.suffix == ".whl" and origin.sha256 and file.is_file():
+            from prefect.dependencies.wheels import read_wheel  # noqa: PLC0415 - as in _built
+
             wheel = read_wheel(file, origin=str(file))
             if wheel.sha256 == origin.sha256:
                 return wheel
-        return reassemble(origin.name, self._made_directory())
+        return self._reassembled(origin.name)
+
+    def _reassembled(self, name: str) -> Wheel:
+        from prefect.dependencies.reassembling import reassemble  # noqa: PLC0415 - as in _built
+
+        return reassemble(name, self._made_directory())
 
     def _built(self, path: Path) -> Wheel:
+        # Most builds bring no wheel of the user's own.
+        from prefect.dependencies.building import build_wheel  # noqa: PLC0415
+
         return build_wheel(path, self._made_directory(), self._store, self._progress)
 
     def _made_directory(self) -> Path:
@@ -338,6 +347,8 @@ class OwnWheels:
             return wheel
         directory = self._made_directory() / "by-name"
         directory.mkdir(exist_ok=True)
+        from prefect.dependencies.wheels import with_requirements  # noqa: PLC0415 - as in _built
+
         return with_requirements(wheel, instead, directory)
 
 
@@ -375,5 +386,7 @@ def near(path: Path) -> str:
         names = [each.name for each in parent.iterdir()]
     except OSError:
         return f": neither is {parent}"
+    import difflib  # noqa: PLC0415 - for errors alone
+
     close = difflib.get_close_matches(path.name, names, 3, 0.5)
     return f"; there is {', '.join(str(parent / each) for each in close)}" if close else ""

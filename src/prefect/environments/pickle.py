@@ -14,10 +14,6 @@ from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names, lines
 from prefect.errors import ArtifactError, NotAFlowError, OutputError, RequirementsError
 from prefect.files import private_directory
-from prefect.running.output_directory import make_output_directory
-from prefect.running.packaged import run_packaged
-from prefect.running.run_directory import RunDirectory
-from prefect.running.verdict import require_fit
 from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
 
 # Imported within the functions that need them: a flow that was packaged with this environment is
@@ -317,6 +313,11 @@ class PickleEnvironment(Environment):
             bytes = self._built  # noqa: A001
         if bytes is None:
             raise ArtifactError("There is nothing to run: build a flow first, or pass the bytes")
+        # Who packages runs nothing.
+        from prefect.running.output_directory import make_output_directory  # noqa: PLC0415
+        from prefect.running.packaged import run_packaged  # noqa: PLC0415
+        from prefect.running.run_directory import RunDirectory  # noqa: PLC0415
+        from prefect.running.verdict import require_fit  # noqa: PLC0415
         from prefect.sealing import open_flow  # noqa: PLC0415
 
         with RunDirectory() as directory:

@@ -18,15 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.dependencies.bytecode import Compiler, Interpreter, bytecode_entries, find_interpreter
-from prefect.dependencies.installing import Installed, install
 from prefect.dependencies.lock import Distribution, read_lock
-from prefect.dependencies.records import shown
 from prefect.oci.images import canonical_json, digest_of
 from prefect.oci.layers.writing import CODEC, LAYER, Entry, Written, write_layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
+    from prefect.dependencies.installing import Installed
     from prefect.dependencies.wheels import Wheel
     from prefect.oci.cache.store import Store
     from prefect.oci.images import Layer
@@ -220,6 +219,9 @@ class _Work:
             wanted = {o.name: o for o in distributions if o.name not in self._installed}
             if not wanted:
                 return
+            # Mostly all layers are there.
+            from prefect.dependencies.installing import Installed, install  # noqa: PLC0415
+
             count = "1 distribution" if len(wanted) == 1 else f"{len(wanted)} distributions"
             self._say(f"Installing {count} for Python {self._python}")
             own = [name for name in sorted(wanted) if name in self._wheels]
@@ -252,6 +254,8 @@ class _Work:
 
     def _tell_of(self, name: str, unproven: Sequence[str]) -> None:
         if unproven:
+            from prefect.dependencies.records import shown  # noqa: PLC0415 - seldom so
+
             more = f", and {len(unproven) - _SHOWN} more" if len(unproven) > _SHOWN else ""
             paths = ", ".join(map(shown, unproven[:_SHOWN]))
             self._say(f"Taking without a hash in its RECORD, of {name}: {paths}{more}")

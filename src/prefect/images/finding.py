@@ -135,16 +135,16 @@ def found_in_daemon(
         raise ContainerEngineUnavailableError(
             f"There is no container engine to look for the image {name} in: {error}"
         ) from error
-    if daemon.find(name) is None:
+    image = daemon.find(name)
+    if image is None:
         if pulling is not None:
             pulling(f"Pulling {name}")
-            daemon.pull(name, progress=pulling)
-            return kind(daemon, name)
+            return kind(daemon, name, daemon.pull(name, progress=pulling))
         raise ImageError(
             f"There is no image {name} in the container engine. Check its name, build it with "
             f"`prefect build`, {fix}"
         )
-    return kind(daemon, name)
+    return kind(daemon, name, image)
 
 
 def names_nearby() -> list[str]:

@@ -13,6 +13,8 @@ from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.files import daemon_files
 
 if TYPE_CHECKING:
+    from prefect.oci.cache.store import Store
+    from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.platforms import Platform
 
 _REMEMBERED = 1 << 20  # bytes: manifests are far smaller
@@ -21,12 +23,17 @@ _REMEMBERED = 1 << 20  # bytes: manifests are far smaller
 class HeldImage(FlowImage):
     """A flow's image in a container engine.
 
+    Args:
+        daemon: the container engine.
+        reference: the image's name.
+        image: it, as the container engine told of it; None asks.
+
     Raises:
         ImageError: the container engine does not have it, or it was not made by this package.
     """
 
-    def __init__(self, daemon: Daemon, reference: str) -> None:
-        image = daemon.find(reference)
+    def __init__(self, daemon: Daemon, reference: str, image: DaemonImage | None = None) -> None:
+        image = image or daemon.find(reference)
         if image is None:
             raise ImageError(
                 f"There is no image {reference} in the container engine. Check its name, build it, or pull it"
@@ -91,15 +98,23 @@ class HeldImage(FlowImage):
                 files.copy(path, file, limit)
             return
         # To look into an image takes a container each time; its id names its content.
-        key = f"manifest in the image {self.id}"
         with open_cache() as store:
-            known = store.recall(key)
+            known = store.recall(_key(self.id))
             if isinstance(known, str):
                 file.write(known.encode())
                 return
             with daemon_files(self.daemon, self.id) as files:
                 found = files.read(path, limit)
             file.write(found)
-            with suppress(UnicodeDecodeError):  # then it is no manifest, as the caller will say
-                if len(found) <= _REMEMBERED:
-                    store.remember(key, found.decode())
+            remember_manifest(store, self.id, found)
+
+
+def remember_manifest(store: Store, image: str, manifest: bytes) -> None:
+    """Have the manifest of the flow in an image at hand for who looks into that, by the image's id."""
+    with suppress(UnicodeDecodeError):  # then it is no manifest, as who reads it will say
+        if len(manifest) <= _REMEMBERED:
+            store.remember(_key(image), manifest.decode())
+
+
+def _key(image: str) -> str:
+    return f"manifest in the image {image}"

@@ -18,6 +18,7 @@ from prefect.images.base.names import ON_DISK, base_reference
 from prefect.images.base.sources import BaseSources
 from prefect.images.changes import told_changes
 from prefect.images.flow_files import package
+from prefect.images.held import remember_manifest
 from prefect.images.labels import LABEL_VERSION
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.daemon.ahead import LoadingAhead
@@ -25,6 +26,7 @@ from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.loading import load
 from prefect.oci.references import Reference
 from prefect.payload.own_modules import OwnModules, members
+from prefect.running.flow_directory import MANIFEST_FILE
 from prefect.secrets.search import forbidden, in_file, refuse_at_rest
 from prefect.secrets.secret import secrets_of
 from prefect.secrets.tokens import refuse_tokens
@@ -160,8 +162,9 @@ def build(
         name = _name_in(order, daemon)
         progress(f"Building the image {name} on {base.reference}")
         with LoadingAhead(daemon, name, label=LABEL_VERSION) as ahead:
-            image = _image(
-                order, base, store, progress,
+            planned = _plan(order, base, store, progress)
+            image = _assembled(
+                planned, base, store, progress,
                 ready=lambda layers: ahead.offer(base.image, layers),
             )  # fmt: skip
             built = load(
@@ -179,6 +182,8 @@ def build(
                 progress=progress,
             )
         progress(told_changes(image, name, store))
+        if manifest := planned.flow.get(MANIFEST_FILE):  # who runs it here need not fetch it
+            remember_manifest(store, built.id, manifest)
     return built, name
 
 
@@ -334,8 +339,12 @@ def _plan(
     return made
 
 
-def _image(
-    order: _Order,
+def _image(order: _Order, base: BaseImage, store: Store, progress: Callable[[str], None]) -> Image:
+    return _assembled(_plan(order, base, store, progress), base, store, progress)
+
+
+def _assembled(
+    planned: plan.ImagePlan,
     base: BaseImage,
     store: Store,
     progress: Callable[[str], None],
@@ -343,7 +352,7 @@ def _image(
 ) -> Image:
     digest = base.image.digest
     return assemble(
-        _plan(order, base, store, progress),
+        planned,
         base.image,
         store,
         annotations={"org.opencontainers.image.base.digest": digest} if digest else {},

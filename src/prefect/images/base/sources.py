@@ -133,7 +133,7 @@ class BaseSources:
         from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
 
         try:
-            image = registry.fetch(base_reference(self._image), self.platform)
+            image = registry.fetch_known(base_reference(self._image), self.platform, store)
         except RegistryError as error:
             raise type(error)(f"{error}{implied_registry(self._image)}") from error
         name = str(image.reference or base_reference(self._image))

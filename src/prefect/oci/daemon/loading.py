@@ -23,7 +23,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ContainerEngineError, ContainerEngineUnavailableError, ImageError
-from prefect.oci.archives.archive import docker_archive
 from prefect.oci.daemon.client import Storage
 from prefect.oci.images import OCI_LAYER, Blob, Layer, with_manifest
 
@@ -91,6 +90,8 @@ def load_part(
     """Load an image without the layers that are thought to be there; tell if that did it."""
     if daemon.storage is Storage.PODMAN:
         image = _by_diff_ids(image, known)
+    from prefect.oci.archives.archive import docker_archive  # noqa: PLC0415 - mostly all is there
+
     both = daemon.storage is not Storage.CLASSIC
     try:
         daemon.load(docker_archive(image, None, leave_out=known, both_indexes=both), progress)
@@ -106,6 +107,8 @@ def load_part(
 def _load_whole(
     daemon: Daemon, image: Image, label: str, progress: Callable[[str], None] | None
 ) -> None:
+    from prefect.oci.archives.archive import docker_archive  # noqa: PLC0415 - as above
+
     try:
         daemon.load(docker_archive(image, None, both_indexes=True), progress)
         if _held(daemon, image, label):

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prefect.errors import ImageContentError, ImageError, RegistryNotFoundError
 from prefect.oci.digests import DIGEST
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Pushed", "fetch", "push", "resolve"]
 
 _DIGEST_HEADER = "Docker-Content-Digest"
+_KEPT_BYTES = 1 << 20
 _OK, _NOT_FOUND = frozenset({200}), 404
 
 
@@ -93,6 +95,32 @@ def fetch(
         ImageContentError: what the registry has is malformed, or not what digests say.
         RegistryError: the registry cannot be reached, or fails.
     """
+    return fetch_known(reference, platform, None, insecure=insecure, retries=retries)
+
+
+class Known(Protocol):
+    """Keeps small JSON values, such as a store of `prefect.oci.cache`."""
+
+    def recall(self, key: str) -> Any:
+        """Return what was kept, or None."""
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keep a value."""
+
+
+def fetch_known(
+    reference: Reference,
+    platform: Platform | None,
+    known: Known | None,
+    *,
+    insecure: bool | None = None,
+    retries: Retries | None = None,
+) -> Image:
+    """Get an image as `fetch` does, which has the other arguments; do not ask again for what is known.
+
+    Args:
+        known: keeps manifests and configs by their digests, which the registry still has to name.
+    """
     transport = Transport(
         reference.registry, reference.repository, "pull", insecure=insecure, retries=retries
     )
@@ -100,7 +128,17 @@ def fetch(
     digest = digest_of(body)
 
     def read(of: Descriptor) -> bytes:
-        return body if of.digest == digest else _document(transport, of)
+        if of.digest == digest:
+            return body
+        key = f"document {of.digest}"
+        kept = known.recall(key) if known else None
+        if isinstance(kept, str) and digest_of(kept.encode()) == of.digest:
+            return kept.encode()
+        found = _document(transport, of)
+        if known and len(found) <= _KEPT_BYTES:
+            with suppress(UnicodeDecodeError):  # it is no JSON, as who reads it will say
+                known.remember(key, found.decode())
+        return found
 
     image = read_image(
         [Descriptor(media_type, digest, len(body), {})],

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+from weakref import WeakMethod, WeakValueDictionary
 
 import urllib3
 from urllib3 import exceptions
@@ -43,6 +45,17 @@ _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _BAD_REQUEST = 401, 403, 404, 400
 _TIMEOUT = urllib3.Timeout(connect=15, read=120)  # seconds, for each read
 _REASON = 200  # characters of a server's words
 _HEADERS = {"User-Agent": f"prefect/{__version__}", "Accept-Encoding": "identity"}
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class _Found:
+    """Where a registry's API is, and the challenge with which it answered; "" for none."""
+
+    base: Origin
+    challenge: str
+
+
+_FOUND: WeakValueDictionary[tuple[str, tuple[str, ...]], _Found] = WeakValueDictionary()
 
 
 class Transport:
@@ -81,13 +94,27 @@ class Transport:
             raise RegistryError(f"{registry} is no address of a registry") from None
         self._pools: dict[Origin, urllib3.PoolManager] = {}
         self._lock = threading.Lock()
-        self.base, challenge = self.retries.run(self._find_base, self.stopped)
+        key = (self.rules.registry, self.rules.schemes())
+        # As long as somebody speaks to a registry, it is not asked again how.
+        self._found = _FOUND.get(key) or self.retries.run(self._find_base, self.stopped)
+        _FOUND[key] = self._found
+        self.base, challenge = self._found.base, self._found.challenge
+        # Weakly, so that this and what it knows of the registry go with the last who uses it.
+        ask = WeakMethod(self._ask_token_server)
+
+        def ask_token_server(
+            method: str, url: str, headers: Mapping[str, str], body: bytes | None
+        ) -> Answer:
+            asking = ask()
+            assert asking is not None  # noqa: S101 - who authenticates holds this
+            return asking(method, url, headers, body)
+
         self.authentication = Authentication(
             self.base,
             self.rules,
             (f"repository:{repository}:{actions}",),
             lambda: find_credentials(registry, repository),
-            self._ask_token_server,
+            ask_token_server,
         )
         if challenge:
             self.authentication.challenged(challenge, None)
@@ -188,15 +215,15 @@ class Transport:
         }.get(type(error).__name__, "the connection broke")
         return PassingError(f"{start}: {reason}")
 
-    def _find_base(self) -> tuple[Origin, str]:
-        """Find the scheme that the registry speaks; return that, and a challenge if it made one.
+    def _find_base(self) -> _Found:
+        """Find the scheme that the registry speaks, and a challenge if it made one.
 
         Nothing secret is sent meanwhile. Where only https will do, nothing is sent at all.
         """
         schemes = self.rules.schemes()
         origins = [Origin.parse(f"{scheme}://{self.rules.registry}") for scheme in schemes]
         if len(origins) == 1:
-            return origins[0], ""
+            return _Found(origins[0], "")
         for origin in origins:
             try:
                 response = self._pool(origin).urlopen(
@@ -210,7 +237,7 @@ class Transport:
             # Servers that speak TLS say "bad request", or nothing, to who does not.
             if origin.scheme == "https" or response.status != _BAD_REQUEST:
                 challenge = response.status == _UNAUTHORIZED
-                return origin, _challenge_of(response) if challenge else ""
+                return _Found(origin, _challenge_of(response) if challenge else "")
         raise failure from cause
 
     def _pool(self, origin: Origin) -> urllib3.PoolManager:
