@@ -89,6 +89,8 @@ def test_the_image_says_the_user_and_the_flow_the_name(prefect, pushed):
     made = yaml.safe_load(out)
     assert made["metadata"]["name"] == "tells-co"
     assert made["metadata"]["labels"]["app.kubernetes.io/version"] == "1.0"
+    (architecture,) = made["spec"]["template"]["spec"]["nodeSelector"].values()
+    assert architecture in {"amd64", "arm64"}
     assert made["spec"]["template"]["spec"]["securityContext"]["runAsUser"] == 1000
     assert "root" not in err
     out, err = prefect(
@@ -302,11 +304,15 @@ def test_what_the_cluster_starts_runs(prefect, runnable, daemon, tmp_path):
 
 
 @pytest.mark.services
+@pytest.mark.parametrize("engine", ["docker", "podman"])
 @pytest.mark.parametrize("user", ["0", "1234"])
-def test_the_services_command_runs_the_container(prefect, runnable, unique, tmp_path, user):
+def test_the_services_command_runs_the_container(
+    prefect, runnable, unique, tmp_path, user, engine, podman
+):
     """As systemd would call it, with its credentials in a directory that is root's."""
+    programs = {"/usr/bin/podman": ["/usr/bin/podman", "--remote", f"--url={podman}"]}
     prefect(
-        "manifest", runnable, "--kind", "systemd", "--engine", "docker", "--name", unique, "-u", user,
+        "manifest", runnable, "--kind", "systemd", "--engine", engine, "--name", unique, "-u", user,
         "-p", f"greeting={ODD}", "-p", "limit=99", "--cpus", "1", "-o", "etl.service",
     )  # fmt: skip
     unit = (prefect.directory / "etl.service").read_text().replace("\\\n", " ")
@@ -319,9 +325,10 @@ def test_the_services_command_runs_the_container(prefect, runnable, unique, tmp_
     statuses = []
     for line in re.findall(r"^Exec(?:StartPre|Start)=(.*)$", unit, re.MULTILINE):
         words = [re.sub("%.", lambda found: specifiers[found[0]], one) for one in shlex.split(line)]
-        words = [word.replace("$$", "$") for word in words]
+        program, *words = [word.replace("$$", "$") for word in words]
+        program = program.lstrip("+-")
         done = subprocess.run(
-            [words[0].lstrip("+-"), *words[1:]], capture_output=True, text=True, check=False
+            [*programs.get(program, [program]), *words], capture_output=True, text=True, check=False
         )
         statuses.append(done.returncode)
     assert f"told 99 None {ODD!r} *** {user}" in done.stdout + done.stderr

@@ -40,6 +40,7 @@ def full(**fields) -> Job:
             "user": User(1000, 2000),
             "variables": {f"V{n}": text for n, text in enumerate(HOSTILE)} | {"yes": "no"},
             "secrets": ("DB_PASSWORD", "PREFECT_ENCRYPTION_KEY"),
+            "architecture": "arm64",
             "memory": 3 << 29,
             "cpus": Decimal(2),
             "gpus": 2,

@@ -139,6 +139,20 @@ def test_temporary_files_have_one_place():
     ]
 
 
+def test_it_goes_to_nodes_that_can_execute_it():
+    """Where the image is for one kind of processor."""
+    assert pod(full())["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
+    assert "nodeSelector" not in pod(job())
+
+
+def test_a_claim_has_a_name_that_the_cluster_takes():
+    """Docker's volumes may have others."""
+    for name in ("Data", "my_data", "a..b", "x" * 254):
+        with pytest.raises(ValueError, match="no name of a claim"):
+            kubernetes.job(job(volumes=(Volume(name, "/data"),)))
+    assert kubernetes.job(job(volumes=(Volume("data.of-1", "/data"),)))
+
+
 def test_resources_are_asked_for_and_are_the_limit():
     """In the cluster's units."""
     resources = pod(full())["containers"][0]["resources"]

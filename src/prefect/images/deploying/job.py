@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 60  # that a run has to unwind in when it is stopped
 TMP = "/tmp"  # noqa: S108 - of a container of its own
+_LONGEST_SUBDOMAIN = 253
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
@@ -27,7 +28,8 @@ class Job:
 
     Args:
         name: a DNS label, which is a valid name on every platform.
-        image: reference by digest.
+        image: reference by digest, with its registry.
+        architecture: of the image's processors, as the OCI names them; None where it is for several.
         flow: the flow's own name; anybody's text.
         version: of the image: its tag, or the beginning of its digest; a valid label's value.
         arguments: of the image's program.
@@ -53,6 +55,7 @@ class Job:
     version: str
     arguments: tuple[str, ...]
     user: User
+    architecture: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     secret_name: str | None = None
@@ -94,6 +97,20 @@ def name_for(flow: str, longest: int) -> str:
         return name
     digest = hashlib.sha256(flow.encode(errors="surrogatepass")).hexdigest()[:8]
     return f"{name[: longest - 1 - len(digest)].rstrip('-')}-{digest}"
+
+
+def require_subdomain(text: str, what: str) -> str:
+    """Return a text that is a DNS subdomain, as names of most things in Kubernetes are.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(text) > _LONGEST_SUBDOMAIN or not all(map(_LABEL.fullmatch, text.split("."))):
+        raise ValueError(
+            f"{text!r} is no {what}: lower-case letters, digits, hyphens and dots, such as "
+            f"{name_for(text, 63)}"
+        )
+    return text
 
 
 def require_label(text: str, what: str, longest: int = 63) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.errors import SecretError
 from prefect.images.deploying import compose, kubernetes, quantities, slurm, systemd
-from prefect.images.deploying.job import Job, Part, name_for, require_label
+from prefect.images.deploying.job import Job, Part, name_for, require_label, require_subdomain
 from prefect.images.deploying.schedule import parse_schedule
 from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.running.parameters import read_parameters
@@ -116,12 +116,12 @@ def settings_for(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if "secret-name" in given:
         parsed["secret_name"] = given["secret-name"]
         if kind.startswith("kubernetes"):
-            require_label(given["secret-name"], "name of a Secret")
+            require_subdomain(given["secret-name"], "name of a Secret")
     return parsed
 
 
-def _labels(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(require_label(name, "name of a Secret") for name in names)
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(require_subdomain(name, "name of a Secret") for name in names)
 
 
 _PARSERS: dict[str, Callable[[Any], Any]] = {
@@ -131,9 +131,9 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "gpus": int,
     "memory": quantities.parse_memory,
     "namespace": lambda text: require_label(text, "namespace"),
-    "pull-secret": _labels,
+    "pull-secret": _names,
     "retries": int,
-    "service-account": lambda text: require_label(text, "name of a service account"),
+    "service-account": lambda text: require_subdomain(text, "name of a service account"),
     "time-limit": quantities.parse_duration,
     "user": quantities.parse_user,
     "volume": lambda texts: tuple(map(quantities.parse_volume, texts)),
@@ -188,7 +188,8 @@ def make_job(
         fields["user"] = _user(pinned.user) if KINDS[kind].has_user else quantities.User(0)
     fields.setdefault("name", name_for(flow["name"], KINDS[kind].longest_name))
     job = Job(
-        image=str(pinned.reference),
+        image=pinned.name,
+        architecture=pinned.architecture,
         flow=flow["name"],
         version=pinned.version,
         arguments=arguments,

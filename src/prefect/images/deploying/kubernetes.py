@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from prefect.images.deploying.job import GRACE_SECONDS, TMP, Job, Part
+from prefect.images.deploying.job import GRACE_SECONDS, TMP, Job, Part, require_subdomain
 from prefect.images.deploying.quantities import memory_text
 from prefect.images.deploying.telling import described
 from prefect.images.deploying.yaml import document
@@ -28,7 +28,11 @@ _START_SECONDS = 600
 
 
 def job(job: Job) -> tuple[Part, ...]:
-    """Return a Job, which runs once."""
+    """Return a Job, which runs once.
+
+    Raises:
+        ValueError: a volume's name cannot be that of a claim.
+    """
     again = "again: kubectl replace --force --filename=FILE"
     manifest = {
         "apiVersion": "batch/v1",
@@ -40,7 +44,11 @@ def job(job: Job) -> tuple[Part, ...]:
 
 
 def cron_job(job: Job) -> tuple[Part, ...]:
-    """Return a CronJob, which runs by a schedule."""
+    """Return a CronJob, which runs by a schedule.
+
+    Raises:
+        ValueError: a volume's name cannot be that of a claim.
+    """
     assert job.schedule is not None  # noqa: S101 - its kind demands one
     spec = {
         "schedule": job.schedule.cron,
@@ -135,6 +143,8 @@ def _pod(job: Job) -> dict[str, Any]:
     pod["automountServiceAccountToken"] = bool(job.service_account)
     if job.pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in job.pull_secrets]
+    if job.architecture:  # where nodes differ, others could not execute it
+        pod["nodeSelector"] = {"kubernetes.io/arch": job.architecture}
     pod |= {
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -219,4 +229,5 @@ def _volumes(job: Job) -> list[dict[str, Any]]:
 def _volume(name: str, volume: Volume) -> dict[str, Any]:
     if volume.is_path:
         return {"name": name, "hostPath": {"path": volume.source, "type": "Directory"}}
-    return {"name": name, "persistentVolumeClaim": {"claimName": volume.source}}
+    claim = require_subdomain(volume.source, "name of a claim")
+    return {"name": name, "persistentVolumeClaim": {"claimName": claim}}

@@ -26,15 +26,23 @@ class Pinned:
 
     Args:
         reference: by digest alone.
+        architecture: of its processors, such as "amd64"; None where it is for several.
         version: its tag, or the beginning of its digest.
         user: as its config names it; "" is root.
         image: to look into.
     """
 
     reference: Reference
+    architecture: str | None
     version: str
     user: str
     image: FlowImage
+
+    @property
+    def name(self) -> str:
+        """The reference with its registry, which podman and some clusters leave to nobody's guess."""
+        one = self.reference
+        return f"{one.registry}/{one.repository}@{one.digest}"
 
 
 def pin(name: str) -> Pinned:
@@ -65,7 +73,9 @@ def pin(name: str) -> Pinned:
         raise ImageError(f"The image {name} holds dependencies alone, and no flow to run")
     tag = reference.tag or ""
     version = tag if _VERSION.fullmatch(tag) else digest.partition(":")[2][:_DIGITS]
-    return Pinned(pinned, version, str(found.settings.get("User") or ""), image)
+    architecture = found.platform.architecture if found.digest == digest else None
+    user = str(found.settings.get("User") or "")
+    return Pinned(pinned, architecture, version, user, image)
 
 
 def _unnamed(name: str) -> str:
