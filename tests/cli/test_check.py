@@ -105,7 +105,7 @@ def test_signatures_are_told(prefect, needy):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["etl.py"], "is no artifact"), (["nothing.flow"], "no file nothing.flow"), (["etl.flow", "engine"], "runs here"),
-     (["etl.flow", "moon"], "is not one of"), (["image:x", "here"], "in a container engine")],
+     (["etl.flow", "moon"], "is not one of"), (["image:x", "here"], "in a sandbox or an engine")],
 )  # fmt: skip
 def test_what_cannot_be_checked_is_said(prefect, needy, arguments, says):
     """Wrong usage is no finding."""
@@ -121,7 +121,29 @@ def test_an_image_is_compared_with_the_container_engine(prefect, base_image, uni
     assert found["platform"]["fits"]
     assert found["secret TOKEN"]["fits"] is False
     findings(prefect, f"image:{unique}", "engine", TOKEN="some token")
-    refused = prefect("check", f"image:{unique}", DOCKER_HOST="tcp://127.0.0.1:9", status=2)[0]
+    refused = prefect(
+        "check", f"image:{unique}", "engine", DOCKER_HOST="tcp://127.0.0.1:9", status=2
+    )[0]
     assert "cannot run in the container engine" in refused
+
+
+@pytest.mark.services
+def test_an_image_is_compared_with_what_sandboxes_need(prefect, base_image):
+    """One on disk needs no container engine, which would have to load it first."""
     prefect("build", "etl.py", "--image", base_image, "--export", "image.tar")
-    assert "docker load" in findings(prefect, "./image.tar", status=2)["container engine"]["told"]
+    found = findings(prefect, "./image.tar")
+    assert found["sandbox"]["fits"]
+    assert found["platform"]["fits"]
+    told = findings(prefect, "./image.tar", "engine", status=2)["container engine"]["told"]
+    assert "docker load" in told
+
+
+def test_a_sealed_flow_is_compared_with_an_environment(prefect):
+    """Its Python, and what is locked; secrets are looked up here as for any place."""
+    prefect("keygen", "flow.key")
+    prefect("build", "etl.py", "-o", "etl.flow", "--key-file", "flow.key", "--secret", "TOKEN")
+    found = findings(prefect, "etl.flow", "venv", "--key-file", "flow.key", TOKEN="some token")
+    assert found["Python"]["fits"]
+    assert "Locked" in found["requirements"]["told"]
+    found = findings(prefect, "etl.flow", "venv", "--key-file", "flow.key", status=2)
+    assert found["secret TOKEN"]["fits"] is False

@@ -13,6 +13,8 @@ from prefect.cli.artifacts import find_image, find_in_daemon, name_of
 from prefect.cli.info import find_artifact
 from prefect.cli.keys import find_keyring
 from prefect.cli.options import Command, key_file_option, trusted_signer_option
+from prefect.cli.place_options import PLACES
+from prefect.cli.run_image import suitable_for_image
 from prefect.errors import AuthenticationError, PrefectError
 from prefect.installed import normal_name
 from prefect.payload.fitting import Finding
@@ -37,7 +39,7 @@ _MARKS = {True: ("ok", "green"), None: ("note", "yellow"), False: ("no", "red")}
 
 @click.command(cls=Command, short_help="Tell whether an artifact can run in a place.")
 @click.argument("artifact")
-@click.argument("place", type=click.Choice(["here", "engine"]), required=False)
+@click.argument("place", type=click.Choice(PLACES), required=False)
 @key_file_option
 @trusted_signer_option
 @click.option(
@@ -55,8 +57,9 @@ def check(
 ) -> None:
     """Compare what ARTIFACT needs with PLACE, and tell every mismatch at once, with its fix.
 
-    PLACE is "here", this Python, for a sealed flow, or "engine", the container engine, for an image: each
-    is the default for its kind. Compared are the Python series, requirements with their versions, files
+    PLACE is, for a sealed flow, "here", this Python, or "venv", an environment made for it; for an image
+    "sandbox", without a container engine, or "engine". By default it is where `prefect run` would run
+    it. Compared are the Python series, requirements with their versions, files
     and the disk that they take, memory, secrets' values (which are not shown), keys and signatures, the
     container engine and its platform. Every byte of a sealed flow is authenticated, and nothing of an
     artifact is executed. The exit status is 0 where it can run, else 2.
@@ -66,17 +69,17 @@ def check(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     source = find_artifact(artifact)
-    if place == ("engine" if source is not None else "here"):
+    if place in (("sandbox", "engine") if source is not None else ("here", "venv")):
         raise click.UsageError(
-            "A sealed flow runs here, and an image in a container engine: leave the place out, or build "
-            "the flow for the other one"
+            "A sealed flow runs here or in a venv, and an image in a sandbox or an engine: leave the place "
+            "out, or build the flow for the other one"
         )
     if source is not None:
-        findings = _of_sealed(artifact, source, key_file, trusted_signers, named)
+        where, findings = _of_sealed(artifact, source, place, key_file, trusted_signers, named)
     else:
-        findings = _of_image(artifact, key_file, trusted_signers, named)
+        where = place or suitable_for_image(artifact)
+        findings = _of_image(artifact, where, key_file, trusted_signers, named)
     fits = all(one.fits is not False for one in findings)
-    where = "here" if source is not None else "engine"
     if as_json:
         told = [asdict(one) for one in findings]
         click.echo(json.dumps({"place": where, "fits": fits, "findings": told}))
@@ -89,10 +92,11 @@ def check(
 def _of_sealed(
     artifact: str,
     source: SealedSource,
+    place: str | None,
     key_files: tuple[Path, ...],
     trusted_signers: tuple[str, ...],
     secrets: tuple[Secret, ...],
-) -> list[Finding]:
+) -> tuple[str, list[Finding]]:
     from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for sealed flows alone
     from prefect.sealed.reading import outline  # noqa: PLC0415 - the same
     from prefect.sealing import open_flow  # noqa: PLC0415 - the same
@@ -101,22 +105,28 @@ def _of_sealed(
     try:
         keyring = keyring_to_open(source, name_of(artifact), key_files, trusted_signers)
     except PrefectError as error:
-        return [Finding("key", False, str(error))]
+        return place or "here", [Finding("key", False, str(error))]
     try:
         manifest, _ = open_flow(source, keyring)  # every byte, as a run would
     except AuthenticationError as error:
-        return _unlike(found, keyring) or [Finding("key", False, str(error))]
+        wrong = _unlike(found, keyring) or [Finding("key", False, str(error))]
+        return place or "here", wrong
     except PrefectError as error:
-        return [Finding("key", False, str(error))]
+        return place or "here", [Finding("key", False, str(error))]
+    from prefect.places.checking import check_venv  # noqa: PLC0415 - once it is open
+    from prefect.places.choosing import suits  # noqa: PLC0415 - the same
+
+    where = place or suits(manifest)[0]
     signers = ", ".join(found.signer_ids) or "nobody"
     trusted = " (one of them trusted)" if trusted_signers else ""
-    return [
+    return where, [
         Finding("key", True, "A key that is here opens it"),
         Finding("signature", True, f"It is signed by {signers}{trusted}"),
         *verdict(
             manifest,
             merge_secrets(secrets, secrets_of(manifest.flow)),
             payload_bytes=found.payload_bytes,
+            elsewhere=check_venv(manifest) if where == "venv" else None,
         ),
     ]
 
@@ -142,30 +152,41 @@ def _unlike(found: Outline, keyring: Keyring) -> list[Finding]:
 
 def _of_image(
     artifact: str,
+    place: str,
     key_files: tuple[Path, ...],
     trusted_signers: tuple[str, ...],
     secrets: tuple[Secret, ...],
 ) -> list[Finding]:
     findings: list[Finding] = []
-    try:
-        image: FlowImage = find_in_daemon(artifact)
-        findings += _engine(image)  # type: ignore[arg-type]  # which is one that can run
-    except (PrefectError, click.ClickException) as error:
-        findings.append(Finding("container engine", False, _text(error)))
+    image: FlowImage | None = None
+    if place == "sandbox":
+        from prefect.places.checking import check_sandbox  # noqa: PLC0415 - for these alone
+
+        findings += check_sandbox()
+    else:
+        try:
+            image = find_in_daemon(artifact)
+            findings += _engine(image)
+        except (PrefectError, click.ClickException) as error:
+            findings.append(Finding("container engine", False, _text(error)))
     try:
         # Whatever the container engine lacks, the image may be told of by a registry or a file.
-        image = image if findings[0].fits else find_image(artifact)
+        image = image or find_image(artifact)
         if key_files or trusted_signers:
             image.require_sealed()
         keyring = find_keyring(key_files, trusted_signers) if image.sealed else None
         manifest: Manifest = image.manifest(keyring)
     except (PrefectError, click.ClickException) as error:
-        if findings[0].fits:
+        if place == "sandbox" or findings[0].fits:
             findings.append(Finding("flow", False, _text(error)))
         return findings
     if keyring is not None:
         findings.append(Finding("key", True, "A key that is here opens its flow"))
     findings += _contents(manifest)
+    if place == "sandbox":
+        from prefect.places.checking import check_platform  # noqa: PLC0415 - for these alone
+
+        findings += check_platform(manifest)
     return findings + secrets_found(merge_secrets(secrets, secrets_of(manifest.flow)))
 
 
@@ -221,4 +242,9 @@ def _show(artifact: str, place: str, findings: list[Finding], *, fits: bool) -> 
             click.echo("  " + printable(f"{' ' * (width + 8)}{one.fix}"))
 
 
-_PLACES = {"here": "here", "engine": "in the container engine"}
+_PLACES = {
+    "here": "here",
+    "venv": "here, in an environment made for it (--in venv)",
+    "sandbox": "here, in a sandbox (--in sandbox)",
+    "engine": "in the container engine",
+}

@@ -39,7 +39,7 @@ def run_image(artifact: str, place: str | None, wish: Wish) -> int:
             f"--in {place} is for sealed flows: an image runs in a sandbox or in a container engine"
         )
     with ExitStack() as entered:
-        if (place or _suitable(artifact)) == "engine":
+        if (place or suitable_for_image(artifact, tell=True)) == "engine":
             image = find_in_daemon(artifact, pull=True)
             return _run(image, image, wish)
         from prefect.images.whole import find_whole  # noqa: PLC0415 - for sandboxes alone
@@ -60,17 +60,23 @@ def run_image(artifact: str, place: str | None, wish: Wish) -> int:
         return _run(Sandbox(whole, store=store, progress=say_of_place), found, wish)
 
 
-def _suitable(artifact: str) -> str:
-    """Return the place that suits an image, and say which it is."""
+def suitable_for_image(artifact: str, *, tell: bool = False) -> str:
+    """Return the place that suits an image.
+
+    Args:
+        tell: say which it is, where it is a sandbox.
+    """
     if image_named(artifact) is None:
-        say("It runs in a sandbox, without a container engine (--in sandbox).", err=True)
+        if tell:
+            say("It runs in a sandbox, without a container engine (--in sandbox).", err=True)
         return "sandbox"
     from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - for container engines alone
 
     try:
         Daemon()
     except ContainerEngineUnavailableError:
-        say("No container engine answers. It runs in a sandbox (--in sandbox).", err=True)
+        if tell:
+            say("No container engine answers. It runs in a sandbox (--in sandbox).", err=True)
         return "sandbox"
     return "engine"
 

@@ -27,16 +27,22 @@ _TIMES_IN_MEMORY = 2
 
 
 def verdict(
-    manifest: Manifest, secrets: Iterable[Secret], *, payload_bytes: int = 0
+    manifest: Manifest,
+    secrets: Iterable[Secret],
+    *,
+    payload_bytes: int = 0,
+    elsewhere: Iterable[Finding] | None = None,
 ) -> list[Finding]:
     """Compare what a packaged flow needs with what is here.
 
     Args:
         secrets: that the run will need.
         payload_bytes: of the payload, as it is packaged.
+        elsewhere: what was found of Python and packages that are not this interpreter's, if those are to
+            run it.
     """
     return [
-        *compared(manifest),
+        *(compared(manifest) if elsewhere is None else elsewhere),
         *secrets_found(secrets),
         *_disk(manifest),
         *_memory(payload_bytes),
