@@ -11,6 +11,7 @@ from prefect.cli.artifacts import find_sealed, image_named, name_of, writing
 from prefect.cli.info import manifest_of_image
 from prefect.cli.options import Command, key_file_option
 from prefect.cli.output import is_replaceable, refuse_inputs, say, write_plainly
+from prefect.errors import PrefectError
 from prefect.files import replacing
 from prefect.running.parameters import parse_pairs
 from prefect.secrets.secret import parse_secrets
@@ -112,6 +113,8 @@ def manifest(
     try:
         job = kinds.make_job(kind, pinned, found, settings, pairs=pairs, secrets=named)
         parts = kinds.KINDS[kind].write(job)
+    except PrefectError:  # of the flow, whose own errors are ValueErrors, too
+        raise
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     _write(parts, output, key_file)

@@ -146,6 +146,24 @@ def test_a_signal_reaches_the_flow_which_unwinds(batch):
     assert list((batch.directory / "tmp").iterdir()) == []
 
 
+def test_a_job_that_is_stopped_between_two_tries_ends(batch):
+    """With the status of the try that failed."""
+    waits = batch.directory / "bin" / "sleep"
+    waits.write_text(
+        '#!/bin/sh\n>"$TOLD/ready"\nwhile [ ! -e "$TOLD/go" ]; do /bin/sleep 0.02; done\n'
+    )
+    waits.chmod(0o755)
+    process = batch.start(job(retries=2), STATUSES="1 0")
+    deadline = time.monotonic() + 60
+    while not (batch.directory / "told/ready").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    (batch.directory / "told/go").touch()
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert batch.calls() == ["call"]
+
+
 def test_secrets_are_bound_from_files_that_nobody_else_reads(batch):
     """One that is missing, or that others may read, is an error before anything starts."""
     made = job(secrets=("DB_PASSWORD", "OTHER"))

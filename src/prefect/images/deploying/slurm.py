@@ -29,9 +29,9 @@ for name in {{names}}; do
 done
 """
 _RUNNING = f"""\
-# A signal goes on to the flow, which has time to unwind.
-child=
-trap '[ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' TERM INT
+# A signal goes on to the flow, which has time to unwind; nothing is tried again after it.
+child= stopped=
+trap 'stopped=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null || true' TERM INT
 attempt() {{{{
   {{command}} &
   child=$!
@@ -44,10 +44,10 @@ attempt() {{{{
 retries={{retries}}
 attempt
 # Only a flow that failed is tried again: bad input stays bad.
-while [ "$status" -eq {FLOW_FAILED} ] && [ "$retries" -gt 0 ]; do
+while [ "$status" -eq {FLOW_FAILED} ] && [ "$retries" -gt 0 ] && [ -z "$stopped" ]; do
   retries=$((retries - 1))
   sleep "${{{{RETRY_SECONDS:-{RETRY_SECONDS}}}}}"
-  attempt
+  [ -n "$stopped" ] || attempt
 done
 exit "$status"
 """

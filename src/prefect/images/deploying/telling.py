@@ -14,7 +14,7 @@ _LONGEST = 80
 
 def described(job: Job) -> list[str]:
     """Return lines that say which flow it is, whatever its name; none ends with a backslash."""
-    return [f"The flow {shown(job.flow)!r}, written by `prefect manifest`."]
+    return [f"The flow '{shown(job.flow)}', written by `prefect manifest`."]
 
 
 def shown(flow: str) -> str:
