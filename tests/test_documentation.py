@@ -145,11 +145,12 @@ def test_the_example_with_a_container_runs(base_image, daemon, unique, tmp_path,
 
 
 # Those of docs/packaging.md are run, with a project and another machine, by test_whole_package; those of
-# docs/platforms.md, with an image in the registry, by tests/cli/test_manifest.py.
+# docs/platforms.md, with an image in the registry, by tests/cli/test_manifest.py; and those of
+# docs/pyz.md by test_pyz_page.
 COMMANDS = {
     (page, number): commands
     for page in PAGES
-    if page not in {"docs/packaging.md", "docs/platforms.md"}
+    if page not in {"docs/packaging.md", "docs/platforms.md", "docs/pyz.md"}
     for number, commands in enumerate(blocks(page, "sh"))
 }
 
@@ -161,9 +162,10 @@ def in_shell(commands: str, directory: Path) -> str:
     """
     programs, checkout = directory / "bin", directory / "checkout"
     programs.mkdir()
-    command = programs / "prefect"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m prefect "$@"\n')
-    command.chmod(0o755)
+    for name, arguments in (("prefect", "-m prefect"), ("python", "")):
+        command = programs / name
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+        command.chmod(0o755)
     shutil.copytree(ROOT / "examples", checkout / "examples")
     shutil.copy(ROOT / ".gitignore", checkout)
     subprocess.run(["git", "init", "-q"], cwd=checkout, check=True)
@@ -191,7 +193,7 @@ def commands_with(words: str) -> str:
 
 
 TRIED: set[tuple[str, int]] = set()
-PARTS = ["pip install", "keygen flow.key", "keygen --signing", "--for linux", "-r examples/greetings", "--export", "make services",
+PARTS = ["pip install", "keygen flow.key", "keygen --signing", "--for linux", "-r examples/greetings", "hello.pyz", "--export", "make services",
          "team/etl:1"]  # fmt: skip
 
 
@@ -211,10 +213,11 @@ def test_the_readmes_way_to_one_file_works(tmp_path):
         + commands_with("keygen flow.key")
         + commands_with("keygen --signing")
         + commands_with("--for linux")
-        + commands_with("-r examples/greetings"),
+        + commands_with("-r examples/greetings")
+        + commands_with("hello.pyz"),
         tmp_path,
     )
-    assert output.count("Hello, you!") == 2
+    assert output.count("Hello, you!") == 3
     assert "Hello, world!" in output
     assert "greet" in output
     assert "greetings-1.0-py3-none-any.whl" in output

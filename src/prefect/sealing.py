@@ -7,7 +7,7 @@ unpickles: who opens a flow gets the bytes of its payload, every one of them aut
 from __future__ import annotations
 
 import io
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +16,12 @@ from prefect.errors import AuthenticationError, FormatError, NotAFlowError, Pick
 from prefect.files import replacing
 from prefect.payload.attachments import attachments, pack, unpack
 from prefect.payload.manifest import Manifest
+from prefect.pyz.index import read_whole_index
+from prefect.pyz.reading import is_pyz
+from prefect.pyz.writing import around
 from prefect.sealed import reading, rewrapping
 from prefect.sealed.format import FILES, FLOW_PAYLOAD, FURTHER, WHEELS
+from prefect.sealed.source import opened_whole
 from prefect.sealed.writing import SealedWriter
 from prefect.secrets.search import (
     MANIFEST,
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
     from prefect.payload.attachments import Attachment
     from prefect.payload.including import Included
     from prefect.payload.own_modules import OwnModules
+    from prefect.pyz.index import Index
+    from prefect.pyz.writing import Packed
     from prefect.sealed.keys.keyring import Keyring
     from prefect.sealed.keys.parsing import WrappingKey
     from prefect.sealed.source import SealedSource
@@ -161,6 +167,7 @@ def seal_flow_to(
     own: OwnModules | None = None,
     *,
     complete: Callable[[Manifest], Manifest] | None = None,
+    clear: Sequence[Packed] = (),
 ) -> Manifest:
     """Write a flow as a sealed flow into a file, however large it is; return its manifest.
 
@@ -176,6 +183,7 @@ def seal_flow_to(
         included: the files that travel with it.
         own: modules that travel in wheels, and these wheels once the manifest is complete.
         complete: adds to the manifest what only follows once the flow is pickled.
+        clear: what stands beside it in a file that runs by itself; nothing makes a sealed flow alone.
 
     Raises:
         NotAFlowError: `flow` is not a Flow.
@@ -198,7 +206,8 @@ def seal_flow_to(
     described = manifest.to_json()
     values = _forbidden(manifest, keyring, secrets)
     refuse_at_rest(values, {SOURCES: manifest.source_text(), MANIFEST: described})
-    with replacing(Path(path)) as file:
+    mode = 0o700 if clear else 0o600
+    with replacing(Path(path), mode=mode) as file, around(file, clear) if clear else nullcontext():
         writer = _writer(file, described, holders, keyring, included, own)
         tokens = TokenSearch()
         tokens.feed(described)
@@ -235,6 +244,39 @@ def read_manifest(source: SealedSource, keyring: Keyring) -> Manifest:
     )
     _require_flow(opened.payload_type)
     return Manifest.from_json(opened.manifest)
+
+
+def index_of(source: SealedSource) -> Index | None:
+    """Return the index of what stands in the clear beside a sealed flow; None where nothing does.
+
+    Raises:
+        TypeError: `source` is neither bytes nor a path.
+        FormatError: it is malformed, or what stands there is not what the index says.
+        OSError: the file cannot be read.
+    """
+    with opened_whole(source) as whole:
+        return read_whole_index(whole) if is_pyz(whole) else None
+
+
+def require_built_so(source: SealedSource, keyring: Keyring) -> Index | None:
+    """Compare what stands in the clear beside a sealed flow with what this says of it.
+
+    Returns:
+        The index of that; None where nothing stands there.
+
+    Raises:
+        FormatError, AuthenticationError: as `read_manifest` raises them; or it is something else.
+        SignaturePolicyError: an identity has to open it, and no trusted signers are named.
+        OSError: the file cannot be read.
+    """
+    index = index_of(source)
+    if index is not None and index.digest != read_manifest(source, keyring).runtime:
+        raise AuthenticationError(
+            "What stands in the clear in this file, and runs it, is not what was there when its flow was "
+            "sealed: do not run it by itself. Get the file again from who built it; `prefect run` takes "
+            "the sealed flow alone"
+        )
+    return index
 
 
 def open_flow(

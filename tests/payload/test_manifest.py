@@ -133,6 +133,9 @@ def test_what_is_written_is_read_again(name, requirements):
         changed(fixed=["b", "a"]),
         changed(fixed=["a", "a"]),
         changed(fixed=["a" * 3000]),
+        changed(runtime=None),
+        changed(runtime="0" * 63),
+        changed(runtime="G" * 64),
         changed(format=True),
         changed(installed=None),
         changed(installed={"numpy": "1\nsigned by me"}),
@@ -207,7 +210,8 @@ def test_manifests_of_former_formats_are_read_and_written(number, lacks):
     The payloads of the first two are bytecode alone, which needs its series of Python.
     """
     of_third = {"files", "wheels", "lock", "sources", "fixed"}
-    lacks = {"image"} if lacks is None else lacks | of_third | {"image"}
+    of_fourth = {"image", "runtime"}
+    lacks = of_fourth if lacks is None else lacks | of_third | of_fourth
     values = {name: v for name, v in GOOD.to_dict().items() if name not in lacks}
     values |= {"format": number, "python": "3.10.1"}
     old = Manifest.from_json(json.dumps(values).encode())

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from prefect.sealed.source import SealedSource
 
 _PATH_STARTS = ("file:", "/", "./", "../", "~/")
-_ENDINGS = (".flow", ".tar", ".tar.gz", ".tgz")
+_ENDINGS = (".flow", ".pyz", ".tar", ".tar.gz", ".tgz")
 _NOT_OF_USERS = (f"{Path(__file__).parents[1]}/", "<frozen importlib.")
 
 

@@ -28,6 +28,7 @@ from prefect.cli.output import (
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.environments.environment import Environment, allowed_names
 from prefect.printable import printable, size
+from prefect.pyz.reading import ENDING
 from prefect.secrets.secret import merge_secrets, parse_secrets
 
 if TYPE_CHECKING:
@@ -43,14 +44,15 @@ _FOR_SEALED = (
     "--for and --python say where a sealed flow may run, and --vendor takes along what it needs there. An "
     "image is for the Python of its base and for --platform, and has what it needs"
 )
+_NOT_PYZ = (".pyzw", ".pyc", ".py", ".zip", ".whl", ".pex", ".egg")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 
 
 @click.command(cls=Command, short_help="Package a flow into a sealed file or a container image.")
 @click.argument("file", metavar="FILE.py[:FLOW]")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.flow",
-    help="Write a sealed flow to this file.",
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.flow|FILE.pyz",
+    help="Write a sealed flow to this file. FILE.pyz runs by itself, where nothing but Python is.",
 )  # fmt: skip
 @sealing_key_option
 @recipient_option
@@ -186,6 +188,10 @@ def build(
     Modules beside it travel with the flow, and of other files those that --include names. FLOW is a variable's name or a flow's, needed where
     the file has several.
 
+    A FILE.pyz holds the sealed flow, and in the clear what runs it: `python FILE.pyz` asks for the key as any
+    run, and needs Python 3.11 or newer and, unless --vendor takes them along, the flow's own
+    packages. It is for the platform here, or those of --for.
+
     With -o the flow becomes a sealed flow ("-" is standard output), encrypted for the holder of
     the key and for recipients, and signed where a signing key is given; with --image, a container
     image, in which --key-file seals it as well. An image goes into the container engine; --push,
@@ -214,6 +220,8 @@ def build(
     if output is not None or image is not None:  # else the flow's environment decides
         _require_meaning(options, is_image=image is not None)
     destinations = Destinations(push, export, check, dockerfile, try_imports=try_)
+    if output is not None:
+        _require_ending(output)
     destinations.require_possible(sealed=bool(key_file), tag=tag)
     require_directory(output, export, lock)
     if image is not None and output is not None:
@@ -288,6 +296,18 @@ def environment_of_file(
         return _image_environment(flow, image, options)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _require_ending(output: Path) -> None:
+    """Refuse the name of something else that Python runs: a sealed flow of that name would not."""
+    ending = output.suffix.lower()
+    if ending in _NOT_PYZ or (ending == ENDING and output.suffix != ENDING):
+        raise click.UsageError(
+            f"{output} would be a sealed flow, which Python does not run: name it FILE.flow, or FILE.pyz for "
+            "one that runs by itself"
+        )
+    if ending == ENDING and not is_replaceable(output):
+        raise click.UsageError(f"{output} is no ordinary file, and one that runs by itself is such")
 
 
 def _included(patterns: tuple[str, ...], flow: Flow, file: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from prefect.images.inspection import FlowImage
     from prefect.payload.manifest import Manifest
+    from prefect.pyz.index import Index
     from prefect.sealed.keys.keyring import Keyring
     from prefect.sealed.keys.signers import Signer
     from prefect.sealed.reading import Outline
@@ -90,8 +91,11 @@ def info(
 def _around(source: SealedSource, keyring: Keyring) -> dict[str, str]:
     """Return what stands around a manifest that was opened: who may open it, and who has signed."""
     from prefect.sealed.reading import outline, signers_of  # noqa: PLC0415 - for what is sealed alone
+    from prefect.sealing import index_of  # noqa: PLC0415 - the same
 
-    return _holders(outline(source), signers_of(source, keyring.trusted_signers or ()))
+    index = index_of(source)
+    by_itself = {} if index is None else {"runs by itself": _by_itself(index)}
+    return _holders(outline(source), signers_of(source, keyring.trusted_signers or ())) | by_itself
 
 
 def find_artifact(artifact: str) -> SealedSource | None:
@@ -172,10 +176,13 @@ def _holders(outline: Outline, trusted: Iterable[Signer] | None = None) -> dict[
 
 def _show_outline(sealed: SealedSource, *, as_json: bool) -> None:
     from prefect.sealed.reading import outline  # noqa: PLC0415 - for sealed flows alone
+    from prefect.sealing import index_of  # noqa: PLC0415 - the same
 
     found = outline(sealed)
+    index = index_of(sealed)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=2))
+        more = {} if index is None else {"pyz": {"prefect": index.release, "wheels": index.wheels}}
+        click.echo(json.dumps(asdict(found) | more, indent=2))
     else:
         click.secho(f"A sealed flow ({found.payload_type})", bold=True)
         _columns(
@@ -186,10 +193,16 @@ def _show_outline(sealed: SealedSource, *, as_json: bool) -> None:
             ]
         )
         show_holders(found)
+        if index is not None:
+            _columns([["runs by itself", _by_itself(index)]])
     click.echo(
         f"Nothing of this is authenticated: to see more, give --key-file FILE or set {KEY_VARIABLE}.",
         err=True,
     )
+
+
+def _by_itself(index: Index) -> str:
+    return f"by prefect {index.release}, for {index.runs_on}"
 
 
 def _show(manifest: Manifest, around: dict[str, str]) -> None:

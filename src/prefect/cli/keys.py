@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,28 +11,16 @@ from prefect.cli import standard_input
 from prefect.errors import InvalidKeyError
 from prefect.files import create
 from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.keys import KINDS, LARGEST_KEY_FILE, KeyFiles
 from prefect.sealed.keys.encryption import EncryptionKey
-from prefect.sealed.keys.keyring import Keyring
-from prefect.sealed.keys.parsing import parse_key
 from prefect.sealed.keys.recipients import Identity, Recipient
-from prefect.sealed.keys.signers import Signer, SigningKey
+from prefect.sealed.keys.signers import SigningKey
 
 if TYPE_CHECKING:
-    from prefect.sealed.keys.parsing import Key
+    from pathlib import Path
+
+    from prefect.sealed.keys.keyring import Keyring
     from prefect.sealed.source import SealedSource
-
-# The longest text of a key is a recipient's, of 1642 characters; nobody means a larger file.
-_LARGEST_KEY_FILE = 4096
-_K = TypeVar("_K", EncryptionKey, Recipient, Signer, SigningKey)
-_P = TypeVar("_P", Recipient, Signer)
-
-_KINDS: dict[type, str] = {
-    EncryptionKey: "an encryption key",
-    Identity: "an identity",
-    Recipient: "a recipient",
-    SigningKey: "a signing key",
-    Signer: "a signer",
-}
 
 
 def keyring_to_open(
@@ -54,15 +40,7 @@ def keyring_to_open(
         FormatError: there is no key, and it is no sealed flow.
         click.ClickException: a file cannot be read.
     """
-    keyring = find_keyring(key_files, trusted_signers)
-    if keyring is None:
-        from prefect.sealed.reading import outline  # noqa: PLC0415 - for this error alone
-
-        raise InvalidKeyError(
-            f"There is no key to open {name} with. It opens for {outline(source).opens_for}: give "
-            f"that key with --key-file FILE, or set {KEY_VARIABLE}"
-        )
-    return keyring
+    return _FILES.keyring_to_open(source, name, key_files, trusted_signers)
 
 
 def read_keyring(key_files: tuple[Path, ...]) -> Keyring:
@@ -85,21 +63,7 @@ def find_keyring(
     key_files: tuple[Path, ...], trusted_signers: tuple[str, ...] = ()
 ) -> Keyring | None:
     """Return the keys of files, else of the environment variable; None where none is named."""
-    found = [(str(path), _key_in(path, "an encryption key or an identity")) for path in key_files]
-    if not found and (text := os.environ.get(KEY_VARIABLE, "").strip()):
-        found = [(KEY_VARIABLE, parse_key(text))]
-    if not found:
-        return None
-    for where, key in found:
-        if not isinstance(key, EncryptionKey | Identity):
-            raise InvalidKeyError(
-                f"{where} holds {_KINDS[type(key)]}; an encryption key or an identity is needed"
-            )
-    return Keyring.of(
-        [key for _, key in found if isinstance(key, EncryptionKey)] or None,
-        identity=[key for _, key in found if isinstance(key, Identity)] or None,
-        trusted_signers=[_public(Signer, text) for text in trusted_signers] or None,
-    )
+    return _FILES.keyring(key_files, trusted_signers)
 
 
 def read_encryption_keys(paths: tuple[Path, ...]) -> list[EncryptionKey]:
@@ -109,7 +73,7 @@ def read_encryption_keys(paths: tuple[Path, ...]) -> list[EncryptionKey]:
         InvalidKeyError: a file holds something else.
         click.ClickException: a file cannot be read.
     """
-    return [_expect(EncryptionKey, path) for path in paths]
+    return [_FILES.expect(EncryptionKey, path) for path in paths]
 
 
 def read_recipients(texts: tuple[str, ...]) -> list[Recipient]:
@@ -119,7 +83,7 @@ def read_recipients(texts: tuple[str, ...]) -> list[Recipient]:
         InvalidKeyError: something is no recipient.
         click.ClickException: a file cannot be read.
     """
-    return [_public(Recipient, text) for text in texts]
+    return [_FILES.public(Recipient, text) for text in texts]
 
 
 def read_signing_key(path: Path | None) -> SigningKey | None:
@@ -129,45 +93,19 @@ def read_signing_key(path: Path | None) -> SigningKey | None:
         InvalidKeyError: the file holds something else.
         click.ClickException: the file cannot be read.
     """
-    return None if path is None else _expect(SigningKey, path)
-
-
-def _public(kind: type[_P], argument: str) -> _P:
-    if argument.startswith(kind.prefix):
-        return kind(argument)
-    if argument.startswith("prefect-"):  # perhaps a private key, which is not to be quoted
-        raise InvalidKeyError(f"This is another kind of key; {_KINDS[kind]} is needed")
-    return _expect(kind, Path(argument))
-
-
-def _expect(kind: type[_K], path: Path) -> _K:
-    key = _key_in(path, _KINDS[kind])
-    if not isinstance(key, kind):
-        raise InvalidKeyError(f"{path} holds {_KINDS[type(key)]}; {_KINDS[kind]} is needed")
-    return key
-
-
-def _key_in(path: Path, wanted: str) -> Key:
-    """Return the key of a file, whatever kind it is."""
-    text = _read(path)
-    try:
-        return parse_key(text)
-    except InvalidKeyError as error:
-        # Only what begins as a key is known to be meant as one of its kind.
-        if b"prefect-" in text[:64]:
-            raise InvalidKeyError(f"{path}: {error}") from None
-        raise InvalidKeyError(
-            f"{path} holds no key, and {wanted} is needed: `prefect keygen` makes one"
-        ) from None
+    return None if path is None else _FILES.expect(SigningKey, path)
 
 
 def _read(path: Path) -> bytes:
     try:
         dash = str(path) == standard_input.NAME
         with nullcontext(standard_input.standard_input()) if dash else path.open("rb") as file:
-            return file.read(_LARGEST_KEY_FILE)
+            return file.read(LARGEST_KEY_FILE)
     except OSError as error:
         raise click.FileError(str(path), error.strerror or str(error)) from error
+
+
+_FILES = KeyFiles(_read)
 
 
 def write_key_file(path: Path, key: str, *, public: str | None = None) -> None:
@@ -205,14 +143,14 @@ def write_public_key(path: Path) -> Path:
         InvalidKeyError: FILE holds no key that has a public one.
         click.ClickException: FILE cannot be read, or FILE.pub is there or cannot be written.
     """
-    key = _key_in(path, "an identity or a signing key")
+    key = _FILES.key_in(path, "an identity or a signing key")
     if isinstance(key, Identity):
         public = key.recipient.encode()
     elif isinstance(key, SigningKey):
         public = key.signer.encode()
     else:
         raise InvalidKeyError(
-            f"{path} holds {_KINDS[type(key)]}; an identity or a signing key is needed"
+            f"{path} holds {KINDS[type(key)]}; an identity or a signing key is needed"
         )
     public_path = path.with_name(f"{path.name}.pub")
     try:

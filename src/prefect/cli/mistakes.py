@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prefect.pyz.reading import START as PYZ
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -42,7 +44,9 @@ def not_sealed(name: str, head: bytes) -> click.UsageError | None:
     """Return the error for a file that does not begin as a sealed flow does; None for one that does."""
     from prefect.sealed.format import MAGIC, is_sealed  # noqa: PLC0415 - cryptography, not for images
 
-    if is_sealed(head) or (head and MAGIC.startswith(head)):  # perhaps a later version, or cut off
+    if (
+        head.startswith(PYZ) or is_sealed(head) or (head and MAGIC.startswith(head))
+    ):  # perhaps a later version, or cut off
         return None
     if not head:
         return click.UsageError(f"{name} is not a sealed flow: it is empty")
@@ -71,6 +75,11 @@ def _what_it_is(path: Path) -> str | None:
 def _of_content(path: Path, head: bytes) -> str | None:
     from prefect.sealed.format import is_sealed  # noqa: PLC0415 - for errors alone
 
+    if head.startswith(PYZ):
+        return (
+            f"{path} is a file that runs by itself already: `python {path}` runs it, `prefect info {path}` "
+            "looks into it. To package the flow anew, build the FILE.py that it was made of"
+        )
     if is_sealed(head):
         if path.suffix == ".py":
             return f"{path} is a sealed flow, and its ending says that it is source: rename it"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +14,7 @@ from prefect.running.stopping import abandon_output, end_without_output
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from typing import BinaryIO
 
 
 _WRITERS = ("click.utils", __name__)  # the modules that write to standard streams
@@ -80,6 +81,22 @@ def require_directory(*outputs: Path | None) -> None:
 def is_replaceable(output: Path) -> bool:
     """Tell whether an output is a file, there or not yet, and no pipe, device or "-"."""
     return str(output) != "-" and (output.is_file() or not output.exists())
+
+
+@contextmanager
+def as_before(old: Path, new: BinaryIO) -> Iterator[None]:
+    """Have what is written as a sealed flow be within a file that runs by itself, if it was in one.
+
+    What stands beside it stays byte for byte.
+    """
+    from prefect.pyz.reading import is_pyz  # noqa: PLC0415 - few commands write what they read
+    from prefect.pyz.writing import around, packed_of  # noqa: PLC0415 - the same
+    from prefect.sealed.source import opened_whole  # noqa: PLC0415 - the same
+
+    with opened_whole(old) as source:
+        clear = packed_of(source) if is_pyz(source) else None
+    with nullcontext() if clear is None else around(new, clear):
+        yield
 
 
 def write_plainly(output: Path, data: bytes) -> int:

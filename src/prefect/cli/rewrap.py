@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import click
 from prefect.cli.artifacts import require_sealed_file, writing
 from prefect.cli.keys import keyring_to_open, read_encryption_keys, read_recipients
 from prefect.cli.options import Command, key_file_option, recipient_option, trusted_signer_option
-from prefect.cli.output import is_replaceable, refuse_inputs, require_directory, say
+from prefect.cli.output import as_before, is_replaceable, refuse_inputs, require_directory, say
 from prefect.files import replacing
+from prefect.pyz.reading import ENDING
 from prefect.sealed.rewrapping import rewrap as rewrap_into
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, short_help="Change who can open a sealed flow.")
-@click.argument("file", metavar="FILE.flow")
+@click.argument("file", metavar="FILE.flow|FILE.pyz")
 @key_file_option
 @click.option(
     "--to-key-file", "to_key_files", multiple=True, metavar="FILE",
@@ -42,6 +44,9 @@ def rewrap(
 ) -> None:
     """Have FILE.flow open for the named keys and recipients, and for nobody else.
 
+    Of a FILE.pyz, what stands beside the sealed flow stays, too; with -o FILE.flow, the sealed flow alone is
+    written.
+
     A key that opens it now is needed. Its content and its signatures stay as they are, byte for
     byte. Whoever could open the former file may have kept its data key, which does not change: to
     shut somebody out for certain, build the flow again.
@@ -56,6 +61,15 @@ def rewrap(
     refuse_inputs(target, (*key_file, *to_key_files))
     if not is_replaceable(target):
         raise click.UsageError(f"{target} is no ordinary file, and cannot be replaced by one")
-    with writing(target), replacing(target) as new:
+    alone = target.suffix != ENDING  # out of a file that runs by itself, too
+    if not alone and path.suffix != ENDING:
+        raise click.UsageError(
+            f"{path} is a sealed flow alone, and {target} would not run by itself: build it with -o {target}"
+        )
+    with (
+        writing(target),
+        replacing(target) as new,
+        nullcontext() if alone else as_before(path, new),
+    ):
         rewrap_into(path, new, keyring.to_open(), to, trusted_signers=keyring.trusted_signers)
     say(f"{target} opens for {', '.join(key.id for key in to)}.")

@@ -9,7 +9,7 @@ import click
 from prefect.cli.artifacts import require_sealed_file, writing
 from prefect.cli.keys import read_signing_key
 from prefect.cli.options import Command, signing_key_option
-from prefect.cli.output import is_replaceable, refuse_inputs, say
+from prefect.cli.output import as_before, is_replaceable, refuse_inputs, say
 from prefect.files import read_small, replacing
 from prefect.sealed.rewrapping import add_signature, require_intact
 from prefect.sealed.sshsig import ssh_sign
@@ -18,7 +18,7 @@ _LARGEST_SSH_KEY = 64 * 1024  # one of RSA with 16384 bits has 13 KiB
 
 
 @click.command(cls=Command, short_help="Sign a sealed flow.")
-@click.argument("file", metavar="FILE.flow")
+@click.argument("file", metavar="FILE.flow|FILE.pyz")
 @signing_key_option
 @click.option(
     "--ssh-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
@@ -26,6 +26,9 @@ _LARGEST_SSH_KEY = 64 * 1024  # one of RSA with 16384 bits has 13 KiB
 )  # fmt: skip
 def sign(file: str, signing_key: Path | None, ssh_key: Path | None) -> None:
     """Sign FILE.flow. No key that opens it is needed: its digests are signed, not its content.
+
+    In a FILE.pyz, it is the sealed flow that is signed, and by it the digest of all that stands beside it
+    in the clear; with --ssh-key it is the whole file.
 
     With --signing-key the signature goes into the file, beside those that are there; readers ask
     for it with --trusted-signer. Sign only what you built or have verified.
@@ -40,7 +43,7 @@ def sign(file: str, signing_key: Path | None, ssh_key: Path | None) -> None:
     path = require_sealed_file(file)
     key = read_signing_key(signing_key)
     if key is not None:
-        with writing(path), replacing(path) as new:
+        with writing(path), replacing(path) as new, as_before(path, new):
             add_signature(path, new, key)
         say(f"Signed {file} with the key {key.id}.")
     elif ssh_key is not None:

@@ -167,6 +167,23 @@ def recorded(manifest: Manifest, python: str, store: Store) -> Lock:
     return lock
 
 
+def lock_exactly(lines: Sequence[str], aims: Sequence[Target]) -> Lock:
+    """Lock what is named by its version, and nothing that it needs in turn, for some targets.
+
+    Args:
+        lines: "name==version" each.
+
+    Raises:
+        IndexUnreachableError: no index answers.
+        RequirementsError: no index has one of them for a target, as a wheel.
+        SettingError: the cache is not this user's alone, or a variable means nothing.
+    """
+    question = Question(sorted(lines), [], [], [], "", "")
+    exact = dict.fromkeys(aims, sorted(lines))
+    with open_cache() as store:
+        return _resolved(question, list(aims), {}, store, fresh=False, patient=False, exact=exact)
+
+
 def _lock(
     wishes: LockWishes,
     asked: list[str],

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from prefect.dependencies.requirements import without_passwords
 from prefect.errors import RequirementsError, SettingError
 from prefect.oci.cache.full import TEMPORARY, no_space
-from prefect.oci.cache.of_user import cache_home
-from prefect.oci.cache.private import make_private
+from prefect.user_cache import cache_home, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -14,6 +14,7 @@ from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names, lines
 from prefect.errors import ArtifactError, NotAFlowError, OutputError, RequirementsError
 from prefect.files import private_directory
+from prefect.pyz.reading import ENDING
 from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
 
 # Imported within the functions that need them: a flow that was packaged with this environment is
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from prefect.dependencies.own import OwnWheels
     from prefect.payload.manifest import Manifest
     from prefect.payload.own_modules import OwnModules
+    from prefect.pyz.writing import Packed
     from prefect.sealed.keys.encryption import EncryptionKey
     from prefect.sealed.keys.keyring import Keyring
     from prefect.sealed.keys.recipients import Identity, Recipient
@@ -184,6 +186,10 @@ class PickleEnvironment(Environment):
         none of it is held in memory beyond a few MiB. Until it is complete the file has another
         name; a former file at `path` is lost only to a complete one.
 
+        Where the path ends in ".pyz", it is a file that runs by itself: `python etl.pyz` runs the flow
+        where nothing but Python is installed. Beside the sealed flow it has in the clear what runs one, and
+        cryptography for this platform and each Python from 3.11 on, or for `platforms` and `pythons`.
+
         Args:
             path: the file to write.
             flow: the flow to package.
@@ -207,10 +213,18 @@ class PickleEnvironment(Environment):
             )
         from prefect.sealing import seal_flow_to  # noqa: PLC0415
 
+        clear: Sequence[Packed] = ()
+        runtime = ""
+        if Path(path).suffix == ENDING:
+            from prefect.standalone import clear_members  # noqa: PLC0415 - for these alone
+
+            self.keyring.to_seal()  # before anything is fetched
+            clear, runtime = clear_members(self.platforms, self.pythons)
         with self._bringing() as (own, complete):
             seal_flow_to(
                 path, flow, self.keyring, self.secrets, self.allow_secret_like, self._included(), own,
-                complete=complete,
+                complete=lambda manifest: replace(complete(manifest), runtime=runtime),
+                clear=clear,
             )  # fmt: skip
         self._built = Path(path)
 

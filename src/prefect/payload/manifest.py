@@ -28,11 +28,21 @@ if TYPE_CHECKING:
 
 FORMAT = 4
 # What each format was the first to have.
-_NEW_IN = {"installed": 2, "files": 3, "wheels": 3, "lock": 3, "sources": 3, "fixed": 3, "image": 4}
+_NEW_IN = {
+    "installed": 2,
+    "files": 3,
+    "wheels": 3,
+    "lock": 3,
+    "sources": 3,
+    "fixed": 3,
+    "image": 4,
+    "runtime": 4,
+}
 _READABLE = (1, 2, 3, FORMAT)
 # Names and versions as they are: what is quoted of them cannot be taken for anything else.
 _WORD = re.compile(r"[\w.!+-]{1,100}", re.ASCII)
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9})+[\w.!+-]{0,60}", re.ASCII)
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
 
 
@@ -71,6 +81,8 @@ class Manifest:
             in which no series but one can run anything.
         image: the image that it is in, with what is locked for that; None for a sealed flow that is in
             none, and before format 4.
+        runtime: SHA-256 of the index of what stands beside it in the clear, in hexadecimal digits,
+            where it is sealed in a file that runs by itself; else "".
     """
 
     flow: dict[str, Any]
@@ -86,6 +98,7 @@ class Manifest:
     sources: Sources = field(default_factory=dict)
     fixed: list[str] = field(default_factory=list)
     image: ImageFacts | None = None
+    runtime: str = ""
     format: int = FORMAT
 
     @classmethod
@@ -179,6 +192,7 @@ class Manifest:
             or not _is_installed(values.get("installed", {}))
             or not are_sources(values.get("sources", {}))
             or not _is_fixed(values.get("fixed", []))
+            or not _is_digest_or_none(values.get("runtime", ""))
             or not all(part.isidentifier() for m in values["requirements"] for part in m.split("."))
         ):
             raise FormatError("The manifest's fields do not have the types they need")
@@ -322,6 +336,10 @@ def _is_fixed(values: Any) -> bool:
         and all(isinstance(each, str) and 0 < len(each) <= _LONGEST_TEXT for each in values)
         and values == sorted(set(values))
     )
+
+
+def _is_digest_or_none(value: Any) -> bool:
+    return isinstance(value, str) and (not value or bool(_DIGEST.fullmatch(value)))
 
 
 def _is_installed(values: Any) -> bool:

@@ -79,19 +79,31 @@ def _unpack(wheel: Path, site: Path) -> None:
         with zipfile.ZipFile(wheel) as archive:
             if _is_installed(archive):
                 return
-            for member in archive.infolist():
-                if member.is_dir():
-                    continue
-                name = member.filename
-                if match := _LIBRARIES.fullmatch(name):
-                    name = match[1]
-                if name.startswith("/") or ".." in name.split("/"):
-                    raise ArtifactError(f"The wheel {wheel.name} has a file outside of itself")
+            for name, content in wheel_files(archive):
                 target = site / name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(member))
+                target.write_bytes(content)
+    except ArtifactError:
+        raise
     except (zipfile.BadZipFile, ValueError, KeyError) as error:
         raise ArtifactError(f"The wheel {wheel.name} is none: {error}") from error
+
+
+def wheel_files(wheel: ZipFile) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a wheel as they are installed: paths below site-packages, and contents.
+
+    Raises:
+        ArtifactError: one would be outside of it.
+    """
+    for member in wheel.infolist():
+        if member.is_dir():
+            continue
+        name = member.filename
+        if match := _LIBRARIES.fullmatch(name):
+            name = match[1]
+        if name.startswith("/") or ".." in name.split("/"):
+            raise ArtifactError(f"The wheel {wheel.filename} has a file outside of itself: {name}")
+        yield name, wheel.read(member)
 
 
 def fitting(names: Iterable[str]) -> list[str]:

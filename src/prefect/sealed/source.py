@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeAlias, cast
 
 from prefect.errors import FormatError
 from prefect.files import read_to_end
+from prefect.pyz import reading as pyz
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,28 @@ class Source(Protocol):
 @contextmanager
 def opened(source: SealedSource) -> Iterator[Source]:
     """Open a sealed flow for reading; an open file stays open.
+
+    Of a file that runs by itself, it is the sealed flow in it, read where it lies.
+
+    Raises:
+        TypeError: it is neither bytes nor a path.
+        FormatError: it is a file that runs by itself, and malformed.
+        InputTooLargeError: a pipe has more than 1 GiB (an OSError).
+        OSError: the file cannot be read.
+    """
+    with opened_whole(source) as whole:
+        yield _within(whole) if pyz.is_pyz(whole) else whole
+
+
+def _within(archive: Source) -> Source:
+    member = pyz.read_members(archive)[pyz.SEALED]
+    pyz.require_header(archive, member)
+    return _Window(archive, member.start, member.size)
+
+
+@contextmanager
+def opened_whole(source: SealedSource) -> Iterator[Source]:
+    """Open whatever a sealed flow is in for reading; an open file stays open.
 
     Raises:
         TypeError: it is neither bytes nor a path.
@@ -103,3 +126,19 @@ class _File:
                 raise FormatError("This sealed flow became shorter while it was read")
             offset, length = offset + count, length - count
             yield room[:count]
+
+
+class _Window:
+    """A part of another source."""
+
+    def __init__(self, whole: Source, start: int, size: int) -> None:
+        self._whole = whole
+        self._start = start
+        self.size = size
+
+    def read(self, offset: int, length: int) -> bytes:
+        length = max(0, min(length, self.size - offset))
+        return self._whole.read(self._start + offset, length)
+
+    def pieces(self, offset: int, length: int) -> Iterator[memoryview]:
+        return self._whole.pieces(self._start + offset, length)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import SettingError
 from prefect.oci.cache.layout import DEFAULT_LIMIT, DIRECTORIES, FACTS, VERSION
-from prefect.oci.cache.private import require_private
+from prefect.user_cache import cache_home, require_private
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from prefect.oci.cache.store import Store
 
-_logger = logging.getLogger("prefect.oci")
 SIZE_VARIABLE = "PREFECT_CACHE_SIZE"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.IGNORECASE)
 
@@ -70,32 +68,6 @@ def cache_directory() -> Path | None:
     """
     home = cache_home()
     return None if home is None else home / "prefect"
-
-
-def cache_home() -> Path | None:
-    """Return where programs keep caches: `$XDG_CACHE_HOME` or `~/.cache`.
-
-    None where there is no home directory. A relative XDG_CACHE_HOME counts as unset, as the XDG
-    Base Directory Specification 0.8 wants it, and is told once.
-    """
-    named = os.environ.get("XDG_CACHE_HOME") or ""
-    if (base := Path(named)).is_absolute():
-        return base
-    try:
-        home = Path.home() / ".cache"
-    except RuntimeError:
-        home = None
-    if named:
-        _tell_of_relative(named, home)
-    return home
-
-
-@cache
-def _tell_of_relative(named: str, instead: Path | None) -> None:
-    _logger.warning(
-        "XDG_CACHE_HOME is %r, a relative path, and counts as unset: the cache is in %s. Write it with "
-        "its leading slash", named, instead or "a temporary directory",
-    )  # fmt: skip
 
 
 def cache_limit() -> int:

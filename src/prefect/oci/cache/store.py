@@ -36,9 +36,9 @@ from prefect.oci.cache.layout import (
     locked,
     name_of,
 )
-from prefect.oci.cache.private import make_private, require_private
 from prefect.oci.digests import DIGEST
 from prefect.oci.images import Blob, Layer
+from prefect.user_cache import make_private, require_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

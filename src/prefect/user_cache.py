@@ -1,4 +1,4 @@
-"""Directories that nobody else can change: what a cache believes must be its user's own."""
+"""Where a user's caches are, in directories that nobody else can change: what is in one is believed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,38 @@ import grp
 import os
 import pwd
 import stat
-from typing import TYPE_CHECKING
+from functools import cache
+from pathlib import Path
 
 from prefect.errors import SettingError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def cache_home() -> Path | None:
+    """Return where programs keep caches: `$XDG_CACHE_HOME` or `~/.cache`.
+
+    None where there is no home directory. A relative XDG_CACHE_HOME counts as unset, as the XDG
+    Base Directory Specification 0.8 wants it, and is told once.
+    """
+    named = os.environ.get("XDG_CACHE_HOME") or ""
+    if (base := Path(named)).is_absolute():
+        return base
+    try:
+        home = Path.home() / ".cache"
+    except RuntimeError:
+        home = None
+    if named:
+        _tell_of_relative(named, home)
+    return home
+
+
+@cache
+def _tell_of_relative(named: str, instead: Path | None) -> None:
+    import logging  # noqa: PLC0415 - slow to import
+
+    logging.getLogger("prefect.oci").warning(
+        "XDG_CACHE_HOME is %r, a relative path, and counts as unset: the cache is in %s. Write it with "
+        "its leading slash", named, instead or "a temporary directory",
+    )  # fmt: skip
 
 
 def make_private(path: Path) -> None:
@@ -38,13 +64,13 @@ def require_private(directory: Path) -> None:
     status = real.stat()
     if status.st_uid != os.geteuid():
         raise SettingError(
-            f"The cache directory {directory} belongs to {_user(status.st_uid)}, and builds would "
-            f"believe what is in it. Delete it, or name another by XDG_CACHE_HOME"
+            f"The cache directory {directory} belongs to {_user(status.st_uid)}, and what is in it would be "
+            "believed. Delete it, or name another by XDG_CACHE_HOME"
         )
     if _others_write(status):
         raise SettingError(
-            f"The cache directory {directory} may be written by others, and builds would believe "
-            f"what is in it. Delete it, or, if you trust what it holds: chmod go-w {real}"
+            f"The cache directory {directory} may be written by others, and what is in it "
+            f"would be believed. Delete it, or, if you trust what it holds: chmod go-w {real}"
         )
     for parent in real.parents:
         status = parent.stat()

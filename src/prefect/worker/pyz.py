@@ -1,0 +1,253 @@
+"""The command line of a file that runs by itself: `python etl.pyz -p year=2013`.
+
+Its options, exit statuses, logs and refusals are those of `prefect run` with the sealed flow that is in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect.core.serialization import default_text
+from prefect.engine import executors
+from prefect.errors import ArtifactError, InvalidKeyError, PrefectError
+from prefect.printable import error_text, printable
+from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.parameters import parse_pairs, read_parameters
+from prefect.running.report import JsonReporter, LineReporter, Reporter
+from prefect.running.run_directory import RunDirectory
+from prefect.running.stopping import (
+    BAD_INPUT,
+    FLOW_FAILED,
+    SUCCEEDED,
+    end_without_output,
+    exit_status,
+    provide_streams,
+    status_of_run,
+    unwind_on_signals,
+)
+from prefect.running.verdict import require_fit
+from prefect.secrets.masking import mask_until_exit
+from prefect.secrets.secret import merge_secrets, parse_secrets, resolve, secrets_of
+from prefect.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from prefect.payload.manifest import Manifest
+    from prefect.running.keys import KeyFiles
+
+_EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "DaskExecutor"}
+
+
+def main(archive: str, arguments: Sequence[str] | None = None) -> int:
+    """Run the flow of a file that runs by itself; return the exit status.
+
+    0 success, 1 the flow failed, 2 bad input, 130 and 143 stopped by Ctrl-C and by SIGTERM.
+
+    Args:
+        archive: absolute path of the file.
+        arguments: by default those of the process.
+    """
+    provide_streams()
+    try:
+        options = _parser(archive).parse_args(arguments)
+        unwind_on_signals()
+        try:
+            return (
+                _tell(archive, options) if options.info or options.help else _run(archive, options)
+            )
+        finally:
+            provide_streams()  # which a task may have closed
+    except PrefectError as error:
+        print(error_text(error), file=sys.stderr)  # noqa: T201
+        return BAD_INPUT
+    except KeyboardInterrupt as stop:
+        print("Stopped.", file=sys.stderr)  # noqa: T201
+        return exit_status(stop)
+
+
+def _run(archive: str, options: argparse.Namespace) -> int:
+    from prefect.running.packaged import run_packaged  # noqa: PLC0415 - not to tell of it
+    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
+
+    given = parse_pairs(options.parameter)
+    executor = _executor(options.executor)
+    try:
+        named = parse_secrets(options.secret)
+    except ValueError as error:
+        raise ArtifactError(str(error)) from error
+    path = Path(archive)
+    keyring = _key_files().keyring_to_open(
+        path, path.name, options.key_file, options.trusted_signer
+    )
+    gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
+    with RunDirectory() as directory:
+        manifest, payload = open_flow(path, keyring, directory.make, directory.make_for_wheels)
+        directory.import_wheels()
+        needed = merge_secrets(named, secrets_of(manifest.flow))
+        require_fit(manifest, needed)
+        parameters = read_parameters(manifest.flow, given)
+        values = resolve(needed)
+        keys = [key.encode() for key in keyring.encryption_keys]
+        keys += [key.encode() for key in keyring.identities]
+        taken = os.environ.pop(KEY_VARIABLE, "").strip()  # no task has a use for it
+        mask_until_exit([*values.values(), *keys, *([taken] if taken else [])])
+        kind = JsonReporter if options.json else LineReporter
+        reporter: Reporter = kind(until_exit=True)
+        with reporter:
+            try:
+                state = run_packaged(
+                    manifest,
+                    payload,
+                    values,
+                    parameters=parameters,
+                    executor=executor,
+                    on_state=reporter.on_state if options.json else None,
+                    strict=options.strict,
+                    directory=directory.path,
+                )
+            except PrefectError:
+                raise
+            except Exception:  # noqa: BLE001 - written here, where secrets are masked
+                traceback.print_exc()
+                return FLOW_FAILED
+            reporter.finished(manifest.flow["name"], state)
+            return status_of_run(successful=state.is_successful())
+
+
+def _tell(archive: str, options: argparse.Namespace) -> int:
+    """Print the help, or what is in the file: with a key what that opens, else what anyone sees."""
+    lines = [*_parser(archive).format_help().rstrip().split("\n"), ""] if options.help else []
+    path = Path(archive)
+    try:
+        keyring = _key_files().keyring(options.key_file, options.trusted_signer)
+        if keyring is None:
+            lines += _outside(path)
+        else:
+            from prefect.sealing import read_manifest  # noqa: PLC0415 - not for a run
+
+            lines += _inside(read_manifest(path, keyring))
+    except PrefectError as error:
+        if not options.help:
+            raise
+        lines.append(error_text(error))
+    try:
+        print("\n".join(map(printable, lines)), flush=True)  # noqa: T201
+    except OSError as error:
+        end_without_output(error)
+    return SUCCEEDED
+
+
+def _outside(path: Path) -> list[str]:
+    from prefect.sealed.reading import outline  # noqa: PLC0415 - not for a run
+
+    found = outline(path)
+    signers = ", ".join(found.signer_ids) or "nobody"
+    told = (
+        f"A sealed flow, run by prefect {__version__}. It opens for {found.opens_for}, and is signed by "
+        f"{signers}."
+    )
+    more = f"Its name and parameters are sealed, too: give --key-file FILE or set {KEY_VARIABLE}."
+    return [told, more]
+
+
+def _inside(manifest: Manifest) -> list[str]:
+    flow = manifest.flow
+    told = [f"The flow {flow['name']!r}, run by prefect {__version__}"]
+    secrets = (flow.get("environment") or {}).get("secrets", ())
+    rows = [
+        ("packaged by", f"prefect {manifest.prefect}, Python {manifest.python}"),
+        ("requires", ", ".join(sorted(set(manifest.requirements.values()))) or "nothing else"),
+        ("secrets", ", ".join(secrets) or "none"),
+        *((f"-p {each['name']}=…", _value(each)) for each in flow["parameters"]),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return [*told, *(f"  {name.ljust(width)}  {value}" for name, value in rows)]
+
+
+def _value(parameter: dict[str, Any]) -> str:
+    name = " | ".join(parameter.get("choices", ())) or parameter.get("type", "any")
+    kind = f"{name} or null" if parameter.get("nullable") else name
+    return f"{kind}, required" if parameter["required"] else f"{kind}, {default_text(parameter)}"
+
+
+def _key_files() -> KeyFiles:
+    from prefect.running.keys import KeyFiles  # noqa: PLC0415 - cryptography, not for wrong usage
+
+    return KeyFiles(_read)
+
+
+def _read(path: Path) -> bytes:
+    from prefect.running.keys import LARGEST_KEY_FILE  # noqa: PLC0415 - as above
+
+    try:
+        if str(path) != "-":
+            with path.open("rb") as file:
+                return file.read(LARGEST_KEY_FILE)
+        if sys.stdin is None or sys.stdin.isatty():
+            raise InvalidKeyError('"-" is standard input: send a key into it, as with < FILE')
+        return sys.stdin.buffer.read(LARGEST_KEY_FILE)
+    except OSError as error:
+        raise InvalidKeyError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _executor(name: str) -> Any:
+    if name in _EXECUTORS:
+        return getattr(executors, _EXECUTORS[name])()
+    if "://" in name:
+        return executors.DaskExecutor(name)
+    raise ArtifactError(
+        f"There is no executor {name!r}; choose local, threads, dask, or a scheduler's address"
+    )
+
+
+def _parser(archive: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python {os.path.basename(archive)}",  # noqa: PTH119 - as light as can be
+        description="Run the flow that is sealed in this file. The exit status is 0 for success, 1 when "
+        "the flow failed, 2 for wrong usage or bad input, and then nothing has run, and 130 or 143 when "
+        "Ctrl-C or SIGTERM stopped it.",
+        allow_abbrev=False,
+        add_help=False,
+    )
+    more: Any = {"action": "append", "default": []}
+    parser.add_argument(
+        "-p", "--parameter", metavar="NAME=VALUE", **more,
+        help="a parameter; the value is JSON, or else text; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--key-file", metavar="FILE", type=Path, **more,
+        help="file with a key that opens it, an encryption key or an identity, or - for standard input; "
+        f"may be repeated; without any, the variable {KEY_VARIABLE} is read",
+    )  # fmt: skip
+    parser.add_argument(
+        "--trusted-signer", metavar="TEXT|FILE.pub", **more,
+        help="refuse what none of these signers has signed; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--secret", metavar="NAME", **more,
+        help="name of a secret that the flow needs beside those that it names itself: a variable, or a "
+        "file in the secrets directory; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--executor", default="local", metavar="WHERE",
+        help="where tasks run: local, threads, dask, or a Dask scheduler's address [local]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--strict", action="store_true",
+        help="refuse to run with other versions of packages than the flow was packaged with",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="report one JSON object a line")
+    parser.add_argument(
+        "--info", action="store_true", help="tell what it holds, and execute nothing of that"
+    )
+    parser.add_argument(
+        "-h", "--help", action="store_true", help="show this, and with a key the flow's parameters"
+    )
+    return parser
