@@ -144,6 +144,6 @@ def test_a_sealed_flow_is_compared_with_an_environment(prefect):
     prefect("build", "etl.py", "-o", "etl.flow", "--key-file", "flow.key", "--secret", "TOKEN")
     found = findings(prefect, "etl.flow", "venv", "--key-file", "flow.key", TOKEN="some token")
     assert found["Python"]["fits"]
-    assert "Locked" in found["requirements"]["told"]
+    assert "no packages" in found["requirements"]["told"]
     found = findings(prefect, "etl.flow", "venv", "--key-file", "flow.key", status=2)
     assert found["secret TOKEN"]["fits"] is False

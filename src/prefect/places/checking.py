@@ -40,6 +40,8 @@ def check_venv(manifest: Manifest) -> list[Finding]:
     told = (
         f"{len(held.brought)} packages travel with it, and {len(held.indexed)} come from an index"
     )
+    if not (held.brought or held.indexed):
+        return [python, Finding("requirements", True, "It needs no packages of indexes")]
     if not manifest.lock:
         return [
             python,
