@@ -1,10 +1,14 @@
 """`prefect.images.whole`: images with all of their layers, from a file, a registry, an engine, the cache."""
 
+import io
+from dataclasses import replace
+
 import pytest
 from image_making import image_of, layer_of, simple, tar_of
 
 from prefect.errors import ArtifactError, ImageError, RegistryError
-from prefect.images.labels import LABEL_VERSION
+from prefect.images import whole
+from prefect.images.labels import LABEL_MANIFEST, LABEL_VERSION
 from prefect.images.whole import find_whole
 from prefect.oci.archives import archive
 from prefect.oci.cache.store import Store
@@ -94,3 +98,32 @@ def test_an_image_that_an_engine_alone_has_is_taken_out_of_it(store, daemon, uni
     assert len(told) == 1
     with pytest.raises(ImageError, match="There is no image"):
         find_whole(f"{unique}:2", store)
+
+
+def test_a_manifest_is_read_from_its_layer_once(store, tmp_path, base_of_flow):
+    """It is remembered by the image's id; of another image it is another one."""
+    first, second = base_of_flow("one"), base_of_flow("two")
+    for image, text in ((first, b"one"), (second, b"two"), (first, b"one")):
+        archive.write(image, tmp_path / "image.tar")
+        _, flow = find_whole(tmp_path / "image.tar", store)
+        found = io.BytesIO()
+        flow._copy("/opt/prefect/flow/manifest.json", found, 1 << 20)
+        assert found.getvalue() == text
+    unreadable = replace(first, layers=tuple(replace(each, blob=None) for each in first.layers))
+    copied = io.BytesIO()
+    whole._looked_into(unreadable, "first", store)._copy(
+        "/opt/prefect/flow/manifest.json", copied, 1 << 20
+    )
+    assert copied.getvalue() == b"one"
+
+
+@pytest.fixture
+def base_of_flow():
+    """Return a function that makes an image with a flow's manifest of some text."""
+
+    def make(text: str):
+        labels = {LABEL_VERSION: "1", LABEL_MANIFEST: "/opt/prefect/flow/manifest.json"}
+        layer = layer_of(tar_of(("opt/prefect/flow/manifest.json", text)))
+        return image_of(layer, config={"Labels": labels})
+
+    return make

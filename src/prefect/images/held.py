@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 from prefect.errors import ImageError
 from prefect.images.inspection import FlowImage
 from prefect.images.labels import LABEL_MANIFEST
+from prefect.images.remembered import remember_manifest, remembered_manifest
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.files import daemon_files
 
 if TYPE_CHECKING:
-    from prefect.oci.cache.store import Store
     from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.platforms import Platform
 
@@ -99,22 +99,11 @@ class HeldImage(FlowImage):
             return
         # To look into an image takes a container each time; its id names its content.
         with open_cache() as store:
-            known = store.recall(_key(self.id))
-            if isinstance(known, str):
-                file.write(known.encode())
+            known = remembered_manifest(store, self.id)
+            if known is not None:
+                file.write(known)
                 return
             with daemon_files(self.daemon, self.id) as files:
                 found = files.read(path, limit)
             file.write(found)
             remember_manifest(store, self.id, found)
-
-
-def remember_manifest(store: Store, image: str, manifest: bytes) -> None:
-    """Have the manifest of the flow in an image at hand for who looks into that, by the image's id."""
-    with suppress(UnicodeDecodeError):  # then it is no manifest, as who reads it will say
-        if len(manifest) <= _REMEMBERED:
-            store.remember(_key(image), manifest.decode())
-
-
-def _key(image: str) -> str:
-    return f"manifest in the image {image}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import weakref
 from dataclasses import replace
 from functools import cached_property
@@ -58,6 +57,8 @@ class FlowImage:
 
     @cached_property
     def _sealed_flow(self) -> io.BufferedIOBase:
+        import tempfile  # noqa: PLC0415 - slow to import, and for what is sealed alone
+
         # It may be larger than memory; on disk it has no name, and nobody reads it without its key.
         kept = tempfile.TemporaryFile()  # noqa: SIM115 - as long as this object is there
         weakref.finalize(self, kept.close)
@@ -139,11 +140,16 @@ def look_into_layers(image: Image, reference: str) -> FlowImage:
     Raises:
         ImageError: it was not made by this package.
     """
+    return FlowImage(reference, image.labels, copied_from_layers(image))
+
+
+def copied_from_layers(image: Image) -> Callable[[str, BinaryIO, int], None]:
+    """Return what copies a file of an image's topmost layers, as `FlowImage` wants it."""
 
     def copy(path: str, file: BinaryIO, limit: int) -> None:
         file.write(_from_top(image, path, min(limit, _LARGEST_LAYER)))
 
-    return FlowImage(reference, image.labels, copy)
+    return copy
 
 
 def _from_top(image: Image, path: str, limit: int) -> bytes:

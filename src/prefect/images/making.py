@@ -18,8 +18,8 @@ from prefect.images.base.names import ON_DISK, base_reference
 from prefect.images.base.sources import BaseSources
 from prefect.images.changes import told_changes
 from prefect.images.flow_files import package
-from prefect.images.held import remember_manifest
 from prefect.images.labels import LABEL_VERSION
+from prefect.images.remembered import remember_manifest
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.daemon.ahead import LoadingAhead
 from prefect.oci.daemon.client import Daemon

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING, BinaryIO
 from prefect.errors import ContainerEngineUnavailableError, ImageError, RegistryError
 from prefect.images.base.names import names_a_path
 from prefect.images.finding import found_in_daemon, names_a_registry, parsed
-from prefect.images.inspection import look_into_layers
+from prefect.images.inspection import FlowImage, copied_from_layers
+from prefect.images.labels import LABEL_MANIFEST
+from prefect.images.remembered import remember_manifest, remembered_manifest
 from prefect.oci.images import from_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from prefect.images.inspection import FlowImage
     from prefect.oci.cache.store import Store
     from prefect.oci.images import Image
     from prefect.oci.references import Reference
@@ -50,7 +52,7 @@ def find_whole(
         from prefect.oci.archives import archive  # noqa: PLC0415 - for images on disk alone
 
         image = archive.read(Path(text).expanduser())
-        return image, look_into_layers(image, text)
+        return image, _looked_into(image, text, store)
     if not names_a_registry(text):
         return _out_of_daemon(text, store, unpacked, progress)
     reference = parsed(text)
@@ -64,7 +66,26 @@ def find_whole(
             except (ContainerEngineUnavailableError, ImageError):
                 raise refused from None
         _remember(known, reference, store)
-    return known, look_into_layers(known, text)
+    return known, _looked_into(known, text, store)
+
+
+def _looked_into(image: Image, name: str, store: Store) -> FlowImage:
+    """Return a flow image whose manifest is read from its layers once."""
+    labels, from_layers = image.labels, copied_from_layers(image)
+
+    def copy(path: str, file: BinaryIO, limit: int) -> None:
+        if path != labels.get(LABEL_MANIFEST):
+            from_layers(path, file, limit)
+            return
+        known = remembered_manifest(store, image.id)
+        if known is None or len(known) > limit:
+            content = io.BytesIO()
+            from_layers(path, content, limit)
+            known = content.getvalue()
+            remember_manifest(store, image.id, known)
+        file.write(known)
+
+    return FlowImage(name, labels, copy)
 
 
 def _fetched(reference: Reference) -> Image:

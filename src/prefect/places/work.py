@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Mapping
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.value_types import json_form
@@ -154,7 +154,7 @@ def _of_flow(
                 f"Parameters travel to another place as JSON, and these cannot: {error}"
             ) from error
         arguments.append(f"--parameters={text}")
-    key = token_hex(32) if result else None
+    key = os.urandom(32).hex() if result else None
     if key is not None:
         values |= {RESULT_KEY: key}
     return Work(arguments, values, tty, surroundings, key)
