@@ -179,6 +179,9 @@ def test_what_no_platform_can_pull_is_refused_with_the_way_there(
     _, err = prefect("manifest", "tells.flow", "--kind", "slurm", status=2)
     assert "is a sealed flow" in err
     assert "--push" in err
+    _, err = prefect("manifest", "tells.py", "--kind", "slurm", status=2)
+    assert "is a flow's source" in err
+    assert "--push" in err
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prefect.cli.artifacts import find_sealed, image_named, name_of, writing
+from prefect.cli.artifacts import find_sealed, image_named, is_flow_file, name_of, writing
 from prefect.cli.info import manifest_of_image
 from prefect.cli.options import Command, key_file_option
 from prefect.cli.output import is_replaceable, refuse_inputs, say, write_plainly
@@ -129,7 +129,10 @@ def _name(argument: str) -> str:
     """
     name = image_named(argument)
     if name is None:
-        what = "a sealed flow" if find_sealed(argument) is not None else "an image on disk"
+        if is_flow_file(argument):
+            what = "a flow's source"
+        else:
+            what = "a sealed flow" if find_sealed(argument) is not None else "an image on disk"
         raise click.UsageError(
             f"{name_of(argument)} is {what}, and platforms pull images from a registry: push one "
             "with `prefect build FILE.py --image BASE --push REGISTRY/NAME:TAG`, and give that name"
