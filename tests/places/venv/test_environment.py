@@ -100,6 +100,8 @@ def test_wheels_that_travelled_need_no_index(index, tmp_path):
     flow = manifest(locked, own, wheels=entries)
     locked.unlink()
     assert wheels_for(flow) == {again.name, own.name}
+    with pytest.raises(PlaceError, match="run it again"), environment_for(flow):
+        pass
     with environment_for(flow, brought) as environment:
         assert told(environment, "import ours; print(ours.PUT_TOGETHER)") == "again"
         assert environment.own == {own.name}

@@ -20,6 +20,7 @@ from prefect.dependencies.uv import (
     uv_program,
 )
 from prefect.errors import IndexUnreachableError, PlaceError, RequirementsError
+from prefect.installed import normal_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -50,13 +51,14 @@ def make_environment(
         progress: gets a line now and then.
 
     Raises:
-        PlaceError: the interpreter makes none.
+        PlaceError: the interpreter makes none, or wheels that travelled are not there.
         RequirementsError: a wheel is missing, or malformed, or not the locked one; or a file is not
             what its RECORD says.
         IndexUnreachableError: the index does not answer.
         DiskFullError, SettingError: uv's cache has no space, or cannot be used.
         OSError: the directory has no space.
     """
+    _require(contents.brought, wheels)
     count = len(contents.indexed) + len(contents.brought)
     if progress is not None:
         progress(
@@ -77,6 +79,15 @@ def make_environment(
     if contents.indexed:
         _install(directory, contents, contents.indexed, [], progress)
     _check(directory, frame)
+
+
+def _require(brought: Sequence[str], wheels: Path | None) -> None:
+    """Refuse to go on where the wheels that travelled were left packed."""
+    there = {normal_name(path.name.partition("-")[0]) for path in wheels.glob("*.whl")} if wheels else set()
+    if {line.partition("==")[0] for line in brought} - there:
+        raise PlaceError(
+            "The environment of this flow was removed from the cache just when the run began: run it again"
+        )
 
 
 def _install(
