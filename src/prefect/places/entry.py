@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.core import check
 from prefect.core.parameter_check import as_given
-from prefect.errors import PlaceError
+from prefect.errors import ContainerEngineUnavailableError, PlaceError, SignaturePolicyError
+from prefect.images.base.names import names_a_path
+from prefect.oci.cache.of_user import open_cache
 from prefect.places.choosing import suits
 from prefect.places.following import follow
 from prefect.places.replaying import Replay
 from prefect.places.surroundings import NOTHING, Surroundings
 from prefect.places.venv.place import Venv
-from prefect.places.work import work_with_flow
+from prefect.places.work import work_in_image, work_with_flow
+from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.running.packaged import run_packaged
 from prefect.running.results import RunResult
 from prefect.running.run_directory import RunDirectory
 from prefect.running.verdict import require_fit
 from prefect.sealed.keys.keyring import Keyring
 from prefect.sealing import open_flow
-from prefect.secrets.secret import merge_secrets, parse_secrets, resolve, secrets_of
+from prefect.secrets.secret import Secret, merge_secrets, parse_secrets, resolve, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,9 +34,12 @@ if TYPE_CHECKING:
     from prefect.core.flow import Flow
     from prefect.core.state import State
     from prefect.engine.events import TaskEvent
+    from prefect.images.inspection import FlowImage
     from prefect.places.protocol import Place, Work
     from prefect.sealed.source import SealedSource
-    from prefect.secrets.secret import Secret
+
+_SEALED = (".flow", ".pyz")
+_HEAD_BYTES, _GZIP = 512, b"\x1f\x8b"
 
 
 def run(
@@ -46,17 +56,20 @@ def run(
     strict: bool = False,
     surroundings: Surroundings = NOTHING,
 ) -> State:
-    """Run a sealed flow in a place, and return what it came to.
+    """Run a packaged flow in a place, and return what it came to.
 
     What tasks log goes to the loggers of the same names here, and what they print is printed here.
 
     Args:
-        artifact: the bytes of a sealed flow, or the path of its file.
-        place: "here", in this interpreter, or "venv", in an environment made for it; None is the one
-            that suits it.
+        artifact: the bytes of a sealed flow, or the path of its file; or an image: the path of an archive
+            or of an OCI layout, or a reference, which is a str that neither begins like a path nor ends
+            in .flow or .pyz.
+        place: "here", in this interpreter, or "venv", in an environment made for it, for a sealed flow;
+            "sandbox" or "engine" for an image. None is the one that suits it.
         parameters: values by the names of the flow's parameters.
         secrets: that it needs beside those that it names itself.
-        encryption_key, identity, trusted_signers: open it, as in `PickleEnvironment`.
+        encryption_key, identity, trusted_signers: open it, as in `PickleEnvironment`. An image takes
+            encryption keys alone.
         executor: where tasks run, in its text form, such as "threads:8"; None is where the flow says.
         on_state: called with each change of a task's state, which has no result.
         strict: refuse to run with other versions of packages than it was packaged with.
@@ -64,29 +77,79 @@ def run(
 
     Returns:
         The flow's final state. Its `result` is a dict of the tasks' states by their slugs, and has the
-        values of the reference tasks. What could not be carried is a `running.results.NotCarried`.
+        values of the reference tasks. What could not be carried is a `NotCarried`. Outside of "here" the
+        values are unpickled from what the run left, which runs code of the artifact's.
 
     Raises:
+        TypeError: an argument is of a wrong type.
         PrefectError: as `PickleEnvironment.run`; or the place cannot be made ready (PlaceError,
-            RequirementsError), does not give what is asked of it, or ends without a result.
+            RequirementsError, ImageError, ContainerEngineError), does not give what is asked of it, or
+            ends without a result.
     """
     check.flag("strict", strict)
     parameters = as_given(parameters)
-    keyring = Keyring.of(encryption_key, identity=identity, trusted_signers=trusted_signers)
     named = parse_secrets(secrets)
+    keys = {"identity": identity, "trusted_signers": trusted_signers}
+    wish = _Wish(parameters, named, executor, on_state, surroundings, strict=strict)
+    if _is_image(artifact):
+        if any(keys.values()):
+            raise SignaturePolicyError(
+                "Identities and trusted signers are for sealed flows' files: nothing of an image could be "
+                "checked by them. Name one that you trust by its digest, as NAME@sha256:…"
+            )
+        keyring = None if encryption_key is None else Keyring.of(encryption_key)
+        return _run_image(artifact, place, keyring, wish)
+    return _run_sealed(artifact, place, Keyring.of(encryption_key, **keys), wish)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is asked of a run, wherever it is."""
+
+    parameters: Mapping[str, Any]
+    secrets: tuple[Secret, ...]
+    executor: str | None
+    on_state: Callable[[TaskEvent], None] | None
+    surroundings: Surroundings
+    strict: bool
+
+    def of_work(self) -> dict[str, Any]:
+        """Return what `work_with_flow` and `work_in_image` are told alike."""
+        return {
+            "parameters": self.parameters,
+            "json_lines": True,
+            "strict": self.strict,
+            "executor": self.executor,
+            "surroundings": self.surroundings,
+            "result": True,
+        }
+
+
+def _is_image(artifact: SealedSource) -> bool:
+    if not isinstance(artifact, str | os.PathLike):
+        return False
+    text = os.fspath(artifact)
+    path = Path(text).expanduser()
+    if isinstance(artifact, str) and not names_a_path(text) and path.suffix not in _SEALED:
+        return True
+    if path.is_dir():
+        return True
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return head[257:262] == b"ustar" or head.startswith(_GZIP)
+
+
+def _run_sealed(source: SealedSource, place: str | None, keyring: Keyring, wish: _Wish) -> State:
     with RunDirectory() as directory:
-        manifest, payload = open_flow(artifact, keyring, directory.make, directory.make_for_wheels)
-        chosen = place or suits(manifest, strict=strict)[0]
-        needed = merge_secrets(named, secrets_of(manifest.flow))
+        manifest, payload = open_flow(source, keyring, directory.make, directory.make_for_wheels)
+        chosen = place or suits(manifest, strict=wish.strict)[0]
+        needed = merge_secrets(wish.secrets, secrets_of(manifest.flow))
         if chosen == "venv":
-            work = work_with_flow(
-                manifest.flow, parameters=parameters, secrets=needed, json_lines=True,
-                strict=strict, executor=executor, surroundings=surroundings, result=True,
-            )  # fmt: skip
-            return run_in(Venv(manifest, payload, directory), work, on_state)
+            work = work_with_flow(manifest.flow, secrets=needed, **wish.of_work())
+            return run_in(Venv(manifest, payload, directory), work, wish.on_state)
         if chosen != "here":
             raise PlaceError(f'A sealed flow runs in "here" or "venv", and not in {chosen!r}')
-        surroundings.require("output", place="in this interpreter")
+        wish.surroundings.require("output", place="in this interpreter")
         directory.import_wheels()
         require_fit(manifest, needed)
         found: dict[str, State] = {}
@@ -95,11 +158,49 @@ def run(
             found.update((flow.slugs[task], each) for task, each in state.result.items())
 
         state = run_packaged(
-            manifest, payload, resolve(needed), parameters=parameters, executor=executor,
-            on_state=on_state, strict=strict, directory=directory.path, on_end=keep,
-            output=surroundings.output,
+            manifest, payload, resolve(needed), parameters=wish.parameters, executor=wish.executor,
+            on_state=wish.on_state, strict=wish.strict, directory=directory.path, on_end=keep,
+            output=wish.surroundings.output,
         )  # fmt: skip
         return type(state)(state.message, found)
+
+
+def _run_image(name: Any, place: str | None, keyring: Keyring | None, wish: _Wish) -> State:
+    if place not in (None, "sandbox", "engine"):
+        raise PlaceError(f'An image runs in "sandbox" or "engine", and not in {place!r}')
+    on_disk = isinstance(name, os.PathLike) or names_a_path(name)
+    if place != "sandbox" and not on_disk:
+        from prefect.images.finding import find_in_daemon  # noqa: PLC0415 - for engines alone
+        from prefect.places.engine.container import RunnableImage  # noqa: PLC0415 - the same
+
+        try:
+            held = find_in_daemon(name, RunnableImage, pull=True)
+        except ContainerEngineUnavailableError:
+            if place == "engine":
+                raise
+        else:
+            return _run_in_image(held, held, keyring, wish)
+    elif place == "engine":
+        raise PlaceError(
+            f"{name} is an image on disk: load it into the container engine, and name it"
+        )
+    with ExitStack() as entered:
+        from prefect.images.whole import find_whole  # noqa: PLC0415 - for sandboxes alone
+        from prefect.places.sandbox.place import Sandbox  # noqa: PLC0415 - the same
+        from prefect.places.sandbox.trees import Trees  # noqa: PLC0415 - the same
+
+        store = entered.enter_context(open_cache())
+        image, found = find_whole(name, store, unpacked=Trees(store, entered).has)
+        return _run_in_image(Sandbox(image, store=store), found, keyring, wish)
+
+
+def _run_in_image(place: Place, image: FlowImage, keyring: Keyring | None, wish: _Wish) -> State:
+    if keyring is not None:
+        image.require_sealed()
+    elif image.sealed and (key := Secret(KEY_VARIABLE).find()):
+        keyring = Keyring.of(key)
+    work = work_in_image(image, secrets=wish.secrets, keyring=keyring, **wish.of_work())
+    return run_in(place, work, wish.on_state)
 
 
 def run_in(place: Place, work: Work, on_state: Callable[[TaskEvent], None] | None = None) -> State:
