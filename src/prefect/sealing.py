@@ -152,7 +152,7 @@ def pickle_to_seal(
     manifest = pickle_flow_into(flow, pickled, included, own)
     payload = pickled.getvalue()
     values = _forbidden(manifest, keyring, secrets)
-    parts = {SOURCES: manifest.source_text(), MANIFEST: manifest.to_json(), PAYLOAD: payload}
+    parts = {SOURCES: manifest.source_text(), PAYLOAD: payload, MANIFEST: manifest.to_json()}
     refuse_at_rest(values, parts)
     return FlowToSeal(manifest, payload, flow, keyring, values, allowed, included, own)
 
@@ -205,7 +205,8 @@ def seal_flow_to(
     manifest = pickled if complete is None else complete(pickled)
     described = manifest.to_json()
     values = _forbidden(manifest, keyring, secrets)
-    refuse_at_rest(values, {SOURCES: manifest.source_text(), MANIFEST: described})
+    early = {SOURCES: manifest.source_text(), PAYLOAD: manifest.global_text()}
+    refuse_at_rest(values, early | {MANIFEST: described})
     mode = 0o700 if clear else 0o600
     with replacing(Path(path), mode=mode) as file, around(file, clear) if clear else nullcontext():
         writer = _writer(file, described, holders, keyring, included, own)

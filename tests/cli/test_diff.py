@@ -79,7 +79,66 @@ def test_equal_flows_are_equal(prefect, built):
     out, _ = prefect("diff", "a.flow", "b.flow", "--key-file", "flow.key")
     assert out.startswith("Equal")
     out, _ = prefect("diff", "a.flow", "b.flow", "--key-file", "flow.key", "--json")
-    assert json.loads(out) == {"equal": True, "changes": []}
+    assert json.loads(out) == {"equal": True, "changes": [], "uncompared": []}
+
+
+GLOBALS = """
+import datetime
+import re
+from functools import lru_cache
+from prefect import Flow, task
+
+LIMIT = {limit}
+NAMES = {names}
+DB_PASSWORD = {password}
+MANY = list(range({many}))
+DAY = datetime.date(2026, 1, {limit})
+ODD = object()
+HUGE = 10**5000
+WITHIN = {{"x": [re.compile("a+"), 1.5, None, b"b" * 500]}}
+UNUSED = {limit}
+
+@lru_cache
+def cached():
+    return LIMIT
+
+@task
+def load():
+    return LIMIT, NAMES, DB_PASSWORD, MANY, DAY, ODD, HUGE, WITHIN, cached()
+
+with Flow("etl") as flow:
+    load()
+"""
+
+
+def test_globals_that_functions_read_are_compared(prefect):
+    """By value where they are plain and short, else by digest; of what is neither it is said."""
+    prefect("keygen", "flow.key")
+    first = {"limit": 1, "names": "('a', {'b'})", "password": "'hunter2'", "many": 1000}
+    second = {"limit": 2, "names": "['a', {'b'}]", "password": "'hunter3'", "many": 1001}
+    for name, values in ("a", first), ("same", first), ("b", second):
+        (prefect.directory / "f.py").write_text(GLOBALS.format(**values))
+        prefect("build", "f.py", "--key-file", "flow.key", "-o", f"{name}.flow")
+    out, err = prefect("diff", "a.flow", "same.flow", "--key-file", "flow.key", PYTHONHASHSEED="7")
+    assert out.startswith("Equal: tasks, their code, plain globals")
+    assert (
+        err
+        == "Not compared: HUGE of f.py (of type builtins.int), ODD of f.py (of type builtins.object).\n"
+    )
+    out, _ = prefect("diff", "a.flow", "b.flow", "--key-file", "flow.key", status=1)
+    told = dict(line.strip().split(": ", 1) for line in out.splitlines())
+    assert told["value LIMIT of f.py"] == "1 -> 2"
+    assert told["value NAMES of f.py"] == "('a', {'b'}) -> ['a', {'b'}]"
+    assert told["value DAY of f.py"] == "datetime.date(2026, 1, 1) -> datetime.date(2026, 1, 2)"
+    for name in ("DB_PASSWORD", "MANY"):
+        assert told[f"value {name} of f.py"].startswith("sha256:")
+    assert len(told) == 5
+    assert "hunter" not in out
+    out, _ = prefect("diff", "a.flow", "b.flow", "--key-file", "flow.key", "--json", status=1)
+    assert json.loads(out)["uncompared"] == [
+        "HUGE of f.py (of type builtins.int)",
+        "ODD of f.py (of type builtins.object)",
+    ]
 
 
 def test_a_file_is_compared_with_what_was_built_of_it(prefect, built):

@@ -18,6 +18,7 @@ from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.errors import SecretError
 from prefect.images.flow_files import package
 from prefect.payload.image_facts import ImageFacts
+from prefect.payload.packing import pickle_flow
 from prefect.sealed.keys import Identity, SigningKey
 from prefect.secrets.tokens import KINDS, TokenSearch, parse_names
 
@@ -229,6 +230,19 @@ def test_a_token_in_the_name_of_a_file_is_told_there(tmp_path, monkeypatch, capl
     with pytest.raises(SecretError) as caught:
         ContainerEnvironment("./no-base", **kept).create_dockerfile(tmp_path / "x", flow=flow)
     assert where in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_token_is_among_the_globals_of_a_manifest(kind):
+    """Whose values are printed: there it is a digest, also where it may be in the payload."""
+    for token in TOKENS[kind]:
+        space = {"VALUE": {"a": token}, "__name__": "etl"}
+        exec("def load():\n    return len(VALUE)", space)
+        with Flow("holds") as flow:
+            task(space["load"])()
+        manifest = pickle_flow(flow).manifest
+        assert next(iter(manifest.globals.values())).startswith("sha256:")
+        assert token not in manifest.to_json().decode()
 
 
 def test_a_sealed_flow_warns(tmp_path, caplog):

@@ -12,7 +12,7 @@ import click
 from prefect.cli.artifacts import find_image, is_flow_file, load_flow_file
 from prefect.cli.info import find_artifact, read_manifest
 from prefect.cli.options import Command, key_file_option, refuse_keys, trusted_signer_option
-from prefect.payload.difference import Change, differences, source_difference
+from prefect.payload.difference import Change, differences, source_difference, uncompared
 from prefect.printable import printable, size
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _DIFFERENT = 1
 _OF_BUILDS = {"file", "wheel", "secret", "environment"}
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _LONGEST = 60
+_MOST_NAMED = 8
 
 
 @click.command(cls=Command, short_help="Tell what differs between two packaged flows.")
@@ -45,8 +46,9 @@ def diff(
     """Compare A with B: two .flow files, images, or a file's flow, of any kind each.
 
     Tasks and their sources, parameters, edges, requirements with versions, files, secrets' names, the
-    environment with its base image, and of two sealed flows keys and signatures are compared; values
-    that travel with the code, such as globals, are not. An artifact is only looked into: nothing of it is executed. A FILE.py[:FLOW] is run to get at its
+    environment with its base image, and of two sealed flows keys and signatures are compared. So are the
+    globals that functions read, as far as they are plain values; what is not is named, and what objects
+    and closures hold is not compared. An artifact is only looked into: nothing of it is executed. A FILE.py[:FLOW] is run to get at its
     flow, as `prefect build` does. The exit status is 0 where both are equal, 1 where they differ, 2 for
     bad input.
     """
@@ -66,18 +68,33 @@ def diff(
         changes = [one for one in changes if one.part not in _OF_BUILDS]
     if as_json:
         click.echo(
-            json.dumps({"equal": not changes, "changes": [_plain(c, old, new) for c in changes]})
+            json.dumps(
+                {
+                    "equal": not changes,
+                    "changes": [_plain(c, old, new) for c in changes],
+                    "uncompared": uncompared(old, new),
+                }
+            )
         )
     elif not changes:
         click.echo(
-            "Equal: tasks, their code, parameters, edges, requirements and files. Values that travel "
-            "with the code, such as globals, are not compared."
+            "Equal: tasks, their code, plain globals, parameters, edges, requirements and files."
         )
     else:
         for line in _lines(changes, old, new):
             click.secho(printable(line), fg=_COLOURS.get(line[:1]))
+    if not as_json and (told := _not_compared(old, new)):
+        click.echo(printable(f"Not compared: {told}."), err=True)
     if changes:
         sys.exit(_DIFFERENT)
+
+
+def _not_compared(old: Manifest, new: Manifest) -> str:
+    if not (old.has_globals and new.has_globals):
+        return "values of globals, of which an artifact of an earlier prefect does not tell"
+    names = uncompared(old, new)
+    more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _manifest(

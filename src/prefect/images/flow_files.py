@@ -120,8 +120,8 @@ def package(
     manifest = pickled.manifest
     parts = {
         SOURCES: manifest.source_text(),
-        MANIFEST: manifest.to_json(),
         PAYLOAD: pickled.payload,
+        MANIFEST: manifest.to_json(),
     }
     attached = included.files if included else ()
     searched: dict[str, bytes | InPieces] = {

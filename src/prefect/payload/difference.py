@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
 from prefect.installed import normal_name
+from prefect.payload.global_values import is_compared
 from prefect.pylock import read, shown
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ class Change:
     """One difference.
 
     Args:
-        part: of which it is: "flow", "task", "edge", "parameter", "source", "requirement", "file",
-            "wheel", "secret", "environment" or "packaging".
+        part: of which it is: "flow", "task", "edge", "parameter", "source", "value", "requirement",
+            "file", "wheel", "secret", "environment" or "packaging".
         name: of what differs, such as a task's id, or a task's id and a setting of it.
         before: plain JSON value; None where it was not there.
         after: plain JSON value; None where it is not there any more.
@@ -53,6 +54,7 @@ def differences(before: Manifest, after: Manifest) -> list[Change]:
             _by(after.flow["parameters"], "name"),
         ),
         *_values("source", _texts(before.sources), _texts(after.sources)),
+        *_values("value", *_globals(before, after)),
         *_values("requirement", _versions(before, after), _versions(after, before)),
         *_records("file", before.files, after.files),
         *_records("wheel", before.wheels, after.wheels),
@@ -63,6 +65,12 @@ def differences(before: Manifest, after: Manifest) -> list[Change]:
     if before.lock != after.lock and not any(one.part == "requirement" for one in found):
         found.append(Change("requirement", "lock", _targets(before.lock), _targets(after.lock)))
     return found
+
+
+def uncompared(before: Manifest, after: Manifest) -> list[str]:
+    """Return the globals of which nothing says whether they are equal, each with its type."""
+    told = before.globals | after.globals
+    return [f"{name} ({text})" for name, text in told.items() if not is_compared(text)]
 
 
 def source_difference(before: Sources, after: Sources, name: str) -> Iterator[str]:
@@ -142,6 +150,12 @@ def _edges(flow: dict[str, Any]) -> dict[str, bool]:
         + (", mapped" if edge["mapped"] else ""): True
         for edge in flow["edges"]
     }
+
+
+def _globals(before: Manifest, after: Manifest) -> tuple[dict[str, str], dict[str, str]]:
+    if not (before.has_globals and after.has_globals):
+        return {}, {}
+    return before.globals, after.globals
 
 
 def _texts(sources: Sources) -> dict[str, str]:

@@ -14,6 +14,7 @@ from prefect.errors import CompatibilityError, FlowError, FormatError
 from prefect.installed import cloudpickle_here, distributions, normal_name
 from prefect.payload.attachments import attachments
 from prefect.payload.description import check_description
+from prefect.payload.global_values import are_globals
 from prefect.payload.image_facts import ImageFacts
 from prefect.payload.sources import are_sources
 from prefect.printable import printable
@@ -22,6 +23,7 @@ from prefect.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from prefect.payload.global_values import Globals
     from prefect.payload.image_facts import Pin
     from prefect.payload.sources import Sources
     from prefect.pylock import Package
@@ -37,6 +39,7 @@ _NEW_IN = {
     "fixed": 3,
     "image": 4,
     "runtime": 4,
+    "globals": 4,
 }
 _READABLE = (1, 2, 3, FORMAT)
 # Names and versions as they are: what is quoted of them cannot be taken for anything else.
@@ -79,6 +82,8 @@ class Manifest:
             [number of the first, text]. Empty before format 3.
         fixed: what no other series of Python can run, each with the reason. Empty before format 3,
             in which no series but one can run anything.
+        globals: the values of the globals that these functions read, as texts: as Python writes them,
+            as digests, or as types, of what is not compared. Empty before format 4.
         image: the image that it is in, with what is locked for that; None for a sealed flow that is in
             none, and before format 4.
         runtime: SHA-256 of the index of what stands beside it in the clear, in hexadecimal digits,
@@ -97,6 +102,7 @@ class Manifest:
     lock: str = ""
     sources: Sources = field(default_factory=dict)
     fixed: list[str] = field(default_factory=list)
+    globals: Globals = field(default_factory=dict)
     image: ImageFacts | None = None
     runtime: str = ""
     format: int = FORMAT
@@ -110,6 +116,7 @@ class Manifest:
         *,
         sources: Sources | None = None,
         fixed: list[str] | None = None,
+        values: Globals | None = None,
     ) -> Manifest:
         """Describe a serialized flow that is packaged by this interpreter."""
         return cls(
@@ -122,12 +129,17 @@ class Manifest:
             installed=installed or {},
             sources=sources or {},
             fixed=fixed or [],
+            globals=values or {},
         )
 
     def source_text(self) -> bytes:
         """Return the lines of functions that it has, as they stand in their files."""
         runs = (text for file in self.sources.values() for _, text in file)
         return "\0".join(runs).encode("utf-8", "surrogatepass")
+
+    def global_text(self) -> bytes:
+        """Return the values of globals that it has, which the payload has as well."""
+        return "\0".join(self.globals.values()).encode()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest as plain JSON values."""
@@ -193,6 +205,7 @@ class Manifest:
             or not are_sources(values.get("sources", {}))
             or not _is_fixed(values.get("fixed", []))
             or not _is_digest_or_none(values.get("runtime", ""))
+            or not are_globals(values.get("globals", {}))
             or not all(part.isidentifier() for m in values["requirements"] for part in m.split("."))
         ):
             raise FormatError("The manifest's fields do not have the types they need")
@@ -241,6 +254,11 @@ class Manifest:
     def is_of_this_series(self) -> bool:
         """Whether the bytecode in the payload is this interpreter's."""
         return (self.implementation, self.python_minor) == (sys.implementation.name, _SERIES)
+
+    @property
+    def has_globals(self) -> bool:
+        """Whether it tells the values of globals, if there are any."""
+        return self.format >= _NEW_IN["globals"]
 
     @property
     def is_fixed(self) -> bool:

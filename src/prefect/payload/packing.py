@@ -146,6 +146,7 @@ def _pickle(
         closure,
         sources=pickler.sources,
         fixed=pickler.fixed,
+        values=pickler.globals,
     )
     return replace(manifest, files=listed(included.files)) if included else manifest
 

@@ -24,6 +24,7 @@ import cloudpickle
 from prefect.errors import PicklingError
 from prefect.payload.code_reducing import CodeReducer
 from prefect.payload.enumerations import attributes, with_aliases
+from prefect.payload.global_values import GlobalValues
 from prefect.payload.local_modules import is_compiled, loaded_local_modules
 from prefect.payload.located import located, located_path, with_roots
 from prefect.payload.packaged_module import NOT_OF_THE_SOURCE, PackagedModule
@@ -35,6 +36,7 @@ from prefect.payload.standard_types import REDUCERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from prefect.payload.global_values import Globals
     from prefect.payload.including import Included
     from prefect.payload.own_modules import OwnModules
     from prefect.payload.sources import Sources
@@ -106,6 +108,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._track_classes = track_classes
         self._source = SourceLines()
         self._code = CodeReducer(self._source)
+        self._values = GlobalValues()
         self._included = included
         self._local = local
         self._compiled = {name for name, module in local.items() if is_compiled(module)}
@@ -117,6 +120,11 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
     def sources(self) -> Sources:
         """The lines of the functions that were pickled."""
         return self._source.taken()
+
+    @property
+    def globals(self) -> Globals:
+        """The values of the globals that the functions read, as texts."""
+        return self._values.taken()
 
     @property
     def fixed(self) -> list[str]:
@@ -167,6 +175,8 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         reduced = super().reducer_override(function)
         if isinstance(reduced, tuple):
             self.seen.references.note_function(function, self._local)
+            file = self._source.name(function.__code__.co_filename)
+            self._values.note(function, file, self._travels)
             _, slots = reduced[2]
             slots["__globals__"] = self._placeless(slots["__globals__"])
             # In the order in which they happened to be imported.
