@@ -7,13 +7,14 @@ import pytest
 from image_making import image_of, layer_of, simple, tar_of
 
 from prefect.errors import ArtifactError, ImageError, RegistryError
-from prefect.images import whole
+from prefect.images import remembered, whole
 from prefect.images.labels import LABEL_MANIFEST, LABEL_VERSION
 from prefect.images.whole import find_whole
 from prefect.oci.archives import archive
 from prefect.oci.cache.store import Store
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.loading import load
+from prefect.oci.platforms import Platform
 from prefect.oci.references import Reference
 from prefect.oci.registry import client
 
@@ -77,8 +78,10 @@ def test_an_image_in_a_registry_needs_no_engine(store, registry, unique, nowhere
     gone = f"127.0.0.1:1/{unique}@{pushed.digest}"
     with pytest.raises(RegistryError):
         find_whole(gone, store, unpacked=lambda _: True)
-    store.remember(f"image {Reference.parse(gone).name}@{pushed.digest}",
-                   store.recall(f"image {Reference.parse(pinned).name}@{pushed.digest}"))  # fmt: skip
+    known = remembered.remembered_image(store, Reference.parse(pinned), None)
+    remembered.remember_image(
+        store, Reference.parse(gone), None, replace(known, reference=Reference.parse(gone))
+    )
     assert find_whole(gone, store, unpacked=lambda _: True)[0].config == image.config
     with pytest.raises(RegistryError):
         find_whole(gone, store)
@@ -127,3 +130,22 @@ def base_of_flow():
         return image_of(layer, config={"Labels": labels})
 
     return make
+
+
+@pytest.mark.services
+def test_what_a_tag_names_is_remembered_for_a_while_and_a_digest_for_ever(store, registry, unique):
+    """With all that tells the image from another one, and layers that come from the registry."""
+    image = flow_image(unique)
+    name = Reference.parse(f"{registry}/{unique}:1")
+    pushed = client.push(image, name)
+    fetched = client.fetch(name)
+    assert remembered.remembered_image(store, name, None, 60) is None
+    remembered.remember_image(store, name, None, fetched)
+    known = remembered.remembered_image(store, name, None, 60)
+    assert known == fetched
+    assert read(known) == read(image)
+    assert remembered.remembered_image(store, name, None, 0) is None
+    assert remembered.remembered_image(store, name, Platform.of_host(), 60) is None
+    pinned = Reference.parse(f"{registry}/{unique}@{pushed.digest}")
+    remembered.remember_image(store, pinned, None, fetched)
+    assert remembered.remembered_image(store, pinned, None, 0) == fetched

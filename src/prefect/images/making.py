@@ -21,9 +21,6 @@ from prefect.images.flow_files import package
 from prefect.images.labels import LABEL_VERSION
 from prefect.images.remembered import remember_manifest
 from prefect.oci.cache.of_user import open_cache
-from prefect.oci.daemon.ahead import LoadingAhead
-from prefect.oci.daemon.client import Daemon
-from prefect.oci.daemon.loading import load
 from prefect.oci.references import Reference
 from prefect.payload.own_modules import OwnModules, members
 from prefect.running.flow_directory import MANIFEST_FILE
@@ -43,6 +40,7 @@ if TYPE_CHECKING:
     from prefect.images.flow_files import PackagedFlow
     from prefect.images.recipe import ImageRecipe
     from prefect.oci.cache.store import Store
+    from prefect.oci.daemon.client import Daemon
     from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.images import Image, Layer
     from prefect.payload.including import Included
@@ -50,6 +48,7 @@ if TYPE_CHECKING:
     from prefect.secrets.search import Forbidden
 
 _logger = logging.getLogger("prefect.environments")
+_BASE_SECONDS = 600.0  # for a changed flow that is run again and again; docker asks no more at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +133,8 @@ def pull(recipe: ImageRecipe) -> None:
     """
     if recipe.on_disk:
         raise ImageError(f"{recipe.base} is on this machine's disk: there is nothing to pull")
+    from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - for container engines alone
+
     Daemon().pull(
         str(base_reference(recipe.base)), platform=recipe.wanted_platform(), progress=_logger.info
     )
@@ -154,6 +155,10 @@ def build(
         RequirementsError: the dependencies cannot be resolved or installed.
         ImageBuildError: a set-up command failed; the message ends with its output.
     """
+    from prefect.oci.daemon.ahead import LoadingAhead  # noqa: PLC0415 - for container engines alone
+    from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - the same
+    from prefect.oci.daemon.loading import load  # noqa: PLC0415 - the same
+
     order = _Order.of(recipe, packaged)
     sources = _sources(order, progress)
     daemon = Daemon()
@@ -194,6 +199,7 @@ def docker_image(image_id: str) -> DockerImage:
         ContainerEngineError: the container engine does not have it, or does not answer.
     """
     from prefect.oci.daemon import objects  # noqa: PLC0415 - loads docker-py
+    from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - as above
 
     return objects.image(Daemon(), image_id)
 
@@ -255,6 +261,8 @@ def image(
 ) -> Image:
     """Put the image together and write it nowhere; return it with all its layers at hand.
 
+    What the base's name means in its registry is asked every ten minutes.
+
     Args:
         store: keeps what is made; the layers can be read as long as it is open.
 
@@ -264,7 +272,7 @@ def image(
         CompatibilityError: the base has another Python than the one that pickles the flow.
         RequirementsError: the dependencies cannot be resolved or installed.
     """
-    return _whole(_Order.of(recipe, packaged), store, progress)
+    return _whole(_Order.of(recipe, packaged), store, progress, max_age=_BASE_SECONDS)
 
 
 def digests(recipe: ImageRecipe, packaged: PackagedFlow | None) -> tuple[str, str]:
@@ -294,11 +302,13 @@ def write_dockerfile(
     dockerfile.write_context(Path(directory), context)
 
 
-def _sources(order: _Order, progress: Callable[[str], None]) -> BaseSources:
+def _sources(
+    order: _Order, progress: Callable[[str], None], max_age: float | None = None
+) -> BaseSources:
     order.refuse_texts()  # before a set-up command runs: its text stays in the image's history
     recipe = order.recipe
     return BaseSources(
-        recipe.base, recipe.wanted_platform(), recipe.setup, recipe.network, progress
+        recipe.base, recipe.wanted_platform(), recipe.setup, recipe.network, progress, max_age
     )
 
 
@@ -361,9 +371,14 @@ def _assembled(
     )
 
 
-def _whole(order: _Order, store: Store, progress: Callable[[str], None] = _logger.info) -> Image:
+def _whole(
+    order: _Order,
+    store: Store,
+    progress: Callable[[str], None] = _logger.info,
+    max_age: float | None = None,
+) -> Image:
     """Return the image with all its bytes at hand."""
-    base = _sources(order, progress).with_layers(store)
+    base = _sources(order, progress, max_age).with_layers(store)
     return _image(order, base, store, progress)
 
 

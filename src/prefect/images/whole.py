@@ -13,12 +13,15 @@ from prefect.images.base.names import names_a_path
 from prefect.images.finding import found_in_daemon, names_a_registry, parsed
 from prefect.images.inspection import FlowImage, copied_from_layers
 from prefect.images.labels import LABEL_MANIFEST
-from prefect.images.remembered import remember_manifest, remembered_manifest
-from prefect.oci.images import from_manifest
+from prefect.images.remembered import (
+    remember_image,
+    remember_manifest,
+    remembered_image,
+    remembered_manifest,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import Any
+    from collections.abc import Callable
 
     from prefect.oci.cache.store import Store
     from prefect.oci.images import Image
@@ -56,7 +59,7 @@ def find_whole(
     if not names_a_registry(text):
         return _out_of_daemon(text, store, unpacked, progress)
     reference = parsed(text)
-    known = _remembered(reference, store)
+    known = remembered_image(store, reference, None) if reference.digest else None
     if known is None or not all(unpacked(layer.diff_id) for layer in known.layers):
         try:
             known = _fetched(reference)
@@ -65,7 +68,8 @@ def find_whole(
                 return _out_of_daemon(text, store, unpacked, progress)
             except (ContainerEngineUnavailableError, ImageError):
                 raise refused from None
-        _remember(known, reference, store)
+        if reference.digest:
+            remember_image(store, reference, None, known)
     return known, _looked_into(known, text, store)
 
 
@@ -92,34 +96,6 @@ def _fetched(reference: Reference) -> Image:
     from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
 
     return registry.fetch(reference)
-
-
-def _remember(image: Image, reference: Reference, store: Store) -> None:
-    """Keep manifest and config of an image that was named by its digest, which says what they are."""
-    if reference.digest and image.manifest is not None:
-        texts = [image.media_type, image.manifest.decode(), image.config.decode()]
-        store.remember(_key(reference), texts)
-
-
-def _remembered(reference: Reference, store: Store) -> Image | None:
-    match store.recall(_key(reference)) if reference.digest else None:
-        case [str(media_type), str(manifest), str(config)]:
-            return from_manifest(
-                manifest.encode(), config.encode(), lambda of: lambda: _blob(reference, of),
-                media_type=media_type, reference=reference,
-            )  # fmt: skip
-    return None
-
-
-def _key(reference: Reference) -> str:
-    return f"image {reference.name}@{reference.digest}"
-
-
-def _blob(reference: Reference, descriptor: Mapping[str, Any]) -> BinaryIO:
-    for layer in _fetched(reference).layers:
-        if layer.blob is not None and layer.blob.digest == descriptor["digest"]:
-            return layer.blob.open()
-    raise ImageError(f"The image {reference} lacks its layer {descriptor['digest']}")
 
 
 def _out_of_daemon(

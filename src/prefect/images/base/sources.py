@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from prefect.errors import ContainerEngineUnavailableError, ImageError, RegistryError
 from prefect.images.base.image import BaseImage, assumed, look_into
 from prefect.images.base.names import base_reference, implied_registry, names_a_path
-from prefect.oci.daemon.client import Daemon, Storage
-from prefect.oci.daemon.files import daemon_files
+from prefect.images.remembered import remember_image, remembered_image
 from prefect.oci.daemon.image import described
 from prefect.oci.images import Blob, Layer, canonical_json
 from prefect.oci.layers.writing import CODEC, LAYER, compress_layer
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from prefect.oci.cache.store import Store
+    from prefect.oci.daemon.client import Daemon
     from prefect.oci.daemon.image import DaemonImage
     from prefect.oci.images import Image
 
@@ -36,6 +36,7 @@ class BaseSources:
         platform: of an image for several; None takes Linux on this machine's processor.
         setup: shell commands that a container engine runs in the base first.
         network: the container engine's network for them.
+        max_age: of what is known of its name in a registry, in seconds; None asks that each time.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class BaseSources:
         setup: tuple[str, ...],
         network: str | None,
         progress: Callable[[str], None],
+        max_age: float | None = None,
     ) -> None:
         self._image = image
+        self._max_age = max_age
         self.platform = platform
         self.setup = setup
         self._network = network
@@ -69,6 +72,8 @@ class BaseSources:
         name = pinned(base_reference(self._image), found)
         if self.setup:
             found = self._set_up(daemon, store, found, name)
+        from prefect.oci.daemon.files import daemon_files  # noqa: PLC0415 - for engines alone
+
         image = described(found)
         base = look_into(
             image,
@@ -88,7 +93,7 @@ class BaseSources:
                 it.
         """
         if self.setup:
-            return self.out_of_daemon(Daemon(), store)
+            return self.out_of_daemon(_engine(), store)
         if names_a_path(self._image):
             from prefect.oci.archives import archive as archives  # noqa: PLC0415 - for bases on disk alone
 
@@ -99,7 +104,7 @@ class BaseSources:
             return self._in_registry(store)
         except RegistryError:
             with suppress(ContainerEngineUnavailableError):
-                daemon = Daemon()
+                daemon = _engine()
                 held = daemon.find(str(base_reference(self._image)))
                 if held is not None and self._suits(described(held).platform):
                     return self.out_of_daemon(daemon, store)
@@ -120,7 +125,7 @@ class BaseSources:
                 "it to a registry, and name it as a reference"
             )
         with suppress(ContainerEngineUnavailableError):
-            daemon = Daemon()
+            daemon = _engine()
             if daemon.find(str(base_reference(self._image))) is not None:
                 return self.in_daemon(daemon, store)
         try:
@@ -130,15 +135,24 @@ class BaseSources:
             return assumed(str(base_reference(self._image)), self.platform or Platform.of_host())
 
     def _in_registry(self, store: Store) -> BaseImage:
-        from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
-
-        try:
-            image = registry.fetch_known(base_reference(self._image), self.platform, store)
-        except RegistryError as error:
-            raise type(error)(f"{error}{implied_registry(self._image)}") from error
+        reference = base_reference(self._image)
+        known = None
+        if self._max_age is not None:
+            known = remembered_image(store, reference, self.platform, self._max_age)
+        image = known or self._fetched(reference, store)
         name = str(image.reference or base_reference(self._image))
         base = look_into(_kept(image, store), name, store, progress=self._progress)
         return replace(base, digest=image.named_digest or image.digest or "")
+
+    def _fetched(self, reference: Reference, store: Store) -> Image:
+        from prefect.oci.registry import client as registry  # noqa: PLC0415 - for registries alone
+
+        try:
+            image = registry.fetch_known(reference, self.platform, store)
+        except RegistryError as error:
+            raise type(error)(f"{error}{implied_registry(self._image)}") from error
+        remember_image(store, reference, self.platform, image)
+        return image
 
     def _find(self, daemon: Daemon) -> DaemonImage | None:
         """Return the base as the daemon has it, which may be for another platform alone."""
@@ -155,7 +169,7 @@ class BaseSources:
         containerd's store has the images of all platforms by one name, and shows the machine's own.
         """
         foreign = self.platform not in {None, Platform.of_host()}
-        return foreign and daemon.storage is Storage.CONTAINERD
+        return foreign and _keeps_packed(daemon)
 
     def _pull(self, daemon: Daemon) -> DaemonImage:
         name = str(base_reference(self._image))
@@ -198,7 +212,7 @@ class BaseSources:
             return base  # on disk: its layers are at hand
 
         # It saves layers as they came, and images of several platforms.
-        packed = daemon.storage is Storage.CONTAINERD
+        packed = _keeps_packed(daemon)
 
         @cache
         def saved() -> dict[str, Layer]:
@@ -228,6 +242,19 @@ class BaseSources:
             for layer in base.image.layers
         )
         return replace(base, image=replace(base.image, layers=layers))
+
+
+def _engine() -> Daemon:
+    from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - for container engines alone
+
+    return Daemon()
+
+
+def _keeps_packed(daemon: Daemon) -> bool:
+    """Tell whether a container engine keeps images in containerd's store."""
+    from prefect.oci.daemon.client import Storage  # noqa: PLC0415 - as above
+
+    return daemon.storage is Storage.CONTAINERD
 
 
 def _kept(image: Image, store: Store) -> Image:
