@@ -160,6 +160,7 @@ def test_options_of_images_need_an_image(prefect):
 
 def test_a_lock_is_written_once_and_then_taken(offline):
     """The second build resolves nothing; a lock that does not fit is refused, and relocked if asked."""
+    (offline.directory / "locks").mkdir()
     first, _ = build(offline, "--lock", "locks/etl.lock", "--export", "1.tar")
     lock = (offline.directory / "locks/etl.lock").read_text()
     assert "cloudpickle==" in lock
@@ -196,14 +197,15 @@ def test_a_dependency_without_a_wheel_is_named(offline):
     assert "--allow-source docopt" in err
 
 
-def test_an_image_on_disk_is_not_run_from_there(offline):
-    """`run` and `verify` say what the file is and what to do with it."""
+def test_an_image_on_disk_is_not_in_a_container_engine(offline):
+    """`run --in engine` and `verify` say what the file is and what to do with it."""
     build(offline, "--export", "etl.tar")
     build(offline, "--export", "layout")
-    _, err = offline("run", "etl.tar", status=2)
+    engine = ("--in", "engine")
+    _, err = offline("run", "etl.tar", *engine, status=2)
     assert "docker load --input etl.tar" in err
-    assert "skopeo copy oci:layout" in offline("run", "layout", status=2)[1]
-    assert "docker load" in offline("run", "./etl.tar", status=2)[1]
+    assert "skopeo copy oci:layout" in offline("run", "layout", *engine, status=2)[1]
+    assert "docker load" in offline("run", "./etl.tar", *engine, status=2)[1]
     (offline.directory / "flow.key").write_text(PickleEnvironment().encryption_key)
     _, err = offline("verify", "etl.tar", "--key-file", "flow.key", status=2)
     assert "not a sealed flow" in err
