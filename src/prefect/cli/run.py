@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     "environment, or a file in the secrets directory. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--executor", metavar="WHERE", type=Suggested("local", "threads", "threads:8", "dask"),
+    "--executor", metavar="WHERE", type=Suggested("local", "threads", "dask"),
     help="Where tasks run: local (one after the other), threads, threads:8, dask (a cluster of "
     "processes), or the address of a Dask scheduler, such as tcp://10.0.0.5:8786. By default where the "
     "flow says, else local.",

@@ -304,11 +304,7 @@ COMMANDS: dict[str, Command] = {
                 (),
                 (),
             ),
-            "--executor": (
-                "Where tasks run",
-                ("local", "threads", "threads:8", "dask"),
-                ("--executor",),
-            ),
+            "--executor": ("Where tasks run", ("local", "threads", "dask"), ("--executor",)),
             "--result": ("Write what the run came to", (), ("--result",)),
             "--output": ("For files that tasks make", (), ("--output",)),
             "--volume": ("For an image", (), ()),
