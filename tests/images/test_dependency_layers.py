@@ -23,7 +23,7 @@ import pytest
 from uv import find_uv_bin
 from wheel_making import sdist
 
-from prefect.dependencies import bytecode
+from prefect.dependencies import bytecode, installing
 from prefect.dependencies.bytecode import Compiler, Interpreter
 from prefect.dependencies.installing import install
 from prefect.dependencies.lock import lock, read_lock
@@ -132,7 +132,7 @@ def test_large_distributions_have_layers_of_their_own(real):
 def test_nothing_changed_costs_no_work(real, monkeypatch):
     """The same lock again, in whatever order, calls neither uv nor a compiler."""
     text, store, layers, _ = real
-    monkeypatch.setattr(dependencies, "install", None)
+    monkeypatch.setattr(installing, "install", None)
     monkeypatch.setattr(dependencies, "write_layer", None)
     assert build(text, store) == layers
     entries = [one.text for one in read_lock(text)]
