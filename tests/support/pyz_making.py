@@ -14,7 +14,7 @@ def run(python, archive, *arguments, cwd, options=("-I", "-S"), before=(), **mor
         before: a program and its arguments that runs it.
         more: `environment`, and arguments of `subprocess.run`.
     """
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"} | more.pop("environment", {})
+    environment = {"PATH": os.environ["PATH"], "HOME": "/proc/none"} | more.pop("environment", {})
     return subprocess.run(
         [*before, python, *options, archive, *arguments],
         cwd=cwd, env={k: v for k, v in environment.items() if v is not None},

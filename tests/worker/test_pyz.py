@@ -80,7 +80,7 @@ def test_it_runs_by_each_python_without_a_network_or_any_package(etl, series):
     (etl.place / "tmp").chmod(0o1777)
     done = etl(
         "-p", "n=4", series=series,
-        environment={"HOME": "/nonexistent", "TMPDIR": str(etl.place / "tmp")},
+        environment={"HOME": "/proc/none", "TMPDIR": str(etl.place / "tmp")},
         before=("unshare", "--net", "--user", "--map-user=65534", "--map-group=65534"),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -168,12 +168,17 @@ def test_a_cache_that_others_may_write_is_not_believed(etl, bits):
     assert "sum 3" in done.stdout
 
 
-@pytest.mark.parametrize("home", [None, "", "/proc", "relative"])
-def test_it_needs_no_home(etl, home):
-    """Unset, empty, where nothing can be written, and no absolute path."""
-    done = etl(environment={"HOME": home, "XDG_CACHE_HOME": "/proc/none"})
+@pytest.mark.parametrize(
+    ("home", "caches"),
+    [(None, "/proc/none"), ("/proc/none", None), ("", None), ("relative", None)],
+)
+def test_it_needs_no_home(etl, home, caches):
+    """Unset, where nothing can be written, empty, and no absolute path: nothing is left anywhere."""
+    before = sorted(etl.place.iterdir())
+    done = etl(environment={"HOME": home, "XDG_CACHE_HOME": caches})
     assert done.returncode == 0, done.stderr
     assert "sum 3" in done.stdout
+    assert sorted(etl.place.iterdir()) == before
 
 
 def test_only_few_are_kept_and_none_that_a_run_uses(etl):

@@ -111,6 +111,8 @@ def main() -> None:
       prefect build etl.py -o etl.flow --key-file flow.key
       prefect info etl.flow --key-file flow.key       (executes nothing)
       prefect run etl.flow --key-file flow.key -p year=2013
+      prefect build etl.py -o etl.pyz --key-file flow.key --vendor
+      python etl.pyz --key-file flow.key -p year=2013 (needs nothing but Python)
 
     \b
     For somebody else, by their public key, and signed with yours:
@@ -130,7 +132,7 @@ def main() -> None:
     \b
     What an argument names is told by how it is written, whatever is there:
       etl.py etl.py:FLOW             a file whose flow is loaded from its source
-      etl  etl.flow  etl.tar  ./etl  a file, as is all else with a leading / ./ ../ or ~/
+      etl  etl.flow  etl.pyz  ./etl  a file, as is all else with a leading / ./ ../ or ~/
       etl:1  ghcr.io/team/etl        an image: with a tag, a digest or a registry's host
       file:etl:1  image:etl          the one and the other outright
       -                              a sealed flow, or a key, from standard input

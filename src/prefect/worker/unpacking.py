@@ -114,7 +114,7 @@ def _here() -> Iterator[str]:
 def _cache() -> Path | None:
     """Return the directory of all that was unpacked, if nobody else can change it."""
     home = cache_home()
-    if home is None:
+    if home is None or not home.is_absolute():  # what is imported later would not be found
         return None
     directory = home / "prefect" / "pyz"
     make_private(directory)
