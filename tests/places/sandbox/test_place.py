@@ -20,6 +20,7 @@ from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment
 from prefect.errors import ImageContentError, ImageError, PlaceError
 from prefect.oci.archives import archive
+from prefect.oci.cache import directories
 from prefect.oci.cache.store import Store
 from prefect.places.protocol import Work
 from prefect.places.sandbox import host, limits, place
@@ -490,3 +491,53 @@ def test_what_cannot_be_entered_is_told(small, tmp_path, either):
         pytest.raises(PlaceError, match="could not be entered"),
     ):
         run(made, store, "run")
+
+
+@pytest.mark.parametrize("left", ["ln -s /etc/passwd", "mkfifo", "mkdir", "true"])
+def test_a_result_is_a_file_that_the_run_wrote_or_none(small, tmp_path, left):
+    """A link, which would lead to a file of this machine, a pipe or a directory is none."""
+    (tmp_path / "shared").mkdir()
+    volumes = (Volume(str(tmp_path / "shared"), "/run/prefect"),)
+    with Store(tmp_path / "cache") as store:
+        started = Sandbox(archive.read(small), store=store).start(
+            Work(
+                ["sh", "-c", f"busybox {left} /run/prefect/result"],
+                surroundings=Surroundings(volumes=volumes),
+            )
+        )
+        b"".join(started.logs())
+        started.wait()
+        started._result = tmp_path / "shared/result"
+        assert started.result() is None
+        (tmp_path / "shared/file").write_bytes(b"written")
+        started._result = tmp_path / "shared/file"
+        assert started.result() == b"written"
+        started.remove()
+
+
+def test_what_a_run_uses_is_not_removed_from_the_cache(small, tmp_path):
+    """Before its end; afterwards it may be."""
+    with Store(tmp_path / "cache") as store:
+        started = Sandbox(archive.read(small), store=store).start(
+            Work(["sh", "-c", "echo up; busybox sleep 30"])
+        )
+        assert next(started.logs()) == b"up\n"
+        store.clear()
+        assert list((store.root / "directories").iterdir())
+        started.remove()
+        assert store.clear() > 0
+        assert not list((store.root / "directories").iterdir())
+
+
+def test_layers_are_unpacked_anew_once_the_machine_has_started_anew(small, tmp_path, monkeypatch):
+    """A crash may have torn them; nobody waited until they were on the disk."""
+    told = []
+    with Store(tmp_path / "cache") as store:
+        for boot in ("first", "first", "second"):
+            monkeypatch.setattr(directories, "boot", lambda boot=boot: boot)
+            started = Sandbox(archive.read(small), store=store, progress=told.append).start(
+                Work(["true"])
+            )
+            assert started.wait() == 0
+            started.remove()
+    assert len(told) == 2

@@ -181,8 +181,11 @@ class SandboxProcess(WorkerProcess):
             )
         except OSError:
             return None
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            return None
         with open(handle, "rb") as file:  # noqa: PTH123 - a descriptor
-            return file.read() if stat.S_ISREG(os.fstat(handle).st_mode) else None
+            return file.read()
 
     def _tell(self) -> dict[str, Any]:
         """Return what bubblewrap told by now; of runc, who passes signals on to the worker."""
