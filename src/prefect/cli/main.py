@@ -127,6 +127,7 @@ def main() -> None:
       prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
       prefect build etl.py --image python:3.11-slim --export etl.tar
       prefect info etl.tar
+      prefect run etl.tar                             (in a sandbox: no container engine)
       prefect run image:etl -p year=2013
 
     \b

@@ -34,6 +34,7 @@ Usage: prefect [OPTIONS] COMMAND [ARGS]...
     prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
     prefect build etl.py --image python:3.11-slim --export etl.tar
     prefect info etl.tar
+    prefect run etl.tar                             (in a sandbox: no container engine)
     prefect run image:etl -p year=2013
 
   What an argument names is told by how it is written, whatever is there:
@@ -92,6 +93,7 @@ Usage: prefect [OPTIONS] COMMAND [ARGS]...
     prefect build etl.py --image python:3.11-slim --push ghcr.io/team/etl:1
     prefect build etl.py --image python:3.11-slim --export etl.tar
     prefect info etl.tar
+    prefect run etl.tar                             (in a sandbox: no container engine)
     prefect run image:etl -p year=2013
 
   What an argument names is told by how it is written, whatever is there:
