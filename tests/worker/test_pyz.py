@@ -1,5 +1,6 @@
 """`python etl.pyz`: a sealed flow that runs by itself, where nothing but Python is."""
 
+import json
 import os
 import signal
 import stat
@@ -66,6 +67,23 @@ def etl(made, tmp_path):
 
     ran.place = tmp_path
     return ran
+
+
+def test_what_a_run_came_to_is_left_where_it_is_asked_for(etl):
+    """Its result as JSON, by threads; what cannot be such a file, or executor, is refused first."""
+    done = etl("-p", "n=4", "--result", "out.json", "--executor", "threads:2", "--output", "files")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads((etl.place / "out.json").read_text())
+    assert (told["flow"], told["state"]) == ("figures", "Success")
+    assert (etl.place / "files").is_dir()
+    for wrong, says in (
+        (("--result", "out.csv"), ".json"),
+        (("--executor", "cloud"), "no executor 'cloud'"),
+    ):
+        done = etl(*wrong)
+        assert done.returncode == 2
+        assert says in done.stderr
+        assert "sum" not in done.stdout
 
 
 def unpacked(home):

@@ -18,8 +18,9 @@ from prefect.cli.options import (
 )
 from prefect.cli.output import say
 from prefect.cli.place_options import PLACES, place_options, surroundings
-from prefect.cli.wish import Wish, require_result_path
+from prefect.cli.wish import Wish
 from prefect.running.parameters import parse_pairs, read_parameters
+from prefect.running.result_files import require_result_path
 from prefect.running.stopping import status_of_run
 from prefect.secrets.secret import merge_secrets, parse_secrets, secrets_of
 
@@ -104,9 +105,10 @@ def run(
     what tasks print has them masked. The exit status is 0 for success, 1 when the flow failed,
     2 for wrong usage or bad input, and then nothing has run, or where it could not tell of the run.
     """
-    require_result_path(result)
     given = parse_pairs(parameters)
     try:
+        if result is not None:
+            require_result_path(result)
         named = parse_secrets(secrets)
     except ValueError as error:
         raise click.UsageError(str(error)) from error

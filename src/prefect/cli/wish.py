@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import click
 
 from prefect.cli.artifacts import writing
 from prefect.cli.output import is_replaceable, say, write_plainly
 from prefect.files import replacing
+from prefect.running.result_files import content_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from prefect.places.surroundings import Surroundings
     from prefect.running.results import RunResult
     from prefect.secrets.secret import Secret
-
-_PICKLES = (".pkl", ".pickle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +51,8 @@ class Wish:
         """
         if self.result is None:
             return
-        lacking = list(behind)
-        if self.result.suffix in _PICKLES:
-            data = result.to_pickle()
-        else:
-            data = (json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n").encode()
-            lacking += [
-                f"The result of {name} has no JSON form: with --result NAME.pkl it is carried"
-                for name in result.without_json()
-            ]
-        for line in lacking:
+        data, lacking = content_for(self.result, result)
+        for line in (*behind, *lacking):
             say(line, err=True)
         with writing(self.result):
             if is_replaceable(self.result):
@@ -72,19 +60,3 @@ class Wish:
                     file.write(data)
             else:
                 write_plainly(self.result, data)
-
-
-def require_result_path(path: Path | None) -> None:
-    """Refuse what a result cannot be written to, before anything runs.
-
-    Raises:
-        click.UsageError: it is neither JSON nor a pickle by its name, or has no directory.
-    """
-    if path is None:
-        return
-    if path.suffix != ".json" and path.suffix not in _PICKLES:
-        raise click.UsageError(
-            f"--result {path}: name a file that ends in .json, or in .pkl for values that JSON lacks"
-        )
-    if not path.absolute().parent.is_dir() or path.is_dir():
-        raise click.UsageError(f"--result {path} cannot be written: its directory is not there")

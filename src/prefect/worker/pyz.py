@@ -10,16 +10,20 @@ import gc
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.core.executor_text import normal
 from prefect.core.serialization import default_text
-from prefect.engine import executors
 from prefect.errors import ArtifactError, InvalidKeyError, PrefectError
+from prefect.files import replacing
 from prefect.printable import error_text, printable
 from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.output_directory import make_output_directory
 from prefect.running.parameters import parse_pairs, read_parameters
 from prefect.running.report import JsonReporter, LineReporter, Reporter
+from prefect.running.result_files import require_result_path
 from prefect.running.run_directory import RunDirectory
 from prefect.running.stopping import (
     BAD_INPUT,
@@ -39,10 +43,10 @@ from prefect.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from prefect.core.flow import Flow
+    from prefect.core.state import State
     from prefect.payload.manifest import Manifest
     from prefect.running.keys import KeyFiles
-
-_EXECUTORS = {"local": "LocalExecutor", "threads": "ThreadExecutor", "dask": "DaskExecutor"}
 
 
 def main(archive: str, arguments: Sequence[str] | None = None) -> int:
@@ -77,11 +81,14 @@ def _run(archive: str, options: argparse.Namespace) -> int:
     from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
     given = parse_pairs(options.parameter)
-    executor = _executor(options.executor)
     try:
+        executor = None if options.executor is None else normal(options.executor)
+        if options.result is not None:
+            require_result_path(options.result)
         named = parse_secrets(options.secret)
     except ValueError as error:
         raise ArtifactError(str(error)) from error
+    output = None if options.output is None else make_output_directory(options.output)
     path = Path(archive)
     keyring = _key_files().keyring_to_open(
         path, path.name, options.key_file, options.trusted_signer
@@ -111,6 +118,8 @@ def _run(archive: str, options: argparse.Namespace) -> int:
                     on_state=reporter.on_state if options.json else None,
                     strict=options.strict,
                     directory=directory.path,
+                    output=output,
+                    on_end=None if options.result is None else partial(_keep, options.result),
                 )
             except PrefectError:
                 raise
@@ -119,6 +128,19 @@ def _run(archive: str, options: argparse.Namespace) -> int:
                 return FLOW_FAILED
             reporter.finished(manifest.flow["name"], state)
             return status_of_run(successful=state.is_successful())
+
+
+def _keep(path: Path, flow: Flow, state: State) -> None:
+    """Write the run's result, and say what of it stays behind."""
+    from prefect.running.result_files import content_for  # noqa: PLC0415 - seldom wanted
+    from prefect.running.results import RunResult, result_of  # noqa: PLC0415 - the same
+
+    data, behind = result_of(flow, state, "")  # which nobody else could have made
+    content, lacking = content_for(path, RunResult.read(data, ""))
+    with replacing(path) as file:
+        file.write(content)
+    for line in (*behind, *lacking):
+        print(printable(line), file=sys.stderr)  # noqa: T201
 
 
 def _tell(archive: str, options: argparse.Namespace) -> int:
@@ -197,16 +219,6 @@ def _read(path: Path) -> bytes:
         raise InvalidKeyError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _executor(name: str) -> Any:
-    if name in _EXECUTORS:
-        return getattr(executors, _EXECUTORS[name])()
-    if "://" in name:
-        return executors.DaskExecutor(name)
-    raise ArtifactError(
-        f"There is no executor {name!r}; choose local, threads, dask, or a scheduler's address"
-    )
-
-
 def _parser(archive: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python {os.path.basename(archive)}",  # noqa: PTH119 - as light as can be
@@ -236,8 +248,17 @@ def _parser(archive: str) -> argparse.ArgumentParser:
         "file in the secrets directory; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--executor", default="local", metavar="WHERE",
-        help="where tasks run: local, threads, dask, or a Dask scheduler's address [local]",
+        "--executor", metavar="WHERE",
+        help="where tasks run: local, threads, threads:8, dask, or a Dask scheduler's address; by default "
+        "where the flow says, else local",
+    )  # fmt: skip
+    parser.add_argument(
+        "--result", type=Path, metavar="FILE.json|FILE.pkl",
+        help="write what the run came to: the tasks' states, and the values of the last ones",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="DIRECTORY",
+        help="for files that tasks make: they find it as prefect.context.output_dir",
     )  # fmt: skip
     parser.add_argument(
         "--strict", action="store_true",
