@@ -149,6 +149,19 @@ def test_nothing_of_the_machine_is_there(image, cache, every, monkeypatch):
         assert str(Path(f"/proc/self/ns/{kind}").readlink()) not in output
 
 
+def test_the_kernels_settings_cannot_be_written(image, cache, every):
+    """By root's number alone, without a capability, root's files in /proc could be."""
+    writing = "for each in /proc/sys/kernel/core_pattern /proc/sysrq-trigger /proc/irq/default_smp_affinity; do "
+    writing += "test ! -e $each || (exec 3>>$each) 2>/dev/null && test -e $each && echo $each; done; true; "
+    if every != "runc":  # which masks some, and leaves those that ask for a capability
+        writing += (
+            "find /proc -maxdepth 3 -path '/proc/[0-9]*' -prune -o -type f -perm /222 -print 2>/dev/null | "
+            "while read each; do case $each in /proc/self/*|/proc/thread-self/*) ;; "
+            "*) test -c $each || (exec 3>>$each) 2>/dev/null && echo open $each;; esac; done; true"
+        )
+    assert shell(image, cache, writing) == ""
+
+
 def test_a_network_is_there_if_it_is_asked_for(image, cache, every, registry):
     """None by default; with "host" this machine's, by names, too."""
     address, port = registry.rsplit(":", 1)

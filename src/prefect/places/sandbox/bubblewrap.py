@@ -50,7 +50,7 @@ def on_links(program: str, spec: Spec, root: Path, loose: Iterable[str]) -> Laun
 
 def _arguments(spec: Spec, launch: Launch, root: list[str], more: list[str]) -> list[str]:
     words = entering.namespaces(spec.user.uid, spec.user.gid, network=spec.network)
-    words += [*root, *entering.VIRTUAL, *more]
+    words += [*root, *entering.virtual(), *more]
     for mount in spec.mounts:
         words += ["--bind" if mount.writable else "--ro-bind", mount.source, mount.target]
     if spec.secrets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-FORM = 1  # counts up when what is tried of the host changes
+FORM = 2  # counts up when what is tried of the host changes
 # What programs of the host get: nothing of this process's, and nothing of the image's, which could
 # name libraries for them to load.
 ENVIRONMENT = {
@@ -20,8 +21,6 @@ ENVIRONMENT = {
     "LC_ALL": "C",
     "LIBMOUNT_FORCE_MOUNT2": "always",  # the other call takes 256 bytes of an option
 }
-# In the order of mounting.
-VIRTUAL = ("--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run")  # noqa: S108
 _PAGE = 3900  # bytes of options that mount(2) takes, and some to spare
 _MOST_MODES = 100
 # In the namespace of this very process: nobody else sees the mounts, and they go with it.
@@ -112,6 +111,23 @@ class Launch:
             view = view[os.write(number, view) :]
         os.lseek(number, 0, os.SEEK_SET)
         return number
+
+
+def virtual() -> list[str]:
+    """Return bubblewrap's options for what is not the image's, in the order of mounting.
+
+    A run of root's has root's number on this machine, and its files in /proc, such as the kernel's settings, ask
+    for no capability: they are read-only, whatever they are called.
+    """
+    words = ["--proc", "/proc"]
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdecimal() or entry.is_symlink():
+                continue
+            with suppress(OSError):  # gone by now
+                if entry.is_dir() or entry.stat().st_mode & 0o222:
+                    words += ["--ro-bind-try", entry.path, entry.path]
+    return [*words, "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"]  # noqa: S108
 
 
 def overlay(

@@ -79,7 +79,16 @@ def program(name: str) -> str | None:
 
 
 def _tried(bwrap: str, store: Store) -> Host:
-    inner = [bwrap, *entering.namespaces(), "--ro-bind", "/", "/", *entering.VIRTUAL, "--", "true"]
+    inner = [
+        bwrap,
+        *entering.namespaces(),
+        "--ro-bind",
+        "/",
+        "/",
+        *entering.virtual(),
+        "--",
+        "true",
+    ]
     lower = []
     for name in ("no-files", "none-either"):  # an overlay refuses to have one directory twice
         (store.scratch() / name).mkdir(exist_ok=True)
