@@ -107,8 +107,9 @@ def test_an_output_replaces_nothing_by_accident(sealed):
     build = ["build", "etl.py", "--key-file", "flow.key", "-o"]
     key = (sealed.directory / "flow.key").read_bytes()
     (sealed.directory / "link").symlink_to("etl.py")
-    for output in ("etl.py", "./flow.key", "link"):
+    for output in ("./flow.key", "link"):
         assert "not overwritten" in sealed(*build, output, status=2)[1]
+    assert "name it FILE.flow" in sealed(*build, "etl.py", status=2)[1]
     assert (sealed.directory / "flow.key").read_bytes() == key
     (sealed.directory / "target").write_text("old")
     (sealed.directory / "link.flow").symlink_to("target")
@@ -218,7 +219,7 @@ def test_an_image_is_built_described_and_run(prefect, daemon, base_image, unique
     assert json.loads(out.splitlines()[-1])["state"] == "Success"
     environment = {name: value for name, value in os.environ.items() if name != "TOKEN"}
     assert "TOKEN" in prefect("run", f"image:{unique}", status=2, **environment)[1]
-    prefect("run", f"image:{unique}", "--executor", "threads", status=2, TOKEN="some token")
+    prefect("run", f"image:{unique}", "--executor", "threads", TOKEN="some token")
     assert daemon.containers.list(all=True, filters=of_image) == []
 
 
