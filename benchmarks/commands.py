@@ -21,9 +21,7 @@ import argparse
 import io
 import json
 import os
-import shlex
 import statistics
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -35,12 +33,12 @@ from typing import TYPE_CHECKING
 
 # Neighbours are no package, and `make bench` starts this with -P.
 sys.path.insert(0, str(Path(__file__).with_name("support")))
-from image_rivals import PATH, Daemon
+from checkout import Checkout
+from image_rivals import Daemon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).parents[1]
 FLOW = """{imports}
 from prefect import Flow, task
 
@@ -105,41 +103,8 @@ class Contest:
         ]  # fmt: skip
 
 
-class Bench:
+class Bench(Checkout):
     """A directory with an installed wheel, flows and keys."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-        self.bin = place / "venv" / "bin"
-        self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PREFECT_E"))},
-            "PATH": f"{self.bin}:{PATH}", "DOCKER_BUILDKIT": "1", "COLUMNS": "80",
-            "XDG_CACHE_HOME": str(place / "cache"),
-        }  # fmt: skip
-
-    def call(self, line: str) -> None:
-        """Run a program; it fails if that does."""
-        done = subprocess.run(
-            shlex.split(line), cwd=self.place, env=self.environment, check=False,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        )  # fmt: skip
-        if done.returncode:
-            raise RuntimeError(f"{line} failed:\n{done.stdout}{done.stderr}")
-
-    def program(self, *lines: str) -> Callable[[], object]:
-        """Return what runs these programs one after the other."""
-        return lambda: [self.call(line) for line in lines]
-
-    def install(self) -> None:
-        """Install the wheel of this checkout, with the versions that development has pinned."""
-        uv = Path(sys.executable).with_name("uv")
-        self.call(
-            f"{uv} build -q --wheel --no-build-isolation --python {sys.executable} --out-dir dist {ROOT}"
-        )
-        wheel = next((self.place / "dist").glob("*.whl"))
-        self.call(f"{uv} venv -q --python {sys.executable} venv")
-        pins = ROOT / "requirements" / "dev.txt"
-        self.call(f"{uv} pip install -q --compile-bytecode --python venv -c {pins} {wheel} pandas")
 
     def write(self, stem: str, kind: str) -> None:
         """Write a flow that is not as the one before."""
