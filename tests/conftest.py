@@ -12,8 +12,13 @@ from pathlib import Path
 
 import pytest
 import run_of_tests
+from hypothesis import settings
 
 from prefect import Flow, Parameter, task
+
+# How long an example takes says something of the machine, and nothing of what it tests.
+settings.register_profile("prefect", deadline=None)
+settings.load_profile("prefect")
 
 SERVICES = "run `make services`, and source .services/env (`make test` does both)"
 
