@@ -99,3 +99,15 @@ def test_a_closed_pipe_is_no_traceback(run_python):
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_a_file_makes_is_collected_as_ever(tmp_path):
+    """Importing the command goes without the garbage collector, and what it runs does not."""
+    file = tmp_path / "look.py"
+    file.write_text(
+        "import gc\nfrom prefect import Flow\nprint('enabled', gc.isenabled())\n"
+        "with Flow('looks') as flow:\n    pass\n"
+    )
+    code = "from prefect.cli.start import main; main()"
+    status, output, errors = run(code, "run", str(file), "--in", "here")
+    assert (status, "enabled True" in output) == (0, True), errors

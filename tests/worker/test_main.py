@@ -69,6 +69,19 @@ def test_what_was_imported_for_a_run_is_none_of_the_collectors_business(tmp_path
     assert "enabled True frozen True" in output
 
 
+def test_a_worker_that_runs_a_flow_imports_nothing_for_other_programs(directory):
+    """What starts programs is imported where one is to be started: every run would wait for it."""
+    code = "import sys, prefect.worker.__main__ as worker; worker.main(); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", f"--flow={directory}", "-p", "name=you"],
+        capture_output=True, text=True, check=True, env=os.environ | {"TOKEN": "some token"},
+    )  # fmt: skip
+    assert "flow 'speaks': Success" in done.stdout
+    loaded = done.stdout.splitlines()[-1].split()
+    assert "prefect.worker.__main__" in loaded
+    assert not {"subprocess", "tempfile", "selectors"} & {*loaded}
+
+
 def test_a_flow_runs_and_is_reported_in_lines(directory):
     """Log lines, the tasks' output, and exit status 0."""
     status, output = worker("run", f"--flow={directory}", "-p", "name=you", TOKEN="some token")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib
 import io
 from typing import Any
@@ -49,6 +50,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"prefect.cli.{cmd_name}")
+        gc.enable()  # see `start.main`
         command: click.Command = getattr(module, cmd_name)
         return command
 

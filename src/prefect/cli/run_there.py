@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
     started: Started | None = None
     try:
         started = place.start(work)
+        gc.freeze()  # while the worker starts; what is imported the last collections may leave alone
         with display or nullcontext():
             follow(started, _telling(display, wish))
         status = started.wait()

@@ -5,6 +5,7 @@ Click costs twice what a bare interpreter does, so nothing here or in what it im
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -18,6 +19,7 @@ def main() -> None:
     if text is not None:
         _write(text, "stdout" if words else "stderr")
         sys.exit(0 if words else 2)  # click's exit status for no arguments at all
+    gc.disable()  # until the subcommand is imported: nothing of that is garbage
     from prefect.cli.main import main as command  # noqa: PLC0415 - see above
 
     command(prog_name="prefect")

@@ -6,7 +6,6 @@ import argparse
 import logging
 import os
 import signal
-import subprocess
 import sys
 import traceback
 from contextlib import nullcontext
@@ -169,6 +168,8 @@ def _exec(options: argparse.Namespace) -> int:
     try:
         if not options.hold:
             os.execvpe(command[0], command, os.environ | values)  # noqa: S606
+        import subprocess  # noqa: PLC0415 - most workers run a flow
+
         with exported(values):
             return subprocess.run(command, check=False).returncode  # noqa: S603
     except FileNotFoundError:
