@@ -38,6 +38,11 @@ def check(x):
     return (x, "ä")
 
 @task
+def leave(n):
+    if n == 77:
+        os._exit(0)
+
+@task
 def wait(n):
     try:
         print("waiting", flush=True)
@@ -47,6 +52,7 @@ def wait(n):
 
 with Flow("NAME", environment=PickleEnvironment(secrets=["TOKEN"])) as flow:
     n = tell(Parameter("n", default=8))
+    leave(n, upstream_tasks=[n])
     check.map(halves(n))
     wait(n)
 """
@@ -137,12 +143,13 @@ def test_states_and_values_are_the_same_everywhere(package):
     states = {task["name"]: task["state"] for task in told["tasks"]}
     assert states == {
         "n": "Success", "tell": "Success", "halves": "Success", "check": "Mapped", "wait": "Success",
+        "leave": "Success",
     }  # fmt: skip
     (check,) = [task for task in told["tasks"] if task["name"] == "check"]
     assert [child["result"] for child in check["children"]] == [[3.0, "ä"], [1.5, "ä"]]
     package("-p", "n=6", "--result", "out.pkl")
     found = pickle.loads((package.directory / "out.pkl").read_bytes())
-    assert found == {"check-1": [(3.0, "ä"), (1.5, "ä")], "wait-1": None}
+    assert found == {"check-1": [(3.0, "ä"), (1.5, "ä")], "wait-1": None, "leave-1": None}
 
 
 def test_tasks_have_secrets_and_nobody_else_sees_them(package):
@@ -192,10 +199,21 @@ def test_what_is_wrong_is_said_before_anything_runs(package):
         (["--result", "out.csv"], ".json"),
         (["--executor", "cloud"], "no executor 'cloud'"),
         (["--secret", "ABSENT"], "ABSENT"),
+        (["--cpus", "0"], "above 0"),
     ):
         out, err = package(*options, status=2)
         assert words in err
         assert "printed" not in out
+
+
+def test_a_run_that_tells_of_no_end_is_no_success(package):
+    """A task that ends its process with 0 leaves neither a last event nor a result: status 2."""
+    if package.place == "here":  # where the process is the command itself
+        return
+    for options in (["--json"], ["--result", "none.json"]):
+        _, err = package("-p", "n=77", *options, status=2)
+        assert "told nothing of what became of the flow" in err
+    assert not (package.directory / "none.json").exists()
 
 
 def test_executors_are_chosen_for_every_place(package):

@@ -203,3 +203,13 @@ def _is_running(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_line_without_an_end_is_told_whole_and_soon():
+    """However long it is, it is put together once."""
+    started = script("import sys; sys.stdout.write('x' * 30_000_000)")
+    try:
+        (line,) = lines_of(started)
+        assert len(line) == 30_000_000
+    finally:
+        started.remove()

@@ -202,3 +202,28 @@ def test_plain_is_what_json_gives_back(value):
     """What counts as plain comes back from JSON equal and of the same types."""
     if is_plain(value):
         assert repr(json.loads(json.dumps(value))) == repr(value)
+
+
+def test_a_secret_that_a_task_returns_is_told():
+    """It is what the task came to, and no mask changes that; whoever keeps the file hears of it."""
+    from prefect.secrets.masking import masked
+
+    @task
+    def leak():
+        return {"token": "canary-8872-token"}
+
+    with masked(["canary-8872-token"]):
+        _, behind, _ = run(leak)
+    assert "holds a secret's value" in behind[0]
+
+
+def test_keys_that_json_takes_for_one_have_no_json():
+    """A dict of 1 and "1" would lose a value; a pickle carries it, and that is said."""
+
+    @task
+    def both():
+        return {1: 2, "1": 3}
+
+    result, _, _ = run(both)
+    assert result.without_json() == ["both-1"]
+    assert result.to_state().result["both-1"].result == {1: 2, "1": 3}

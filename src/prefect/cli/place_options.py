@@ -65,7 +65,8 @@ def surroundings(
     from prefect.places import surroundings as places  # noqa: PLC0415 - seldom asked for
     from prefect.running.output_directory import make_output_directory  # noqa: PLC0415 - the same
 
-    if not any((volumes, env, memory, cpus, gpus, user, network, workdir, output)):
+    single = (memory, cpus, gpus, user, network, workdir, output)
+    if not volumes and not env and all(one is None for one in single):
         return places.NOTHING
     try:
         return places.Surroundings(

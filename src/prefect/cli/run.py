@@ -142,14 +142,14 @@ def _run_file(
     artifact: str, place: str | None, base: str | None, lines: tuple[str, ...], wish: Wish
 ) -> int:
     refuse_keys("a file's own flow is none", wish.key_files, wish.trusted_signers)
+    if wish.strict:
+        raise click.UsageError("--strict compares with what a flow was packaged with: build it")
     if base is not None and place in ("here", "venv"):
         raise click.UsageError(f"--image is for sandbox and engine, and --in {place} has no image")
     if place is None:
         place = "sandbox" if base is not None else "here"
     if place == "here":
         wish.surroundings.require("output", place="in this interpreter")
-        if wish.strict:
-            raise click.UsageError("--strict compares with what a flow was packaged with: build it")
         if lines:
             raise click.UsageError(
                 "-r is for places that are made for the flow: --in venv, --image"

@@ -48,7 +48,16 @@ def json_of(value: Any) -> Any:
         return value
     from prefect.core.value_types import json_form  # noqa: PLC0415 - seldom needed
 
-    return json.loads(json.dumps(json_form(value), allow_nan=False, default=_number))
+    text = json.dumps(json_form(value), allow_nan=False, default=_number)
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse keys that only JSON takes for one, such as 1 and "1"."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("two keys of a dict are one in JSON")
+    return found
 
 
 def _number(value: Any) -> Any:

@@ -99,6 +99,8 @@ def run(
             )
         keyring = None if encryption_key is None else Keyring.of(encryption_key)
         return _run_image(artifact, place, keyring, wish)
+    if isinstance(artifact, str):
+        artifact = Path(artifact).expanduser()
     return _run_sealed(artifact, place, Keyring.of(encryption_key, **keys), wish)
 
 

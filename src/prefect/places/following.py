@@ -62,13 +62,15 @@ def _lines(started: Started) -> queue.SimpleQueue[str | BaseException | None]:
     found: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
 
     def read() -> None:
-        rest = b""
+        begun: list[bytes] = []  # of a line: it may be long, and is put together once
         try:
             for data in started.logs():
-                *lines, rest = (rest + data).split(b"\n")
+                first, *lines = data.split(b"\n")
+                begun.append(first)
                 for line in lines:
-                    found.put(line.decode(errors="replace"))
-            if rest:
+                    found.put(b"".join(begun).decode(errors="replace"))
+                    begun = [line]
+            if rest := b"".join(begun):
                 found.put(rest.decode(errors="replace"))
             found.put(None)
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for

@@ -37,6 +37,7 @@ class WorkerProcess:
         descriptors: further ones that it inherits.
         result: the file that it writes its result to.
         clean_up: called once it is gone.
+        apart: called in the child before it becomes the program; it must not do much.
 
     Raises:
         PlaceError: the program cannot be started.
@@ -52,6 +53,7 @@ class WorkerProcess:
         descriptors: Sequence[int] = (),
         result: Path | None = None,
         clean_up: Callable[[], object] | None = None,
+        apart: Callable[[], object] | None = None,
     ) -> None:
         self._result = result
         self._clean_up = clean_up
@@ -76,6 +78,7 @@ class WorkerProcess:
                 pass_fds=inherited,
                 start_new_session=True,
                 bufsize=0,
+                preexec_fn=apart,  # noqa: PLW1509 - it is one call of the kernel
             )
         except BaseException as error:
             self._close()

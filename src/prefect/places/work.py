@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.value_types import json_form
-from prefect.errors import ImageError, ParameterError
+from prefect.errors import ImageError, ParameterError, PlaceError
 from prefect.places.protocol import Work
 from prefect.places.surroundings import NOTHING, Surroundings
 from prefect.running.flow_directory import KEY_VARIABLE, RESULT_KEY
 from prefect.running.parameters import check_described
-from prefect.secrets.secret import Secret, resolve, secrets_of
+from prefect.secrets.secret import DEFAULT_DIRECTORY, Secret, resolve, secrets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,6 +56,7 @@ def work_in_image(
         ImageError: there is nothing to run in the image.
         ParameterError: parameters were given for a command, have no JSON form, or are not
             those of the flow.
+        PlaceError: a volume would hide the secrets.
         ValueError: the command is empty or cannot be split.
     """
     if command is None and not tty and not image.holds_flow:
@@ -71,6 +72,11 @@ def work_in_image(
             check_described(flow, _named(parameters))
         known[KEY_VARIABLE] = key = Secret(KEY_VARIABLE)
         key.value = image.key(keyring)
+    if known and any(one.target.rstrip("/") == DEFAULT_DIRECTORY for one in surroundings.volumes):
+        raise PlaceError(
+            f"A volume at {DEFAULT_DIRECTORY} would not be seen: the run's secrets are handed over there, in "
+            "memory. Mount it elsewhere, or leave the secrets to it"
+        )
     if command is None:
         return _of_flow(
             flow, known.values(), parameters, tty=tty, json_lines=json_lines, strict=strict, executor=executor,

@@ -23,7 +23,9 @@ def require_result_path(path: Path) -> None:
         raise ValueError(
             f"--result {path}: name a file that ends in .json, or in .pkl for values that JSON lacks"
         )
-    if not path.absolute().parent.is_dir() or path.is_dir():
+    if path.is_dir():
+        raise ValueError(f"--result {path} is a directory: name a file")
+    if not path.absolute().parent.is_dir():
         raise ValueError(f"--result {path} cannot be written: its directory is not there")
 
 

@@ -24,7 +24,7 @@ from prefect.errors import ArtifactError, RemoteTaskError
 from prefect.files import replacing
 from prefect.payload import values
 from prefect.printable import printable
-from prefect.secrets.masking import mask
+from prefect.secrets.masking import holds_secret, mask
 
 if TYPE_CHECKING:
     import os
@@ -59,7 +59,7 @@ _NO_REFERENCE = "the values of reference tasks are carried alone"
 
 
 def write_result(path: str | os.PathLike[str], flow: Flow, state: State, key: str) -> list[str]:
-    """Write what a run came to into a file; return a line for each value that stays behind.
+    """Write what a run came to into a file; return lines on what stays behind, or had better.
 
     Args:
         key: any text, which the reader has as well.
@@ -91,6 +91,10 @@ def result_of(flow: Flow, state: State, key: str) -> tuple[bytes, list[str]]:
         "tasks": tasks,
     }
     rest = json.dumps(described, separators=(",", ":")).encode() + b"\n" + packing.pickles
+    if holds_secret(rest):
+        packing.behind.append(
+            "The result holds a secret's value, which a task returned: keep it as you keep the secret"
+        )
     return _mac(rest, key) + b"\n" + rest, packing.behind
 
 

@@ -28,6 +28,11 @@ def is_masking() -> bool:
     return bool(_active)
 
 
+def holds_secret(data: bytes | bytearray) -> bool:
+    """Tell whether a secret's value, of the runs that are going on, stands in something."""
+    return any(value.encode(errors="surrogateescape") in data for value in _active)
+
+
 def mask_all(value: Any) -> Any:
     """Mask every string within plain JSON values."""
     if isinstance(value, str):

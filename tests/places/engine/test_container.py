@@ -9,11 +9,12 @@ import pytest
 
 from prefect import Flow, Parameter, task
 from prefect.environments import PickleEnvironment, Secret
-from prefect.errors import ImageError, ParameterError, SecretError
+from prefect.errors import ImageError, ParameterError, PlaceError, SecretError
 from prefect.images.flow_files import package
 from prefect.payload.image_facts import ImageFacts
 from prefect.places.engine.container import RunnableImage
 from prefect.places.protocol import Work
+from prefect.places.surroundings import Surroundings, Volume
 from prefect.places.work import work_in_image
 
 
@@ -153,3 +154,11 @@ def test_parameters_of_another_type_are_refused(secretive):
         work_in_image(image, parameters={"y": 2})
     with pytest.raises(ParameterError, match="holds no flow"):
         work_in_image(held(), tty=True, parameters={"x": 2})
+
+
+def test_a_volume_that_would_hide_the_secrets_is_refused(secretive, monkeypatch):
+    """They are handed over in memory, in that very directory."""
+    monkeypatch.setenv("TOKEN", "canary-8872")
+    over = Surroundings(volumes=(Volume("/tmp", "/run/secrets/"),))
+    with pytest.raises(PlaceError, match="/run/secrets"):
+        work_in_image(held(package(secretive, (), None)), surroundings=over)

@@ -554,3 +554,46 @@ def test_layers_are_unpacked_anew_once_the_machine_has_started_anew(small, tmp_p
             assert started.wait() == 0
             started.remove()
     assert len(told) == 2
+
+
+KEYRING = """
+import ctypes, os, sys
+call = ctypes.CDLL(None).syscall
+add_key, keyctl = {"x86_64": (248, 250), "aarch64": (217, 219)}[os.uname().machine]
+session, search = -3, 10
+"""
+PUTS = """
+call(keyctl, 1, None)
+assert call(add_key, b"user", b"of-the-caller", b"canary", 6, session) > 0
+os.execv(sys.executable, [sys.executable, "-c", sys.argv[1], *sys.argv[2:]])
+"""
+FINDS = 'print("found", call(keyctl, search, session, b"user", b"of-the-caller", 0))\n'
+STARTS = """
+from pathlib import Path
+import sys
+from prefect.oci.archives import archive
+from prefect.oci.cache.store import Store
+from prefect.places.protocol import Work
+from prefect.places.sandbox.place import Sandbox
+with Store(Path(sys.argv[1])) as store:
+    started = Sandbox(archive.read(sys.argv[2]), store=store).start(Work(sys.argv[3:]))
+    print(b"".join(started.logs()).decode())
+    started.remove()
+"""
+
+
+def test_keys_of_the_callers_session_stay_outside(base_image, tmp_path):
+    """The kernel gives a session's keyring to every child, and no namespace hides it."""
+    with Flow("keyring") as flow:
+        greet(Parameter("name"), 0)
+    ContainerEnvironment(base_image, secrets=["TOKEN"]).export(tmp_path / "image.tar", flow=flow)
+    inside = ["exec", "--", "python3", "-c", KEYRING + FINDS]
+
+    def output(*arguments):
+        command = [sys.executable, "-c", KEYRING + PUTS, *map(str, arguments)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "found -1" not in output(KEYRING + FINDS)
+    assert "found -1" in output(STARTS, tmp_path / "cache", tmp_path / "image.tar", *inside)

@@ -19,6 +19,7 @@ from prefect.places.process import WorkerProcess
 from prefect.places.sandbox import bubblewrap, entering
 from prefect.places.sandbox.entering import Launch, Layers
 from prefect.places.sandbox.host import find_host
+from prefect.places.sandbox.keyring import leaving_keyring
 from prefect.places.sandbox.spec import COVERED, make_spec, require
 from prefect.places.sandbox.stack import Stack
 from prefect.places.sandbox.trees import Trees
@@ -91,6 +92,7 @@ class Sandbox:
                     descriptors=launch.inherited,
                     result=None if result is None else result / "result",
                     clean_up=clean_up.close,
+                    apart=leaving_keyring(),
                 )
             finally:
                 launch.begun()
