@@ -113,10 +113,14 @@ def _of_sealed(
         return place or "here", wrong
     except PrefectError as error:
         return place or "here", [Finding("key", False, str(error))]
-    from prefect.places.checking import check_venv  # noqa: PLC0415 - once it is open
-    from prefect.places.choosing import suits  # noqa: PLC0415 - the same
+    from prefect.places.choosing import suits  # noqa: PLC0415 - once it is open
 
     where = place or suits(manifest)[0]
+    elsewhere = None
+    if where == "venv":
+        from prefect.places.checking import check_venv  # noqa: PLC0415 - for environments alone
+
+        elsewhere = check_venv(manifest)
     signers = ", ".join(found.signer_ids) or "nobody"
     trusted = " (one of them trusted)" if trusted_signers else ""
     return where, [
@@ -126,7 +130,7 @@ def _of_sealed(
             manifest,
             merge_secrets(secrets, secrets_of(manifest.flow)),
             payload_bytes=found.payload_bytes,
-            elsewhere=check_venv(manifest) if where == "venv" else None,
+            elsewhere=elsewhere,
         ),
     ]
 
