@@ -128,6 +128,16 @@ def test_an_image_is_compared_with_the_container_engine(prefect, base_image, uni
 
 
 @pytest.mark.services
+def test_an_image_that_would_be_pulled_can_run(prefect, base_image, registry, unique):
+    """As a run pulls it; one that the registry has not either cannot."""
+    name = f"{registry}/{unique}:1"
+    prefect("build", "etl.py", "--image", base_image, "--push", name)
+    assert "pulls it" in findings(prefect, name, "engine")["container engine"]["told"]
+    found = findings(prefect, f"{registry}/{unique}:2", "engine", status=2)
+    assert found["container engine"]["fits"] is False
+
+
+@pytest.mark.services
 def test_an_image_is_compared_with_what_sandboxes_need(prefect, base_image):
     """One on disk needs no container engine, which would have to load it first."""
     prefect("build", "etl.py", "--image", base_image, "--export", "image.tar")

@@ -88,3 +88,21 @@ def test_what_cannot_be_is_refused(tmp_path):
         places.run("etl:1", trusted_signers="x")
     with pytest.raises(PlaceError, match="here"):
         places.run(Path(tmp_path), "here")
+
+
+def test_what_a_run_gets_may_be_written_as_a_dict(tmp_path, monkeypatch):
+    """In the words of docker's users; a path may be a str, and what makes no sense is an error of ours."""
+    environment = PickleEnvironment()
+    with Flow("etl") as flow:
+        tell(1)
+    environment.build_to(tmp_path / "etl.flow", flow)
+    monkeypatch.chdir(tmp_path)
+    key = {"encryption_key": environment.encryption_key}
+    state = places.run("etl.flow", "here", surroundings={"output": "files"}, **key)
+    assert state.is_successful()
+    assert (tmp_path / "files").is_dir()
+    with pytest.raises(PlaceError, match="--memory"):
+        places.run("etl.flow", "venv", surroundings={"memory": "1g"}, **key)
+    for wrong, error in (({"memory": "much"}, ValueError), ("much", TypeError)):
+        with pytest.raises(error, match=r"size|Surroundings"):
+            places.run("etl.flow", "here", surroundings=wrong, **key)

@@ -266,7 +266,13 @@ def build(
 
 
 def environment_of_file(
-    flow: Flow, file: str, image: str | None, requirements: tuple[str, ...], *, is_image: bool
+    flow: Flow,
+    file: str,
+    image: str | None,
+    requirements: tuple[str, ...],
+    include: tuple[str, ...],
+    *,
+    is_image: bool,
 ) -> ContainerEnvironment | PickleEnvironment:
     """Return the environment that packages a file's flow for a run of its: its own, or the like.
 
@@ -274,6 +280,7 @@ def environment_of_file(
         file: FILE.py or FILE.py:FLOW.
         image: the base, if one is named.
         requirements: dependency lines beside what the flow imports.
+        include: paths and patterns of files that travel.
         is_image: whether it is to become an image, and not a sealed flow.
 
     Raises:
@@ -284,7 +291,7 @@ def environment_of_file(
     options |= {
         "secrets": getattr(own, "secrets", ()),
         "allow_secret_like": (),
-        **_included((), flow, flow_file(file)),
+        **_included(include, flow, flow_file(file)),
     }
     try:
         if not is_image:

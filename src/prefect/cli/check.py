@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prefect.cli.artifacts import find_image, find_in_daemon, name_of
+from prefect.cli.artifacts import find_image, find_in_daemon, image_named, name_of
 from prefect.cli.info import find_artifact
 from prefect.cli.keys import find_keyring
 from prefect.cli.options import Command, key_file_option, trusted_signer_option
 from prefect.cli.place_options import PLACES
 from prefect.cli.run_image import suitable_for_image
-from prefect.errors import AuthenticationError, PrefectError
+from prefect.errors import AuthenticationError, ImageError, PrefectError
 from prefect.installed import normal_name
 from prefect.payload.fitting import Finding
 from prefect.printable import printable
@@ -171,6 +171,14 @@ def _of_image(
         try:
             image = find_in_daemon(artifact)
             findings += _engine(image)
+        except ImageError as error:
+            image = _pulled(artifact)
+            told = "It does not have the image, and pulls it when that is run"
+            findings.append(
+                Finding("container engine", False, _text(error))
+                if image is None
+                else Finding("container engine", True, told)
+            )
         except (PrefectError, click.ClickException) as error:
             findings.append(Finding("container engine", False, _text(error)))
     try:
@@ -192,6 +200,16 @@ def _of_image(
 
         findings += check_platform(manifest)
     return findings + secrets_found(merge_secrets(secrets, secrets_of(manifest.flow)))
+
+
+def _pulled(artifact: str) -> FlowImage | None:
+    """Return the image that a run would pull, if its registry has it."""
+    from prefect.images.finding import names_a_registry  # noqa: PLC0415 - for images alone
+
+    try:
+        return find_image(artifact) if names_a_registry(image_named(artifact) or "") else None
+    except PrefectError:
+        return None
 
 
 def _contents(manifest: Manifest) -> list[Finding]:

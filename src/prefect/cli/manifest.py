@@ -10,7 +10,13 @@ import click
 from prefect.cli.artifacts import find_sealed, image_named, is_flow_file, name_of, writing
 from prefect.cli.info import manifest_of_image
 from prefect.cli.options import Command, key_file_option
-from prefect.cli.output import is_replaceable, refuse_inputs, say, write_plainly
+from prefect.cli.output import (
+    is_replaceable,
+    refuse_inputs,
+    require_directory,
+    say,
+    write_plainly,
+)
 from prefect.errors import PrefectError
 from prefect.files import replacing
 from prefect.running.parameters import parse_pairs
@@ -141,6 +147,7 @@ def _name(argument: str) -> str:
 
 
 def _write(parts: tuple[Part, ...], output: Path | None, key_files: tuple[Path, ...]) -> None:
+    require_directory(output)
     if output is None or not is_replaceable(output):
         text = "\n".join(part.text for part in parts)
         write_plainly(output or Path("-"), text.encode())

@@ -54,6 +54,10 @@ if TYPE_CHECKING:
     "-r", "--requirement", "requirements", multiple=True, metavar="REQUIREMENT",
     help="A dependency of FILE.py there, beside what it imports, or a file of such lines. May be repeated.",
 )  # fmt: skip
+@click.option(
+    "--include", "include", multiple=True, metavar="PATH|PATTERN",
+    help="A file or directory that goes there with FILE.py, as `prefect build` takes it. May be repeated.",
+)  # fmt: skip
 @key_file_option
 @trusted_signer_option
 @click.option(
@@ -89,6 +93,7 @@ def run(
     place: str | None,
     image: str | None,
     requirements: tuple[str, ...],
+    include: tuple[str, ...],
     key_file: tuple[Path, ...],
     trusted_signers: tuple[str, ...],
     secrets: tuple[str, ...],
@@ -125,9 +130,9 @@ def run(
         live=sys.stdout.isatty() and not as_json,
     )
     if is_flow_file(artifact):
-        status = _run_file(artifact, place, image, requirements, wish)
-    elif image is not None or requirements:
-        option = "-r" if image is None else "--image"
+        status = _run_file(artifact, place, image, requirements, include, wish)
+    elif image is not None or requirements or include:
+        option = "--image" if image else "-r" if requirements else "--include"
         raise click.UsageError(f"{option} is for FILE.py: what is packaged has what it needs")
     elif (sealed := find_sealed(artifact)) is not None:
         status = _run_sealed(artifact, sealed, place, wish)
@@ -139,7 +144,12 @@ def run(
 
 
 def _run_file(
-    artifact: str, place: str | None, base: str | None, lines: tuple[str, ...], wish: Wish
+    artifact: str,
+    place: str | None,
+    base: str | None,
+    lines: tuple[str, ...],
+    include: tuple[str, ...],
+    wish: Wish,
 ) -> int:
     refuse_keys("a file's own flow is none", wish.key_files, wish.trusted_signers)
     if wish.strict:
@@ -150,9 +160,9 @@ def _run_file(
         place = "sandbox" if base is not None else "here"
     if place == "here":
         wish.surroundings.require("output", place="in this interpreter")
-        if lines:
+        if lines or include:
             raise click.UsageError(
-                "-r is for places that are made for the flow: --in venv, --image"
+                "-r and --include are for places that are made for the flow: --in venv, --image"
             )
         from prefect.cli.run_here import run_file  # noqa: PLC0415 - as the artifact is
 
@@ -163,7 +173,7 @@ def _run_file(
 
     flow = load_flow_file(artifact)
     environment = environment_of_file(
-        flow, artifact, base, lines, is_image=place in ("sandbox", "engine")
+        flow, artifact, base, lines, include, is_image=place in ("sandbox", "engine")
     )
     flow.environment = environment
     if isinstance(environment, ContainerEnvironment):

@@ -39,9 +39,17 @@ def run_image(artifact: str, place: str | None, wish: Wish) -> int:
             f"--in {place} is for sealed flows: an image runs in a sandbox or in a container engine"
         )
     with ExitStack() as entered:
-        if (place or suitable_for_image(artifact, tell=True)) == "engine":
-            image = find_in_daemon(artifact, pull=True)
-            return _run(image, image, wish)
+        if place is None and image_named(artifact) is None:
+            say("It runs in a sandbox, without a container engine (--in sandbox).", err=True)
+        elif place != "sandbox":
+            try:
+                image = find_in_daemon(artifact, pull=True)
+            except ContainerEngineUnavailableError:
+                if place == "engine":
+                    raise
+                say("No container engine answers. It runs in a sandbox (--in sandbox).", err=True)
+            else:
+                return _run(image, image, wish)
         from prefect.images.whole import find_whole  # noqa: PLC0415 - for sandboxes alone
         from prefect.oci.cache.of_user import open_cache  # noqa: PLC0415 - the same
         from prefect.places.sandbox.place import Sandbox  # noqa: PLC0415 - the same
@@ -60,23 +68,15 @@ def run_image(artifact: str, place: str | None, wish: Wish) -> int:
         return _run(Sandbox(whole, store=store, progress=say_of_place), found, wish)
 
 
-def suitable_for_image(artifact: str, *, tell: bool = False) -> str:
-    """Return the place that suits an image.
-
-    Args:
-        tell: say which it is, where it is a sandbox.
-    """
+def suitable_for_image(artifact: str) -> str:
+    """Return the place that suits an image: where a run without --in would run it."""
     if image_named(artifact) is None:
-        if tell:
-            say("It runs in a sandbox, without a container engine (--in sandbox).", err=True)
         return "sandbox"
     from prefect.oci.daemon.client import Daemon  # noqa: PLC0415 - for container engines alone
 
     try:
         Daemon()
     except ContainerEngineUnavailableError:
-        if tell:
-            say("No container engine answers. It runs in a sandbox (--in sandbox).", err=True)
         return "sandbox"
     return "engine"
 

@@ -84,6 +84,10 @@ class _Telling:
             write_line(as_event(line) if self._as_json else line, sys.stdout, sys.stderr)
 
 
+def _is_there(wish: Wish) -> bool:
+    return wish.result is not None and wish.result.exists()
+
+
 def say_of_place(line: str) -> None:
     """Tell of a place that is made ready."""
     say(line, err=True)
@@ -95,7 +99,8 @@ def _keep_result(started: Started, work: Work, wish: Wish) -> bool:
         return True
     data = started.result()
     if data is None:
-        say("There is no result to write: the run left none", err=True)
+        more = f". What {wish.result} has is of an earlier run" if _is_there(wish) else ""
+        say(f"There is no result to write: the run left none{more}", err=True)
         return False
     from prefect.running.results import RunResult  # noqa: PLC0415 - seldom wanted
 

@@ -303,6 +303,11 @@ COMMANDS: dict[str, Command] = {
                 (),
                 (),
             ),
+            "--include": (
+                "A file or directory that goes there with FILE.py, as `prefect build` takes it",
+                (),
+                (),
+            ),
             "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
             "--secret": (

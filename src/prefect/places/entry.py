@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from prefect.places.surroundings import NOTHING, Surroundings
 from prefect.places.venv.place import Venv
 from prefect.places.work import work_in_image, work_with_flow
 from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.output_directory import make_output_directory
 from prefect.running.packaged import run_packaged
 from prefect.running.results import RunResult
 from prefect.running.run_directory import RunDirectory
@@ -29,7 +31,7 @@ from prefect.sealing import open_flow
 from prefect.secrets.secret import Secret, merge_secrets, parse_secrets, resolve, secrets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
     from prefect.places.protocol import Place, Work
     from prefect.sealed.source import SealedSource
 
-_SEALED = (".flow", ".pyz")
+_ON_DISK = (".flow", ".pyz", ".tar", ".tgz")
+_KILLED = 128 + 9
 _HEAD_BYTES, _GZIP = 512, b"\x1f\x8b"
 
 
@@ -54,7 +57,7 @@ def run(
     executor: str | None = None,
     on_state: Callable[[TaskEvent], None] | None = None,
     strict: bool = False,
-    surroundings: Surroundings = NOTHING,
+    surroundings: Surroundings | Mapping[str, Any] = NOTHING,
 ) -> State:
     """Run a packaged flow in a place, and return what it came to.
 
@@ -63,7 +66,7 @@ def run(
     Args:
         artifact: the bytes of a sealed flow, or the path of its file; or an image: the path of an archive
             or of an OCI layout, or a reference, which is a str that neither begins like a path nor ends
-            in .flow or .pyz.
+            in .flow, .pyz, .tar or .tgz.
         place: "here", in this interpreter, or "venv", in an environment made for it, for a sealed flow;
             "sandbox" or "engine" for an image. None is the one that suits it.
         parameters: values by the names of the flow's parameters.
@@ -73,7 +76,8 @@ def run(
         executor: where tasks run, in its text form, such as "threads:8"; None is where the flow says.
         on_state: called with each change of a task's state, which has no result.
         strict: refuse to run with other versions of packages than it was packaged with.
-        surroundings: what it gets of this machine.
+        surroundings: what it gets of this machine; or a dict of what `Surroundings.given` takes, such as
+            {"memory": "2g", "volumes": ["./data:/data:ro"]}.
 
     Returns:
         The flow's final state. Its `result` is a dict of the tasks' states by their slugs, and has the
@@ -89,6 +93,11 @@ def run(
     check.flag("strict", strict)
     parameters = as_given(parameters)
     named = parse_secrets(secrets)
+    if isinstance(surroundings, Mapping):
+        surroundings = Surroundings.given(**surroundings)
+    check.instance("surroundings", surroundings, Surroundings)
+    if surroundings.output is not None:
+        make_output_directory(surroundings.output)
     keys = {"identity": identity, "trusted_signers": trusted_signers}
     wish = _Wish(parameters, named, executor, on_state, surroundings, strict=strict)
     if _is_image(artifact):
@@ -132,7 +141,7 @@ def _is_image(artifact: SealedSource) -> bool:
         return False
     text = os.fspath(artifact)
     path = Path(text).expanduser()
-    if isinstance(artifact, str) and not names_a_path(text) and path.suffix not in _SEALED:
+    if isinstance(artifact, str) and not names_a_path(text) and path.suffix not in _ON_DISK:
         return True
     if path.is_dir():
         return True
@@ -220,7 +229,9 @@ def run_in(place: Place, work: Work, on_state: Callable[[TaskEvent], None] | Non
         if told.refused is not None:
             raise told.refused
         if data is None or work.result is None:
-            raise PlaceError(f"The run ended with status {status}, and left no result")
+            limit = work.surroundings.memory is not None and status == _KILLED
+            why = ": it was killed, as where it takes more than its memory" if limit else ""
+            raise PlaceError(f"The run ended with status {status}, and left no result{why}")
         return RunResult.read(data, work.result).to_state()
     finally:
         started.remove()

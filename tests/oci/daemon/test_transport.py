@@ -14,6 +14,7 @@ from prefect.oci.daemon import containers, transport
 from prefect.oci.daemon.client import Daemon
 from prefect.oci.daemon.containers import Container
 from prefect.oci.daemon.image import described
+from prefect.oci.daemon.settings import Settings
 
 ID = "a" * 64
 NOT_THERE = json_answer(b'{"message": "no such image"}', "404 Not Found")
@@ -232,7 +233,7 @@ def test_a_started_container_is_not_left_behind(engine, daemon):
     made = json_answer(json.dumps({"Id": ID}).encode(), "201 Created")
     engine.answers = [json_answer(b"[]"), made, refused, gone]
     with pytest.raises(ContainerEngineError, match="cannot start demo: no runtime"):
-        containers.start(daemon, "demo", ["x"], network="host", tmpfs={"/a": "size=1"})
+        containers.start(daemon, "demo", ["x"], Settings(network="host", tmpfs={"/a": "size=1"}))
     assert engine.requests[-1] == f"DELETE /v1.41/containers/{ID}?force=1&v=1"
     assert json.loads(engine.bodies[1])["HostConfig"] == {
         "NetworkMode": "host", "Tmpfs": {"/a": "size=1"},

@@ -267,3 +267,12 @@ def test_no_layer_leads_outside(data):
         assert names(outside) == ["file"]
         assert (outside / "file").read_text() == "the user's"
         assert (outside / "file").stat().st_nlink == 1
+
+
+def test_unpacking_ends_soon_where_nobody_wants_it_any_more(tmp_path):
+    """As after Ctrl-C: not a file more is written."""
+    wanted = iter([True, False])
+    layer = layer_of(tar_of(a=b"1", b=b"2", c=b"3"))
+    with pytest.raises(InterruptedError):
+        unpack(layer, tmp_path, lambda: next(wanted))
+    assert names(tmp_path) == ["a"]

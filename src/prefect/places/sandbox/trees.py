@@ -48,6 +48,7 @@ class Trees:
     def __init__(self, store: Store, held: ExitStack) -> None:
         self._store = store
         self._held = held
+        self._wanted = True
 
     def has(self, diff_id: str) -> bool:
         """Tell whether a layer is unpacked, and hold it then."""
@@ -69,8 +70,13 @@ class Trees:
             from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - seldom needed
 
             with ThreadPoolExecutor(_UNPACKERS, "prefect-unpack") as pool:
-                made = pool.map(self._unpack, missing.values())
-                found |= dict(zip(missing, made, strict=True))
+                try:
+                    made = pool.map(self._unpack, missing.values())
+                    found |= dict(zip(missing, made, strict=True))
+                except BaseException:  # also Ctrl-C: who waits for the others need not
+                    self._wanted = False
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
         return [tree for layer in layers if (tree := found[layer.diff_id]) is not None]
 
     def merged(self, key: str, make: Callable[[Path], None]) -> Path:
@@ -85,6 +91,9 @@ class Trees:
         self._held.callback(held.close)
         return held.path / _FILES
 
+    def _is_wanted(self) -> bool:
+        return self._wanted
+
     def _find(self, diff_id: str) -> Tree | None:
         held = directories.hold(directories.place_of(self._store.root, _key(diff_id)))
         return None if held is None else self._as_tree(held)
@@ -95,7 +104,7 @@ class Trees:
         def make(path: Path) -> None:
             (path / _FILES).mkdir(parents=True)
             (path / _FILES).chmod(0o755)
-            (path / _ABOUT).write_text(json.dumps(unpack(layer, path / _FILES)))
+            (path / _ABOUT).write_text(json.dumps(unpack(layer, path / _FILES, self._is_wanted)))
 
         # Many small files, which a machine that crashed can unpack anew sooner than wait for a disk.
         return self._as_tree(self._store.directory(_key(layer.diff_id), make, lasting=False))

@@ -40,8 +40,15 @@ _FAULTS = frozenset(
 )  # fmt: skip
 
 
-def unpack(layer: Layer, directory: Path) -> dict[str, Any]:
+def unpack(
+    layer: Layer, directory: Path, going_on: Callable[[], bool] = lambda: True
+) -> dict[str, Any]:
     """Write the files of a layer into an empty directory, and compare its digests.
+
+    Args:
+        layer: whose archive is read.
+        directory: empty.
+        going_on: asked before each file whether somebody still wants it.
 
     Returns:
         "implied": directories that the layer does not list, which have
@@ -52,12 +59,15 @@ def unpack(layer: Layer, directory: Path) -> dict[str, Any]:
     Raises:
         ImageContentError: the layer is malformed, hostile, or not what its digests promise.
         ImageError: the layer's bytes are not at hand.
-        OSError: they cannot be read, or the files not be written.
+        OSError: they cannot be read, or the files not be written; an InterruptedError where nobody
+            wants them any more.
     """
     packed = layer.blob.size if layer.blob is not None else 0
     tree = _Tree(directory)
     try:
         for member, reader in walk(layer, limit=max(_SMALL, _RATIO * packed)):
+            if not going_on():
+                raise InterruptedError("Nobody wants it any more")
             try:
                 tree.add(member, reader)
             except OSError as error:

@@ -6,6 +6,7 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from prefect.errors import PlaceError
 from prefect.places.process import WorkerProcess
 from prefect.places.venv.environment import environment_for
 from prefect.running.flow_directory import KEY_VARIABLE
@@ -56,6 +57,8 @@ class Venv:
         """
         wanted = work.surroundings
         wanted.require("env", "workdir", "output", place="in an environment on this machine")
+        if wanted.workdir is not None and not os.path.isdir(wanted.workdir):  # noqa: PTH112
+            raise PlaceError(f"There is no directory {wanted.workdir} to run in (--workdir)")
         with ExitStack() as entered:
             wheels = self._directory.wheels
             environment = entered.enter_context(
