@@ -106,8 +106,11 @@ class Runner:
             program.failed = str(error)
             return None
 
-    def run(self, contest: Contest, runs: int, cold: int) -> list[dict[str, object]]:
+    def run(
+        self, contest: Contest, runs: int, cold: int, loads: dict[str, tuple[float, float]]
+    ) -> list[dict[str, object]]:
         """Run everything, cold and warm, in turn."""
+        before = os.getloadavg()[0]
         self.make_ready(contest, cold)
         for turn in range(cold):
             say(f"{contest.name}: cold round {turn + 1} of {cold}")
@@ -123,6 +126,7 @@ class Runner:
                     program.peak = taken.peak
                 elif taken is not None:
                     program.warm.append(taken)
+        loads[contest.name] = before, os.getloadavg()[0]
         return contest.rows()
 
     def make_ready(self, contest: Contest, cold: int) -> None:
@@ -223,18 +227,17 @@ def cell(value: object, scale: float = 1, digits: int = 0) -> str:
     return f"{value / scale:,.{digits}f}"
 
 
-def show(rows: list[dict[str, object]]) -> None:
-    """Print a Markdown table of each contest."""
-    contest = None
+def show(rows: list[dict[str, object]], contest: str) -> None:
+    """Print a Markdown table of a contest."""
+    print(f"\n**{contest}** (seconds and MB)\n")
+    print(
+        "| | first line | exit | CPU | cold: first line | cold: exit | memory | disk | exit, to ready "
+        "| to rival: first line | to rival: exit | target |"
+    )
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|")
     for row in rows:
         if row["contest"] != contest:
-            contest = row["contest"]
-            print(f"\n**{contest}** (seconds and MB)\n")
-            print(
-                "| | first line | exit | CPU | cold: first line | cold: exit | memory | disk | exit, to ready "
-                "| to rival: first line | to rival: exit | target |"
-            )
-            print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|")
+            continue
         if "failed" in row:
             print(
                 f"| {row['program']} | does not work: {' '.join(str(row['failed']).split())} |"
@@ -251,6 +254,7 @@ def show(rows: list[dict[str, object]]) -> None:
             met = isinstance(value, float) and value <= row["limit"]  # type: ignore[operator]
             verdict = f"{row['watched']} ≤ {row['limit']}: {'met' if met else 'missed'}"
         print("| " + " | ".join([str(row["program"]), *seconds, *sizes, *ratios, verdict]) + " |")
+    sys.stdout.flush()
 
 
 RATIOS = ("exit to ready", "first to rival", "exit to rival")
@@ -269,7 +273,7 @@ def main() -> None:
     options = parser.parse_args()
     runs, cold = (1, 1) if options.quick else (options.runs, options.cold)
     registry, base = (os.environ.get(f"PREFECT_TEST_{x}", "") for x in ("REGISTRY", "IMAGE"))
-    before = os.getloadavg()
+    loads: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory(prefix="prefect-bench-", ignore_cleanup_errors=True) as place:
         bench, images, daemon, rows = Bench(Path(place)), None, None, list[dict[str, object]]()
         engine = Engine("")
@@ -283,29 +287,25 @@ def main() -> None:
             runner = Runner(bench, Meter(engine))
             for contest in contests(bench, images, quick=options.quick):
                 if options.only in contest.name:
-                    rows += runner.run(contest, runs, cold)
+                    rows += runner.run(contest, runs, cold, loads)
+                    if not options.json:
+                        show(rows, contest.name)
         finally:
             if images is not None:
                 images.close()
-    load = [f"{one:.1f}" for one in (*before, *os.getloadavg())]
     if options.json:
-        print(
-            json.dumps(
-                {"runs": runs, "load": load, "versions": bench.versions, "rows": rows}, indent=2
-            )
-        )
+        found = {"runs": runs, "cold": cold, "loads": loads, "versions": bench.versions}
+        print(json.dumps(found | {"rows": rows}, indent=2))
         return
-    print("\n".join(machine(bench.versions)))
-    print(
-        f"- Load of 1, 5 and 15 minutes: {', '.join(load[:3])} before, {', '.join(load[3:])} after"
-    )
+    print("\n".join(["", *machine(bench.versions)]))
     print(f"- Medians of {runs} warm and {cold} cold runs")
+    told = [f"{name} {one:.1f} to {other:.1f}" for name, (one, other) in loads.items()]
+    print(f"- Load of the last minute, before and after: {'; '.join(told)}")
     if images is None:
         print("- Images are left out: `make services`, and source .services/env")
     elif not engine.top:
         print("- What the container engine does is not counted: it has no namespace of its own")
     print(f"- {PREFECT_3}")
-    show(rows)
 
 
 if __name__ == "__main__":
