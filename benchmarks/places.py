@@ -120,7 +120,9 @@ class Runner:
             say(f"{contest.name}: round {turn + 1} of {runs}")
             if contest.name.startswith(CHANGED):
                 contest.prepare()
-            for program in self.those_left(contest):
+            left = self.those_left(contest)
+            start = max(turn, 0) * len(left) // runs  # nobody always comes after the same one
+            for program in left[start:] + left[:start]:
                 taken = self.once(program, sampled=turn == -1)
                 if taken is not None and turn == -1:
                     program.peak = taken.peak
