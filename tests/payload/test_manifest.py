@@ -216,7 +216,7 @@ def test_manifests_of_former_formats_are_read_and_written(number, lacks):
     The payloads of the first two are bytecode alone, which needs its series of Python.
     """
     of_third = {"files", "wheels", "lock", "sources", "fixed"}
-    of_fourth = {"image", "runtime"}
+    of_fourth = {"globals", "image", "runtime"}
     lacks = of_fourth if lacks is None else lacks | of_third | of_fourth
     values = {name: v for name, v in GOOD.to_dict().items() if name not in lacks}
     values |= {"format": number, "python": "3.10.1"}
