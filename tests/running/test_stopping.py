@@ -61,3 +61,23 @@ def test_a_signal_that_another_thread_gets_ends_what_the_main_thread_waits_for()
         [sys.executable, "-c", ELSEWHERE], check=False, capture_output=True, text=True, timeout=60
     )
     assert (done.stdout, done.stderr) == ("143\n", "")
+
+
+AGAIN = """
+import os
+from prefect.running.stopping import unwind_on_signals
+
+unwind_on_signals()
+before = os.listdir("/proc/self/fd")
+for _ in range(10):
+    unwind_on_signals()
+print(len(os.listdir("/proc/self/fd")) - len(before))
+"""
+
+
+def test_signals_are_provided_for_once():
+    """A program that asks for it again opens nothing more."""
+    done = subprocess.run(
+        [sys.executable, "-c", AGAIN], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")

@@ -41,7 +41,7 @@ def unwind_on_signals() -> None:
     """
     stop = _Stop()
     with suppress(ValueError):  # not in the main thread: then the caller decides
-        _have_it_seen(stop)
+        _have_it_seen()
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGHUP, stop)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # and not ignored
@@ -122,12 +122,14 @@ def status_of_run(*, successful: bool) -> int:
 class _Stop:
     """Ends what the main thread does."""
 
+    calls = 0
+    """How often any of them was called."""
+
     def __init__(self) -> None:
-        self.calls = 0
         self._put_off = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.calls += 1
+        _Stop.calls += 1
         if not is_interruptible(frame) and self._put_off < MOST_PUT_OFF:
             self._put_off += 1
             # A thread of this kind itself takes no lock.
@@ -137,33 +139,36 @@ class _Stop:
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated(number)
 
 
-def _have_it_seen(stop: _Stop) -> None:
+def _have_it_seen() -> None:
     """Have the main thread see that a signal has come, whatever it waits for.
 
     It is but marked as having come when another thread gets it, or when the main thread gets it just
     before it begins to wait; Python's handler runs when that is over. A signal that means nothing ends
     the wait.
     """
-    signal.signal(signal.SIGURG, lambda *_: None)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
+    # Another one is ours already, or somebody else's, who sees to it.
     if (other := signal.set_wakeup_fd(writing, warn_on_full_buffer=False)) != -1:
         signal.set_wakeup_fd(other)
+        os.close(reading)
+        os.close(writing)
         return
-    _thread.start_new_thread(_wake, (_thread.get_ident(), reading, stop))
+    signal.signal(signal.SIGURG, lambda *_: None)
+    _thread.start_new_thread(_wake, (_thread.get_ident(), reading))
 
 
-def _wake(main: int, reading: int, stop: _Stop) -> None:
-    seen = 0
+def _wake(main: int, reading: int) -> None:
+    seen = _Stop.calls
     while True:
         if not {*os.read(reading, _MOST_AT_ONCE)} & _STOPPING:
             continue
         for _ in range(_MOST_WAKENED):
             time.sleep(_UNSEEN_SECONDS)
-            if stop.calls != seen:
+            if _Stop.calls != seen:
                 break
             signal.pthread_kill(main, signal.SIGURG)
-        seen = stop.calls
+        seen = _Stop.calls
 
 
 def _send_soon(thread: int, number: int) -> None:
