@@ -214,8 +214,10 @@ def test_options_that_mean_nothing_are_refused_before_anything_is_asked(prefect,
 def test_files_are_written_whole(prefect, pushed):
     """A timer goes beside its service, and what is there already is replaced."""
     options = ("--kind", "systemd", "--name", "own", "-o", "units/own.service")
-    _, err = prefect("manifest", pushed, *options, "--schedule", "@daily")
     directory = prefect.directory / "units"
+    assert "There is no directory units" in prefect("manifest", pushed, *options, status=2)[1]
+    directory.mkdir()
+    _, err = prefect("manifest", pushed, *options, "--schedule", "@daily")
     assert sorted(path.name for path in directory.iterdir()) == ["own.service", "own.timer"]
     assert "Wrote units/own.service and units/own.timer." in err
     assert "OnCalendar" in (directory / "own.timer").read_text()
