@@ -13,7 +13,7 @@ from prefect import Flow, task
 from prefect.engine import signals
 from prefect.errors import ArtifactError, RemoteTaskError
 from prefect.payload.values import is_plain
-from prefect.running.results import NotCarried, RunResult, result_of
+from prefect.running.results import NotCarried, RunResult
 
 KEY = "canary-key"
 
@@ -23,8 +23,8 @@ def run(build):
     with Flow("etl") as flow:
         build()
     state = flow.run()
-    data, behind = result_of(flow, state, KEY)
-    return RunResult.read(data, KEY), behind, state
+    result, behind = RunResult.of(flow, state)
+    return RunResult.read(result.to_bytes(KEY), KEY), behind, state
 
 
 class Row:
@@ -170,7 +170,7 @@ def test_only_the_run_with_the_key_is_read():
     """What another run left, or somebody changed, is refused before anything of it is parsed."""
     with Flow("etl") as flow:
         numbers()
-    data, _ = result_of(flow, flow.run(), KEY)
+    data = RunResult.of(flow, flow.run())[0].to_bytes(KEY)
     for wrong in (b"", b"\n", data[:-1], data.replace(b"etl", b"elt"), data + b"x"):
         with pytest.raises(ArtifactError, match="not made by this run"):
             RunResult.read(wrong, KEY)

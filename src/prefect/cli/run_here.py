@@ -104,10 +104,9 @@ def _keeping(wish: Wish) -> Callable[[Flow, State], None] | None:
         return None
 
     def keep(flow: Flow, state: State) -> None:
-        from prefect.running.results import RunResult, result_of  # noqa: PLC0415 - seldom wanted
+        from prefect.running.results import RunResult  # noqa: PLC0415 - seldom wanted
 
-        data, behind = result_of(flow, state, "")  # which nobody else could have made
-        wish.keep(RunResult.read(data, ""), behind)
+        wish.keep(*RunResult.of(flow, state))
 
     return keep
 

@@ -21,13 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.core import state as states
 from prefect.errors import ArtifactError, RemoteTaskError
-from prefect.files import replacing
 from prefect.payload import values
 from prefect.printable import printable
-from prefect.secrets.masking import holds_secret, mask
+from prefect.secrets.masking import holds_secret, is_masking, mask
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
     from prefect.core.flow import Flow
@@ -56,46 +54,6 @@ class NotCarried:
 
 
 _NO_REFERENCE = "the values of reference tasks are carried alone"
-
-
-def write_result(path: str | os.PathLike[str], flow: Flow, state: State, key: str) -> list[str]:
-    """Write what a run came to into a file; return lines on what stays behind, or had better.
-
-    Args:
-        key: any text, which the reader has as well.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    data, behind = result_of(flow, state, key)
-    with replacing(path) as file:
-        file.write(data)
-    return behind
-
-
-def result_of(flow: Flow, state: State, key: str) -> tuple[bytes, list[str]]:
-    """Return what `write_result` writes, and what it returns."""
-    packing = _Packing()
-    slugs = flow.slugs
-    reference = set(flow.reference_tasks())
-    found = state.result if isinstance(state.result, dict) else {}
-    tasks = [
-        {"task": slugs[task], "name": task.name}
-        | packing.record(of_task, slugs[task], with_value=task in reference)
-        for task, of_task in found.items()
-    ]
-    described = {
-        "flow": flow.name,
-        "state": type(state).__name__,
-        "message": _masked(state.message),
-        "tasks": tasks,
-    }
-    rest = json.dumps(described, separators=(",", ":")).encode() + b"\n" + packing.pickles
-    if holds_secret(rest):
-        packing.behind.append(
-            "The result holds a secret's value, which a task returned: keep it as you keep the secret"
-        )
-    return _mac(rest, key) + b"\n" + rest, packing.behind
 
 
 class _Packing:
@@ -146,8 +104,45 @@ class RunResult:
     pickles: bytes
 
     @classmethod
+    def of(cls, flow: Flow, state: State) -> tuple[RunResult, list[str]]:
+        """Return what a flow's run came to, and lines on what of it stays behind, or had better."""
+        packing = _Packing()
+        slugs = flow.slugs
+        reference = set(flow.reference_tasks())
+        found = state.result if isinstance(state.result, dict) else {}
+        tasks = [
+            {"task": slugs[task], "name": task.name}
+            | packing.record(of_task, slugs[task], with_value=task in reference)
+            for task, of_task in found.items()
+        ]
+        described = {
+            "flow": flow.name,
+            "state": type(state).__name__,
+            "message": _masked(state.message),
+            "tasks": tasks,
+        }
+        made = cls(described, bytes(packing.pickles))
+        if is_masking() and holds_secret(made._body()):
+            packing.behind.append(
+                "The result holds a secret's value, which a task returned: keep it as you keep the secret"
+            )
+        return made, packing.behind
+
+    def to_bytes(self, key: str) -> bytes:
+        """Return what `read` reads.
+
+        Args:
+            key: any text, which the reader has as well.
+        """
+        body = self._body()
+        return _mac(body, key) + b"\n" + body
+
+    def _body(self) -> bytes:
+        return json.dumps(self.described, separators=(",", ":")).encode() + b"\n" + self.pickles
+
+    @classmethod
     def read(cls, data: bytes, key: str) -> RunResult:
-        """Read what `write_result` wrote.
+        """Read what `to_bytes` returned.
 
         Raises:
             ArtifactError: another run than the one with this key made it, or it is malformed.

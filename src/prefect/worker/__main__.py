@@ -148,9 +148,13 @@ def _result(
         raise SecretError(f"--result goes with the secret {RESULT_KEY}, which is not here")
 
     def write(flow: Flow, state: State) -> None:
-        from prefect.running.results import write_result  # noqa: PLC0415 - seldom wanted
+        from prefect.files import replacing  # noqa: PLC0415 - seldom wanted
+        from prefect.running.results import RunResult  # noqa: PLC0415 - the same
 
-        for line in write_result(options.result, flow, state, key):
+        result, behind = RunResult.of(flow, state)
+        with replacing(options.result) as file:
+            file.write(result.to_bytes(key))
+        for line in behind:
             logging.getLogger("prefect").warning(line)
 
     return write

@@ -133,10 +133,10 @@ def _run(archive: str, options: argparse.Namespace) -> int:
 def _keep(path: Path, flow: Flow, state: State) -> None:
     """Write the run's result, and say what of it stays behind."""
     from prefect.running.result_files import content_for  # noqa: PLC0415 - seldom wanted
-    from prefect.running.results import RunResult, result_of  # noqa: PLC0415 - the same
+    from prefect.running.results import RunResult  # noqa: PLC0415 - the same
 
-    data, behind = result_of(flow, state, "")  # which nobody else could have made
-    content, lacking = content_for(path, RunResult.read(data, ""))
+    result, behind = RunResult.of(flow, state)
+    content, lacking = content_for(path, result)
     with replacing(path) as file:
         file.write(content)
     for line in (*behind, *lacking):
