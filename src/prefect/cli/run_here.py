@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from prefect.cli.artifacts import load_flow_file
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.flow_directory import take_key
 from prefect.running.output_directory import output_directory
 from prefect.running.parameters import read_parameters
 from prefect.running.report import JsonReporter, LineReporter, Reporter
 from prefect.secrets.masking import mask_until_exit
-from prefect.secrets.secret import exported, merge_secrets, resolve, secrets_of
+from prefect.secrets.secret import exported, merge_secrets, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +38,7 @@ def run_file(artifact: str, wish: Wish) -> State:
         parameters = read_parameters(serialized, wish.given)
         # A value that the file set on the environment's own secret counts.
         values = resolve(merge_secrets(wish.secrets, getattr(flow.environment, "secrets", ())))
-        mask_until_exit([*values.values(), *_take_key()])
+        mask_until_exit([*values.values(), *take_key()])
         reporter = early or entered.enter_context(_reporter(serialized, wish))
         context = entered.enter_context(output_directory(wish.surroundings.output))
         entered.enter_context(exported(values))
@@ -68,17 +67,12 @@ def run_opened(
         keyring: opened it; its keys are masked in what the run tells.
         directory: has the files and the wheels that travelled.
     """
-    from prefect.running.packaged import run_packaged  # noqa: PLC0415 - for sealed flows alone
-    from prefect.running.verdict import require_fit  # noqa: PLC0415 - the same
+    from prefect.running.opened import ready_to_run  # noqa: PLC0415 - for sealed flows alone
+    from prefect.running.packaged import run_packaged  # noqa: PLC0415 - the same
 
-    directory.import_wheels()
-    needed = merge_secrets(wish.secrets, secrets_of(manifest.flow))
-    require_fit(manifest, needed)
-    parameters = read_parameters(manifest.flow, wish.given)
-    values = resolve(needed)
-    keys = [key.encode() for key in keyring.encryption_keys]
-    keys += [key.encode() for key in keyring.identities]
-    mask_until_exit([*values.values(), *keys, *_take_key()])
+    values, parameters = ready_to_run(
+        manifest, keyring, directory, secrets=wish.secrets, given=wish.given
+    )
     reporter = _reporter(manifest.flow, wish)
     with reporter:
         state = run_packaged(
@@ -135,12 +129,6 @@ def _as_packaged(flow: Flow) -> Flow:
     for name in loaded_local_modules():  # what can be found by its name travels by its name
         del sys.modules[name]
     return load_flow(packaged.manifest, packaged.payload)
-
-
-def _take_key() -> list[str]:
-    """Take the key that opens sealed flows out of the environment: no task has a use for it."""
-    key = os.environ.pop(KEY_VARIABLE, "").strip()
-    return [key] if key else []
 
 
 def _reporter(flow: dict[str, Any], wish: Wish) -> Reporter:

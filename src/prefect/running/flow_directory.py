@@ -33,6 +33,12 @@ def take_value(name: str, awaited: dict[str, str]) -> str | None:
     return value
 
 
+def take_key() -> list[str]:
+    """Take the key that opens sealed flows out of the environment: no task has a use for it."""
+    key = os.environ.pop(KEY_VARIABLE, "").strip()
+    return [key] if key else []
+
+
 def read_flow(
     directory: Path, awaited: dict[str, str], run: RunDirectory
 ) -> tuple[Manifest, bytes | bytearray, tuple[str, ...], Path | None]:

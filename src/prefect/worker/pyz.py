@@ -20,8 +20,9 @@ from prefect.errors import ArtifactError, InvalidKeyError, PrefectError
 from prefect.files import replacing
 from prefect.printable import error_text, printable
 from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.opened import ready_to_run
 from prefect.running.output_directory import make_output_directory
-from prefect.running.parameters import parse_pairs, read_parameters
+from prefect.running.parameters import parse_pairs
 from prefect.running.report import JsonReporter, LineReporter, Reporter
 from prefect.running.result_files import require_result_path
 from prefect.running.run_directory import RunDirectory
@@ -35,9 +36,7 @@ from prefect.running.stopping import (
     status_of_run,
     unwind_on_signals,
 )
-from prefect.running.verdict import require_fit
-from prefect.secrets.masking import mask_until_exit
-from prefect.secrets.secret import merge_secrets, parse_secrets, resolve, secrets_of
+from prefect.secrets.secret import parse_secrets
 from prefect.version import __version__
 
 if TYPE_CHECKING:
@@ -96,15 +95,7 @@ def _run(archive: str, options: argparse.Namespace) -> int:
     gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
     with RunDirectory() as directory:
         manifest, payload = open_flow(path, keyring, directory.make, directory.make_for_wheels)
-        directory.import_wheels()
-        needed = merge_secrets(named, secrets_of(manifest.flow))
-        require_fit(manifest, needed)
-        parameters = read_parameters(manifest.flow, given)
-        values = resolve(needed)
-        keys = [key.encode() for key in keyring.encryption_keys]
-        keys += [key.encode() for key in keyring.identities]
-        taken = os.environ.pop(KEY_VARIABLE, "").strip()  # no task has a use for it
-        mask_until_exit([*values.values(), *keys, *([taken] if taken else [])])
+        values, parameters = ready_to_run(manifest, keyring, directory, secrets=named, given=given)
         kind = JsonReporter if options.json else LineReporter
         reporter: Reporter = kind(until_exit=True)
         with reporter:
