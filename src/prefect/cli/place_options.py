@@ -45,19 +45,12 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def surroundings(
-    *,
-    volumes: tuple[str, ...],
-    env: tuple[str, ...],
-    memory: str | None,
-    cpus: float | None,
-    gpus: str | None,
-    user: str | None,
-    network: str | None,
-    workdir: str | None,
-    output: Path | None,
-) -> Surroundings:
+def surroundings(*, output: Path | None, **asked: Any) -> Surroundings:
     """Return what the options ask for.
+
+    Args:
+        output: the directory of --output, which is made if it is not there.
+        asked: values of the other options by their names, as `Surroundings.given` takes them.
 
     Raises:
         click.UsageError: one of them is not as it is written.
@@ -65,20 +58,10 @@ def surroundings(
     from prefect.places import surroundings as places  # noqa: PLC0415 - seldom asked for
     from prefect.running.output_directory import make_output_directory  # noqa: PLC0415 - the same
 
-    single = (memory, cpus, gpus, user, network, workdir, output)
-    if not volumes and not env and all(one is None for one in single):
+    if output is None and all(value in (None, ()) for value in asked.values()):
         return places.NOTHING
     try:
-        return places.Surroundings(
-            volumes=tuple(map(places.Volume.parse, volumes)),
-            env=places.parse_env(env),
-            memory=None if memory is None else places.parse_size(memory),
-            cpus=cpus,
-            gpus=gpus,
-            user=user,
-            network=network,
-            workdir=workdir,
-            output=None if output is None else make_output_directory(output),
-        )
+        made = None if output is None else make_output_directory(output)
+        return places.Surroundings.given(**asked, output=made)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
