@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ArtifactError
+from prefect.secrets.handover import bytes_carried, carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_BYTES = ("utf-8", "surrogateescape")  # carries any bytes in a str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +42,10 @@ class Handed:
 
     def pieces(self) -> Iterator[bytes | bytearray]:
         """Yield what goes through the pipe."""
-        secrets = {name: os.fsencode(text).decode(*_BYTES) for name, text in self.secrets.items()}
         told = {
             "manifest": len(self.manifest),
             "payload": len(self.payload),
-            "secrets": secrets,
+            "secrets": carried(self.secrets),
             "files": _text(self.files),
             "wheels": _text(self.wheels),
         }
@@ -69,9 +67,7 @@ def take_handed(number: int) -> Handed:
         told = json.loads(line)
         manifest = _exactly(pipe, told["manifest"])
         payload = _exactly(pipe, told["payload"])
-        secrets = {
-            name: os.fsdecode(text.encode(*_BYTES)) for name, text in told["secrets"].items()
-        }
+        secrets = {name: os.fsdecode(bytes_carried(x)) for name, x in told["secrets"].items()}
         files, wheels = (told[name] and Path(told[name]) for name in ("files", "wheels"))
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError("Who started this worker handed over no flow") from error

@@ -20,11 +20,20 @@ _LOCK = ".receiving"
 _BYTES = ("utf-8", "surrogateescape")  # carries any bytes in a str
 
 
-def one_line(values: Mapping[str, str]) -> bytes:
-    """Return values as the line that `receive` reads: bytes that are no text stand for themselves."""
+def carried(values: Mapping[str, str]) -> dict[str, str]:
+    """Return values as JSON carries them: bytes that are no text stand for themselves."""
     # The other side may have another encoding. So what travels are the bytes.
-    texts = {name: os.fsencode(value).decode(*_BYTES) for name, value in values.items()}
-    return json.dumps(texts).encode() + b"\n"
+    return {name: os.fsencode(value).decode(*_BYTES) for name, value in values.items()}
+
+
+def bytes_carried(text: str) -> bytes:
+    """Return the bytes of a value that was carried."""
+    return text.encode(*_BYTES)
+
+
+def one_line(values: Mapping[str, str]) -> bytes:
+    """Return values as the line that `receive` reads."""
+    return json.dumps(carried(values)).encode() + b"\n"
 
 
 def receive(stream: BinaryIO) -> None:
@@ -48,7 +57,7 @@ def receive(stream: BinaryIO) -> None:
         part = directory / f".{Secret(name).name}.part"
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(as_file(value.encode(*_BYTES)))
+            file.write(as_file(bytes_carried(value)))
         part.rename(directory / name)
 
 
