@@ -25,13 +25,12 @@ from typing import TYPE_CHECKING
 from prefect.dependencies import records
 from prefect.dependencies.targets import c_library_told
 from prefect.dependencies.uv import (
-    RESOLVING,
     UNREACHABLE,
     call,
+    installing_environment,
     is_unreachable,
     refuse_disk,
     source_options,
-    uv_environment,
     uv_program,
 )
 from prefect.errors import IndexUnreachableError, RequirementsError
@@ -205,8 +204,7 @@ def run_uv(
     if links is not None:  # and nothing of them stays in uv's cache, where no build finds it again
         command += ["--no-index", "--find-links", str(links), "--no-cache"]
     command += ["--require-hashes", "--requirements", str(lock)]
-    environment = {k: v for k, v in uv_environment(builds=build).items() if k not in RESOLVING}
-    environment |= {"UV_NO_INSTALLER_METADATA": "1", "UV_COMPILE_BYTECODE": "0"}
+    environment = installing_environment(builds=build) | {"UV_COMPILE_BYTECODE": "0"}
     if reason := call(command, environment, progress):
         refuse_disk(reason, stage)
         reason = reason.replace(f"{stage.parent}/", "")

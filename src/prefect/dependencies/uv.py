@@ -33,7 +33,7 @@ _FOR_UV = re.compile(
 _FULL = re.compile(r"^(.*)\(os error (?:28|122)\)", re.MULTILINE)
 _UNUSABLE = re.compile(r"Failed to initialize cache at `([^`]+)`\s+(?:cause: )?([^\n]+)")
 # Variables for the resolver: they had their say when a lock was made.
-RESOLVING = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER"})
+_RESOLVING = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER"})
 _REPORTED = ("Downloading ", "Downloaded ", "Preparing ", "Prepared ")
 _UNREACHABLE = ("Failed to fetch", "error sending request", "network was disabled")
 UNREACHABLE = (
@@ -94,6 +94,16 @@ def uv_environment(*, builds: bool = False) -> dict[str, str]:
     for name in ("UV_NO_BUILD", "UV_NO_BUILD_PACKAGE", "UV_NO_BINARY", "UV_NO_BINARY_PACKAGE"):
         own.pop(name, None)
     return own | {"UV_NO_CONFIG": "1", "NO_COLOR": "1"}
+
+
+def installing_environment(*, builds: bool = False) -> dict[str, str]:
+    """Return `uv_environment` for an installation of what is locked: nothing is resolved any more.
+
+    Raises:
+        RequirementsError: as `uv_environment`.
+    """
+    own = {k: v for k, v in uv_environment(builds=builds).items() if k not in _RESOLVING}
+    return own | {"UV_NO_INSTALLER_METADATA": "1"}
 
 
 def call(

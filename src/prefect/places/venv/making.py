@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from prefect.dependencies import records
 from prefect.dependencies.uv import (
-    RESOLVING,
+
     UNREACHABLE,
     call,
     is_unreachable,
     refuse_disk,
     source_options,
     uv_environment,
+    installing_environment,
     uv_program,
 )
 from prefect.errors import IndexUnreachableError, PlaceError, RequirementsError
@@ -98,8 +99,7 @@ def _install(
     progress: Callable[[str], None] | None,
 ) -> None:
     builds = bool(contents.sources) and not options
-    variables = {k: v for k, v in uv_environment(builds=builds).items() if k not in RESOLVING}
-    variables |= {"UV_NO_INSTALLER_METADATA": "1"}
+    variables = installing_environment(builds=builds)
     with tempfile.NamedTemporaryFile("w", dir=environment, suffix=".txt") as lock:
         lock.write("".join(f"{line}\n" for line in lines))
         lock.flush()
