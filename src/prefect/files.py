@@ -24,9 +24,20 @@ if TYPE_CHECKING:
 
 # Nobody means more by a lock, a list of requirements or a settings file.
 TEXT_BYTES = 16 * 1024 * 1024
+HEAD_BYTES = 262
+"""How much of a file's beginning tells what it is."""
 _PIECE_BYTES = 1024 * 1024
 _SUFFIX = ".prefect-part"
 _PART = re.compile(r"\..*\.[0-9a-f]{16}" + re.escape(_SUFFIX))
+
+
+def begins_as_archive(head: bytes) -> bool:
+    """Tell whether a file that begins so is an image's: a tar archive, or something compressed.
+
+    Args:
+        head: its first `HEAD_BYTES`, or all of it.
+    """
+    return head[257:262] == b"ustar" or head[:2] == b"\x1f\x8b"
 
 
 def read_small(path: str | os.PathLike[str], most: int = TEXT_BYTES) -> bytes:

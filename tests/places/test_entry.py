@@ -90,6 +90,20 @@ def test_what_cannot_be_is_refused(tmp_path):
         places.run(Path(tmp_path), "here")
 
 
+@pytest.mark.services
+def test_an_image_on_disk_is_named_by_a_str_as_well(base_image, tmp_path, monkeypatch):
+    """By its ending, or as a path; it runs in a sandbox, and no container engine is asked."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere.sock")
+    with Flow("etl") as flow:
+        tell(1)
+    ContainerEnvironment(base_image, None, ["cloudpickle"]).export(tmp_path / "etl.tar", flow)
+    monkeypatch.chdir(tmp_path)
+    for name in ("etl.tar", "./etl.tar"):
+        assert places.run(name).result["tell-1"].result == (1, {1})
+    with pytest.raises(PlaceError, match="on disk"):
+        places.run("etl.tar", "engine")
+
+
 def test_what_a_run_gets_may_be_written_as_a_dict(tmp_path, monkeypatch):
     """In the words of docker's users; a path may be a str, and what makes no sense is an error of ours."""
     environment = PickleEnvironment()

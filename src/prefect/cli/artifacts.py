@@ -26,7 +26,7 @@ from prefect.errors import (
     ImageError,
     PrefectError,
 )
-from prefect.files import read_to_end
+from prefect.files import HEAD_BYTES, begins_as_archive, read_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,8 +207,8 @@ def _find_on_disk(argument: str) -> SealedSource | None:
     try:
         with _opened(argument) as file:
             again = argument != standard_input.NAME and file.seekable()
-            head = file.read(mistakes.HEAD_BYTES)
-            if mistakes.is_image(head):
+            head = file.read(HEAD_BYTES)
+            if begins_as_archive(head):
                 if again:
                     return None
                 raise click.UsageError(f"{name} is an image in a pipe: write it to a file first")

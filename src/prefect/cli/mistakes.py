@@ -6,18 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from prefect.files import HEAD_BYTES, begins_as_archive
 from prefect.pyz.reading import START as PYZ
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-HEAD_BYTES = 262
-"""How much of a file's beginning tells what it is."""
-
-
-def is_image(head: bytes) -> bool:
-    """Tell whether a file that begins so is an image's: a tar archive, or something compressed."""
-    return head[257:262] == b"ustar" or head[:2] == b"\x1f\x8b"
 
 
 def not_source(path: Path) -> click.UsageError:
@@ -87,7 +80,7 @@ def _of_content(path: Path, head: bytes) -> str | None:
             f"{path} is a sealed flow already: `prefect run {path}` runs it, `prefect info {path}` "
             "looks into it. To package the flow anew, build the FILE.py that it was made of"
         )
-    if is_image(head):
+    if begins_as_archive(head):
         return _image(path)
     if b"\0" in head:
         return f"{path} is no source of a flow: it has null bytes, which no file of Python has"

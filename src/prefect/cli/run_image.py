@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,34 +38,26 @@ def run_image(artifact: str, place: str | None, wish: Wish) -> int:
         raise click.UsageError(
             f"--in {place} is for sealed flows: an image runs in a sandbox or in a container engine"
         )
-    with ExitStack() as entered:
-        if place is None and image_named(artifact) is None:
-            say("It runs in a sandbox, without a container engine (--in sandbox).", err=True)
-        elif place != "sandbox":
-            try:
-                image = find_in_daemon(artifact, pull=True)
-            except ContainerEngineUnavailableError:
-                if place == "engine":
-                    raise
-                say("No container engine answers. It runs in a sandbox (--in sandbox).", err=True)
-            else:
-                return _run(image, image, wish)
-        from prefect.images.whole import find_whole  # noqa: PLC0415 - for sandboxes alone
-        from prefect.oci.cache.of_user import open_cache  # noqa: PLC0415 - the same
-        from prefect.places.sandbox.place import Sandbox  # noqa: PLC0415 - the same
-        from prefect.places.sandbox.trees import Trees  # noqa: PLC0415 - the same
-
-        store = entered.enter_context(open_cache())
-        name = image_named(artifact)
-        unpacked = Trees(store, entered).has
-        if name is None:
-            whole, found = find_whole(
-                path_named(artifact), store, unpacked=unpacked, progress=say_of_place
-            )
+    name = image_named(artifact)
+    if place is None and name is None:
+        say("It runs in a sandbox, without a container engine (--in sandbox).", err=True)
+    elif place != "sandbox":
+        try:
+            held = find_in_daemon(artifact, pull=True)
+        except ContainerEngineUnavailableError:
+            if place == "engine":
+                raise
+            say("No container engine answers. It runs in a sandbox (--in sandbox).", err=True)
         else:
-            with or_file(name):
-                whole, found = find_whole(name, store, unpacked=unpacked, progress=say_of_place)
-        return _run(Sandbox(whole, store=store, progress=say_of_place), found, wish)
+            return _run(held, held, wish)
+    from prefect.places.sandbox.place import found_for_sandbox  # noqa: PLC0415 - for these alone
+
+    with ExitStack() as entered:
+        with nullcontext() if name is None else or_file(name):
+            sandbox, image = entered.enter_context(
+                found_for_sandbox(path_named(artifact) if name is None else name, say_of_place)
+            )
+        return _run(sandbox, image, wish)
 
 
 def suitable_for_image(artifact: str) -> str:

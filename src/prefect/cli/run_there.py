@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from prefect.cli.wish import Wish
     from prefect.places.protocol import Place, Started, Work
 
-_KILLED = 128 + 9
 _LAST_EVENTS = ('{"event": "flow"', '{"event": "error"')
 
 
@@ -45,7 +44,7 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
         with display or nullcontext():
             follow(started, telling)
         status = started.wait()
-        if status == _KILLED and wish.surroundings.memory is not None:
+        if wish.surroundings.may_have_killed(status):
             say("The run was killed, as happens where it takes more than --memory gives", err=True)
         told = _keep_result(started, work, wish)
         if status == SUCCEEDED and not (told and telling.has_ended):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from prefect.core import check
 from prefect.core.parameter_check import as_given
 from prefect.errors import ContainerEngineUnavailableError, PlaceError, SignaturePolicyError
+from prefect.files import HEAD_BYTES, begins_as_archive
 from prefect.images.base.names import names_a_path
-from prefect.oci.cache.of_user import open_cache
 from prefect.places.choosing import suits
 from prefect.places.following import follow
 from prefect.places.replaying import Replay
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from prefect.sealed.source import SealedSource
 
 _ON_DISK = (".flow", ".pyz", ".tar", ".tgz")
-_KILLED = 128 + 9
-_HEAD_BYTES, _GZIP = 512, b"\x1f\x8b"
 
 
 def run(
@@ -100,6 +97,7 @@ def run(
         make_output_directory(surroundings.output)
     keys = {"identity": identity, "trusted_signers": trusted_signers}
     wish = _Wish(parameters, named, executor, on_state, surroundings, strict=strict)
+    artifact = _located(artifact)
     if _is_image(artifact):
         if any(keys.values()):
             raise SignaturePolicyError(
@@ -108,8 +106,6 @@ def run(
             )
         keyring = None if encryption_key is None else Keyring.of(encryption_key)
         return _run_image(artifact, place, keyring, wish)
-    if isinstance(artifact, str):
-        artifact = Path(artifact).expanduser()
     return _run_sealed(artifact, place, Keyring.of(encryption_key, **keys), wish)
 
 
@@ -136,18 +132,22 @@ class _Wish:
         }
 
 
+def _located(artifact: SealedSource) -> SealedSource:
+    """Return a path where a str names what is on disk; a str is an image's reference from then on."""
+    if isinstance(artifact, str):
+        path = Path(artifact).expanduser()
+        return path if names_a_path(artifact) or path.suffix in _ON_DISK else artifact
+    return artifact
+
+
 def _is_image(artifact: SealedSource) -> bool:
-    if not isinstance(artifact, str | os.PathLike):
-        return False
-    text = os.fspath(artifact)
-    path = Path(text).expanduser()
-    if isinstance(artifact, str) and not names_a_path(text) and path.suffix not in _ON_DISK:
-        return True
+    if not isinstance(artifact, os.PathLike):
+        return isinstance(artifact, str)
+    path = Path(artifact).expanduser()
     if path.is_dir():
         return True
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    return head[257:262] == b"ustar" or head.startswith(_GZIP)
+        return begins_as_archive(file.read(HEAD_BYTES))
 
 
 def _run_sealed(source: SealedSource, place: str | None, keyring: Keyring, wish: _Wish) -> State:
@@ -179,8 +179,7 @@ def _run_sealed(source: SealedSource, place: str | None, keyring: Keyring, wish:
 def _run_image(name: Any, place: str | None, keyring: Keyring | None, wish: _Wish) -> State:
     if place not in (None, "sandbox", "engine"):
         raise PlaceError(f'An image runs in "sandbox" or "engine", and not in {place!r}')
-    on_disk = isinstance(name, os.PathLike) or names_a_path(name)
-    if place != "sandbox" and not on_disk:
+    if place != "sandbox" and isinstance(name, str):
         from prefect.images.finding import find_in_daemon  # noqa: PLC0415 - for engines alone
         from prefect.places.engine.container import RunnableImage  # noqa: PLC0415 - the same
 
@@ -195,14 +194,10 @@ def _run_image(name: Any, place: str | None, keyring: Keyring | None, wish: _Wis
         raise PlaceError(
             f"{name} is an image on disk: load it into the container engine, and name it"
         )
-    with ExitStack() as entered:
-        from prefect.images.whole import find_whole  # noqa: PLC0415 - for sandboxes alone
-        from prefect.places.sandbox.place import Sandbox  # noqa: PLC0415 - the same
-        from prefect.places.sandbox.trees import Trees  # noqa: PLC0415 - the same
+    from prefect.places.sandbox.place import found_for_sandbox  # noqa: PLC0415 - for these alone
 
-        store = entered.enter_context(open_cache())
-        image, found = find_whole(name, store, unpacked=Trees(store, entered).has)
-        return _run_in_image(Sandbox(image, store=store), found, keyring, wish)
+    with found_for_sandbox(name) as (sandbox, image):
+        return _run_in_image(sandbox, image, keyring, wish)
 
 
 def _run_in_image(place: Place, image: FlowImage, keyring: Keyring | None, wish: _Wish) -> State:
@@ -229,8 +224,8 @@ def run_in(place: Place, work: Work, on_state: Callable[[TaskEvent], None] | Non
         if told.refused is not None:
             raise told.refused
         if data is None or work.result is None:
-            limit = work.surroundings.memory is not None and status == _KILLED
-            why = ": it was killed, as where it takes more than its memory" if limit else ""
+            killed = work.surroundings.may_have_killed(status)
+            why = ": it was killed, as where it takes more than its memory" if killed else ""
             raise PlaceError(f"The run ended with status {status}, and left no result{why}")
         return RunResult.read(data, work.result).to_state()
     finally:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([bkmgt]?)b?", re.IGNORECASE)
+_KILLED = 128 + 9  # the status of what the kernel kills
 _LEAST_MEMORY = 6 << 20  # bytes, as docker has it
 _GPUS = re.compile(r"all|[1-9]\d{0,3}|device=[\w:.-]+(?:,[\w:.-]+)*", re.ASCII)
 _USER = re.compile(r"[\w.-]+\$?(?::[\w.-]+\$?)?", re.ASCII)
@@ -116,6 +117,10 @@ class Surroundings:
             raise ValueError(
                 f"{self.user!r} is no user: write a name or a number, or both as USER:GROUP"
             )
+
+    def may_have_killed(self, status: int) -> bool:
+        """Tell whether a run that ended with a status may have taken more than it gets of memory."""
+        return self.memory is not None and status == _KILLED
 
     def asked(self) -> list[str]:
         """Return the names of what is asked for."""

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import stat
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +25,10 @@ from prefect.places.sandbox.stack import Stack
 from prefect.places.sandbox.trees import Trees
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
+    from prefect.images.inspection import FlowImage
     from prefect.oci.cache.store import Store
     from prefect.oci.images import Image
     from prefect.places.protocol import Work
@@ -139,6 +140,30 @@ def _limits(asked: Surroundings, closing: ExitStack) -> list[str]:
     from prefect.places.sandbox.limits import limited  # noqa: PLC0415 - seldom asked for
 
     return closing.enter_context(limited(asked))
+
+
+@contextmanager
+def found_for_sandbox(
+    name: str | os.PathLike[str], progress: Callable[[str], object] = lambda _: None
+) -> Iterator[tuple[Sandbox, FlowImage]]:
+    """Find an image, and have it ready for a sandbox for as long as it may be run.
+
+    What is unpacked already is fetched from nowhere.
+
+    Args:
+        name: as `images.whole.find_whole` takes it.
+        progress: gets a line of text where something takes a while.
+
+    Raises:
+        Exception: as `find_whole`.
+    """
+    from prefect.images.whole import find_whole  # noqa: PLC0415 - a plan's image is at hand
+
+    with ExitStack() as held:
+        store = held.enter_context(open_cache())
+        unpacked = Trees(store, held).has
+        image, found = find_whole(name, store, unpacked=unpacked, progress=progress)
+        yield Sandbox(image, store=store, progress=progress), found
 
 
 class SandboxProcess(WorkerProcess):
