@@ -6,9 +6,9 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+from processes import await_end
 
 from prefect import Flow, Parameter, task
 from prefect.errors import PlaceError
@@ -140,10 +140,7 @@ def test_children_that_outlive_the_worker_keep_nobody_waiting():
     (line,) = lines_of(started)
     started.wait()
     started.remove()
-    deadline = time.monotonic() + 30
-    while _is_running(int(line)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    await_end(int(line))
 
 
 def test_a_signal_that_stops_the_caller_is_passed_on_and_waited_for(tmp_path):
@@ -153,7 +150,8 @@ def test_a_signal_that_stops_the_caller_is_passed_on_and_waited_for(tmp_path):
         "import pathlib, signal, sys, time\n"
         "try:\n"
         f"    pathlib.Path({str(ready)!r}).touch()\n"
-        "    time.sleep(600)\n"
+        "    while True:\n"  # a signal just before a sleep does not end that
+        "        time.sleep(0.01)\n"
         "except KeyboardInterrupt:\n"
         "    print('unwound')\n"
         "    sys.exit(130)\n"
@@ -192,17 +190,7 @@ def test_a_worker_ends_with_who_started_it(tmp_path):
     starter.kill()
     starter.wait()
     starter.stdout.close()
-    deadline = time.monotonic() + 30
-    while _is_running(worker):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def _is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    await_end(worker)
 
 
 def test_a_line_without_an_end_is_told_whole_and_soon():

@@ -130,21 +130,18 @@ def test_what_a_cleaner_took_a_part_of_is_unpacked_again(etl):
     assert next(place.glob("site-packages/cryptography/cobblestone.*")).exists()
 
 
+def started(place, **more) -> subprocess.Popen:
+    """Start the file with its key, and go on."""
+    python = other_pythons.python(other_pythons.HERE)
+    return subprocess.Popen(
+        [python, "-I", "-S", "etl.pyz", "--key-file", "flow.key"],
+        cwd=place, env={"PATH": os.environ["PATH"], "HOME": str(place / "home")}, **more,
+    )  # fmt: skip
+
+
 def test_runs_that_start_at_once_share_what_they_unpack(etl):
     """None of them sees what is not whole, and nothing is left beside it."""
-    command = [
-        other_pythons.python(other_pythons.HERE),
-        "-I",
-        "-S",
-        "etl.pyz",
-        "--key-file",
-        "flow.key",
-    ]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(etl.place / "home")}
-    runs = [
-        subprocess.Popen(command, cwd=etl.place, env=environment, stdout=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
+    runs = [started(etl.place, stdout=subprocess.PIPE, text=True) for _ in range(4)]
     told = [(one.communicate(timeout=240)[0], one.returncode) for one in runs]
     assert all(status == 0 and "sum 3" in out for out, status in told), told
     assert len(unpacked(etl.place / "home")) == 1
@@ -153,17 +150,8 @@ def test_runs_that_start_at_once_share_what_they_unpack(etl):
 
 def test_a_kill_while_it_unpacks_leaves_nothing_that_is_believed(etl):
     """The next run unpacks it, and removes what the killed one left."""
-    command = [
-        other_pythons.python(other_pythons.HERE),
-        "-I",
-        "-S",
-        "etl.pyz",
-        "--key-file",
-        "flow.key",
-    ]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(etl.place / "home")}
     cache = etl.place / "home" / ".cache" / "prefect" / "pyz"
-    with subprocess.Popen(command, cwd=etl.place, env=environment) as killed:
+    with started(etl.place) as killed:
         while not list(cache.glob(".*/site-packages/prefect/core")) and killed.poll() is None:
             time.sleep(0.001)
         killed.send_signal(signal.SIGKILL)
