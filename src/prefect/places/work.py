@@ -68,8 +68,6 @@ def work_in_image(
     own = () if flow is None else secrets_of(flow)
     known = {secret.name: secret for secret in (*own, *secrets)}
     if image.sealed and keyring is not None and command is None:  # commands need no key
-        if flow is not None:
-            check_described(flow, _named(parameters))
         known[KEY_VARIABLE] = key = Secret(KEY_VARIABLE)
         key.value = image.key(keyring)
     if known and any(one.target.rstrip("/") == DEFAULT_DIRECTORY for one in surroundings.volumes):
@@ -77,25 +75,31 @@ def work_in_image(
             f"A volume at {DEFAULT_DIRECTORY} would not be seen: the run's secrets are handed over there, in "
             "memory. Mount it elsewhere, or leave the secrets to it"
         )
-    if command is None:
-        return _of_flow(
-            flow, known.values(), parameters, tty=tty, json_lines=json_lines, strict=strict, executor=executor,
-            surroundings=surroundings, result=result,
+    if command is None and flow is not None:
+        return work_with_flow(
+            flow, tty=tty, parameters=parameters, secrets=known.values(), json_lines=json_lines,
+            strict=strict, executor=executor, surroundings=surroundings, result=result,
         )  # fmt: skip
     if strict or executor:
         raise ValueError(_FOR_FLOWS)
-    if parameters:
+    arguments = ["exec", *_holding(tty=tty)]
+    if command is None:
+        if _named(parameters):
+            raise ParameterError("Parameters are a flow's, and the image holds no flow")
+    elif parameters:
         raise ParameterError("Parameters are the flow's: give either parameters or a command")
-    words = shlex.split(command) if isinstance(command, str) else list(command)
-    if not words:
-        raise ValueError("The command is empty")
-    hold = ["--hold"] if tty else []
-    return Work(["exec", *hold, "--", *words], resolve(known.values()), tty, surroundings)
+    else:
+        words = shlex.split(command) if isinstance(command, str) else list(command)
+        if not words:
+            raise ValueError("The command is empty")
+        arguments += ["--", *words]
+    return Work(arguments, resolve(known.values()), tty, surroundings)
 
 
 def work_with_flow(
     flow: Mapping[str, Any],
     *,
+    tty: bool = False,
     parameters: Mapping[str, Any] | None = None,
     secrets: Iterable[Secret] = (),
     json_lines: bool = False,
@@ -104,10 +108,11 @@ def work_with_flow(
     surroundings: Surroundings = NOTHING,
     result: bool = False,
 ) -> Work:
-    """Return what a worker is to do with a flow that is handed to it.
+    """Return what a worker is to do with a flow: with one that is handed to it, or an image's own.
 
     Args:
         flow: as it is serialized.
+        tty: whether the worker gets a terminal, and stays up.
         secrets: that it needs, its own among them.
         executor: where tasks run, in its text form; None leaves that to the flow.
         surroundings: what it gets of the machine.
@@ -117,35 +122,10 @@ def work_with_flow(
         SecretError: a secret has no value here.
         ParameterError: parameters have no JSON form, or are not those of the flow.
     """
-    return _of_flow(
-        flow, secrets, parameters, tty=False, json_lines=json_lines, strict=strict, executor=executor,
-        surroundings=surroundings, result=result,
-    )  # fmt: skip
-
-
-def _of_flow(
-    flow: Mapping[str, Any] | None,
-    secrets: Iterable[Secret],
-    parameters: Mapping[str, Any] | None,
-    *,
-    tty: bool,
-    json_lines: bool,
-    strict: bool,
-    executor: str | None,
-    surroundings: Surroundings,
-    result: bool,
-) -> Work:
     given = _named(parameters)
-    hold = ["--hold"] if tty else []
-    if flow is None:
-        if strict or executor:
-            raise ValueError(_FOR_FLOWS)
-        if given:
-            raise ParameterError("Parameters are a flow's, and the image holds no flow")
-        return Work(["exec", *hold], resolve(secrets), tty, surroundings)
     check_described(flow, given)
     values = resolve(secrets)
-    arguments = ["run", *hold]
+    arguments = ["run", *_holding(tty=tty)]
     if json_lines:
         arguments.append("--json")
     if strict:
@@ -164,6 +144,10 @@ def _of_flow(
     if key is not None:
         values |= {RESULT_KEY: key}
     return Work(arguments, values, tty, surroundings, key)
+
+
+def _holding(*, tty: bool) -> list[str]:
+    return ["--hold"] if tty else []
 
 
 def _named(parameters: Any) -> Mapping[str, Any]:
