@@ -1,0 +1,60 @@
+"""Ask classic Prefect, in an environment of its own, what the small flows of tests/classic come to.
+
+    python scripts/classic_oracle.py [names of files in tests/classic/flows]
+
+What it answers is kept in tests/classic/answers, so that the tests do not need it; without names, what its
+public modules offer is written there, too. The environment is made once, in .venv-classic, by uv, which
+looks for a Python of 3.9.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PLACE = ROOT / ".venv-classic"
+PYTHON = PLACE / "bin" / "python"
+TESTS = ROOT / "tests" / "classic"
+UV = Path(sys.executable).with_name("uv")
+REQUIRED = ("prefect==1.4.1", "setuptools<81")  # it imports pkg_resources
+
+
+def main(names: list[str]) -> None:
+    """Write the answers."""
+    if not PYTHON.exists():
+        subprocess.run([UV, "venv", "--quiet", "--python", "3.9", PLACE], check=True)
+        subprocess.run([UV, "pip", "install", "--quiet", "--python", PYTHON, *REQUIRED], check=True)
+    for flows in sorted((TESTS / "flows").glob("*.py")):
+        if not names or flows.stem in names:
+            keep(flows.stem, ask(TESTS / "probing.py", flows))
+    if not names:
+        keep("names", ask(ROOT / "scripts" / "classic_names.py"))
+
+
+def ask(*arguments: Path) -> object:
+    """Run a program there, with nobody's settings, and return the JSON that it ends with."""
+    with tempfile.TemporaryDirectory(prefix="prefect-classic-") as home:
+        environment = {"PATH": os.environ["PATH"], "HOME": home, "TZ": "UTC"}
+        done = subprocess.run(
+            [PYTHON, *arguments],
+            env=environment, cwd=home, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
+    return json.loads(done.stdout.rpartition("\n{\n")[2].join(("{\n", "")))
+
+
+def keep(name: str, answers: object) -> None:
+    """Write the answers of a file."""
+    path = TESTS / "answers" / f"{name}.json"
+    path.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n")
+    print(path.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
