@@ -1,17 +1,20 @@
 """Ending what takes too long."""
 
+import gc
 import logging
 import signal
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
 
 from prefect import Flow, context, task
+from prefect.engine import interruption
 from prefect.engine.executors import ThreadExecutor
 from prefect.engine.interruption import Interruption, interrupt
 from prefect.engine.state import Success, TimedOut
@@ -259,6 +262,57 @@ def test_a_thread_that_waits_for_a_lock_of_logging():
     thread.join(LONG)
     assert not thread.is_alive()
     assert handler.lock.acquire(timeout=1)
+
+
+@pytest.mark.parametrize("nth", range(8))
+def test_garbage_collected_while_a_thread_is_interrupted(nth):
+    """No destructor lets the thread move on meanwhile, to where it has just taken a lock of logging."""
+    collections = iter(range(100))
+    goes_on, takes = threading.Lock(), threading.Lock()
+    goes_on.acquire()
+    takes.acquire()
+    given_back = []
+    handler = logging.Handler()
+    handler.lock = SimpleNamespace(acquire=takes.acquire, release=partial(given_back.append, 1))
+
+    def log_once():
+        with suppress(Interruption):
+            goes_on.acquire()
+            handler.acquire()
+            try:
+                spin()
+            finally:
+                handler.release()
+
+    def let_it_go_on(phase, info):
+        interrupts = sys._getframe().f_back.f_code is interruption._raise_in.__code__
+        if interrupts and phase == "start" and next(collections) == nth:
+            goes_on.release()
+            time.sleep(SHORT)
+
+    ended = threading.Event()  # those are looked at as well, after the one that started last
+    others = [threading.Thread(target=ended.wait) for _ in range(8)]
+    thread = threading.Thread(target=log_once, daemon=True)
+    for each in (*others, thread):
+        each.start()
+    time.sleep(SHORT)
+    threshold = gc.get_threshold()
+    gc.callbacks.append(let_it_go_on)
+    gc.set_threshold(1)
+    try:
+        interrupt(thread)
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(let_it_go_on)
+    if goes_on.locked():
+        goes_on.release()
+    takes.release()
+    ended.set()
+    for each in (*others, thread):
+        each.join(LONG)
+    handler.createLock()  # logging takes it at the end
+    assert not thread.is_alive()
+    assert not takes.locked() or given_back
 
 
 def test_an_alarm_while_a_lock_of_logging_is_taken():
