@@ -1,6 +1,7 @@
 """Mapped tasks."""
 
 import logging
+import sys
 import threading
 
 import pytest
@@ -122,6 +123,31 @@ def test_upstream_tasks_of_a_map():
     assert order[0] == ("first", 0)
     assert order.index(("a", 1)) < order.index(("b", 3))
     assert order.index(("a", 2)) < order.index(("b", 4))
+
+
+@pytest.mark.parametrize("trigger", [None, all_finished, any_failed])
+def test_children_that_get_a_whole_map_cost_the_same_however_many_there_are(trigger):
+    """What came of all of the map is counted once, not by each child that gets its list."""
+    give_x = task(lambda x, ys: x, trigger=trigger)
+
+    def calls(number):
+        with Flow("test") as flow:
+            items = list(range(number))
+            give_x.map(items, unmapped(inverse.map(items if trigger else [*items[1:], 5])))
+        counted = 0
+
+        def count(frame, event, argument):
+            nonlocal counted
+            counted += 1
+
+        sys.setprofile(count)
+        try:
+            flow.run()
+        finally:
+            sys.setprofile(None)
+        return counted / number
+
+    assert calls(200) < 1.3 * calls(50)
 
 
 def test_children_need_not_wait_for_each_other():

@@ -24,6 +24,7 @@ from prefect.core.tracebacks import format_traceback
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
     from typing import Any
 
@@ -188,10 +189,42 @@ class Success(Finished):
     __slots__ = ()
 
 
+class StateCounts:
+    """How many states there are, and how many of them are of a kind."""
+
+    __slots__ = ("failed", "skipped", "successful", "total")
+
+    def __init__(self, states: Iterable[State] = ()) -> None:
+        self.total = self.successful = self.skipped = self.failed = 0
+        for state in states:
+            self.count(state)
+
+    def count(self, state: State) -> None:
+        """Count one more."""
+        self.total += 1
+        if isinstance(state, Success):
+            self.successful += 1
+            if isinstance(state, Skipped):
+                self.skipped += 1
+        elif isinstance(state, Failed):
+            self.failed += 1
+
+    def add(self, more: StateCounts) -> None:
+        """Count what has been counted before."""
+        self.total += more.total
+        self.successful += more.successful
+        self.skipped += more.skipped
+        self.failed += more.failed
+
+    def all_ran_well(self) -> bool:
+        """Tell whether none failed or was skipped."""
+        return self.successful == self.total and not self.skipped
+
+
 class Mapped(Success):
     """Expanded into children, whose states are `map_states` and whose results are `result`."""
 
-    __slots__ = ("map_states",)
+    __slots__ = ("_counts", "map_states")
 
     def __init__(
         self,
@@ -204,6 +237,17 @@ class Mapped(Success):
         self.map_states: list[State] = list(states)
         for state in self.map_states:
             instance("Each of map_states", state, State)
+
+    def gather(self, map_states: list[State]) -> None:
+        """Take the states of all children, which have finished; count them, once for all who ask."""
+        self.map_states = map_states
+        self.result = [state.result for state in map_states]
+        self._counts = StateCounts(map_states)
+
+    def counts(self) -> StateCounts:
+        """Count the children by what they came to."""
+        found: StateCounts | None = getattr(self, "_counts", None)
+        return StateCounts(self.map_states) if found is None else found
 
     @classmethod
     def _data(cls) -> tuple[str, ...]:

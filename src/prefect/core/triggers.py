@@ -8,7 +8,7 @@ mapped upstream task count one by one. A task without upstream tasks always runs
 from __future__ import annotations
 
 from prefect.core.signals import TRIGGERFAIL
-from prefect.core.state import Mapped
+from prefect.core.state import Mapped, StateCounts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,30 +24,32 @@ if TYPE_CHECKING:
 
 def all_successful(upstream_states: UpstreamStates) -> bool:
     """Run if every upstream task succeeded or was skipped: the default."""
-    if not all(state.is_successful() for state in flat_states(upstream_states)):
+    counts = count_states(upstream_states)
+    if counts.successful < counts.total:
         raise TRIGGERFAIL("not every upstream task succeeded")
     return True
 
 
 def all_failed(upstream_states: UpstreamStates) -> bool:
     """Run if every upstream task failed."""
-    if not all(state.is_failed() for state in flat_states(upstream_states)):
+    counts = count_states(upstream_states)
+    if counts.failed < counts.total:
         raise TRIGGERFAIL("not every upstream task failed")
     return True
 
 
 def any_successful(upstream_states: UpstreamStates) -> bool:
     """Run if at least one upstream task succeeded or was skipped."""
-    states = flat_states(upstream_states)
-    if states and not any(state.is_successful() for state in states):
+    counts = count_states(upstream_states)
+    if counts.total and not counts.successful:
         raise TRIGGERFAIL("no upstream task succeeded")
     return True
 
 
 def any_failed(upstream_states: UpstreamStates) -> bool:
     """Run if at least one upstream task failed."""
-    states = flat_states(upstream_states)
-    if states and not any(state.is_failed() for state in states):
+    counts = count_states(upstream_states)
+    if counts.total and not counts.failed:
         raise TRIGGERFAIL("no upstream task failed")
     return True
 
@@ -65,10 +67,10 @@ def not_all_skipped(upstream_states: UpstreamStates) -> bool:
 
     For a task with `skip_on_upstream_skip=False` that joins branches of which some are skipped.
     """
-    states = flat_states(upstream_states)
-    if states and all(state.is_skipped() for state in states):
+    counts = count_states(upstream_states)
+    if counts.total and counts.skipped == counts.total:
         raise TRIGGERFAIL("every upstream task was skipped")
-    if not all(state.is_successful() for state in states):
+    if counts.successful < counts.total:
         raise TRIGGERFAIL("not every upstream task succeeded")
     return True
 
@@ -120,36 +122,34 @@ class Threshold:
 
     def __call__(self, upstream_states: UpstreamStates) -> bool:
         """Count, and raise TRIGGERFAIL if it is too few or too many."""
-        states = flat_states(upstream_states)
-        if not states:
+        counts = count_states(upstream_states)
+        total = counts.total
+        if not total:
             return True
         if self.__name__ == "some_failed":
-            word, count = "failed", sum(state.is_failed() for state in states)
+            word, count = "failed", counts.failed
         else:
-            word, count = "succeeded", sum(state.is_successful() for state in states)
-        if self.at_least is not None and _measure(count, states, self.at_least) < self.at_least:
-            raise TRIGGERFAIL(
-                f"{count} of {len(states)} upstream tasks {word}, fewer than {self.at_least}"
-            )
-        if self.at_most is not None and _measure(count, states, self.at_most) > self.at_most:
-            raise TRIGGERFAIL(
-                f"{count} of {len(states)} upstream tasks {word}, more than {self.at_most}"
-            )
+            word, count = "succeeded", counts.successful
+        told = f"{count} of {total} upstream tasks {word}"
+        if self.at_least is not None and _measure(count, total, self.at_least) < self.at_least:
+            raise TRIGGERFAIL(f"{told}, fewer than {self.at_least}")
+        if self.at_most is not None and _measure(count, total, self.at_most) > self.at_most:
+            raise TRIGGERFAIL(f"{told}, more than {self.at_most}")
         return True
 
     def __repr__(self) -> str:
         return f"{self.__name__}(at_least={self.at_least}, at_most={self.at_most})"
 
 
-def flat_states(upstream_states: UpstreamStates) -> list[State]:
-    """Return the upstream states, with those of mapped children in place of their parent's."""
-    states: list[State] = []
+def count_states(upstream_states: UpstreamStates) -> StateCounts:
+    """Count the upstream states, those of mapped children in place of their parent's."""
+    counts = StateCounts()
     for state in upstream_states.values():
         if isinstance(state, Mapped):
-            states.extend(state.map_states)
+            counts.add(state.counts())
         else:
-            states.append(state)
-    return states
+            counts.count(state)
+    return counts
 
 
 def _is_bound(value: object) -> bool:
@@ -158,6 +158,6 @@ def _is_bound(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _measure(count: int, states: list[State], bound: float) -> float:
+def _measure(count: int, total: int, bound: float) -> float:
     """Return the count in the unit of the bound: tasks, or a share of them."""
-    return count if isinstance(bound, int) else count / len(states)
+    return count if isinstance(bound, int) else count / total

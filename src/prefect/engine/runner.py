@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from heapq import heappop, heappush
 from itertools import count
 
@@ -121,7 +122,7 @@ class _Run:
         self.context = context
         self.on_state = on_state
         self.verbose = logs.is_verbose()
-        self.ready: list[Node] = []
+        self.ready: deque[Node] = deque()
         self.delayed: list[tuple[float, int, Node]] = []
         self.tickets = count()  # so that nodes delayed to the same time are not compared
 
@@ -156,7 +157,9 @@ class _Run:
         usual = step.default_trigger
         for key, source in zip(step.keys, node.sources, strict=True):
             state = source.state if type(source) is Node else source
-            if type(state) is not Success:
+            if (kind := type(state)) is not Success and not (
+                kind is Mapped and state.counts().all_ran_well()  # type: ignore[union-attr]
+            ):
                 usual = False
             if key is not None:
                 inputs[key] = state.result  # type: ignore[union-attr]  # it has finished
@@ -235,8 +238,7 @@ class _Run:
         mapped = node.state
         assert isinstance(mapped, Mapped)  # noqa: S101  # for the type checker
         assert children is not None  # noqa: S101  # for the type checker
-        mapped.map_states = [child.state for child in children if child.state is not None]
-        mapped.result = [state.result for state in mapped.map_states]
+        mapped.gather([child.state for child in children if child.state is not None])
         self.notify(node.downstream)
 
     def notify(self, waiting: list[Node]) -> None:
@@ -270,7 +272,7 @@ class _Run:
         """
         moment = time.monotonic()
         while self.delayed and self.delayed[0][0] <= moment:
-            self.ready.insert(0, heappop(self.delayed)[2])
+            self.ready.appendleft(heappop(self.delayed)[2])
 
     def until_next(self) -> float:
         """Return how many seconds to wait for the shortest delay, not more than timers take."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect.core.signals import Signal
 from prefect.core.state import Failed, Skipped, State, TriggerFailed
 from prefect.core.tracebacks import describe
-from prefect.core.triggers import flat_states
+from prefect.core.triggers import count_states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,10 +21,8 @@ def gate(task: Task, upstream_states: dict[Edge, State]) -> State | None:
 
 def skipped(task: Task, upstream_states: dict[Edge, State]) -> State | None:
     """Return Skipped if the task follows the skipping of an upstream task."""
-    if task.skip_on_upstream_skip:
-        for state in flat_states(upstream_states):
-            if isinstance(state, Skipped):
-                return Skipped("an upstream task was skipped (and skip_on_upstream_skip is set)")
+    if task.skip_on_upstream_skip and count_states(upstream_states).skipped:
+        return Skipped("an upstream task was skipped (and skip_on_upstream_skip is set)")
     return None
 
 
