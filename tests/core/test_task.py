@@ -60,11 +60,11 @@ def first_argument(flow):
 
 
 def test_task_args_change_the_copy_alone(flow):
-    """task_args are constructor arguments of the copy, checked like those."""
+    """task_args are constructor arguments of the copy, checked like those; its tags come on top."""
     add = Add(tags=["a"])
     copy = add(1, task_args={"name": "plus", "max_retries": 2, "retry_delay": 3, "tags": ["b"]})
     assert (copy.name, copy.max_retries, copy.retry_delay) == ("plus", 2, timedelta(seconds=3))
-    assert (add.name, add.max_retries, add.tags, copy.tags) == ("Add", 0, {"a"}, {"b"})
+    assert (add.name, add.max_retries, add.tags, copy.tags) == ("Add", 0, {"a"}, {"a", "b"})
     with pytest.raises(TypeError, match=r"'naem' \(did you mean 'name'"):
         add(1, task_args={"naem": "x"})
     with pytest.raises(ValueError, match="negative"):
@@ -158,7 +158,7 @@ def test_run_may_come_from_anywhere(flow):
     Mixed()(1, 2)
     Child()(1)
     bound = Static()(4)
-    assert flow.run().result[bound].result == 4
+    assert flow.copy().run().result[bound].result == 4
     with pytest.raises(TypeError, match="misses its argument 'y'"):
         Mixed()(1)
 
@@ -203,7 +203,7 @@ def test_items(flow):
     one, two, key = t["a"], t["b"]["c"], t[Parameter("key", default="a")]
     assert isinstance(one, GetItem)
     assert [x.name for x in (one, two, key)] == ["table['a']", "table['b']['c']", "table[key]"]
-    results = flow.run().result
+    results = flow.copy().run().result  # it is still open
     assert [results[x].result for x in (one, two, key)] == [1, 2, 1]
 
 
@@ -220,8 +220,20 @@ def test_unpacking(flow):
 
     a, b = pair()
     c, d, e = annotated()
-    results = flow.run().result
+    results = flow.copy().run().result  # it is still open
     assert [results[x].result for x in (a, b, c, d, e)] == [1, 2, 1, "a", "b"]
+
+
+def test_a_mapped_task_cannot_be_unpacked(flow):
+    """Its result is a list of what each child returns: the length of one says nothing of that."""
+
+    @task(nout=2)
+    def pair(x):
+        return x, x
+
+    mapped = pair.map([1, 2, 3])
+    with pytest.raises(TypeError, match="is mapped, and its result a list"):
+        _, _ = mapped
 
 
 def test_unpacking_needs_a_length(flow):

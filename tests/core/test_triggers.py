@@ -20,7 +20,7 @@ def states(*states):
 def runs(trigger, *upstream):
     try:
         return trigger(states(*upstream))
-    except signals.TRIGGERFAIL:
+    except (signals.TRIGGERFAIL, signals.SKIP):
         return False
 
 

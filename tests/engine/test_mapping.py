@@ -150,6 +150,34 @@ def test_children_that_get_a_whole_map_cost_the_same_however_many_there_are(trig
     assert calls(200) < 1.3 * calls(50)
 
 
+def test_upstream_tasks_alone_can_be_mapped_over():
+    """A task without arguments runs once for each item of what it waits for, as classic Prefect's do."""
+    with Flow("test") as flow:
+        rolls = task(lambda: "rolled", name="roll").map(upstream_tasks=[give([1, 2, 3])])
+    assert flow.run().result[rolls].result == ["rolled"] * 3
+
+
+def test_upstream_tasks_of_other_lengths_are_a_failure():
+    """A list that a map waits for is mapped over, too; `unmapped(...)` makes it one to wait for."""
+    with Flow("test") as flow:
+        wrong = inc.map([1, 2], upstream_tasks=[give([1, 2, 3])])
+        right = inc.map([1, 2], upstream_tasks=[unmapped(give([1, 2, 3]))])
+    state = flow.run()
+    assert "different lengths" in state.result[wrong].message
+    assert state.result[right].result == [2, 3]
+
+
+def test_an_upstream_task_without_items_is_no_problem_but_alone():
+    """It is waited for where there is something else to map over; where not, the failure names it."""
+    with Flow("test") as flow:
+        setup = task(lambda: None, name="setup")()
+        waits = inc.map([1, 2], upstream_tasks=[setup])
+        wrong = task(lambda: 1).map(upstream_tasks=[setup])
+    state = flow.run()
+    assert state.result[waits].result == [2, 3]
+    assert "cannot map over 'setup': None has no items" in state.result[wrong].message
+
+
 def test_children_need_not_wait_for_each_other():
     """Results are used up before others are made: stages of a map are run in turn for each item."""
     order = []

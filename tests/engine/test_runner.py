@@ -18,7 +18,7 @@ from prefect.engine import signals
 from prefect.engine.executors import Executor, LocalExecutor, Session, ThreadExecutor
 from prefect.engine.job import run_job
 from prefect.engine.state import Failed, Retrying, Skipped, Success
-from prefect.errors import FlowError
+from prefect.errors import FlowError, ParameterError
 
 
 @task
@@ -177,6 +177,49 @@ def test_context():
     assert not prefect.context.to_dict()
 
 
+def test_a_run_is_for_the_day_that_its_context_has():
+    """A backfill is told its day by the context, that of the run or that around it."""
+    with Flow("test") as flow:
+        t = task(prefect.context.to_dict)()
+    seen = flow.run(context={"today": "2020-02-29"}).result[t].result
+    assert seen["today"] == "2020-02-29"
+    assert seen["yesterday"] < seen["date"].date().isoformat() < seen["tomorrow"]
+    assert len(seen["today_nodash"]) == 8
+    with prefect.context(today="2020-02-29", scheduled_start_time=seen["date"]):
+        within = flow.run().result[t].result
+    assert (within["today"], within["scheduled_start_time"]) == ("2020-02-29", seen["date"])
+
+
+def test_parameters_may_come_in_the_context():
+    """A run takes them from its context where it is not given them itself, checked alike."""
+    with Flow("test") as flow:
+        t = inc(Parameter("x", default=1))
+    assert flow.run(context={"parameters": {"x": 4}}).result[t].result == 5
+    assert flow.run(x=6, context={"parameters": {"x": 4}}).result[t].result == 7
+    with prefect.context(parameters={"x": 4}):
+        assert flow.run().result[t].result == 5
+    with pytest.raises(ParameterError, match="unknown"):
+        flow.run(context={"parameters": {"unknown": 4}})
+
+
+def test_a_flow_within_a_task_is_for_the_same_day_with_its_own_parameters():
+    """What the outer run's context has of the calendar holds for the inner one; parameters do not."""
+    with Flow("inner") as inner:
+        seen = task(lambda x: (prefect.context.today, x))(Parameter("x", default=1))
+    with Flow("outer") as outer:
+        t = task(lambda x: inner.run().result[seen].result)(Parameter("x", default=2))
+    assert outer.run(context={"today": "2020-02-29"}).result[t].result == ("2020-02-29", 1)
+
+
+def test_a_flow_that_is_being_built_cannot_run():
+    """Within its own block a flow has not got all its tasks: its run is an error."""
+    with Flow("test") as flow:
+        inc(1)
+        with Flow("other"), pytest.raises(FlowError, match="after its `with` block"):
+            flow.run()
+    assert flow.run().is_successful()
+
+
 def test_flows_within_tasks(executor):
     """A task may run another flow, also one that is being built outside."""
     with Flow("outer") as outer:
@@ -188,7 +231,7 @@ def test_flows_within_tasks(executor):
             return inner.run(x=x).result[b].result, prefect.context.flow_name
 
         t = run_inner(1)
-        state = outer.run(executor=executor)
+    state = outer.run(executor=executor)
     assert state.result[t].result == (2, "outer")
 
 
@@ -196,7 +239,7 @@ def test_tasks_cannot_be_called_within_tasks():
     """Calling a task while another runs is an error that says what to do, not a change of flow."""
     with Flow("test") as flow:
         t = task(lambda: inc(1))()
-        state = flow.run().result[t]
+    state = flow.run().result[t]
     assert isinstance(state.result, FlowError)
     assert len(flow.tasks) == 1
 

@@ -1,7 +1,8 @@
 """`prefect.context`: what a task may know of the run that it is part of.
 
 During a run it holds `parameters`, `flow_name`, `scheduled_start_time` and `date` (aware
-datetimes), `today` ("2026-01-31"), and for a task `task_name`, `task_slug`, `map_index`,
+datetimes), `today`, `yesterday` and `tomorrow` ("2026-01-31"; `today_nodash` and the like
+"20260131"), and for a task `task_name`, `task_slug`, `map_index`,
 `task_run_count` and `logger`. Where the run has a directory for the files that it makes, `output_dir` is
 its absolute `pathlib.Path`. Each thread, and each flow run within another, sees its own.
 """
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Iterator
     from contextvars import Token
+    from datetime import datetime
     from typing import Any
 
     from prefect.core.flow import Flow
@@ -97,6 +99,16 @@ class Scope:
         if self._token is not None:
             values.reset(self._token)
             self._token = None
+
+
+def dates(start: datetime) -> dict[str, Any]:
+    """Return what the context of a run that starts now has of the calendar."""
+    day = start.date()
+    found: dict[str, Any] = {"scheduled_start_time": start, "date": start}
+    for name, number in (("today", 0), ("yesterday", -1), ("tomorrow", 1)):
+        text = day.fromordinal(day.toordinal() + number).isoformat()
+        found |= {name: text, f"{name}_nodash": text.replace("-", "")}
+    return found
 
 
 def task_logger(task_name: str | None) -> logging.Logger:

@@ -343,7 +343,8 @@ class Flow(FlowQueries):
                 "threads:8". By default the flow's own, and without one in this thread.
             on_state: called with a `prefect.engine.TaskEvent` at each change of a task's state,
                 in this thread.
-            context: more values for `prefect.context`.
+            context: more values for `prefect.context`, of which `today`, `date` and the like stand
+                instead of this day's, and `parameters` for what is not given as one.
             **kwargs: more parameters.
 
         Returns:
@@ -358,6 +359,10 @@ class Flow(FlowQueries):
         """
         if core.runner is None:
             raise RuntimeError("Flows can run after `import prefect`")
+        if self._tokens:
+            raise FlowError(
+                f"Flow {self.name!r} is still being built: call flow.run() after its `with` block"
+            )
         given = dict(as_given(parameters))
         if twice := kwargs.keys() & given.keys():
             raise TypeError(f"Parameters are given twice: {', '.join(sorted(twice))}")

@@ -106,7 +106,7 @@ class Task(Operators):
     # ---- building flows ------------------------------------------------------------------
 
     def copy(self, **task_args: Any) -> Self:
-        """Return a copy, with other constructor arguments where given.
+        """Return a copy, with other constructor arguments where given; tags come on top.
 
         Raises:
             TypeError: not an argument that all tasks have.
@@ -122,7 +122,8 @@ class Task(Operators):
                     f"task_args has {name!r}{suggest(name, check.TASK_ARGS)}; "
                     f"it can have {', '.join(check.TASK_ARGS)}"
                 )
-            setattr(new, name, check.TASK_ARGS[name](value))
+            checked = check.TASK_ARGS[name](value)
+            setattr(new, name, new.tags | checked if name == "tags" else checked)
         return new
 
     def __call__(
@@ -140,7 +141,8 @@ class Task(Operators):
             *args: arguments for `run`: tasks, whose results it will get, or plain values. Lists,
                 tuples, sets and dicts may contain tasks.
             mapped: whether to run once for each item of the arguments; see `map`.
-            task_args: constructor arguments that the copy has differently, `name` for example.
+            task_args: constructor arguments that the copy has differently, `name` for example;
+                `tags` are added to the task's own.
             upstream_tasks: tasks to wait for without using their results.
             flow: the flow; by default the one whose `with` block this is in.
             **kwargs: further arguments for `run`.
@@ -269,6 +271,12 @@ class Task(Operators):
         )
 
     def __iter__(self) -> Iterator[Task]:
+        flow = building.get()
+        if flow is not None and self in flow.tasks and any(e.mapped for e in flow.edges_to(self)):
+            raise TypeError(
+                f"Task {self.name!r} is mapped, and its result a list of what each child returns, which "
+                "cannot be unpacked: map a task over it that takes what you want of each"
+            )
         nout = _nout(self.run) if self.nout is None else self.nout
         if nout is None:
             raise TypeError(

@@ -7,7 +7,7 @@ mapped upstream task count one by one. A task without upstream tasks always runs
 
 from __future__ import annotations
 
-from prefect.core.signals import TRIGGERFAIL
+from prefect.core.signals import SKIP, TRIGGERFAIL
 from prefect.core.state import Mapped, StateCounts
 
 TYPE_CHECKING = False
@@ -63,13 +63,13 @@ always_run = all_finished
 
 
 def not_all_skipped(upstream_states: UpstreamStates) -> bool:
-    """Run if every upstream task succeeded and not all were skipped.
+    """Run if every upstream task succeeded; be skipped if all were.
 
     For a task with `skip_on_upstream_skip=False` that joins branches of which some are skipped.
     """
     counts = count_states(upstream_states)
     if counts.total and counts.skipped == counts.total:
-        raise TRIGGERFAIL("every upstream task was skipped")
+        raise SKIP("every upstream task was skipped")
     if counts.successful < counts.total:
         raise TRIGGERFAIL("not every upstream task succeeded")
     return True

@@ -33,21 +33,26 @@ def expand(node: Node) -> list[Node] | State:
     lengths: dict[str, int] = {}
     shared: dict[Edge, State] = {}  # the upstream states that all children have in common
     problem: str | None = None
+    alone: str | None = None  # what is a problem only where there is nothing else to map over
     for edge, source in zip(node.step.edges, node.sources, strict=True):
         column: Column | None = None
         if edge.mapped and isinstance(source, Node) and source.children is not None:
             column = source.children
         else:
             shared[edge] = state = _state(source)
-            if edge.mapped and edge.key is not None:
+            if edge.mapped:
                 try:
                     column = [Success(None, item) for item in _items(state)]
                 except _NotMappableError as error:
-                    problem = problem or f"cannot map over {edge.key!r}: {error}"
+                    reason = f"cannot map over {edge.key or edge.upstream_task.name!r}: {error}"
+                    if edge.key is not None:
+                        problem = problem or reason
+                    else:
+                        alone = alone or reason
         columns.append(column)
         if column is not None:
             lengths[edge.key or edge.upstream_task.name] = len(column)
-    if refusal := _refusal(node, shared, problem, lengths):
+    if refusal := _refusal(node, shared, problem or (None if lengths else alone), lengths):
         return refusal
     return [_child(node, columns, index) for index in range(next(iter(lengths.values())))]
 

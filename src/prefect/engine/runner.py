@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from prefect.core import check
-from prefect.core.context import building, values
+from prefect.core.context import building, dates, values
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import check_parameters, expected_by
 from prefect.core.state import (
@@ -49,19 +49,12 @@ def run_flow(
 ) -> State:
     """Run a flow; see `Flow.run`."""
     flow.validate()
+    around = {**_around(), **context}
+    parameters = {**around.get("parameters", {}), **parameters}
     given = check_parameters(flow.name, expected_by(flow), parameters)
     parameters = {each.name: given.get(each.name, each.default) for each in flow.parameters()}
     executor = _check_executor(executor)
-    start = now()
-    shared = {
-        **values.get({}),
-        **context,
-        "parameters": parameters,
-        "flow_name": flow.name,
-        "scheduled_start_time": start,
-        "date": start,
-        "today": start.date().isoformat(),
-    }
+    shared = {**dates(now()), **around, "parameters": parameters, "flow_name": flow.name}
     values_token, building_token = values.set(shared), building.set(None)
     try:
         session = executor.start()  # before anybody is told that the flow runs: this can fail
@@ -86,6 +79,14 @@ def run_flow(
     finally:
         values.reset(values_token)
         building.reset(building_token)
+
+
+def _around() -> dict[str, Any]:
+    """Return the context around a run; a flow within a task has parameters of its own."""
+    around = values.get({})
+    if "flow_name" not in around:
+        return around
+    return {name: value for name, value in around.items() if name != "parameters"}
 
 
 def _check_executor(executor: Executor | str | None) -> Executor:

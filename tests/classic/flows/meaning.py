@@ -227,3 +227,108 @@ def probe_result_in_task_args():
 def probe_unknown_in_task_args():
     with Flow("f"):
         return one(task_args={"nonsense": 2}).nonsense
+
+
+def probe_run_of_another_flow_within_a_block():
+    with Flow("inner") as inner:
+        r = one()
+    with Flow("f"):
+        return inner.run().result[r]
+
+
+def probe_run_within_its_own_nested_block():
+    with Flow("f") as flow:
+        one()
+        with Flow("g"):
+            return flow.run()
+
+
+def probe_dates_of_a_run():
+    names = (
+        "today",
+        "yesterday",
+        "tomorrow",
+        "today_nodash",
+        "yesterday_nodash",
+        "tomorrow_nodash",
+    )
+    with Flow("f") as flow:
+        all_of_them = [read(name) for name in names]
+    state = flow.run(context={"yesterday": "2020-02-28"})
+    texts = [state.result[each].result for each in all_of_them]
+    return [texts[1], *(len(text) for text in texts), texts[0] < texts[2], texts[3] > texts[4]]
+
+
+def probe_dates_within_a_run():
+    @task
+    def outer():
+        with Flow("inner") as inner:
+            r = read("today")
+        return inner.run().result[r].result
+
+    with Flow("f") as flow:
+        r = outer()
+    return flow.run(context={"today": "2020-02-29"}).result[r].result
+
+
+def probe_parameters_within_a_run():
+    @task
+    def outer():
+        with Flow("inner") as inner:
+            r = ident(Parameter("x", default=1))
+        return inner.run().result[r].result
+
+    with Flow("f") as flow:
+        x = Parameter("x", default=2)
+        flow.add_task(x)
+        r = outer(upstream_tasks=[x])
+    return flow.run(parameters={"x": 3}).result[r].result
+
+
+def probe_parameters_of_the_ambient_context():
+    with Flow("f") as flow:
+        r = ident(Parameter("x", default=1))
+    with prefect.context(parameters={"x": 5}):
+        return flow.run().result[r].result
+
+
+def probe_parameters_given_twice():
+    with Flow("f") as flow:
+        r = ident(Parameter("x", default=1))
+    return flow.run(parameters={"x": 4}, context={"parameters": {"x": 5}}).result[r].result
+
+
+def probe_map_over_a_shorter_upstream_task():
+    with Flow("f") as flow:
+        r = ident.map([7, 8, 9, 10], upstream_tasks=[xs()])
+    return flow.run().result[r]
+
+
+def probe_map_over_two_upstream_tasks():
+    with Flow("f") as flow:
+        r = one.map(upstream_tasks=[xs(), xs()])
+    return flow.run().result[r]
+
+
+def probe_map_over_a_mapped_upstream_task():
+    with Flow("f") as flow:
+        r = one.map(upstream_tasks=[ident.map([1, 2])])
+    return flow.run().result[r]
+
+
+def probe_map_and_wait_for_one_without_items():
+    with Flow("f") as flow:
+        r = ident.map([7, 8], upstream_tasks=[one()])
+    return flow.run().result[r]
+
+
+def probe_map_over_one_without_items():
+    with Flow("f") as flow:
+        r = one.map(upstream_tasks=[one()])
+    return flow.run().result[r]
+
+
+def probe_attribute_of_flows():
+    with Flow("f") as flow:
+        one()
+    return [flow.executor is not None, flow.schedule, flow.result]
