@@ -21,6 +21,7 @@
     ├── TaskTimeoutError (TimeoutError)     a task took longer than its timeout
     ├── ExecutorError (RuntimeError)        the place where tasks should run is not there
     ├── RemoteTaskError                     what went wrong in another process, as text
+    ├── ResultUnavailableError              a task's value that was released, or whose cluster is gone
     ├── InputTooLargeError (OSError)        a file, device or pipe with more than is read of its kind
     ├── OutputError (FileExistsError)       a file of somebody else would be overwritten
     ├── DiskFullError (OSError)             no space for what is on its way
@@ -72,6 +73,7 @@ __all__ = [
     "RemoteTaskError",
     "RenderError",
     "RequirementsError",
+    "ResultUnavailableError",
     "SecretError",
     "SettingError",
     "SignaturePolicyError",
@@ -164,6 +166,10 @@ class TaskTimeoutError(PrefectError, TimeoutError):
 
 class RemoteTaskError(PrefectError):
     """A task failed in another process, and what it raised there could not be sent."""
+
+
+class ResultUnavailableError(PrefectError):
+    """A task's value was released after its last use, or the cluster that held it is gone."""
 
 
 class ExecutorError(PrefectError, RuntimeError):

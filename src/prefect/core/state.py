@@ -20,6 +20,7 @@ each task's state.
 from __future__ import annotations
 
 from prefect.core.check import count, instance, listed, moment, text_or_none
+from prefect.core.refs import Ref, gathered
 from prefect.core.tracebacks import format_traceback
 
 TYPE_CHECKING = False
@@ -42,14 +43,28 @@ class State:
         TypeError: the message is no text.
     """
 
-    __slots__ = ("_traceback", "message", "result")
+    __slots__ = ("_traceback", "held", "message")
 
     def __init__(self, message: str | None = None, result: Any = None) -> None:
         if message is not None and type(message) is not str:
             message = text_or_none("message", message)
         self.message = message
-        self.result = result
+        self.held = result  # or a reference to it; the engine passes that on as it is
         self._traceback: str | None = None
+
+    @property
+    def result(self) -> Any:
+        """The value, or the exception of a failure. One that lies on a cluster is fetched.
+
+        Raises:
+            ResultUnavailableError: the value was released, or its cluster is gone.
+        """
+        held = self.held
+        return held.fetch() if isinstance(held, Ref) else held
+
+    @result.setter
+    def result(self, result: Any) -> None:
+        self.held = result
 
     @property
     def traceback(self) -> str | None:
@@ -57,8 +72,8 @@ class State:
 
         It survives pickling, which an exception's own traceback does not.
         """
-        if self._traceback is None and isinstance(self.result, BaseException):
-            self._traceback = format_traceback(self.result)
+        if self._traceback is None and isinstance(self.held, BaseException):
+            self._traceback = format_traceback(self.held)
         return self._traceback
 
     @traceback.setter
@@ -104,7 +119,8 @@ class State:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(_same(getattr(self, name), getattr(other, name)) for name in self._data())
+        names = ["held" if name == "result" else name for name in self._data()]
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
     __hash__ = None  # type: ignore[assignment]  # results need not be hashable
 
@@ -114,7 +130,10 @@ class State:
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         self.traceback  # noqa: B018  # written out now: the exception loses its own when pickled
-        return None, {n: getattr(self, n) for n in ("message", "_traceback", *self._data())}
+        data = {
+            n: getattr(self, n) for n in ("message", "_traceback", *self._data()) if n != "result"
+        }
+        return None, {**data, "result": self.held}  # a reference becomes its value, if it has one
 
     @classmethod
     def _data(cls) -> tuple[str, ...]:
@@ -241,7 +260,7 @@ class Mapped(Success):
     def gather(self, map_states: list[State]) -> None:
         """Take the states of all children, which have finished; count them, once for all who ask."""
         self.map_states = map_states
-        self.result = [state.result for state in map_states]
+        self.held = gathered([state.held for state in map_states])
         self._counts = StateCounts(map_states)
 
     def counts(self) -> StateCounts:

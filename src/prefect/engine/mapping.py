@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from prefect.core.inputs import unmappable
+from prefect.core.refs import Ref
 from prefect.core.state import Failed, Skipped, Success
 from prefect.engine.nodes import Node
 from prefect.engine.transitions import skipped, triggered
+from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,9 +96,14 @@ def _items(state: State) -> Sequence[Any]:
     if isinstance(state, Skipped) or not isinstance(state, Success):
         ended = "was skipped" if isinstance(state, Skipped) else "failed"
         raise _NotMappableError(f"the task it comes from {ended}")
-    value = state.result
+    value = state.held
     if isinstance(value, (list, tuple, range)):
         return value
+    if isinstance(value, Ref):  # split where it lies
+        try:
+            return value.items()
+        except (TypeError, ResultUnavailableError) as error:
+            raise _NotMappableError(str(error)) from error
     if reason := unmappable(value):
         raise _NotMappableError(reason)
     try:

@@ -163,7 +163,7 @@ class _Run:
             ):
                 usual = False
             if key is not None:
-                inputs[key] = state.result  # type: ignore[union-attr]  # it has finished
+                inputs[key] = state.held  # type: ignore[union-attr]  # it has finished
         if (
             not usual
             and node.retrying is None
