@@ -14,12 +14,13 @@ from types import SimpleNamespace
 import pytest
 
 from prefect import Flow, context, task
-from prefect.engine import interruption
-from prefect.engine.executors import ThreadExecutor
+from prefect.engine import interruption, timeouts
+from prefect.engine.executors import LocalExecutor, ThreadExecutor
 from prefect.engine.interruption import Interruption, interrupt
 from prefect.engine.state import Success, TimedOut
 from prefect.engine.timeouts import run_within
 from prefect.errors import TaskTimeoutError
+from prefect.triggers import all_finished
 
 SHORT, LONG = 0.05, 60
 
@@ -221,6 +222,68 @@ def test_in_threads():
         fine = task(lambda: 1, timeout=LONG)()
     result = flow.run(executor=ThreadExecutor(2)).result
     assert (type(result[slow]), type(result[fine])) == (TimedOut, Success)
+
+
+def most_at_once(flow_of, executor):
+    """Run a flow of a task that keeps going, in a thread that is not the main one."""
+    running, most = [], []
+    lock = threading.Lock()
+
+    def go_on():
+        with lock:
+            running.append(1)
+            most.append(len(running))
+        try:
+            time.sleep(4 * SHORT)  # which nothing interrupts
+        finally:
+            running.pop()
+
+    with Flow("test") as flow:
+        flow_of(task(go_on, timeout=SHORT, max_retries=1))
+    states = []
+    thread = threading.Thread(target=lambda: states.append(flow.run(executor=executor)))
+    thread.start()
+    thread.join(LONG)
+    assert states[0].is_failed()
+    return max(most), len(most)
+
+
+def several(task_of_flow):
+    for _ in range(3):
+        task_of_flow()
+
+
+@pytest.mark.parametrize(("executor", "places"), [(ThreadExecutor(2), 2), (LocalExecutor(), 1)])
+def test_tries_that_were_given_up_keep_their_places(executor, places):
+    """However many tries time out, no more of them run at a time than there are workers."""
+    assert most_at_once(several, executor) == (places, 6)
+
+
+def test_a_try_that_never_ends_gives_its_place_up_at_last(monkeypatch, caplog):
+    """What cannot be interrupted holds up nothing for ever, and a warning says that it goes on."""
+    monkeypatch.setattr(timeouts, "MOST_WAITED", SHORT)
+    most, tries = most_at_once(several, ThreadExecutor(1))
+    assert most > 1
+    assert tries == 6
+    assert "still runs, and cannot be interrupted" in caplog.text
+
+
+def test_other_places_are_used_meanwhile():
+    """A worker that waits for a try that was given up keeps no other task from the next worker."""
+    ran = threading.Event()
+
+    def waits():  # which catches what interrupts it
+        while not ran.is_set():
+            try:
+                ran.wait(SHORT)
+            except BaseException:  # noqa: BLE001
+                continue
+
+    with Flow("test") as flow:
+        slow = task(waits, timeout=SHORT)()
+        task(ran.set, trigger=all_finished)(upstream_tasks=[slow])
+    state = flow.run(executor=ThreadExecutor(2))
+    assert state.is_successful()
 
 
 def test_interrupting_an_ended_thread():

@@ -2,11 +2,13 @@
 
 In the main thread of a Unix process a timer interrupts it, whatever it waits for. In any other
 thread it runs in a helper thread, which is left behind: it ends at its next step of Python code,
-or, if it waits in C code for ever, with the process.
+or, if it waits in C code for ever, with the process. Executors have nothing else run in its place
+before that, for a minute.
 """
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -42,6 +44,41 @@ def run_within(
     if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
         return _Alarm(seconds).call(function, inputs)
     return _call_in_helper(seconds, function, inputs)
+
+
+MOST_WAITED = 60.0
+"""Seconds for which a try that goes on after it was given up keeps others from its thread's place."""
+_POLL = 0.05  # a thread that waits for longer could not be interrupted meanwhile
+_given_up = threading.local()
+
+
+def wait_for_given_up(stopped: Callable[[], bool] = lambda: False) -> bool:
+    """Wait until the tries that this thread has given up have ended; return whether there were any.
+
+    Or no more tasks ran at a time than there are workers, but any number of those that took too long.
+
+    Args:
+        stopped: tells whether nobody needs this thread any more.
+    """
+    tries: dict[threading.Event, None] = _given_up.__dict__.pop("tries", {})
+    deadline = time.monotonic() + MOST_WAITED
+    for ended in tries:
+        while not ended.wait(_POLL):
+            if stopped():
+                return True
+            if time.monotonic() >= deadline:
+                logging.getLogger("prefect").warning(
+                    "a try that timed out %g seconds ago still runs, and cannot be interrupted: others "
+                    "run beside it now; give what it waits for a timeout of its own",
+                    MOST_WAITED,
+                )
+                return True
+    return bool(tries)
+
+
+def has_given_up() -> bool:
+    """Tell whether this thread has given up tries for which nobody has waited."""
+    return "tries" in _given_up.__dict__
 
 
 def _exceeded(seconds: float) -> TaskTimeoutError:
@@ -138,6 +175,7 @@ def _call_in_helper(seconds: float, function: Callable[..., Any], inputs: Mappin
         if not in_time:
             interrupt(helper)
     if not in_time:
+        _given_up.__dict__.setdefault("tries", {})[finished] = None
         raise _exceeded(seconds)
     succeeded, value = in_time[0]
     if succeeded:

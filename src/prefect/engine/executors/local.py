@@ -34,12 +34,18 @@ class LocalExecutor(Executor):
 class _LocalSession(Session):
     capacity = 1
     _next: tuple[Any, Job]
+    _may_have_given_up = False
 
     def submit(self, token: Any, job: Job) -> None:
         self._next = (token, job)
 
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:  # noqa: ARG002
         token, job = self._next
+        if self._may_have_given_up:  # where this is not the main thread
+            from prefect.engine.timeouts import wait_for_given_up  # noqa: PLC0415  # seldom needed
+
+            wait_for_given_up()
+        self._may_have_given_up = job.task.timeout is not None
         return token, run_job(job)
 
     def stop(self, *, abandon: bool) -> None:

@@ -12,9 +12,11 @@ from prefect.core.check import count
 from prefect.engine.executors.base import Executor, Session
 from prefect.engine.interruption import Interruption, interrupt
 from prefect.engine.job import run_job
+from prefect.engine.timeouts import has_given_up, wait_for_given_up
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Context
     from typing import Any, TypeAlias
 
@@ -22,10 +24,15 @@ if TYPE_CHECKING:
     from prefect.engine.job import Job
 
     Work: TypeAlias = tuple[Any, Job, Context] | None
+    Done: TypeAlias = tuple[Any, State | BaseException | None, bool]
+    """Of which job, what it came to, and whether its thread is free; with None, only the last."""
 
 
 class ThreadExecutor(Executor):
     """Several tasks at a time, for those that wait for networks and disks.
+
+    A try that timed out, and goes on because it cannot be interrupted, keeps its worker until it ends,
+    but no longer than a minute.
 
     Args:
         max_workers: how many; by default four more than there are CPUs, at most 32.
@@ -64,7 +71,8 @@ class _ThreadSession(Session):
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._work: SimpleQueue[Work] = SimpleQueue()
-        self._done: SimpleQueue[tuple[Any, State | BaseException]] = SimpleQueue()
+        self._done: SimpleQueue[Done] = SimpleQueue()
+        self._stopped = threading.Event()
 
     def submit(self, token: Any, job: Job) -> None:
         if self._idle:
@@ -72,7 +80,7 @@ class _ThreadSession(Session):
         elif len(self._threads) < self.capacity:
             thread = threading.Thread(
                 target=_work_until_told,
-                args=(self._work, self._done),
+                args=(self._work, self._done, self._stopped.is_set),
                 name="prefect-task",
                 daemon=True,
             )
@@ -83,15 +91,18 @@ class _ThreadSession(Session):
 
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
         try:
-            token, state = self._done.get(timeout=timeout)
+            token, state, free = self._done.get(timeout=timeout)
         except Empty:
             return None
-        self._idle += 1
+        self._idle += free
+        if state is None:
+            return None
         if isinstance(state, BaseException):
             raise state
         return token, state
 
     def stop(self, *, abandon: bool) -> None:
+        self._stopped.set()
         if abandon:
             while not self._work.empty():
                 self._work.get_nowait()
@@ -105,13 +116,18 @@ class _ThreadSession(Session):
 
 
 def _work_until_told(
-    work: SimpleQueue[Work], done: SimpleQueue[tuple[Any, State | BaseException]]
+    work: SimpleQueue[Work], done: SimpleQueue[Done], stopped: Callable[[], bool]
 ) -> None:
     with suppress(Interruption):
         while (item := work.get()) is not None:
             token, job, context = item
             try:
-                done.put((token, context.run(run_job, job)))
+                state: State | BaseException = context.run(run_job, job)
             except BaseException as error:  # noqa: BLE001  # raised again in the runner's thread
-                done.put((token, error))
-            del item, job, context  # or they, and their data, live on until there is more work
+                state = error
+            given_up = has_given_up()
+            done.put((token, state, not given_up))
+            del item, job, context, token, state  # or they, and their data, live on until more work
+            if given_up:  # which is over: but what it does is not
+                wait_for_given_up(stopped)
+                done.put((None, None, True))
