@@ -164,6 +164,17 @@ def test_tasks_have_secrets_and_nobody_else_sees_them(package):
         assert "canary" not in text
 
 
+def test_standard_error_is_kept_apart_everywhere(package):
+    """What tasks write there comes out there; what they print and what is logged on standard output."""
+    out, err = package()
+    assert "printed as an error" in err
+    assert "printed ***" in out
+    assert "from a child" in out
+    assert "Success" in out
+    assert "printed ***" not in err
+    assert "printed as an error" not in out
+
+
 def test_events_are_the_same_everywhere(package):
     """As JSON, but for the times: each task's states, in an order that the graph allows."""
     out, _ = package("--json")
@@ -207,10 +218,10 @@ def test_what_is_wrong_is_said_before_anything_runs(package):
 
 
 def test_a_run_that_tells_of_no_end_is_no_success(package):
-    """A task that ends its process with 0 leaves neither a last event nor a result: status 2."""
+    """A task that ends its process with 0 leaves no report of the worker's: status 2, however it is told."""
     if package.place == "here":  # where the process is the command itself
         return
-    for options in (["--json"], ["--result", "none.json"]):
+    for options in ([], ["--json"], ["--result", "none.json"]):
         _, err = package("-p", "n=77", *options, status=2)
         assert "told nothing of what became of the flow" in err
     assert not (package.directory / "none.json").exists()

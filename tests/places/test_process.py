@@ -31,20 +31,22 @@ def use_secret():
     return os.environ["TOKEN"] == "canary-8872"
 
 
-def start(flow, tmp_path, *arguments, secrets=None):
+def start(flow, tmp_path, *arguments, secrets=None, reports=False):
     """Start a worker with a flow handed over, whose result goes into a file."""
     from prefect.payload.packing import pickle_flow
 
     packaged = pickle_flow(flow)
     handed = Handed(packaged.manifest.to_json(), packaged.payload, secrets or {})
     command = [sys.executable, "-m", "prefect.worker", "run", *arguments]
-    return WorkerProcess(command, env=dict(os.environ), handed=handed, result=tmp_path / "result")
+    return WorkerProcess(
+        command, env=dict(os.environ), handed=handed, reports=reports, result=tmp_path / "result"
+    )
 
 
 def lines_of(started):
     """Return what a worker writes until its end."""
     told = []
-    follow(started, told.append)
+    follow(started, lambda line, _: told.append(line))
     return told
 
 
@@ -58,15 +60,49 @@ def test_a_flow_runs_as_it_was_handed_over(tmp_path):
     with Flow("etl") as flow:
         tell(Parameter("x"))
     started = start(
-        flow, tmp_path, "-p", "x=3", f"--result={tmp_path / 'result'}", secrets={RESULT_KEY: "k"}
+        flow, tmp_path, "-p", "x=3", f"--report={tmp_path / 'result'}", secrets={RESULT_KEY: "k"}
     )
     try:
         text = "\n".join(lines_of(started))
         assert started.wait() == 0
         assert "told 3" in text
         assert "and on the other stream" in text
-        state = RunResult.read(started.result(), "k").to_state()
+        state = RunResult.read(started.report(), "k").to_state()
         assert state.result["tell-1"].result == 4
+    finally:
+        started.remove()
+
+
+def test_the_streams_are_kept_apart():
+    """Each line is told with the stream that it was written to, one without an end included."""
+    started = script(
+        "import sys; print('out', flush=True); sys.stderr.write('err\\nbegun'); print('end', end='')"
+    )
+    told = []
+    try:
+        follow(started, lambda *line: told.append(line))
+    finally:
+        started.remove()
+    assert [line for line, stream in told if stream == "stdout"] == ["out", "end"]
+    assert [line for line, stream in told if stream == "stderr"] == ["err", "begun"]
+
+
+@pytest.mark.parametrize(("ends", "report"), [(None, b"Success\n"), (0, None), (3, None)])
+def test_a_success_is_reported_by_the_worker_alone(tmp_path, ends, report):
+    """A task that ends the process by itself has reported nothing, whatever the exit status is."""
+
+    @task
+    def leave():
+        if ends is not None:
+            os._exit(ends)
+
+    with Flow("etl") as flow:
+        leave()
+    started = start(flow, tmp_path, reports=True)
+    try:
+        lines_of(started)
+        assert started.wait() == (ends or 0)
+        assert started.report() == report
     finally:
         started.remove()
 
@@ -94,10 +130,10 @@ def test_large_payloads_are_handed_over_whole(tmp_path):
 
     with Flow("etl") as flow:
         measure()
-    started = start(flow, tmp_path, f"--result={tmp_path / 'result'}", secrets={RESULT_KEY: "k"})
+    started = start(flow, tmp_path, f"--report={tmp_path / 'result'}", secrets={RESULT_KEY: "k"})
     try:
         list(lines_of(started))
-        state = RunResult.read(started.result(), "k").to_state()
+        state = RunResult.read(started.report(), "k").to_state()
         assert state.result["measure-1"].result == 3 << 20
     finally:
         started.remove()
@@ -110,7 +146,7 @@ def test_a_worker_that_ends_early_leaves_its_words_and_its_status():
     try:
         assert list(lines_of(started)) == ["no"]
         assert started.wait() == 7
-        assert started.result() is None
+        assert started.report() is None
     finally:
         started.remove()
 
@@ -165,7 +201,7 @@ def test_a_signal_that_stops_the_caller_is_passed_on_and_waited_for(tmp_path):
     threading.Thread(target=interrupt).start()
     told = []
     with pytest.raises(KeyboardInterrupt):
-        follow(started, told.append)
+        follow(started, lambda line, _: told.append(line))
     assert told == ["unwound"]
     assert started.wait() == 130
     started.remove()

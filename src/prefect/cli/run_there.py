@@ -5,20 +5,28 @@ from __future__ import annotations
 import gc
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prefect.cli.output import say
 from prefect.places.following import follow
 from prefect.running.report import as_event, write_line
-from prefect.running.stopping import BAD_INPUT, SUCCEEDED, exit_status, status_of_run
+from prefect.running.stopping import (
+    BAD_INPUT,
+    FLOW_FAILED,
+    SUCCEEDED,
+    exit_status,
+    status_of_run,
+)
 from prefect.secrets.masking import mask_until_exit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from prefect.cli.display import LiveDisplay
     from prefect.cli.wish import Wish
     from prefect.places.protocol import Place, Started, Work
-
-_LAST_EVENTS = ('{"event": "flow"', '{"event": "error"')
+    from prefect.running.output import StreamName
 
 
 def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int:
@@ -37,17 +45,20 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
 
         display = LiveDisplay(flow)
     started: Started | None = None
-    telling = _Telling(display, wish)
     try:
-        started = place.start(work)
+        started = place.start(replace(work, reports=True))
         gc.freeze()  # while the worker starts; what is imported the last collections may leave alone
         with display or nullcontext():
-            follow(started, telling)
+            follow(started, _teller(display, wish))
         status = started.wait()
         if wish.surroundings.may_have_killed(status):
             say("The run was killed, as happens where it takes more than --memory gives", err=True)
-        told = _keep_result(started, work, wish)
-        if status == SUCCEEDED and not (told and telling.has_ended):
+        report = None
+        if work.result is not None or status == SUCCEEDED:
+            report = started.report()
+        if work.result is not None and not _keep_result(report, work.result, wish):
+            status = status or FLOW_FAILED
+        if status == SUCCEEDED and report is None:
             say(
                 "Error: The run ended with status 0 and told nothing of what became of the flow, as where a "
                 "task ends its process",
@@ -65,22 +76,13 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
             started.remove()
 
 
-class _Telling:
-    """Tells each line of a worker in the way that is wished for."""
-
-    def __init__(self, display: LiveDisplay | None, wish: Wish) -> None:
-        self._display = display
-        self._as_json = wish.as_json
-        self.has_ended = display is None and not wish.as_json
-        """Whether the worker told what became of the flow; lines for people are not looked into."""
-
-    def __call__(self, line: str) -> None:
-        if not self.has_ended and line.startswith(_LAST_EVENTS):
-            self.has_ended = True
-        if self._display is not None:
-            self._display.replay([line])
-        else:
-            write_line(as_event(line) if self._as_json else line, sys.stdout, sys.stderr)
+def _teller(display: LiveDisplay | None, wish: Wish) -> Callable[[str, StreamName], object]:
+    """Return what tells each line of a worker in the way that is wished for."""
+    if display is not None:
+        return lambda line, _: display.replay([line])
+    if wish.as_json:
+        return lambda line, stream: write_line(as_event(line, stream), sys.stdout, sys.stderr)
+    return lambda line, stream: write_line(line, getattr(sys, stream), sys.stderr)
 
 
 def _is_there(wish: Wish) -> bool:
@@ -92,16 +94,14 @@ def say_of_place(line: str) -> None:
     say(line, err=True)
 
 
-def _keep_result(started: Started, work: Work, wish: Wish) -> bool:
-    """Write the result where it is asked for; tell whether there is one, or none is asked for."""
-    if work.result is None:
-        return True
-    data = started.result()
-    if data is None:
+def _keep_result(report: bytes | None, key: str, wish: Wish) -> bool:
+    """Write the result where it is asked for, if there is one; tell whether it is no failure's."""
+    if report is None:
         more = f". What {wish.result} has is of an earlier run" if _is_there(wish) else ""
         say(f"There is no result to write: the run left none{more}", err=True)
-        return False
+        return True
     from prefect.running.results import RunResult  # noqa: PLC0415 - seldom wanted
 
-    wish.keep(RunResult.read(data, work.result))
-    return True
+    result = RunResult.read(report, key)
+    wish.keep(result)
+    return result.is_successful()

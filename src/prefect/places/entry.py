@@ -220,7 +220,7 @@ def run_in(place: Place, work: Work, on_state: Callable[[TaskEvent], None] | Non
         told = Replay(on_state)
         follow(started, told)
         status = started.wait()
-        data = started.result()
+        data = started.report()
         if told.refused is not None:
             raise told.refused
         if data is None or work.result is None:

@@ -27,15 +27,16 @@ class WorkerProcess:
     """A worker that runs as a child of this process; meets `protocol.Started`.
 
     It has a session of its own, so that Ctrl-C reaches it when this process passes it on, once, and
-    not before. What it writes to standard output and error comes out of `logs`, in its order.
+    not before.
 
     Args:
         command: the program and its arguments.
         env: its whole environment.
         cwd: its working directory; None is this process's.
         handed: the flow and the secrets for it; the command gets the option that tells where they are.
+        reports: whether it is to report through a pipe; the command gets the option for that, too.
         descriptors: further ones that it inherits.
-        result: the file that it writes its result to.
+        result: the file that it writes its report to, if it is none that goes through a pipe.
         clean_up: called once it is gone.
         apart: called in the child before it becomes the program; it must not do much.
 
@@ -50,6 +51,7 @@ class WorkerProcess:
         env: Mapping[str, str],
         cwd: str | Path | None = None,
         handed: Handed | None = None,
+        reports: bool = False,
         descriptors: Sequence[int] = (),
         result: Path | None = None,
         clean_up: Callable[[], object] | None = None,
@@ -58,24 +60,30 @@ class WorkerProcess:
         self._result = result
         self._clean_up = clean_up
         self._pipe: int | None = None
+        self._report: int | None = None
         self._open: list[int] = []
         self._status = 0
         self._removed = False
-        inherited = list(descriptors)
-        reading = None
+        theirs: list[int] = []
         if handed is not None:
             reading, self._pipe = os.pipe()
             self._open.append(self._pipe)
             command = [*command, f"--handover={reading}"]
-            inherited.append(reading)
+            theirs.append(reading)
+        if reports:
+            self._report, writing = os.pipe()
+            os.set_blocking(self._report, False)  # it is a few bytes, and there or not
+            self._open.append(self._report)
+            command = [*command, f"--report=/dev/fd/{writing}"]
+            theirs.append(writing)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - that is what places are for
                 list(command),
                 env=dict(env),
                 cwd=cwd,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=inherited,
+                stderr=subprocess.PIPE,
+                pass_fds=[*descriptors, *theirs],
                 start_new_session=True,
                 bufsize=0,
                 preexec_fn=apart,  # noqa: PLW1509 - it is one call of the kernel
@@ -88,8 +96,8 @@ class WorkerProcess:
                 raise PlaceError(f"{command[0]} cannot be started: {error}") from error
             raise
         finally:
-            if reading is not None:
-                os.close(reading)
+            for number in theirs:
+                os.close(number)
         self._ended, tell = os.pipe()
         self._open.append(self._ended)
         self._waiter = threading.Thread(target=self._await_end, args=(tell,), daemon=True)
@@ -117,29 +125,29 @@ class WorkerProcess:
             self._status = ended.si_status if by_itself else 128 + ended.si_status
         os.close(tell)
 
-    def logs(self) -> Iterator[bytes]:
-        """Yield what it writes, standard output and error alike, as it comes and until it ends.
+    def logs(self) -> Iterator[tuple[int, bytes]]:
+        """Yield what it writes, as it comes and until it ends: 1, standard output, or 2, error, and bytes.
 
-        What processes of its write that outlive it is not waited for.
+        What is written to one stream has its order. What processes of its write that outlive it is not
+        waited for.
         """
-        out = self._process.stdout
-        if out is None or out.closed:
-            return
-        number = out.fileno()
+        both = ((1, self._process.stdout), (2, self._process.stderr))
+        streams = {file.fileno(): number for number, file in both if file and not file.closed}
         with selectors.DefaultSelector() as selector:
-            selector.register(number, selectors.EVENT_READ)
-            selector.register(self._ended, selectors.EVENT_READ)
+            for file in (*streams, self._ended):
+                selector.register(file, selectors.EVENT_READ)
             deadline: float | None = None
-            while True:
+            while streams:
                 left = None if deadline is None else max(deadline - time.monotonic(), 0)
                 ready = {key.fd for key, _ in selector.select(left)}
-                if number in ready:
-                    data = os.read(number, _CHUNK)
-                    if not data:
-                        return
-                    yield data
-                elif deadline is not None:  # nothing more in that time
+                if deadline is not None and not ready:  # nothing more in that time
                     return
+                for file in ready & streams.keys():
+                    if data := os.read(file, _CHUNK):
+                        yield streams[file], data
+                    else:
+                        selector.unregister(file)
+                        del streams[file]
                 if self._ended in ready:
                     selector.unregister(self._ended)
                     deadline = time.monotonic() + _LAST_WORDS_SECONDS
@@ -154,8 +162,12 @@ class WorkerProcess:
         if self._waiter.is_alive():
             os.kill(self._process.pid, number)
 
-    def result(self) -> bytes | None:
-        """Return the run's result as it wrote it, or None where it wrote none."""
+    def report(self) -> bytes | None:
+        """Return its report as it wrote it, or None where it wrote none."""
+        if self._report is not None:
+            with suppress(BlockingIOError):
+                return os.read(self._report, _CHUNK) or None
+            return None
         if self._result is None:
             return None
         try:
@@ -171,8 +183,9 @@ class WorkerProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._waiter.join()
             self._process.wait()
-            if self._process.stdout is not None:
-                self._process.stdout.close()
+            for file in (self._process.stdout, self._process.stderr):
+                if file is not None:
+                    file.close()
         self._close()
         if self._clean_up is not None:
             self._clean_up()

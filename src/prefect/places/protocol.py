@@ -23,6 +23,8 @@ class Work:
         surroundings: what it gets of the machine.
         result: the key by which the run's result is known as its own, which is among the secrets as
             well; None where no result is to come back.
+        reports: whether it reports a success as well where no result is to come back: who ends with 0
+            and reports nothing was ended by a task.
     """
 
     arguments: list[str]
@@ -30,27 +32,33 @@ class Work:
     tty: bool = False
     surroundings: Surroundings = NOTHING
     result: str | None = field(default=None, repr=False)
+    reports: bool = False
 
-    def awaiting(self, result: str | None = None) -> list[str]:
+    @property
+    def has_report(self) -> bool:
+        """Whether its result is to come back, or at least that it succeeded."""
+        return self.reports or self.result is not None
+
+    def awaiting(self, report: str | None = None) -> list[str]:
         """Return the arguments for a worker that awaits its secrets in their directory.
 
         Args:
-            result: the file in the place that the result goes to, if there is to be one.
+            report: the file in the place that its report goes to, if there is to be one.
         """
-        action, *rest = self.with_result(result)
+        action, *rest = self.reporting(report)
         return [action, *(f"--secret={name}" for name in self.secrets), *rest]
 
-    def with_result(self, result: str | None) -> list[str]:
-        """Return the arguments for a worker that writes its result to a file, if one is asked for."""
+    def reporting(self, report: str | None) -> list[str]:
+        """Return the arguments for a worker that writes its report to a file, if one is asked for."""
         action, *rest = self.arguments
-        return [action, *([f"--result={result}"] if self.result and result else []), *rest]
+        return [action, *([f"--report={report}"] if self.has_report and report else []), *rest]
 
 
 class Started(Protocol):
     """A worker that was started in a place, and may have ended."""
 
-    def logs(self) -> Iterator[bytes]:
-        """Yield what it writes, standard output and error alike, as it comes and until it ends."""
+    def logs(self) -> Iterator[tuple[int, bytes]]:
+        """Yield what it writes, as it comes and until it ends: 1, standard output, or 2, error, and bytes."""
 
     def wait(self) -> int:
         """Wait until it ends; return its exit status, 128 + N where signal N ended it."""
@@ -58,10 +66,11 @@ class Started(Protocol):
     def stop(self, number: int) -> None:
         """Have a signal end it, such as SIGTERM; it goes on to tell how it ends."""
 
-    def result(self) -> bytes | None:
-        """Return the run's result as `running.results` writes it, once it has ended.
+    def report(self) -> bytes | None:
+        """Return what it reported, once it has ended: the run's result as `running.results` writes it.
 
-        None where it left none. It is somebody else's: nothing of it was checked.
+        Where no result is asked for, any bytes are the report of a success. None where it left none. It
+        is somebody else's: nothing of it was checked.
         """
 
     def remove(self) -> None:

@@ -14,6 +14,8 @@ from prefect.engine.events import TaskEvent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from prefect.running.output import StreamName
+
 _LEVELS = logging.getLevelNamesMapping()
 
 
@@ -32,13 +34,15 @@ class Replay:
         self.refused: errors.PrefectError | None = None
         """The error that kept it from running, if there was one."""
 
-    def __call__(self, line: str) -> None:
-        """Tell a line."""
+    def __call__(self, line: str, stream: StreamName) -> None:
+        """Tell a line of the worker's standard output or error."""
         try:
             event = json.loads(line)
             told = _ACTIONS[event["event"]](event)
         except (ValueError, KeyError, TypeError, AttributeError):
-            sys.stderr.write(f"{line}\n")  # before the worker reports, others write to its streams
+            _write(
+                {"stream": stream, "text": line}
+            )  # before the worker reports, others write to its streams
             return
         if isinstance(told, errors.PrefectError):
             self.refused = told

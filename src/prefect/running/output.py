@@ -6,13 +6,14 @@ import os
 import sys
 import threading
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias
 
 from prefect.streams import stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+StreamName: TypeAlias = Literal["stdout", "stderr"]
 _LONGEST = 1 << 20
 """Bytes after which a line without an end is told in pieces, rather than kept."""
 
@@ -69,7 +70,7 @@ class CapturedOutput:
         self.out = self._take("stdout", 1)
         self.err = self._take("stderr", 2)
 
-    def _take(self, name: Literal["stdout", "stderr"], number: int) -> TextIO:
+    def _take(self, name: StreamName, number: int) -> TextIO:
         standing = self._entered.enter_context(stand_in(name))
         stream, own = standing.stream, standing.stream
         with suppress(OSError, ValueError, AttributeError):  # it is no file: a test's, for example

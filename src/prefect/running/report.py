@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from prefect.core.state import State
     from prefect.engine.events import TaskEvent
+    from prefect.running.output import StreamName
 
 ENGINE_LOGGER = "prefect"
 TASK_LOGGERS = "prefect.task."
@@ -237,8 +238,8 @@ def describe_task(event: TaskEvent) -> dict[str, Any]:
     }
 
 
-def as_event(line: str) -> str:
-    """Return a line of JSON for one that a container wrote: the line itself, if it is an event.
+def as_event(line: str, stream: StreamName) -> str:
+    """Return a line of JSON for one that a worker wrote: the line itself, if it is an event.
 
     Before its worker reports, and when its interpreter crashes, others write to the same stream.
     """
@@ -246,7 +247,7 @@ def as_event(line: str) -> str:
         event = json.loads(line)
         if isinstance(event, dict) and isinstance(event.get("event"), str):
             return line
-    told = {"event": "output", "time": round(time.time(), 3), "stream": "stderr", "text": line}
+    told = {"event": "output", "time": round(time.time(), 3), "stream": stream, "text": line}
     return json.dumps(mask_all(told))
 
 

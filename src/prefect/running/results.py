@@ -160,6 +160,11 @@ class RunResult:
         except (ValueError, RecursionError) as error:
             raise ArtifactError(f"The run's result is malformed: {error}") from error
 
+    def is_successful(self) -> bool:
+        """Tell whether the flow succeeded."""
+        kind: type[State] = getattr(states, self.described["state"])
+        return kind().is_successful()
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON values: "result" of a task, or "lacks" with the reason."""
         tasks = [self._shown(task) for task in self.described["tasks"]]

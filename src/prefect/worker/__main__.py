@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.errors import ArtifactError, PrefectError, SecretError
+from prefect.errors import ArtifactError, PlaceError, PrefectError
 from prefect.payload.manifest import Manifest
 from prefect.printable import error_text
 from prefect.running.flow_directory import (
@@ -101,7 +101,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
             awaited, files = dict(handed.secrets), handed.files
             if handed.wheels is not None:
                 run.import_wheels_in(handed.wheels)
-        result = _result(options, awaited)
+        key_of_result = take_value(RESULT_KEY, awaited)
         needed = [one for one in secrets_of(manifest.flow) if one.name not in awaited]
         require_fit(manifest, needed)
         values = resolve(needed)
@@ -124,7 +124,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
                 on_state=reporter.on_state if options.json else None,
                 strict=options.strict,
                 directory=files,
-                on_end=result,
+                on_end=_result(options.report, key_of_result),
                 alone=True,
             )
         except PrefectError as error:
@@ -134,25 +134,27 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
             traceback.print_exc()
             return FLOW_FAILED
         reporter.finished(manifest.flow["name"], state)
-        return status_of_run(successful=state.is_successful())
+        status = status_of_run(successful=state.is_successful())
+        if status == SUCCEEDED and options.report is not None and key_of_result is None:
+            try:
+                Path(options.report).write_bytes(b"Success\n")
+            except OSError as error:
+                reporter.refused(PlaceError(f"The flow's success cannot be reported: {error}"))
+                return BAD_INPUT
+        return status
 
 
-def _result(
-    options: argparse.Namespace, awaited: dict[str, str]
-) -> Callable[[Flow, State], None] | None:
-    """Return what writes the run's result, if somebody wants it; take its key from the secrets."""
-    key = take_value(RESULT_KEY, awaited)
-    if options.result is None:
+def _result(report: str | None, key: str | None) -> Callable[[Flow, State], None] | None:
+    """Return what writes the run's result, if somebody wants it."""
+    if report is None or key is None:
         return None
-    if key is None:
-        raise SecretError(f"--result goes with the secret {RESULT_KEY}, which is not here")
 
     def write(flow: Flow, state: State) -> None:
         from prefect.files import replacing  # noqa: PLC0415 - seldom wanted
         from prefect.running.results import RunResult  # noqa: PLC0415 - the same
 
         result, behind = RunResult.of(flow, state)
-        with replacing(options.result) as file:
+        with replacing(report) as file:
             file.write(result.to_bytes(key))
         for line in behind:
             logging.getLogger("prefect").warning(line)
@@ -225,8 +227,9 @@ def _parser() -> argparse.ArgumentParser:
         help="a file descriptor that the flow and its secrets come through",
     )  # fmt: skip
     run.add_argument(
-        "--result", metavar="FILE",
-        help=f"write the run's result to this file; the secret {RESULT_KEY} tells whose it is",
+        "--report", metavar="FILE",
+        help="write to this file, at its end, that the flow succeeded; or where the secret "
+        f"{RESULT_KEY} tells whose it is, the run's result",
     )  # fmt: skip
     run.add_argument(
         "--output", type=Path, metavar="DIR",

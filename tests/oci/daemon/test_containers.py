@@ -34,7 +34,7 @@ def start(client, base_image):
 def test_output_and_status(start):
     """Lines come as they are written, of both streams; the exit status is the program's."""
     container = start("sh", "-c", "echo one; sleep 0.2; echo two >&2; exit 3", network="none")
-    assert b"".join(container.logs()) == b"one\ntwo\n"
+    assert list(container.logs()) == [(1, b"one\n"), (2, b"two\n")]
     assert container.wait() == 3
     assert container.last_lines() == "one\ntwo"
     container.remove()
@@ -46,9 +46,9 @@ def test_output_and_status(start):
 
 def test_a_terminal_has_one_stream(start):
     """It comes without frames."""
-    assert b"".join(start("sh", "-c", "echo out; echo err >&2", tty=True).logs()) == (
-        b"out\r\nerr\r\n"
-    )
+    logs = list(start("sh", "-c", "echo out; echo err >&2", tty=True).logs())
+    assert {number for number, _ in logs} == {1}
+    assert b"".join(data for _, data in logs) == b"out\r\nerr\r\n"
 
 
 def test_what_is_sent_arrives(start):
@@ -93,7 +93,7 @@ def test_proxies_of_dockers_configuration_reach_containers(base_image, tmp_path,
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     (tmp_path / "config.json").write_text('{"proxies": {"default": {"noProxy": "here"}}}')
     container = containers.start(Daemon(), base_image, ["sh", "-c", "echo $NO_PROXY $no_proxy"])
-    assert list(container.logs()) == [b"here here\n"]
+    assert list(container.logs()) == [(1, b"here here\n")]
     container.remove()
 
 
@@ -117,7 +117,7 @@ def test_a_container_gets_what_it_is_to_get(start, unique, tmp_path):
         cpus=0.5, user="4321:4322", workdir="/in", network="none",
     )  # fmt: skip
     try:
-        assert b"".join(container.logs()).decode().splitlines() == [
+        assert b"".join(data for _, data in container.logs()).decode().splitlines() == [
             "of this machineof this machine read-only", "1", "1 2", "4321", "4322", "/in", "lo",
             str(64 << 20), "50000",
         ]  # fmt: skip

@@ -204,8 +204,10 @@ def test_output_comes_in_frames(engine, daemon):
     engine.answers = [chunked_answer(whole), bytewise, chunked_answer(b"raw"), json_answer(whole)]
     container = Container(daemon, ID, tty=False)
     for _ in range(2):
-        assert b"".join(container.logs()) == b"out\nerror\n" + b"x" * 100_000
-    assert list(Container(daemon, ID, tty=True).logs()) == [b"raw"]
+        logs = list(container.logs())
+        assert b"".join(data for number, data in logs if number == 1) == b"out\n" + b"x" * 100_000
+        assert b"".join(data for number, data in logs if number == 2) == b"error\n"
+    assert list(Container(daemon, ID, tty=True).logs()) == [(1, b"raw")]
     assert container.last_lines().endswith("x" * 60_000)
     assert engine.connections == 1
 

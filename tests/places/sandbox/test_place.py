@@ -92,7 +92,7 @@ def run(image, store, *arguments, secrets=None, **surroundings) -> tuple[int, st
     work = Work(list(arguments), secrets or {}, surroundings=Surroundings(**surroundings))
     started = Sandbox(image, store=store).start(work)
     try:
-        output = b"".join(started.logs()).decode()
+        output = b"".join(data for _, data in started.logs()).decode()
         return started.wait(), output
     finally:
         started.remove()
@@ -111,7 +111,7 @@ def test_a_flow_runs_and_its_layers_are_unpacked_once(image, cache, every):
     started = Sandbox(image, store=cache, progress=told.append).start(
         Work(["run", "--parameters", '{"name": "you"}', "--secret=TOKEN"], {"TOKEN": "a-token"})
     )
-    output = b"".join(started.logs()).decode()
+    output = b"".join(data for _, data in started.logs()).decode()
     assert started.wait() == 0
     started.remove()
     assert "hello you, token" in output
@@ -182,7 +182,7 @@ def test_secrets_are_in_memory_alone(image, cache, every):
     )  # fmt: skip
     started = Sandbox(image, store=cache).start(work)
     try:
-        assert next(started.logs()).startswith(b"ready")
+        assert next(started.logs())[1].startswith(b"ready")
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 assert canary.encode() not in entry.read_bytes()
@@ -273,7 +273,7 @@ def test_limits_are_the_kernels(image, cache, every):
     )
     started = Sandbox(image, store=cache).start(work)
     try:
-        assert next(started.logs()) == b"up\n"
+        assert next(started.logs()) == (1, b"up\n")
         groups = list(Path("/sys/fs/cgroup").rglob("prefect-*"))
         own = {
             each.name
@@ -339,7 +339,7 @@ RUN = """
     from prefect.places.sandbox.place import Sandbox
     with Store(Path(sys.argv[1])) as store:
         started = Sandbox(archive.read(sys.argv[2]), store=store).start(Work(sys.argv[3:]))
-        for data in started.logs():
+        for _, data in started.logs():
             sys.stdout.buffer.write(data)
             sys.stdout.flush()
         status = started.wait()
@@ -433,7 +433,7 @@ def test_a_signal_reaches_the_worker(image, cache, every):
     work = Work(["run", "--parameters", '{"wait": 60}'], {"TOKEN": "a-token"})
     started = Sandbox(image, store=cache).start(work)
     output = b""
-    for data in started.logs():
+    for _, data in started.logs():
         output += data
         if b"hello" in data:
             started.stop(signal.SIGTERM)
@@ -518,13 +518,13 @@ def test_a_result_is_a_file_that_the_run_wrote_or_none(small, tmp_path, left):
                 surroundings=Surroundings(volumes=volumes),
             )
         )
-        b"".join(started.logs())
+        b"".join(data for _, data in started.logs())
         started.wait()
         started._result = tmp_path / "shared/result"
-        assert started.result() is None
+        assert started.report() is None
         (tmp_path / "shared/file").write_bytes(b"written")
         started._result = tmp_path / "shared/file"
-        assert started.result() == b"written"
+        assert started.report() == b"written"
         started.remove()
 
 
@@ -534,7 +534,7 @@ def test_what_a_run_uses_is_not_removed_from_the_cache(small, tmp_path):
         started = Sandbox(archive.read(small), store=store).start(
             Work(["sh", "-c", "echo up; busybox sleep 30"])
         )
-        assert next(started.logs()) == b"up\n"
+        assert next(started.logs()) == (1, b"up\n")
         store.clear()
         assert list((store.root / "directories").iterdir())
         started.remove()
@@ -577,7 +577,7 @@ from prefect.places.protocol import Work
 from prefect.places.sandbox.place import Sandbox
 with Store(Path(sys.argv[1])) as store:
     started = Sandbox(archive.read(sys.argv[2]), store=store).start(Work(sys.argv[3:]))
-    print(b"".join(started.logs()).decode())
+    print(b"".join(data for _, data in started.logs()).decode())
     started.remove()
 """
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Container", "send", "start", "stop"]
 
-_FAULT = 3  # the frames of standard input, output and error have lower numbers
+_OUT, _ERR, _FAULT = 1, 2, 3  # whose a frame is; 0 is standard input, which counts as output
 _HEADER = 8  # bytes before each frame: whose it is, three zeros, its length
 _EXIT_SECONDS = 10
 _OUTPUT_BYTES = 1 << 16  # of a program whose output is for a message alone
@@ -37,8 +37,10 @@ class Container:
     id: str
     tty: bool
 
-    def logs(self) -> Iterator[bytes]:
-        """Yield what the container writes, standard output and error alike, until it ends.
+    def logs(self) -> Iterator[tuple[int, bytes]]:
+        """Yield what the container writes, until it ends: 1, standard output, or 2, error, and bytes.
+
+        A terminal has one stream, which is standard output.
 
         Raises:
             ContainerEngineError: the logs cannot be had, or break off.
@@ -53,7 +55,7 @@ class Container:
             contextlib.suppress(ContainerEngineError),
             self._logs("read the logs", tail="20") as answer,
         ):
-            for data in self._payloads(answer):
+            for _, data in self._payloads(answer):
                 output = (output + data)[-_OUTPUT_BYTES:]
         return output.decode(errors="replace").strip()
 
@@ -101,9 +103,9 @@ class Container:
             query={"stdout": "1", "stderr": "1", **query}, timeout=None,
         )  # fmt: skip
 
-    def _payloads(self, answer: Answer) -> Iterator[bytes]:
+    def _payloads(self, answer: Answer) -> Iterator[tuple[int, bytes]]:
         if self.tty:  # a terminal has one stream, which needs no frames
-            return iter(answer.read, b"")
+            return ((_OUT, data) for data in iter(answer.read, b""))
         return _payloads(answer, answer.read)
 
 
@@ -168,7 +170,7 @@ def send(container: Container, command: Sequence[str], data: bytes) -> None:
         headers={"Connection": "Upgrade", "Upgrade": "tcp"}, timeout=None,
     ) as stream:  # fmt: skip
         stream.send(data)
-        for part in _payloads(stream, stream.receive):
+        for _, part in _payloads(stream, stream.receive):
             output = (output + part)[-_OUTPUT_BYTES:]
     # The stream ends a moment before the container engine knows how the program did.
     deadline = time.monotonic() + _EXIT_SECONDS
@@ -197,9 +199,9 @@ def stop(daemon: Daemon, container_id: str, *, timeout: int = 10) -> None:
         pass
 
 
-def _payloads(answer: Answer, read: Callable[[], bytes]) -> Iterator[bytes]:
-    """Yield what is in the frames of a stream, as it comes (Docker Engine API, ContainerAttach)."""
-    waiting, rest = b"", 0
+def _payloads(answer: Answer, read: Callable[[], bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield whose and what the frames of a stream are, as it comes (Docker Engine API, ContainerAttach)."""
+    waiting, rest, kind = b"", 0, _OUT
     while data := read():
         waiting += data
         while waiting:
@@ -216,6 +218,6 @@ def _payloads(answer: Answer, read: Callable[[], bytes]) -> Iterator[bytes]:
             rest -= len(part)
             if kind == _FAULT:
                 raise answer.nonsense(part.decode(errors="replace"))
-            yield part
+            yield (_ERR if kind == _ERR else _OUT), part
     if waiting or rest:
         raise answer.nonsense("its stream ends within a frame")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -26,15 +27,15 @@ if TYPE_CHECKING:
 
     from prefect.oci.daemon.containers import Container
 
-_RESULT_FILE = "/tmp/prefect-result"  # noqa: S108 - of the container, which goes with its run
-_LARGEST_RESULT = 1 << 32
+_LARGEST_REPORT = 1 << 32
 
 
 class ContainerRun:
     """A worker that runs in a container; meets `protocol.Started`."""
 
-    def __init__(self, container: Container, output: Path | None = None) -> None:
+    def __init__(self, container: Container, report: str, output: Path | None = None) -> None:
         self.container = container
+        self._report = report
         self._output = output
         self.logs = container.logs
         self.stop = container.kill
@@ -70,11 +71,11 @@ class ContainerRun:
                 "What is neither a file nor a directory stays behind: %s", ", ".join(behind)
             )
 
-    def result(self) -> bytes | None:
-        """Return the run's result as it wrote it, or None where it wrote none."""
+    def report(self) -> bytes | None:
+        """Return its report as it wrote it, or None where it wrote none."""
         found = io.BytesIO()
         try:
-            self.container.copy(_RESULT_FILE, found, _LARGEST_RESULT)
+            self.container.copy(self._report, found, _LARGEST_REPORT)
         except FileNotFoundError:
             return None
         return found.getvalue()
@@ -121,7 +122,7 @@ class RunnableImage(HeldImage):
         command = ["exec", "--", PYTHON, "-c", _IMPORTS, *names]
         container = self.start(Work(command, surroundings=Surroundings(network=network)))
         try:
-            output = b"".join(container.logs()).decode(errors="replace")
+            output = b"".join(data for _, data in container.logs()).decode(errors="replace")
             container.wait()
         finally:
             container.remove()
@@ -146,7 +147,8 @@ class RunnableImage(HeldImage):
             ContainerEngineError: the container does not start, not with what it is to get of the
                 machine, or cannot be reached.
         """
-        arguments = work.awaiting(_RESULT_FILE)
+        report = _report_file(work.surroundings)
+        arguments = work.awaiting(report)
         if work.surroundings.output is not None and arguments[0] == "run":
             arguments.append(f"--output={OUTPUT_DIRECTORY}")
         container = containers.start(self.daemon, self.id, arguments, settings_for(self, work))
@@ -156,7 +158,8 @@ class RunnableImage(HeldImage):
             except BaseException:  # also Ctrl-C: it would wait for its secrets in vain
                 container.remove()
                 raise
-        return ContainerRun(container, None if self.daemon.is_local else work.surroundings.output)
+        output = None if self.daemon.is_local else work.surroundings.output
+        return ContainerRun(container, report, output)
 
     def _deliver(self, container: Container, values: Mapping[str, str]) -> None:
         # One line, so that the reader knows the end without the stream being half-closed,
@@ -169,6 +172,13 @@ class RunnableImage(HeldImage):
             raise ContainerEngineError(
                 f"The secrets could not be handed to the container: {error}\n{logs}"
             ) from error
+
+
+def _report_file(surroundings: Surroundings) -> str:
+    """Return a file of the container alone, which goes with it: a volume would keep it."""
+    targets = [one.target.rstrip("/") for one in surroundings.volumes]
+    place = "/var/tmp" if "/tmp" in targets else "/tmp"  # noqa: S108
+    return f"{place}/prefect-report-{os.urandom(8).hex()}"
 
 
 _TOLD = "prefect-imports:"

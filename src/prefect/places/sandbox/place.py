@@ -78,7 +78,7 @@ class Sandbox:
             trees = Trees(store, closing)
             stack = Stack(trees.provide(self._image.layers, self._progress))
             result = None
-            if work.result:
+            if work.has_report:
                 result = closing.enter_context(private_directory("prefect-result"))
             spec = make_spec(self._image, work, stack, result)
             launch = self._launch(spec, work.surroundings, stack, trees, host, store)
@@ -198,8 +198,8 @@ class SandboxProcess(WorkerProcess):
             with suppress(ProcessLookupError):
                 os.kill(worker, number)
 
-    def result(self) -> bytes | None:
-        """Return the run's result; None where it wrote none, or something else than a file."""
+    def report(self) -> bytes | None:
+        """Return its report; None where it wrote none, or something else than a file."""
         if self._result is None:
             return None
         try:  # whatever has the name: the run could put a link there, or a pipe that nobody writes to

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from prefect.places.surroundings import Volume
 
 _GIVEN = ("volumes", "env", "memory", "cpus", "user", "network", "workdir", "output")
-RESULT = "/run/prefect"  # a directory for the run's result
-_RESULT_FILE = f"{RESULT}/result"
+REPORT = "/run/prefect"  # a directory for the worker's report
+_REPORT_FILE = f"{REPORT}/result"
 _RESOLVING = ("/etc/resolv.conf", "/etc/hosts")
 _KERNELS = ("/proc", "/dev")
 # Mounted on in every run. A link of the image's there would lead the mount elsewhere.
@@ -92,7 +92,7 @@ def make_spec(image: Image, work: Work, stack: Stack, result: Path | None) -> Sp
 
     Args:
         stack: the image's files.
-        result: the directory for the run's result, if it is to come back.
+        result: the directory for the worker's report, if there is to be one.
 
     Raises:
         PlaceError: the image knows no such user, or has a link where something is to be mounted.
@@ -126,9 +126,9 @@ def make_spec(image: Image, work: Work, stack: Stack, result: Path | None) -> Sp
     mounts += [
         Mount(each.source, stack.resolve(each.target), each.writable) for each in asked.volumes
     ]
-    command = [*_entry_point(image), *work.awaiting(None if result is None else _RESULT_FILE)]
+    command = [*_entry_point(image), *work.awaiting(None if result is None else _REPORT_FILE)]
     if result is not None:
-        mounts.append(Mount(str(result), RESULT, writable=True))
+        mounts.append(Mount(str(result), REPORT, writable=True))
     if asked.output is not None:
         target = stack.resolve(OUTPUT_DIRECTORY)
         mounts.append(Mount(str(make_output_directory(asked.output)), target, writable=True))

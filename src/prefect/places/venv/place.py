@@ -72,7 +72,7 @@ class Venv:
                 self._directory.path,
                 _apart(wheels, environment.own),
             )
-            arguments = work.with_result(None if result is None else str(result))
+            arguments = work.reporting(None if result is None else str(result))
             if wanted.output is not None:
                 arguments.append(f"--output={wanted.output}")
             return WorkerProcess(
@@ -80,6 +80,7 @@ class Venv:
                 env=_variables(environment.python, dict(wanted.env)),
                 cwd=wanted.workdir,
                 handed=handed,
+                reports=work.reports and result is None,
                 descriptors=environment.held,
                 result=result,
                 clean_up=entered.pop_all().close,
