@@ -27,6 +27,7 @@
     ├── DiskFullError (OSError)             no space for what is on its way
     ├── SettingError (ValueError)           a variable of the environment that means nothing
     ├── RenderError                         a drawing that cannot be made here
+    ├── UnsupportedError (NotImplementedError)  what classic Prefect had and this package has not
     ├── RegistryError                       what a registry could not do, or refused
     │   ├── RegistryLoginError              credentials are missing, or were refused
     │   └── RegistryNotFoundError           it does not have what was asked for
@@ -78,6 +79,7 @@ __all__ = [
     "SettingError",
     "SignaturePolicyError",
     "TaskTimeoutError",
+    "UnsupportedError",
 ]
 
 
@@ -194,6 +196,10 @@ class SettingError(PrefectError, ValueError):
 
 class RenderError(PrefectError):
     """A drawing of a flow cannot be made, for example because Graphviz is not installed."""
+
+
+class UnsupportedError(PrefectError, NotImplementedError):
+    """Something of classic Prefect is used that is not here; the message says what to use instead."""
 
 
 class RegistryError(PrefectError):

@@ -15,6 +15,8 @@ def lazy(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return the `__getattr__` and the `__dir__` of a package whose names live elsewhere.
 
+    A name of classic Prefect that is not here is refused with what to use instead.
+
     Args:
         package: its own name, `__name__`.
         homes: for each public name the module that has it. A name whose home is
@@ -23,6 +25,10 @@ def lazy(
 
     def find(name: str) -> Any:
         if name not in homes:
+            if name[:1] != "_":
+                from prefect.unsupported import refuse  # noqa: PLC0415  # seldom needed
+
+                refuse(f"{package}.{name}")
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         __import__(homes[name])  # by itself: importlib's own front would cost a millisecond
         home = sys.modules[homes[name]]

@@ -16,6 +16,7 @@ from prefect.core.queries import FlowQueries
 from prefect.core.serialization import executor_text, serialize_flow
 from prefect.core.task import Task
 from prefect.errors import FlowError
+from prefect.unsupported import RefusedAttribute, RefusedMethod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,14 +52,21 @@ class Flow(FlowQueries):
         validate: whether to validate the flow now, and not only when it is used.
         executor: where its tasks run unless a run says otherwise: an executor, or its text form, such
             as "threads:8". It travels with the flow, as text.
+        schedule: None; anything else is an error that says what to use instead.
+        storage: likewise.
+        run_config: likewise.
 
     Raises:
         FlowError: the flow is wrong as it is written.
         TypeError, ValueError: an argument is of the wrong type, or makes no sense.
+        UnsupportedError: it has a schedule, storage or run_config, which classic Prefect's server needed.
     """
 
     executor: Any = None
     """Also that of flows which an earlier release packaged."""
+
+    schedule, storage, run_config = RefusedAttribute(), RefusedAttribute(), RefusedAttribute()
+    register, deploy, run_agent = RefusedMethod(), RefusedMethod(), RefusedMethod()
 
     def __init__(
         self,
@@ -72,7 +80,11 @@ class Flow(FlowQueries):
         validate: bool | None = None,
         *,
         executor: Any = None,
+        schedule: Any = None,
+        storage: Any = None,
+        run_config: Any = None,
     ) -> None:
+        self.schedule, self.storage, self.run_config = schedule, storage, run_config
         self.name = check.text("a flow's name", name)
         if environment is not None and (
             isinstance(environment, type) or not hasattr(environment, "serialize")

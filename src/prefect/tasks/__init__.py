@@ -1,0 +1,4 @@
+"""Tasks that are ready to use, under the names of classic Prefect.
+
+A flow's run passes through those that it has. May import core, engine and secrets.
+"""

@@ -1,0 +1,53 @@
+"""What classic Prefect had and is not here."""
+
+import pytest
+
+import prefect
+from prefect import Flow
+from prefect.errors import UnsupportedError
+
+SERVER = "`prefect build` packages a flow"
+
+
+@pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        ("import prefect.storage", "prefect build FILE.py"),
+        ("from prefect.storage import GitHub", "prefect build FILE.py"),
+        ("from prefect.environments.storage import Docker", "prefect build FILE.py"),
+        ("from prefect.run_configs import KubernetesRun", "prefect manifest IMAGE"),
+        ("from prefect.agent.docker import DockerAgent", "prefect manifest IMAGE"),
+        ("from prefect.client import Client", SERVER),
+        ("from prefect import Client", SERVER),
+        ("from prefect.backend import FlowRunView", SERVER),
+        ("from prefect.artifacts import create_markdown_artifact", "output_dir"),
+        ("from prefect.tasks.prefect import create_flow_run", r"`flow.run\(\)`"),
+        ("from prefect.environments import LocalEnvironment", "ContainerEnvironment"),
+        ("from prefect.engine import FlowRunner", r"`flow.run\(\)`"),
+        ("prefect.Flow('f').register(project_name='p')", SERVER),
+        ("prefect.Flow('f').run_agent()", SERVER),
+        ("prefect.Flow('f').storage = object()", "prefect build FILE.py"),
+        ("prefect.Flow('f').run_config = object()", "prefect manifest IMAGE"),
+        ("prefect.Flow('f').schedule = object()", "--schedule"),
+        ("prefect.Flow('f', schedule=object())", "--schedule"),
+        ("prefect.Flow('f', storage=object())", "prefect build FILE.py"),
+        ("prefect.Flow('f', run_config=object())", "prefect manifest IMAGE"),
+    ],
+)
+def test_its_use_says_what_to_use_instead(line, fix):
+    """The line that uses it raises one kind of error, which names it and the way that there is here."""
+    with pytest.raises(UnsupportedError, match=rf"prefect\.[\w.]+ of classic .*{fix}"):
+        exec(line, {"prefect": prefect})
+
+
+def test_a_flow_has_none_of_them():
+    """Reading them is no error, and neither is None: a file that asks for them need not be changed."""
+    flow = Flow("f", schedule=None, storage=None, run_config=None)
+    assert (flow.schedule, flow.storage, flow.run_config) == (None, None, None)
+    assert flow.copy().run().is_successful()
+
+
+def test_other_names_are_unknown_as_ever():
+    """What neither had is an AttributeError, by which `hasattr` knows it."""
+    assert not hasattr(prefect, "nonsense")
+    assert not hasattr(prefect.environments, "nonsense")
