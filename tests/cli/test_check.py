@@ -54,6 +54,37 @@ def test_a_run_that_refuses_shows_the_same(prefect, needy):
             assert one["fix"] in err
 
 
+NEEDS = """
+from prefect import Flow, Parameter, task
+
+@task
+def add(n: int, more):
+    return n
+
+with Flow("NAME") as flow:
+    add(Parameter("n"), Parameter("more", default=1))
+"""
+
+
+def test_parameters_are_checked_as_a_run_checks_them(prefect):
+    """In the same words; those that a flow needs are named where none are given."""
+    (prefect.directory / "needs.py").write_text(NEEDS.replace("NAME", "needs"))
+    prefect("keygen", "flow.key")
+    needs = [prefect.directory / "needs.flow", "--key-file", "flow.key"]
+    prefect("build", "needs.py", "--key-file", "flow.key")
+    for wrong in (["n=x"], ["more=2"], ["n=1", "-p", "other=2"]):
+        found = findings(prefect, *needs, "-p", *wrong, status=2)
+        _, err = prefect("run", *needs, "-p", *wrong, status=2)
+        assert found["parameters"]["fits"] is False
+        assert found["parameters"]["told"] in " ".join(err.split())
+    assert findings(prefect, *needs, "-p", "n=3")["parameters"]["fits"]
+    without = findings(prefect, *needs)["parameters"]
+    assert without["fits"] is None
+    assert "It needs n" in without["told"]
+    _, err = prefect("check", *needs, "-p", "n", status=2)
+    assert "write name=value" in err
+
+
 def test_a_key_that_does_not_open_is_told(prefect, needy):
     """And what only the key shows is not guessed at."""
     prefect("keygen", "other.key")

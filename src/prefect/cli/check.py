@@ -12,15 +12,16 @@ import click
 from prefect.cli.artifacts import find_image, find_in_daemon, image_named, name_of
 from prefect.cli.info import find_artifact
 from prefect.cli.keys import find_keyring
-from prefect.cli.options import Command, key_file_option, trusted_signer_option
+from prefect.cli.options import Command, key_file_option, parameter_option, trusted_signer_option
 from prefect.cli.place_options import PLACES
 from prefect.cli.run_image import suitable_for_image
 from prefect.errors import AuthenticationError, ImageError, PrefectError
 from prefect.installed import normal_name
 from prefect.payload.fitting import Finding
 from prefect.printable import printable
+from prefect.running.parameters import parse_pairs
 from prefect.running.stopping import BAD_INPUT
-from prefect.running.verdict import secrets_found, verdict
+from prefect.running.verdict import parameters_found, secrets_found, verdict
 from prefect.secrets.secret import merge_secrets, parse_secrets, secrets_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _MARKS = {True: ("ok", "green"), None: ("note", "yellow"), False: ("no", "red")}
 @click.command(cls=Command, short_help="Tell whether an artifact can run in a place.")
 @click.argument("artifact")
 @click.argument("place", type=click.Choice(PLACES), required=False)
+@parameter_option
 @key_file_option
 @trusted_signer_option
 @click.option(
@@ -50,6 +52,7 @@ _MARKS = {True: ("ok", "green"), None: ("note", "yellow"), False: ("no", "red")}
 def check(
     artifact: str,
     place: str | None,
+    parameters: tuple[str, ...],
     key_file: tuple[Path, ...],
     trusted_signers: tuple[str, ...],
     secrets: tuple[str, ...],
@@ -60,10 +63,11 @@ def check(
     PLACE is, for a sealed flow, "here", this Python, or "venv", an environment made for it; for an image
     "sandbox", without a container engine, or "engine". By default it is where `prefect run` would run
     it. Compared are the Python series, requirements with their versions, files
-    and the disk that they take, memory, secrets' values (which are not shown), keys and signatures, the
+    and the disk that they take, memory, parameters that are given, secrets' values (which are not shown), keys and signatures, the
     container engine and its platform. Every byte of a sealed flow is authenticated, and nothing of an
     artifact is executed. The exit status is 0 where it can run, else 2.
     """
+    given = parse_pairs(parameters)
     try:
         named = parse_secrets(secrets)
     except ValueError as error:
@@ -75,10 +79,12 @@ def check(
             "out, or build the flow for the other one"
         )
     if source is not None:
-        where, findings = _of_sealed(artifact, source, place, key_file, trusted_signers, named)
+        where, findings = _of_sealed(
+            artifact, source, place, key_file, trusted_signers, named, given
+        )
     else:
         where = place or suitable_for_image(artifact)
-        findings = _of_image(artifact, where, key_file, trusted_signers, named)
+        findings = _of_image(artifact, where, key_file, trusted_signers, named, given)
     fits = all(one.fits is not False for one in findings)
     if as_json:
         told = [asdict(one) for one in findings]
@@ -96,6 +102,7 @@ def _of_sealed(
     key_files: tuple[Path, ...],
     trusted_signers: tuple[str, ...],
     secrets: tuple[Secret, ...],
+    given: dict[str, str],
 ) -> tuple[str, list[Finding]]:
     from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for sealed flows alone
     from prefect.sealed.reading import outline  # noqa: PLC0415 - the same
@@ -132,6 +139,7 @@ def _of_sealed(
             payload_bytes=found.payload_bytes,
             elsewhere=elsewhere,
         ),
+        *parameters_found(manifest.flow, given),
     ]
 
 
@@ -160,6 +168,7 @@ def _of_image(
     key_files: tuple[Path, ...],
     trusted_signers: tuple[str, ...],
     secrets: tuple[Secret, ...],
+    given: dict[str, str],
 ) -> list[Finding]:
     findings: list[Finding] = []
     image: FlowImage | None = None
@@ -199,7 +208,8 @@ def _of_image(
         from prefect.places.checking import check_platform  # noqa: PLC0415 - for these alone
 
         findings += check_platform(manifest)
-    return findings + secrets_found(merge_secrets(secrets, secrets_of(manifest.flow)))
+    findings += secrets_found(merge_secrets(secrets, secrets_of(manifest.flow)))
+    return findings + parameters_found(manifest.flow, given)
 
 
 def _pulled(artifact: str) -> FlowImage | None:

@@ -1,4 +1,4 @@
-"""Options for keys, which several subcommands have; reading them imports no cryptography."""
+"""Options that several subcommands have, those for keys among them; reading them imports no cryptography."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ recipient_option = click.option(
 trusted_signer_option = click.option(
     "--trusted-signer", "trusted_signers", multiple=True, metavar="TEXT|FILE.pub",
     help="Refuse what none of these signers has signed. May be repeated.",
+)  # fmt: skip
+parameter_option = click.option(
+    "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE",
+    help="A parameter. The value is JSON where it can be read as such (10, true, [1, 2]), else "
+    "text; always text where the parameter's type is written so (a date, a name). May be repeated.",
 )  # fmt: skip
 
 

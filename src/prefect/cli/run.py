@@ -13,6 +13,7 @@ from prefect.cli.options import (
     Command,
     Suggested,
     key_file_option,
+    parameter_option,
     refuse_keys,
     trusted_signer_option,
 )
@@ -34,11 +35,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, short_help="Run a sealed flow, an image, or a file's flow.")
 @click.argument("artifact", metavar="ARTIFACT|FILE.py[:FLOW]")
-@click.option(
-    "-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE",
-    help="A parameter. The value is JSON where it can be read as such (10, true, [1, 2]), else "
-    "text; always text where the parameter's type is written so (a date, a name). May be repeated.",
-)  # fmt: skip
+@parameter_option
 @click.option(
     "--in", "place", type=click.Choice(PLACES),
     help="Where it runs: here, in this Python; venv, an environment made for it, with the very "

@@ -269,6 +269,8 @@ COMMANDS: dict[str, Command] = {
     "check": (
         "Tell whether an artifact can run in a place",
         {
+            "-p": ("A parameter", (), ()),
+            "--parameter": ("A parameter", (), ()),
             "--key-file": ("File with a key that opens it", (), ()),
             "--trusted-signer": ("Refuse what none of these signers has signed", (), ()),
             "--secret": (

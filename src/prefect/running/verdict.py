@@ -8,16 +8,18 @@ from __future__ import annotations
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from prefect.errors import CompatibilityError, SecretError
+from prefect.core.parameter_check import expected_by_description
+from prefect.errors import CompatibilityError, ParameterError, SecretError
 from prefect.payload.attachments import total
 from prefect.payload.fitting import Finding, compared
 from prefect.printable import size
+from prefect.running.parameters import read_parameters
 from prefect.secrets.secret import missing_value, without_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from prefect.payload.manifest import Manifest
     from prefect.secrets.secret import Secret
@@ -59,6 +61,27 @@ def secrets_found(secrets: Iterable[Secret]) -> list[Finding]:
         else Finding(f"secret {one.name}", True, f"The secret {one.name} has a value here")
         for one in listed
     ]
+
+
+def parameters_found(flow: Mapping[str, Any], given: Mapping[str, str]) -> list[Finding]:
+    """Tell whether parameters are those of a serialized flow; where none are given, which it needs.
+
+    Args:
+        given: as they were written.
+    """
+    if not given:
+        needed = [one.name for one in expected_by_description(flow) if one.required]
+        if not needed:
+            return []
+        told = f"It needs {', '.join(needed)}, and none is given here"
+        return [
+            Finding("parameters", None, told, "Give them with -p NAME=VALUE, and they are checked")
+        ]
+    try:
+        read_parameters(flow, given)
+    except ParameterError as error:
+        return [Finding("parameters", False, str(error))]
+    return [Finding("parameters", True, f"The flow takes what is given for {', '.join(given)}")]
 
 
 def require_fit(manifest: Manifest, secrets: Iterable[Secret]) -> None:
