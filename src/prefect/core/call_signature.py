@@ -6,7 +6,7 @@ from prefect.errors import FlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from typing import Any
 
 RESERVED = frozenset({"upstream_tasks", "mapped", "task_args", "flow"})
@@ -95,11 +95,8 @@ class RunSignature:
         takes = f"it takes the argument{listed(self.names)}" if self.names else "it takes none"
         raise TypeError(f"{owner} has no argument {name!r}{suggest(name, self.names)}; {takes}")
 
-    def missing(self, given: Iterable[str]) -> list[str]:
+    def missing(self, given: Collection[str | None]) -> list[str]:
         """Name the required arguments that are not given."""
-        if not self.required:
-            return []
-        given = set(given)
         return [name for name in self.required if name not in given]
 
 

@@ -17,15 +17,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextvars import Token
     from datetime import datetime
-    from typing import Any
+    from typing import Any, Protocol
 
     from prefect.core.flow import Flow
 
-values: ContextVar[dict[str, Any]] = ContextVar("prefect.context")
-"""The current values. The dict is never changed, only replaced."""
+    class Supplier(Protocol):
+        """Knows the values for a task."""
+
+        def context_values(self) -> dict[str, Any]:
+            """Return them."""
+
+
+values: ContextVar[dict[str, Any] | Supplier] = ContextVar("prefect.context")
+"""The current values, or what supplies them: few tasks ask. The dict is never changed, only replaced."""
 
 building: ContextVar[Flow | None] = ContextVar("prefect.building", default=None)
 """The flow whose `with` block is being executed."""
+
+
+def current() -> dict[str, Any]:
+    """Return the values that the context has here."""
+    found = values.get(None)
+    if found is None:
+        return {}
+    return found if isinstance(found, dict) else found.context_values()
 
 
 class Context:
@@ -38,11 +53,11 @@ class Context:
         return Scope(changes)
 
     def __getattr__(self, name: str) -> Any:
-        current = values.get({})
-        if name in current:
-            return current[name]
+        known = current()
+        if name in known:
+            return known[name]
         if name == "logger":
-            return task_logger(current.get("task_name"))
+            return task_logger(known.get("task_name"))
         if name == "output_dir":
             raise AttributeError(
                 "This run has no output directory: give it one with `prefect run --output DIR` or "
@@ -70,13 +85,13 @@ class Context:
 
     def to_dict(self) -> dict[str, Any]:
         """Return a copy of the current values."""
-        return dict(values.get({}))
+        return dict(current())
 
     def __contains__(self, name: object) -> bool:
-        return name == "logger" or name in values.get({})
+        return name == "logger" or name in current()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(values.get({}))
+        return iter(current())
 
     def __repr__(self) -> str:
         return f"<Context: {', '.join(self)}>"
@@ -89,10 +104,10 @@ class Scope:
 
     def __init__(self, changes: dict[str, Any]) -> None:
         self._changes = changes
-        self._token: Token[dict[str, Any]] | None = None
+        self._token: Token[dict[str, Any] | Supplier] | None = None
 
     def __enter__(self) -> Context:
-        self._token = values.set({**values.get({}), **self._changes})
+        self._token = values.set({**current(), **self._changes})
         return context
 
     def __exit__(self, *_: object) -> None:

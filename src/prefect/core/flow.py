@@ -292,14 +292,14 @@ class Flow(FlowQueries):
             FlowError: a task misses an argument, or a parameter waits for a task.
         """
         self._graph.order()
+        constants = self.constants
         for task, edges in self._graph.incoming.items():
             if edges and isinstance(task, Parameter):
                 raise FlowError(f"Parameter {task.name!r} cannot depend on a task")
             signature = task._signature  # noqa: SLF001  # of this package
             if not signature.required:
                 continue
-            given = {edge.key for edge in edges if edge.key is not None}
-            missing = signature.missing(given.union(self.constants.get(task, ())))
+            missing = signature.missing([*(edge[2] for edge in edges), *constants.get(task, ())])
             if missing:
                 raise FlowError(f"Task {task.name!r} misses its argument{listed(missing)}")
 

@@ -183,17 +183,17 @@ class Graph:
         """Return what identifies each task: its own slug, or `name-number` in order of addition."""
         slugs: dict[Task, str] = {}
         numbers: dict[str, int] = {}
-        taken = {task.slug for task in self.tasks if task.slug is not None}
         for task in self.tasks:
-            if task.slug is not None:
-                slugs[task] = task.slug
-                continue
-            number = numbers.get(task.name, 0) + 1
-            while f"{task.name}-{number}" in taken:
-                number += 1
-            numbers[task.name] = number
-            slugs[task] = f"{task.name}-{number}"
-            taken.add(slugs[task])
+            slug = task.slug
+            if slug is None:
+                name = task.name
+                number = numbers.get(name, 0) + 1
+                slug = f"{name}-{number}"
+                while slug in self._named:
+                    number += 1
+                    slug = f"{name}-{number}"
+                numbers[name] = number
+            slugs[task] = slug
         return slugs
 
     def _sort(self) -> list[Task]:

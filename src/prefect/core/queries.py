@@ -9,7 +9,7 @@ from prefect.errors import FlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, KeysView
+    from collections.abc import Iterable, Iterator, KeysView
 
     from prefect.core.graph import Edge, Graph
     from prefect.core.task import Task
@@ -76,6 +76,15 @@ class FlowQueries:
             CycleError: some depend on each other; the message names them.
         """
         return tuple(self._graph.order())
+
+    def tasks_with_edges(self) -> Iterator[tuple[Task, list[Edge]]]:
+        """Return the tasks in that order, each with the edges that end at it.
+
+        Raises:
+            CycleError: some depend on each other; the message names them.
+        """
+        incoming = self._graph.incoming
+        return ((task, incoming[task]) for task in self._graph.order())
 
     def root_tasks(self) -> KeysView[Task]:
         """Return the tasks that depend on no other."""

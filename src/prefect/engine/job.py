@@ -68,12 +68,12 @@ def run_job(job: Job) -> State:
     Raises:
         KeyboardInterrupt, Interruption: they end the run, not the task.
     """
-    token = values.set(job.context_values())
+    token = values.set(job)
     try:
         if job.task.state_handlers:
             return _run_observed(job)
         state = _run(job)
-        if isinstance(state, Failed):
+        if type(state) is not Success and isinstance(state, Failed):
             return _retry(job, state) or state
         return state
     finally:

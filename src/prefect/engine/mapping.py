@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from prefect.core.inputs import unmappable
 from prefect.core.refs import Ref
 from prefect.core.state import Failed, Skipped, Success
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
     from prefect.core.graph import Edge
     from prefect.core.state import State
 
-    Column: TypeAlias = Sequence[Node | State]
-    """What one edge brings to each child."""
+    Column: TypeAlias = Sequence[Any]
+    """What one edge brings to each child: nodes, or items of a value."""
 
 
 class _NotMappableError(Exception):
@@ -32,19 +34,22 @@ def expand(node: Node) -> list[Node] | State:
     expanded, and each of its children waits for the child of the same index there.
     """
     columns: list[Column | None] = []
+    are_items: list[bool] = []
     lengths: dict[str, int] = {}
     shared: dict[Edge, State] = {}  # the upstream states that all children have in common
     problem: str | None = None
     alone: str | None = None  # what is a problem only where there is nothing else to map over
     for edge, source in zip(node.step.edges, node.sources, strict=True):
         column: Column | None = None
-        if edge.mapped and isinstance(source, Node) and source.children is not None:
+        is_items = False
+        if edge.mapped and source.children is not None:
             column = source.children
         else:
-            shared[edge] = state = _state(source)
+            shared[edge] = state = source.state
             if edge.mapped:
                 try:
-                    column = [Success(None, item) for item in _items(state)]
+                    column = _items(state)
+                    is_items = True
                 except _NotMappableError as error:
                     reason = f"cannot map over {edge.key or edge.upstream_task.name!r}: {error}"
                     if edge.key is not None:
@@ -52,11 +57,12 @@ def expand(node: Node) -> list[Node] | State:
                     else:
                         alone = alone or reason
         columns.append(column)
+        are_items.append(is_items)
         if column is not None:
             lengths[edge.key or edge.upstream_task.name] = len(column)
     if refusal := _refusal(node, shared, problem or (None if lengths else alone), lengths):
         return refusal
-    return [_child(node, columns, index) for index in range(next(iter(lengths.values())))]
+    return _children(node, columns, are_items)
 
 
 def _refusal(
@@ -78,17 +84,27 @@ def _refusal(
     return None if problem is None else Failed(problem, TypeError(problem))
 
 
-def _child(node: Node, columns: list[Column | None], index: int) -> Node:
-    sources = [
-        source if column is None else column[index]
-        for column, source in zip(columns, node.sources, strict=True)
+def _children(node: Node, columns: list[Column | None], are_items: list[bool]) -> list[Node]:
+    """Make the children, whose sources lie in columns; None for what all have in common."""
+    step = node.step
+    # With a column that ends: zip has all that others do not share.
+    rows = zip(
+        *(
+            repeat(source) if column is None else column
+            for column, source in zip(columns, node.sources, strict=True)
+        ),
+        strict=False,
+    )
+    children = [
+        Node(step, sources, 0, index, node, are_items) for index, sources in enumerate(rows)
     ]
-    child = Node(node.step, sources, 0, map_index=index, parent=node)
-    for column, source in zip(columns, sources, strict=True):
-        if column is not None and isinstance(source, Node) and source.state is None:
-            source.downstream.append(child)
-            child.waiting += 1
-    return child
+    for column, is_items in zip(columns, are_items, strict=True):
+        if column is not None and not is_items:
+            for source, child in zip(column, children, strict=True):
+                if source.state is None:
+                    source.precede(child)
+                    child.waiting += 1
+    return children
 
 
 def _items(state: State) -> Sequence[Any]:
@@ -113,9 +129,3 @@ def _items(state: State) -> Sequence[Any]:
             f"its {type(value).__name__} has no items by number ({type(error).__name__}); map over "
             "list(...)"
         ) from error
-
-
-def _state(source: Node | State) -> State:
-    state = source.state if isinstance(source, Node) else source
-    assert state is not None  # noqa: S101  # for the type checker
-    return state

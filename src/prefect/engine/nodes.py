@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
+from prefect.core.state import Mapped, Success
 from prefect.core.triggers import all_successful
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from prefect.core.flow import Flow
@@ -17,15 +21,16 @@ if TYPE_CHECKING:
 class Step:
     """What a task and all its mapped children have in common."""
 
-    __slots__ = ("constants", "default_trigger", "edges", "keys", "mapped", "slug", "task")
+    __slots__ = ("constants", "default_trigger", "edges", "mapped", "slug", "task")
 
-    def __init__(self, task: Task, slug: str, edges: list[Edge], constants: dict[str, Any]) -> None:
+    def __init__(
+        self, task: Task, slug: str, edges: Sequence[Edge], constants: dict[str, Any]
+    ) -> None:
         self.task = task
         self.slug = slug
         self.edges = edges
-        self.keys = [edge[2] for edge in edges]
         self.constants = constants
-        self.mapped = any(edge[3] for edge in edges)
+        self.mapped = False
         self.default_trigger = task.trigger is all_successful
 
 
@@ -33,8 +38,9 @@ class Node:
     """A task, or a mapped child, in the course of a run.
 
     Attributes:
-        sources: for each edge the node it comes from; for a child, the state of its item where
-            it maps over a plain value.
+        sources: for each edge the node it comes from; for a child, its item where it maps over a
+            plain value. Nothing, once the node has finished.
+        items: for a child, which of its sources are items.
         waiting: how many sources it waits for.
         downstream: nodes that wait for it to finish.
         followers: mapped tasks that only wait for it to expand, so that their children can
@@ -49,6 +55,7 @@ class Node:
         "children",
         "downstream",
         "followers",
+        "items",
         "map_index",
         "parent",
         "retrying",
@@ -62,18 +69,21 @@ class Node:
     def __init__(
         self,
         step: Step,
-        sources: list[Node | State],
+        sources: Sequence[Any],
         waiting: int,
         map_index: int | None = None,
         parent: Node | None = None,
+        items: Sequence[bool] = (),
     ) -> None:
         self.step = step
         self.sources = sources
         self.waiting = waiting
         self.map_index = map_index
         self.parent = parent
-        self.downstream: list[Node] = []
-        self.followers: list[Node] = []
+        self.items = items
+        # Lists where there is something in them: most nodes have few others, and there are many.
+        self.downstream: Sequence[Node] = ()
+        self.followers: Sequence[Node] = ()
         self.state: State | None = None
         self.retrying: Retrying | None = None
         self.children: list[Node] | None = None
@@ -85,32 +95,72 @@ class Node:
         name = self.step.task.name
         return name if self.map_index is None else f"{name}[{self.map_index}]"
 
+    def inputs(self) -> tuple[dict[str, Any], bool]:
+        """Return what `run` is to get, and whether all before it went as most triggers want it."""
+        step = self.step
+        inputs = step.constants.copy()
+        usual = step.default_trigger
+        for edge, source in zip(step.edges, self.sources, strict=False):
+            state = source.state
+            if type(state) is not Success and not _is_plain(state):
+                usual = False
+            if (key := edge[2]) is not None:
+                inputs[key] = state.held
+        return inputs, usual
+
+    def inputs_with_items(self) -> tuple[dict[str, Any], bool]:
+        """Return the same for a child some of whose sources are items."""
+        step = self.step
+        inputs = step.constants.copy()
+        usual = step.default_trigger
+        for edge, source, is_item in zip(step.edges, self.sources, self.items, strict=False):
+            if is_item:
+                value = source
+            else:
+                state = source.state
+                if type(state) is not Success and not _is_plain(state):
+                    usual = False
+                value = state.held
+            if (key := edge[2]) is not None:
+                inputs[key] = value
+        return inputs, usual
+
     def upstream_states(self) -> dict[Edge, State]:
         """Return what triggers decide by. All sources must have finished."""
-        states = {}
-        for edge, source in zip(self.step.edges, self.sources, strict=True):
-            state = source.state if isinstance(source, Node) else source
-            assert state is not None  # noqa: S101  # for the type checker
-            states[edge] = state
-        return states
+        return {
+            edge: Success(None, source) if is_item else source.state
+            for edge, source, is_item in zip(
+                self.step.edges, self.sources, self.items or repeat(False), strict=False
+            )
+        }
+
+    def precede(self, node: Node) -> None:
+        """Have another node wait for this one to finish."""
+        if self.downstream:
+            self.downstream.append(node)  # type: ignore[attr-defined]  # then it is a list
+        else:
+            self.downstream = [node]
+
+
+def _is_plain(state: State) -> bool:
+    """Whether it is that of a mapped task of whose children none failed or was skipped."""
+    return type(state) is Mapped and state.counts().all_ran_well()
 
 
 def lay_out(flow: Flow) -> list[Node]:
     """Return the nodes of a valid flow, in topological order."""
-    slugs = flow.slugs
+    slugs, constants = flow.slugs, flow.constants
+    nothing: dict[str, Any] = {}
     nodes: dict[Task, Node] = {}
-    for task in flow.sorted_tasks():
-        edges = list(flow.edges_to(task))
-        sources: list[Node] = [nodes[edge[0]] for edge in edges]
-        node = Node(
-            Step(task, slugs[task], edges, flow.constants.get(task, {})),
-            sources,  # type: ignore[arg-type]  # lists are invariant
-            len(edges),
-        )
-        nodes[task] = node
+    for task, edges in flow.tasks_with_edges():
+        sources = [nodes[edge[0]] for edge in edges]
+        step = Step(task, slugs[task], edges, constants.get(task, nothing))
+        nodes[task] = node = Node(step, sources, len(sources))
         for edge, source in zip(edges, sources, strict=True):
-            if edge[3] and source.step.mapped:
-                source.followers.append(node)
-            else:
-                source.downstream.append(node)
+            if edge[3]:
+                step.mapped = True
+                if source.step.mapped:
+                    source.followers = [*source.followers, node]
+                    continue
+            source.precede(node)
     return list(nodes.values())

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 from prefect.core import check
-from prefect.core.context import building, dates, values
+from prefect.core.context import building, current, dates, values
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import check_parameters, expected_by
 from prefect.core.state import (
@@ -22,6 +22,7 @@ from prefect.core.state import (
     now,
 )
 from prefect.engine import logs
+from prefect.engine.collection import no_collection
 from prefect.engine.events import TaskEvent
 from prefect.engine.executors.local import LocalExecutor
 from prefect.engine.job import Job
@@ -31,7 +32,7 @@ from prefect.engine.transitions import change_state, gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from prefect.core.flow import Flow
@@ -48,7 +49,8 @@ def run_flow(
     context: Mapping[str, Any],
 ) -> State:
     """Run a flow; see `Flow.run`."""
-    flow.validate()
+    with no_collection():
+        flow.validate()
     around = {**_around(), **context}
     parameters = {**around.get("parameters", {}), **parameters}
     given = check_parameters(flow.name, expected_by(flow), parameters)
@@ -64,12 +66,14 @@ def run_flow(
             if not isinstance(running, Running):
                 return running
             logs.info("flow %r starts", flow.name)
-            nodes = lay_out(flow)
+            with no_collection():
+                nodes = lay_out(flow)
             _Run(session, shared, on_state).execute(nodes)
             abandon = False
         finally:
             session.stop(abandon=abandon)
-        final = _final_state(flow, nodes)
+        with no_collection():
+            final = _final_state(flow, nodes)
         state = change_state(flow, running, final)
         logs.flow_finished(flow.name, state)
         if state.result is not final.result:  # a handler replaced it, or raised
@@ -83,7 +87,7 @@ def run_flow(
 
 def _around() -> dict[str, Any]:
     """Return the context around a run; a flow within a task has parameters of its own."""
-    around = values.get({})
+    around = current()
     if "flow_name" not in around:
         return around
     return {name: value for name, value in around.items() if name != "parameters"}
@@ -154,16 +158,7 @@ class _Run:
         if step.mapped and node.map_index is None:
             self.expand(node)
             return False
-        inputs = step.constants.copy()
-        usual = step.default_trigger
-        for key, source in zip(step.keys, node.sources, strict=True):
-            state = source.state if type(source) is Node else source
-            if (kind := type(state)) is not Success and not (
-                kind is Mapped and state.counts().all_ran_well()  # type: ignore[union-attr]
-            ):
-                usual = False
-            if key is not None:
-                inputs[key] = state.held  # type: ignore[union-attr]  # it has finished
+        inputs, usual = node.inputs() if not node.items else node.inputs_with_items()
         if (
             not usual
             and node.retrying is None
@@ -186,7 +181,8 @@ class _Run:
 
     def expand(self, node: Node) -> None:
         """Replace a mapped node, whose sources are there, by its children."""
-        outcome = expand(node)
+        with no_collection():
+            outcome = expand(node)
         if isinstance(outcome, list):
             mapped = self.change(node, Pending(), Mapped(f"mapped over {len(outcome)} items"))
             if isinstance(mapped, Mapped):
@@ -218,20 +214,25 @@ class _Run:
 
     def finish(self, node: Node, state: State) -> None:
         """Record a node's final state, and make ready what waited for it alone."""
-        if not isinstance(state, Finished):
+        if type(state) is not Success and not isinstance(state, Finished):
             state = Failed(f"state handlers left the task {type(state).__name__}", state)
         node.state = state
         if self.on_state is not None:
             self.tell(node, state)
-        if (self.verbose and _works(node.step.task)) or isinstance(state, Failed):
+        if self.verbose:
+            if _works(node.step.task) or isinstance(state, Failed):
+                logs.task_finished(node.label, state)
+        elif type(state) is not Success and isinstance(state, Failed):
             logs.task_finished(node.label, state)
+        node.sources = ()
         if node.followers:
             self.notify(node.followers)
-        self.notify(node.downstream)
-        if node.parent is not None:
-            node.parent.unfinished -= 1
-            if not node.parent.unfinished:
-                self.complete(node.parent)
+        if node.downstream:
+            self.notify(node.downstream)
+        if (parent := node.parent) is not None:
+            parent.unfinished -= 1
+            if not parent.unfinished:
+                self.complete(parent)
 
     def complete(self, node: Node) -> None:
         """Gather the children of a mapped node, all of which have finished."""
@@ -242,7 +243,7 @@ class _Run:
         mapped.gather([child.state for child in children if child.state is not None])
         self.notify(node.downstream)
 
-    def notify(self, waiting: list[Node]) -> None:
+    def notify(self, waiting: Sequence[Node]) -> None:
         """Tell nodes that one of those they wait for is there."""
         for node in reversed(waiting):
             node.waiting -= 1
@@ -254,7 +255,7 @@ class _Run:
         task = node.step.task
         if not task.state_handlers:
             return new
-        token = values.set(self.job(node, {}).context_values())
+        token = values.set(self.job(node, {}))
         try:
             return change_state(task, old, new)
         finally:

@@ -1,0 +1,35 @@
+"""Garbage collection during runs."""
+
+import gc
+
+import pytest
+
+from prefect import Flow, task
+from prefect.engine.collection import no_collection
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_is_as_it_was(enabled):
+    """Garbage collection is on again after a run, also one that fails to start, if it was on."""
+    before = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with Flow("test") as flow:
+            task(lambda x: x).map([1, 2])
+        flow.run()
+        assert gc.isenabled() is enabled
+        with pytest.raises(ZeroDivisionError), no_collection():
+            1 / 0  # noqa: B018
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_garbage_of_tasks_is_collected():
+    """While tasks run, what they leave behind is collected as ever."""
+    seen = []
+    with Flow("test") as flow:
+        task(lambda: seen.append(gc.isenabled())).bind()
+        task(lambda x: seen.append(gc.isenabled())).map([1, 2])
+    flow.run()
+    assert seen == [True] * 3
