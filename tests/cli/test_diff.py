@@ -147,6 +147,28 @@ def test_a_file_is_compared_with_what_was_built_of_it(prefect, built):
     assert prefect("diff", "a.flow", "f.py", "--key-file", "flow.key")[0].startswith("Equal")
 
 
+def test_a_lock_is_no_difference_of_a_file(prefect):
+    """Nobody locks a file: requirements are compared as they are installed, and the lock is named as left out."""
+    (prefect.directory / "needs.py").write_text(
+        "import iniconfig\nfrom prefect import Flow, task\n\n@task\ndef use():\n"
+        "    return iniconfig.__name__\n\nwith Flow('needs') as flow:\n    use()\n"
+    )
+    prefect("keygen", "flow.key")
+    prefect("build", "needs.py", "--key-file", "flow.key")
+    for pair in (["needs.flow", "needs.py"], ["needs.py", "needs.flow"]):
+        out, err = prefect("diff", *pair, "--key-file", "flow.key")
+        assert out.startswith("Equal")
+        assert "Not compared: lock (of the build alone)" in err
+        out, _ = prefect("diff", *pair, "--key-file", "flow.key", "--json")
+        assert "lock (of the build alone)" in json.loads(out)["uncompared"]
+    (prefect.directory / "needs.py").write_text(
+        (prefect.directory / "needs.py").read_text().replace("iniconfig", "packaging")
+    )
+    out, _ = prefect("diff", "needs.flow", "needs.py", "--key-file", "flow.key", status=1)
+    assert "- requirement iniconfig" in out
+    assert "+ requirement packaging" in out
+
+
 def test_two_files_of_one_name_are_compared(prefect, built):
     """With their own helpers: an older checkout and this one."""
     built("a.flow")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _DIFFERENT = 1
 # What follows from how a file is built, and not from the file.
-_OF_BUILDS = {"file", "wheel", "secret", "environment"}
+_OF_BUILDS = {"file": "files", "wheel": "wheels", "secret": "secrets", "environment": "environment"}
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _LONGEST = 60
 _MOST_NAMED = 8
@@ -48,7 +48,8 @@ def diff(
     Tasks and their sources, parameters, edges, requirements with versions, files, secrets' names, the
     environment with its base image, and of two sealed flows keys and signatures are compared. So are the
     globals that functions read, as far as they are plain values; what is not is named, and what objects
-    and closures hold is not compared. An artifact is only looked into: nothing of it is executed. A FILE.py[:FLOW] is run to get at its
+    and closures hold is not compared. With a FILE.py, versions are those installed here, and what a build
+    alone has, such as a lock, is named and not compared. An artifact is only looked into: nothing of it is executed. A FILE.py[:FLOW] is run to get at its
     flow, as `prefect build` does. The exit status is 0 where both are equal, 1 where they differ, 2 for
     bad input.
     """
@@ -63,8 +64,15 @@ def diff(
         _manifest(name, source, key_file, trusted_signers)
         for name, source in zip(names, sources, strict=True)
     )
-    changes = differences(old, new) + _outside(*sources)
-    if any(map(is_flow_file, names)):
+    by_file = any(map(is_flow_file, names))
+    changes = differences(old, new, locks=not by_file) + _outside(*sources)
+    left_out = uncompared(old, new)
+    if by_file:
+        # What a build has added to a file, such as its lock, is no difference of the file's.
+        parts = {one.part for one in changes}
+        built = ["lock"] if any(one.lock or one.image for one in (old, new)) else []
+        built += [many for part, many in _OF_BUILDS.items() if part in parts]
+        left_out += [f"{what} (of the build alone)" for what in built]
         changes = [one for one in changes if one.part not in _OF_BUILDS]
     if as_json:
         click.echo(
@@ -72,7 +80,7 @@ def diff(
                 {
                     "equal": not changes,
                     "changes": [_plain(c, old, new) for c in changes],
-                    "uncompared": uncompared(old, new),
+                    "uncompared": left_out,
                 }
             )
         )
@@ -83,16 +91,15 @@ def diff(
     else:
         for line in _lines(changes, old, new):
             click.secho(printable(line), fg=_COLOURS.get(line[:1]))
-    if not as_json and (told := _not_compared(old, new)):
+    if not as_json and (told := _not_compared(old, new, left_out)):
         click.echo(printable(f"Not compared: {told}."), err=True)
     if changes:
         sys.exit(_DIFFERENT)
 
 
-def _not_compared(old: Manifest, new: Manifest) -> str:
+def _not_compared(old: Manifest, new: Manifest, names: list[str]) -> str:
     if not (old.has_globals and new.has_globals):
         return "values of globals, of which an artifact of an earlier prefect does not tell"
-    names = uncompared(old, new)
     more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
     return ", ".join(names[:_MOST_NAMED]) + more
 

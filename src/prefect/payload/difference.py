@@ -42,8 +42,13 @@ class Change:
     after: Any
 
 
-def differences(before: Manifest, after: Manifest) -> list[Change]:
-    """Return what differs between two manifests, part by part; nothing where they are equal."""
+def differences(before: Manifest, after: Manifest, *, locks: bool = True) -> list[Change]:
+    """Return what differs between two manifests, part by part; nothing where they are equal.
+
+    Args:
+        locks: whether what a build has locked counts. Else versions are those that were installed
+            where each was described.
+    """
     found = [
         *_values("flow", _picked(before.flow, _OF_FLOW), _picked(after.flow, _OF_FLOW)),
         *_records("task", _by(before.flow["tasks"], "id"), _by(after.flow["tasks"], "id")),
@@ -55,14 +60,19 @@ def differences(before: Manifest, after: Manifest) -> list[Change]:
         ),
         *_values("source", _texts(before.sources), _texts(after.sources)),
         *_values("value", *_globals(before, after)),
-        *_values("requirement", _versions(before, after), _versions(after, before)),
+        *_values(
+            "requirement",
+            _versions(before, after, locks=locks),
+            _versions(after, before, locks=locks),
+        ),
         *_records("file", before.files, after.files),
         *_records("wheel", before.wheels, after.wheels),
         *_values("secret", _secrets(before.flow), _secrets(after.flow)),
         *_values("environment", _environment(before), _environment(after)),
         *_values("packaging", _packaging(before), _packaging(after)),
     ]
-    if before.lock != after.lock and not any(one.part == "requirement" for one in found):
+    locked_alike = not locks or before.lock == after.lock
+    if not locked_alike and not any(one.part == "requirement" for one in found):
         found.append(Change("requirement", "lock", _targets(before.lock), _targets(after.lock)))
     return found
 
@@ -162,9 +172,11 @@ def _texts(sources: Sources) -> dict[str, str]:
     return {name: "".join(text for _, text in runs) for name, runs in sources.items()}
 
 
-def _versions(manifest: Manifest, other: Manifest) -> dict[str, str]:
+def _versions(manifest: Manifest, other: Manifest, *, locks: bool) -> dict[str, str]:
     direct = dict(line.split("==", 1) for line in sorted(set(manifest.requirements.values())))
     known = {normal_name(name): version for name, version in direct.items()} | manifest.installed
+    if not locks:
+        return known
     if manifest.image is not None:
         pins = {pin.name: pin.version for pin in manifest.image.pins()}
         if other.image is None:  # what any flow needs to run stands beside a sealed flow
