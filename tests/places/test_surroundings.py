@@ -79,6 +79,17 @@ def test_what_nobody_can_have_is_refused(wrong):
         Surroundings(**wrong)
 
 
+@pytest.mark.parametrize("second", ["/data", "/data/", "//data", "/x/../data"])
+def test_two_volumes_on_one_target_are_refused(second):
+    """However it is written: one of them would not be seen. Both are named."""
+    volumes = [Volume("/a", "/data"), Volume("/c", "/data/c"), Volume("/b", second)]
+    with pytest.raises(ValueError, match=f"one target.*/a:/data and /b:{second}"):
+        Surroundings(volumes=tuple(volumes))
+    with pytest.raises(ValueError, match="one target"):
+        Surroundings.given(volumes=["/a:/data", f"/b:{second}:ro"])
+    assert Surroundings(volumes=tuple(volumes[:2])).volumes
+
+
 def test_what_is_given_in_python_is_what_is_written_on_a_command_line(tmp_path, monkeypatch):
     """Numbers or text, a dict or lines: one meaning."""
     monkeypatch.chdir(tmp_path)

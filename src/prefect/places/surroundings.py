@@ -68,6 +68,9 @@ class Volume:
             raise ValueError(f"{source!r} is neither a path nor a volume's name: write ./{source}")
         return cls(source, target, "ro" not in modes, label)
 
+    def __str__(self) -> str:
+        return f"{self.source}:{self.target}"
+
     @property
     def is_path(self) -> bool:
         """Whether the source is a path of this machine, and not the name of a volume."""
@@ -91,7 +94,8 @@ class Surroundings:
             under the name `prefect.context.output_dir`.
 
     Raises:
-        ValueError: a number is out of range, a path is not absolute, or another one is not of its form.
+        ValueError: a number is out of range, a path is not absolute, two volumes have one target, or
+            another one is not of its form.
     """
 
     volumes: tuple[Volume, ...] = ()
@@ -117,6 +121,17 @@ class Surroundings:
             raise ValueError(
                 f"{self.user!r} is no user: write a name or a number, or both as USER:GROUP"
             )
+        self._refuse_hidden()
+
+    def _refuse_hidden(self) -> None:
+        seen: dict[str, Volume] = {}
+        for each in self.volumes:
+            target = os.path.normpath(f"/{each.target.lstrip('/')}")
+            if (other := seen.setdefault(target, each)) is not each:
+                raise ValueError(
+                    f"Two volumes have one target, where one alone would be seen: {other} and {each}. Give each "
+                    "a target of its own"
+                )
 
     def may_have_killed(self, status: int) -> bool:
         """Tell whether a run that ended with a status may have taken more than it gets of memory."""

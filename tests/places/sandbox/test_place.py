@@ -472,6 +472,21 @@ def test_links_of_an_image_lead_no_mount_and_no_directory_out_of_it(small, tmp_p
     assert not list(outside.iterdir())
 
 
+def test_two_volumes_on_one_target_by_an_images_links_are_refused(small, tmp_path):
+    """Which of them would be seen would be the image's business; both are named."""
+    made = image_of(
+        *archive.read(small).layers,
+        layer_of(tar_of(("data", tarfile.SYMTYPE, "/srv"))),
+        config={"Entrypoint": ["/bin/busybox"]},
+    )
+    volumes = (Volume(str(tmp_path), "/srv"), Volume("/etc", "/data"))
+    with (
+        Store(tmp_path / "cache") as store,
+        pytest.raises(PlaceError, match=f"one target.*{tmp_path}:/srv and /etc:/data"),
+    ):
+        run(made, store, "true", volumes=volumes)
+
+
 def test_an_image_cannot_speak_to_bubblewrap(small, tmp_path):
     """A NUL in its config would end one option and begin another."""
     base = archive.read(small)

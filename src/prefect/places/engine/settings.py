@@ -75,15 +75,14 @@ def _refuse_secrets(work: Work) -> None:
 
 
 def _mount(volume: Volume, *, local: bool) -> Mount:
-    shown = f"{volume.source}:{volume.target}"
     if volume.target == PREFIX or volume.target.startswith(f"{PREFIX}/"):
         raise PlaceError(
-            f"The volume {shown} would hide what the image runs: choose another target"
+            f"The volume {volume} would hide what the image runs: choose another target"
         )
     # Container engines look themselves, but some make what is not there, and as root.
     if local and volume.is_path and not os.path.lexists(volume.source):
         raise PlaceError(
-            f"There is no file or directory {volume.source} for the volume {shown}: make it first"
+            f"There is no file or directory {volume.source} for the volume {volume}: make it first"
         )
     return Mount(volume.source, volume.target, volume.writable, volume.label)
 

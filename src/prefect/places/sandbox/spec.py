@@ -79,7 +79,7 @@ def require(image: Image, work: Work) -> None:
             "--network host this machine's"
         )
     for volume in asked.volumes:
-        _check(volume)
+        _check(volume, reports=work.has_report)
     here = Platform.of_host()
     if image.platform.preference(here) is None:
         raise ImageError(f"The image is for {image.platform}, and this machine is {here}")
@@ -95,7 +95,8 @@ def make_spec(image: Image, work: Work, stack: Stack, result: Path | None) -> Sp
         result: the directory for the worker's report, if there is to be one.
 
     Raises:
-        PlaceError: the image knows no such user, or has a link where something is to be mounted.
+        PlaceError: the image knows no such user, has a link where something is to be mounted, or two
+            volumes have one target by its links.
         ImageContentError: its config is malformed.
     """
     asked, settings = work.surroundings, image.settings
@@ -123,9 +124,15 @@ def make_spec(image: Image, work: Work, stack: Stack, result: Path | None) -> Sp
     mounts = [
         Mount(path, stack.resolve(path)) for path in _RESOLVING if network and _is_there(path)
     ]
-    mounts += [
-        Mount(each.source, stack.resolve(each.target), each.writable) for each in asked.volumes
-    ]
+    by_target: dict[str, Volume] = {}
+    for each in asked.volumes:
+        target = stack.resolve(each.target)
+        if (other := by_target.setdefault(target, each)) is not each:  # through the image's links
+            raise PlaceError(
+                f"Two volumes have one target in this image, {target}, where one alone would be seen: {other} and "
+                f"{each}. Give each a target of its own"
+            )
+        mounts.append(Mount(each.source, target, each.writable))
     command = [*_entry_point(image), *work.awaiting(None if result is None else _REPORT_FILE)]
     if result is not None:
         mounts.append(Mount(str(result), REPORT, writable=True))
@@ -150,7 +157,7 @@ def _entry_point(image: Image) -> list[str]:
     return [str(word) for word in image.settings.get("Entrypoint") or ()]
 
 
-def _check(volume: Volume) -> None:
+def _check(volume: Volume, *, reports: bool) -> None:
     if not volume.is_path:
         raise PlaceError(
             f"{volume.source} is a container engine's volume, which a sandbox cannot have: name a "
@@ -159,7 +166,8 @@ def _check(volume: Volume) -> None:
     if not _is_there(volume.source):
         raise PlaceError(f"There is no {volume.source} on this machine to be seen in the sandbox")
     target = os.path.normpath(volume.target)
-    if target == "/" or any(Path(target).is_relative_to(each) for each in (*_KERNELS, PREFIX)):
+    own = (*_KERNELS, PREFIX, REPORT) if reports else (*_KERNELS, PREFIX)
+    if target == "/" or any(Path(target).is_relative_to(each) for each in own):
         raise PlaceError(f"{volume.target} is no place for a volume: name a directory of its own")
 
 
