@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prefect.errors import FormatError
+from prefect.frozen import field, frozen, ordered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ _FILE = re.compile(
 _HEAD = 'lock-version = "1.0"\ncreated-by = "prefect"\n'
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@ordered
 class Target:
     """A Python and a platform for which requirements are locked.
 
@@ -72,7 +72,7 @@ class Target:
         return f"Python {self.python} on {self.platform}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class File:
     """A wheel, or a source distribution.
 
@@ -97,7 +97,7 @@ class File:
         return f'{{ path = "{self.name}",{size} hashes = {{ sha256 = "{self.sha256}" }} }}'
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Package:
     """A distribution in one version.
 
@@ -121,7 +121,7 @@ class Package:
         return f"{self.name}=={self.version}{hashes}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lock:
     """Requirements with all that they need in turn, for some targets.
 

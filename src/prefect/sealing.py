@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import AuthenticationError, FormatError, NotAFlowError, PicklingError
 from prefect.files import replacing
+from prefect.frozen import field, frozen
 from prefect.payload.attachments import attachments, pack, unpack
 from prefect.payload.manifest import Manifest
 from prefect.pyz.index import read_whole_index
@@ -89,7 +89,7 @@ def seal_flow(
     return manifest, pickled.seal(manifest)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FlowToSeal:
     """A flow that is pickled, and is sealed once its manifest is complete.
 

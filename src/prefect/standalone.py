@@ -6,7 +6,6 @@ Build passes here, to have it ready before anything is sealed: the manifest name
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from hashlib import sha256
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from prefect.dependencies.targets import targets, this_target
 from prefect.dependencies.vendoring import vendor
 from prefect.errors import RequirementsError
 from prefect.files import private_directory
+from prefect.frozen import replace
 from prefect.images.runtime import runtime_files
 from prefect.payload.closure import installed_closure
 from prefect.pylock import USUAL_GLIBC

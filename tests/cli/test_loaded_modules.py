@@ -22,6 +22,7 @@ ELSEWHERE = {
 SEALED = {"cryptography", "prefect.sealed", "prefect.sealing"}
 PICKLED = {"cloudpickle", "prefect.payload.loading", "prefect.payload.pickler"}
 RUN = {"prefect.engine.runner"}
+COMPILED = {"dataclasses"}  # it compiles code for each class: `prefect.frozen` has none
 BUILT = {"prefect.payload.pickler", "prefect.payload.canonical"}
 KEY = ("--key-file", "flow.key")
 HELLO = """
@@ -35,16 +36,19 @@ with Flow("hello") as flow:
     hello()
 """
 CASES = {
-    "keygen": (("keygen", "new.key"), IMAGES | ELSEWHERE | PICKLED | RUN),
+    "keygen": (("keygen", "new.key"), COMPILED | IMAGES | ELSEWHERE | PICKLED | RUN),
     "build": (("build", "hello.py", "-o", "new.flow", *KEY), IMAGES | ELSEWHERE | RUN),
     "run": (("run", "hello.flow", *KEY), IMAGES | ELSEWHERE | BUILT),
-    "run a file": (("run", "hello.py"), IMAGES | ELSEWHERE | SEALED | PICKLED),
-    "info": (("info", "hello.flow", *KEY), IMAGES | ELSEWHERE | PICKLED | RUN),
-    "outline": (("info", "hello.flow"), IMAGES | ELSEWHERE | PICKLED | RUN),
-    "check": (("check", "hello.flow", *KEY), IMAGES | ELSEWHERE | PICKLED),
-    "diff": (("diff", "hello.flow", "hello.flow", *KEY), IMAGES | ELSEWHERE | PICKLED | RUN),
-    "verify": (("verify", "hello.flow", *KEY), IMAGES | ELSEWHERE | PICKLED | RUN),
-    "graph": (("graph", "hello.py"), IMAGES | ELSEWHERE | SEALED | PICKLED | RUN),
+    "run a file": (("run", "hello.py"), COMPILED | IMAGES | ELSEWHERE | SEALED | PICKLED),
+    "info": (("info", "hello.flow", *KEY), COMPILED | IMAGES | ELSEWHERE | PICKLED | RUN),
+    "outline": (("info", "hello.flow"), COMPILED | IMAGES | ELSEWHERE | PICKLED | RUN),
+    "check": (("check", "hello.flow", *KEY), COMPILED | IMAGES | ELSEWHERE | PICKLED),
+    "diff": (
+        ("diff", "hello.flow", "hello.flow", *KEY),
+        COMPILED | IMAGES | ELSEWHERE | PICKLED | RUN,
+    ),
+    "verify": (("verify", "hello.flow", *KEY), COMPILED | IMAGES | ELSEWHERE | PICKLED | RUN),
+    "graph": (("graph", "hello.py"), COMPILED | IMAGES | ELSEWHERE | SEALED | PICKLED | RUN),
     "mistyped": (("biuld",), IMAGES | ELSEWHERE | SEALED | PICKLED | RUN),
 }
 

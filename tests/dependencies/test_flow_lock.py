@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import zipfile
-from dataclasses import replace
 from importlib import metadata
 
 import pytest
@@ -17,6 +16,7 @@ from prefect.dependencies.targets import targets, this_target, uv_platform, whee
 from prefect.dependencies.uv import uv_environment, uv_program
 from prefect.dependencies.wheels import read_wheel
 from prefect.errors import IndexUnreachableError, RequirementsError
+from prefect.frozen import replace
 from prefect.payload.manifest import Manifest
 from prefect.pylock import Target, read
 

@@ -5,7 +5,6 @@ import json
 import marshal
 import sys
 import tarfile
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from image_making import image_of, images, layer_of, tar_of
 from validation import validate
 
+from prefect.frozen import replace
 from prefect.images.assembly import assemble
 from prefect.images.plan import ImagePlan
 from prefect.oci.cache.store import Store

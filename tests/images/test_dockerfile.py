@@ -3,12 +3,12 @@
 import os
 import resource
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from prefect.errors import OutputError
+from prefect.frozen import replace
 from prefect.images.dockerfile import build_context, render, write_context
 from prefect.images.plan import ImagePlan
 

@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import faulty_registry
@@ -16,6 +15,7 @@ from validation import validate
 from prefect import Flow, task
 from prefect.environments import ContainerEnvironment, PickleEnvironment
 from prefect.errors import AuthenticationError, FormatError, ImageContentError, ImageError
+from prefect.frozen import replace
 from prefect.images.inspection import look_into_layers
 from prefect.oci.archives import archive as archives
 from prefect.oci.daemon.client import Daemon

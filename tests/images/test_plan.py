@@ -1,6 +1,5 @@
 """`prefect.images.plan` and `flow_files`: what goes into an image, decided before one is made."""
 
-from dataclasses import replace
 from importlib import metadata
 from platform import python_version
 
@@ -12,6 +11,7 @@ from prefect.dependencies.given_lock import GivenLock
 from prefect.dependencies.lock import read_lock
 from prefect.environments import ContainerEnvironment
 from prefect.errors import CompatibilityError, NotAFlowError, RequirementsError
+from prefect.frozen import replace
 from prefect.images.base.image import look_into
 from prefect.images.flow_files import package
 from prefect.images.plan import make_plan, wanted

@@ -1,12 +1,12 @@
 """`prefect.images.whole`: images with all of their layers, from a file, a registry, an engine, the cache."""
 
 import io
-from dataclasses import replace
 
 import pytest
 from image_making import image_of, layer_of, simple, tar_of
 
 from prefect.errors import ArtifactError, ImageError, RegistryError
+from prefect.frozen import replace
 from prefect.images import remembered, whole
 from prefect.images.labels import LABEL_MANIFEST, LABEL_VERSION
 from prefect.images.whole import find_whole

@@ -4,12 +4,12 @@ import gzip
 import hashlib
 import io
 import os
-from dataclasses import replace
 
 import pytest
 from image_making import docker_save, image_of, layer_of, tar_of
 
 from prefect.errors import ImageContentError
+from prefect.frozen import replace
 from prefect.oci.archives.archive import docker_archive, read
 from prefect.oci.cache.store import Store
 from prefect.oci.digests import verified, verifying

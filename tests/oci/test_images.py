@@ -1,7 +1,6 @@
 """`prefect.oci.images`."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from image_making import image_of, images, layer_of, names, simple, tar_of
 from validation import validate
 
 from prefect.errors import ImageContentError
+from prefect.frozen import replace
 from prefect.oci.images import (
     DOCKER_MANIFEST,
     OCI_MANIFEST,

@@ -3,7 +3,6 @@
 import json
 import platform
 import tarfile
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from image_making import docker_save, put_index, sha256, simple, write_layout
 
 from prefect.errors import ArtifactError, ImageContentError, ImageError, RegistryNotFoundError
+from prefect.frozen import replace
 from prefect.oci.archives.archive import read
 from prefect.oci.documents import Descriptor
 from prefect.oci.images import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, canonical_json

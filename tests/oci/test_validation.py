@@ -5,7 +5,6 @@ import io
 import json
 import sys
 import tarfile
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from image_making import image_of, images, layer_of, recompressed, sha256, simpl
 from validation import validate
 
 from prefect.errors import ImageContentError, ImageError
+from prefect.frozen import replace
 from prefect.oci.digests import verified
 from prefect.oci.images import (
     DOCKER_LAYER,

@@ -1,6 +1,5 @@
 """`prefect.payload.manifest`."""
 
-import dataclasses
 import json
 import platform
 import subprocess
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from prefect import Flow
 from prefect.errors import CompatibilityError, FlowError, FormatError
+from prefect.frozen import replace
 from prefect.payload.image_facts import ImageFacts
 from prefect.payload.manifest import Manifest
 from prefect.pylock import File, Lock, Package, Target
@@ -231,7 +231,7 @@ def test_manifests_of_former_formats_are_read_and_written(number, lacks):
 
 def test_in_an_image_its_own_lock_is_what_is_wanted():
     """Whatever was installed where the flow was packaged."""
-    manifest = dataclasses.replace(GOOD, installed={"idna": "1.0", "numpy": "1.0"})
+    manifest = replace(GOOD, installed={"idna": "1.0", "numpy": "1.0"})
     here = metadata.version("idna")
     for version, differing in ((here, []), ("0.5", [("idna==0.5", here)])):
         facts = ImageFacts.read(FACTS | {"lock": PIN.replace("3.6", version)})
@@ -299,7 +299,7 @@ def test_a_hundred_thousand_tasks_fit_and_a_million_do_not():
 
 def test_what_is_missing_is_named_in_its_locked_version():
     """Who installs it gets what was locked, and not what happened to be installed at the build."""
-    manifest = dataclasses.replace(GOOD, requirements={"no_such": "No.Such==1.0"}, lock=LOCK)
+    manifest = replace(GOOD, requirements={"no_such": "No.Such==1.0"}, lock=LOCK)
     with pytest.raises(CompatibilityError, match=r"pip install No.Such==2\.0;"):
         manifest.check_compatible()
 
@@ -308,8 +308,8 @@ def test_versions_here_are_compared_with_what_is_locked_for_here():
     """Another Python may get others than the build had; what is locked elsewhere says nothing here."""
     version = metadata.version("click")
     requires = {"requirements": {"click": "click==1.0"}, "installed": {"click": "1.0"}}
-    manifest = dataclasses.replace(GOOD, **requires, lock=locked(HERE, click=version))
+    manifest = replace(GOOD, **requires, lock=locked(HERE, click=version))
     assert manifest.differing_requirements() == []
     elsewhere = Target("3.99", "linux", "x86_64")
-    manifest = dataclasses.replace(manifest, lock=locked(elsewhere, click=version))
+    manifest = replace(manifest, lock=locked(elsewhere, click=version))
     assert manifest.differing_requirements() == [("click==1.0", version)]

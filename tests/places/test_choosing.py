@@ -1,11 +1,10 @@
 """`prefect.places.choosing`: where a sealed flow runs if nobody says."""
 
-from dataclasses import replace
-
 import pytest
 from locked_making import manifest as locked
 from locked_making import wheel
 
+from prefect.frozen import replace
 from prefect.places.choosing import suits
 
 

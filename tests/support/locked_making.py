@@ -6,11 +6,11 @@ import platform
 import sys
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from prefect import Flow, task
+from prefect.frozen import replace
 from prefect.payload.packing import pickle_flow
 from prefect.pylock import File, Lock, Package, Target
 

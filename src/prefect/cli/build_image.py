@@ -8,7 +8,6 @@ import re
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +17,7 @@ from prefect.cli.artifacts import image_argument, writing
 from prefect.cli.output import say
 from prefect.errors import PrefectError
 from prefect.files import read_small_text
+from prefect.frozen import frozen
 from prefect.printable import printable
 from prefect.running.stopping import BAD_INPUT, FLOW_FAILED
 
@@ -44,7 +44,7 @@ _SHOWN_WITHOUT_TERMINAL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Destinations:
     """Where an image goes, and whether its imports are tried; nowhere is the container engine."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +15,7 @@ from prefect.cli.options import Command, key_file_option, parameter_option, trus
 from prefect.cli.place_options import PLACES
 from prefect.cli.run_image import suitable_for_image
 from prefect.errors import AuthenticationError, ImageError, PrefectError
+from prefect.frozen import as_dict
 from prefect.installed import normal_name
 from prefect.payload.fitting import Finding
 from prefect.printable import printable
@@ -87,7 +87,7 @@ def check(
         findings = _of_image(artifact, where, key_file, trusted_signers, named, given)
     fits = all(one.fits is not False for one in findings)
     if as_json:
-        told = [asdict(one) for one in findings]
+        told = [as_dict(one) for one in findings]
         click.echo(json.dumps({"place": where, "fits": fits, "findings": told}))
     else:
         _show(artifact, where, findings, fits=fits)

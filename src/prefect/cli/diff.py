@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +11,7 @@ import click
 from prefect.cli.artifacts import find_image, is_flow_file, load_flow_file
 from prefect.cli.info import find_artifact, read_manifest
 from prefect.cli.options import Command, key_file_option, refuse_keys, trusted_signer_option
+from prefect.frozen import as_dict
 from prefect.payload.difference import Change, differences, source_difference, uncompared
 from prefect.printable import printable, size
 
@@ -150,7 +150,7 @@ def _outside(before: SealedSource | None, after: SealedSource | None) -> list[Ch
 
 
 def _plain(change: Change, old: Manifest, new: Manifest) -> dict[str, Any]:
-    values = asdict(change)
+    values = as_dict(change)
     if change.part == "source":
         values["diff"] = list(source_difference(old.sources, new.sources, change.name))
     return values

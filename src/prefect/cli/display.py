@@ -7,7 +7,7 @@ import logging
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass  # noqa: TID251 - it can be changed, and is for terminals
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group, RenderableType

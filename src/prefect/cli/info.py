@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +11,7 @@ from prefect.cli import mistakes
 from prefect.cli.artifacts import find_image, find_sealed, flow_file, is_flow_file, name_of
 from prefect.cli.options import Command, key_file_option, names_a_key, trusted_signer_option
 from prefect.core.serialization import default_text
+from prefect.frozen import as_dict
 from prefect.installed import normal_name
 from prefect.payload.attachments import total
 from prefect.printable import printable, size
@@ -182,7 +182,7 @@ def _show_outline(sealed: SealedSource, *, as_json: bool) -> None:
     index = index_of(sealed)
     if as_json:
         more = {} if index is None else {"pyz": {"prefect": index.release, "wheels": index.wheels}}
-        click.echo(json.dumps(asdict(found) | more, indent=2))
+        click.echo(json.dumps(as_dict(found) | more, indent=2))
     else:
         click.secho(f"A sealed flow ({found.payload_type})", bold=True)
         _columns(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import sys
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prefect.cli.output import say
+from prefect.frozen import replace
 from prefect.places.following import follow
 from prefect.running.report import as_event, write_line
 from prefect.running.stopping import (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect.cli.artifacts import writing
 from prefect.cli.output import is_replaceable, say, write_plainly
 from prefect.files import replacing
+from prefect.frozen import frozen
 from prefect.running.result_files import content_for
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prefect.secrets.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """What is asked of a run.
 

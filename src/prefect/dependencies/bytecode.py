@@ -15,11 +15,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.uv import child_environment
+from prefect.frozen import frozen
 from prefect.oci.cache.full import FULL
 from prefect.oci.layers.writing import Entry
 
@@ -33,7 +33,7 @@ _BATCH = 200_000  # bytes of source that go to one process at a time
 _PROBE = "import platform, sys; print(sys.implementation.cache_tag, platform.python_version())"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Interpreter:
     """A CPython: its program, and its whole version, such as "3.11.7"."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +32,7 @@ from prefect.dependencies.targets import targets, this_target, uv_platform
 from prefect.dependencies.wheels import own_packages
 from prefect.errors import FormatError, IndexUnreachableError, RequirementsError
 from prefect.files import replacing
+from prefect.frozen import frozen, replace
 from prefect.oci.cache.of_user import open_cache
 from prefect.pylock import Lock, Package, Target, read, shown
 
@@ -50,7 +50,7 @@ _CHOICE = "or choose what it is locked for, with --for and --python (platforms=,
 _FORM = ("pylock.toml", "--format", "pylock.toml")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LockWishes:
     """What an environment says of the lock of its flows.
 

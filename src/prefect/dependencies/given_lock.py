@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
@@ -12,11 +11,12 @@ from prefect.dependencies.requirements import without_passwords
 from prefect.dependencies.uv import uv_environment, uv_program
 from prefect.errors import RequirementsError
 from prefect.files import read_small_text
+from prefect.frozen import frozen
 
 _UV = "pyproject.toml", "uv.lock"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GivenLock:
     """A lock that is taken as it is.
 

@@ -17,7 +17,6 @@ import posixpath
 import re
 import sys
 import tempfile
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +33,7 @@ from prefect.dependencies.uv import (
     uv_program,
 )
 from prefect.errors import IndexUnreachableError, RequirementsError
+from prefect.frozen import frozen
 from prefect.oci.layers.writing import Entry
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def install(
     return built | (put(rest) if rest else {})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Installed:
     """A distribution's files.
 

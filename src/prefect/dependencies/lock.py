@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import (
@@ -18,6 +17,7 @@ from prefect.dependencies.requirements import (
 )
 from prefect.dependencies.resolving import FRESH, Question, facts, resolve
 from prefect.errors import RequirementsError
+from prefect.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -167,7 +167,7 @@ def _with_pins(text: str, wanted: list[str]) -> str:
     return _BLOCK.sub(pinned, text)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """A line of a lock.
 
@@ -192,7 +192,7 @@ class Entry:
         return " \\\n    ".join([*lines, *(f"--hash={one}" for one in self.hashes)]) + "\n"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Distribution:
     """A distribution of a lock.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -22,6 +21,7 @@ from prefect.dependencies.requirements import (
 from prefect.dependencies.targets import environment, this_target
 from prefect.direct_urls import DirectUrl, direct_urls
 from prefect.errors import RequirementsError
+from prefect.frozen import frozen
 from prefect.installed import distributions
 from prefect.oci.cache.of_user import open_cache
 
@@ -43,7 +43,7 @@ _EGG = re.compile(r"[#&]egg=([A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)")
 _FILES = (".whl", ".tar.gz", ".zip")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnLine:
     """A requirement line that names a file, a directory or an address, and not a version.
 

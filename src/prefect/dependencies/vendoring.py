@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.installing import run_uv
 from prefect.dependencies.lock import Distribution
 from prefect.dependencies.reassembling import reassemble_at
 from prefect.dependencies.targets import uv_platform
+from prefect.frozen import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

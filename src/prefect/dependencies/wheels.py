@@ -11,12 +11,12 @@ import hashlib
 import io
 import re
 import zipfile
-from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import requirement_name
 from prefect.errors import RequirementsError
+from prefect.frozen import frozen
 from prefect.pylock import File, Package
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can say
 _FILE, _PROGRAM = 0o100644, 0o100755
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wheel:
     """A wheel on disk.
 

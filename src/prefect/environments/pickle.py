@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names, lines
 from prefect.errors import ArtifactError, NotAFlowError, OutputError, RequirementsError
 from prefect.files import private_directory
+from prefect.frozen import replace
 from prefect.pyz.reading import ENDING
 from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
 

@@ -13,12 +13,12 @@ import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.dependencies.bytecode import Compiler, Interpreter, bytecode_entries, find_interpreter
 from prefect.dependencies.lock import Distribution, read_lock
+from prefect.frozen import replace
 from prefect.oci.images import canonical_json, digest_of
 from prefect.oci.layers.writing import CODEC, LAYER, Entry, Written, write_layer
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import requirement_name
+from prefect.frozen import field, frozen
 from prefect.images.labels import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED
 from prefect.payload.attachments import contents
 from prefect.payload.own_modules import OwnModules
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 
 def _no_modules() -> OwnModules:
-    return OwnModules(lambda _names: {}, _projects=())
+    return OwnModules(lambda _names: {}, projects=())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PackagedFlow:
     """A flow that is packaged for images, and becomes files once it is known for which.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import weakref
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from prefect.errors import ImageError
+from prefect.frozen import replace
 from prefect.images.labels import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED, LABEL_VERSION
 from prefect.payload.manifest import LARGEST_MANIFEST, Manifest
 from prefect.running.flow_directory import KEY_VARIABLE

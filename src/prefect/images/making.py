@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from prefect.dependencies.own import OwnWheels
 from prefect.dependencies.targets import target_of
 from prefect.errors import ImageError, RequirementsError
 from prefect.files import replacing
+from prefect.frozen import field, frozen, replace
 from prefect.images import plan
 from prefect.images.assembly import assemble
 from prefect.images.base.names import ON_DISK, base_reference
@@ -51,7 +51,7 @@ _logger = logging.getLogger("prefect.environments")
 _BASE_SECONDS = 600.0  # for a changed flow that is run again and again; docker asks no more at all
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Order:
     """A recipe, the flow for it, and what may not be in its image, which is worked out once.
 

@@ -6,12 +6,12 @@ A plan has two renderings: `dockerfile` for people, container engines and build 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.fitting import require_fit
 from prefect.dependencies.requirements import imported, requirement_name
 from prefect.errors import CompatibilityError, RequirementsError
+from prefect.frozen import field, frozen
 from prefect.images.labels import LABEL_PYTHON, LABEL_VERSION
 from prefect.images.runtime import runtime_files
 from prefect.installed import cloudpickle_here
@@ -40,7 +40,7 @@ COMMAND = ("run",)
 _SERIES = {"cloudpickle": 2, "cryptography": 1}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImagePlan:
     """The parts of an image in the order of its layers, seldom changing ones first.
 

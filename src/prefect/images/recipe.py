@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import check_sources_of_versions
+from prefect.frozen import field, frozen, replace
 from prefect.images.base.names import base_reference, derived_name, names_a_path
 from prefect.oci.platforms import Platform
 from prefect.oci.references import Reference
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prefect.secrets.secret import Secret
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageRecipe:
     """How images are made: all of an environment but its flow and its destination.
 

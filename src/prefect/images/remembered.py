@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from prefect.errors import ImageError
+from prefect.frozen import replace
 from prefect.oci.images import from_manifest
 from prefect.oci.references import Reference
 

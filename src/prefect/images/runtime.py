@@ -17,6 +17,7 @@ INSIDE = (
     "environments",
     "errors",
     "files",
+    "frozen",
     "installed",
     "lazy",
     "payload",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ContainerEngineUnavailableError, ImageError, RegistryError
+from prefect.frozen import replace
 from prefect.images.base.names import names_a_path
 from prefect.images.finding import found_in_daemon, names_a_registry, parsed
 from prefect.images.inspection import FlowImage, copied_from_layers

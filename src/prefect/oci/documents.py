@@ -7,10 +7,10 @@ types that the OCI image specification 1.1 gives them, digests are digests, size
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from prefect.errors import ImageContentError
+from prefect.frozen import frozen
 from prefect.oci.digests import DIGEST
 from prefect.oci.platforms import Platform
 
@@ -19,7 +19,7 @@ _MOST_VALUES = 1 << 18  # of one document; each takes some hundred bytes of memo
 _DEPTH = 64  # of values within values: far from where Python's own stack ends
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Descriptor:
     """What an index or a manifest says of a blob (descriptor.md)."""
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from prefect.errors import ImageContentError
+from prefect.frozen import field, frozen, replace
 from prefect.oci.platforms import Platform
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _SETTINGS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Blob:
     """Bytes that are named by their digest, wherever they are.
 
@@ -65,7 +65,7 @@ class Blob:
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layer:
     """A layer of files.
 
@@ -79,7 +79,7 @@ class Layer:
     blob: Blob | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Image:
     """An image for one platform.
 

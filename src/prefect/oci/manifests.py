@@ -7,10 +7,10 @@ containerd's (`Platform.preference`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect.errors import ImageContentError
+from prefect.frozen import frozen
 from prefect.oci.documents import (
     Descriptor,
     check_config,
@@ -56,7 +56,7 @@ _UNKNOWN = "unknown"  # the platform of what BuildKit attests of an image, liste
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Candidate:
     """An image that may be taken.
 

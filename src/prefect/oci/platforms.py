@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform as host
 import re
-from dataclasses import dataclass
+
+from prefect.frozen import frozen
 
 # What operating systems call the processors that registries call otherwise, and the variant meant.
 _MACHINES = {
@@ -23,7 +24,7 @@ _PART = re.compile(r"[a-z0-9_]+(?:[-.][a-z0-9_]+)*")
 _VARIANT = re.compile(r"v([0-9]{1,2})(?:\.([0-9]))?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Platform:
     """An operating system and a processor.
 

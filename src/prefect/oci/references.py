@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
 
+from prefect.frozen import frozen, replace
 from prefect.oci.digests import DIGEST
 
 DEFAULT_REGISTRY = "docker.io"
@@ -23,7 +23,7 @@ _REGISTRY = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reference:
     """One image's name, taken apart.
 

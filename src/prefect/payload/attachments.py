@@ -11,11 +11,11 @@ import hashlib
 import os
 import re
 import zlib
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ArtifactError, FormatError, IncludeError
+from prefect.frozen import field, frozen
 from prefect.printable import printable
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MEMBERS = {"size", "sha256", "executable"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attachment:
     """A file that travels.
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Any
 
+from prefect.frozen import frozen
 from prefect.installed import normal_name
 from prefect.payload.global_values import is_compared
 from prefect.pylock import read, shown
@@ -24,7 +24,7 @@ _OF_FLOW = ("name", "reference_tasks", "executor")
 _OF_MANIFEST = ("python", "implementation", "cloudpickle", "prefect", "fixed")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """One difference.
 

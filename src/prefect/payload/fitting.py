@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import dataclass
 from importlib import util
 from typing import TYPE_CHECKING
 
+from prefect.frozen import frozen
 from prefect.installed import cloudpickle_here, normal_name
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """Something that a flow needs, and whether it is here.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
 from prefect.errors import FormatError
+from prefect.frozen import as_dict, frozen
 
 _LARGEST_LOCK = 8 << 20
 _TEXTS = {
@@ -22,7 +22,7 @@ _PIN = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pin:
     """A distribution in the one version that an image has.
 
@@ -41,7 +41,7 @@ class Pin:
         return f"{self.name}=={self.version}{''.join(f' --hash={one}' for one in self.hashes)}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ImageFacts:
     """An image, as far as its flow's manifest tells of it.
 
@@ -92,7 +92,7 @@ class ImageFacts:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {**asdict(self), "setup": list(self.setup)}
+        return {**as_dict(self), "setup": list(self.setup)}
 
     def pins(self) -> tuple[Pin, ...]:
         """Return what is installed on the base, sorted by name."""

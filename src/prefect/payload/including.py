@@ -9,11 +9,11 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import IncludeError
+from prefect.frozen import frozen
 from prefect.payload.attachments import Attachment
 from prefect.printable import printable
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _NEVER = {"__pycache__", ".git"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Included:
     """Files that travel.
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prefect.frozen import frozen
 from prefect.payload import packaged_module
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def with_roots(flow: Any, roots: Iterable[str]) -> Any:
     return flow
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unpacked:
     """What a load has found of a package's own files.
 

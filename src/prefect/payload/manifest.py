@@ -6,11 +6,11 @@ import json
 import platform
 import re
 import sys
-from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from prefect.errors import CompatibilityError, FlowError, FormatError
+from prefect.frozen import field, field_names, frozen, replace
 from prefect.installed import cloudpickle_here, distributions, normal_name
 from prefect.payload.attachments import attachments
 from prefect.payload.description import check_description
@@ -59,7 +59,7 @@ _LONGEST_TEXT = 1000
 _SERIES = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Manifest:
     """The plain description of a packaged flow.
 
@@ -345,7 +345,7 @@ def _locked_here(lock: str) -> tuple[Package, ...]:
 
 
 def _fields(number: int) -> set[str]:
-    return {each.name for each in fields(Manifest) if _NEW_IN.get(each.name, 1) <= number}
+    return {name for name in field_names(Manifest) if _NEW_IN.get(name, 1) <= number}
 
 
 def _is_fixed(values: Any) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
 from importlib import util
 from typing import TYPE_CHECKING, Protocol
 
 from prefect.direct_urls import editable_projects, project_of
+from prefect.frozen import frozen, replace
 from prefect.installed import normal_name
 from prefect.payload.attachments import Attachment, listed
 from prefect.payload.local_modules import is_installed_at
@@ -78,7 +78,7 @@ def with_wheels(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """A file within a wheel, which is read piece by piece.
 
@@ -111,21 +111,22 @@ def members(wheel: Path) -> list[tuple[str, Member]]:
         return [(name, Member(wheel, name)) for name in sorted(archive.namelist())]
 
 
-@dataclass(slots=True)
 class OwnModules:
     """Which modules travel in wheels of their projects.
 
     Args:
         provide: makes the wheels of distributions, by their normalised names.
-        attached: the wheels that travel beside the payload, once its manifest is complete.
-        vendored: of these, those that an index has.
+        projects: the user's own; None are those that are installed here in development mode.
     """
 
-    provide: Provide
-    attached: tuple[Attachment, ...] = ()
-    vendored: frozenset[str] = frozenset()
-    _projects: Sequence[DirectUrl] = field(default_factory=editable_projects)
-    _wheels: dict[str, OwnWheel] = field(default_factory=dict)
+    def __init__(self, provide: Provide, projects: Sequence[DirectUrl] | None = None) -> None:
+        self.provide = provide
+        self.attached: tuple[Attachment, ...] = ()
+        """The wheels that travel beside the payload, once its manifest is complete."""
+        self.vendored: frozenset[str] = frozenset()
+        """Of these, those that an index has."""
+        self._projects = editable_projects() if projects is None else projects
+        self._wheels: dict[str, OwnWheel] = {}
 
     def project_of(self, module: str) -> str | None:
         """Return the distribution in whose wheel a module travels; None for one that travels by value.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from prefect.core.executor_text import parse
@@ -15,6 +14,7 @@ from prefect.errors import (
     PicklingError,
     PrefectError,
 )
+from prefect.frozen import frozen, replace
 from prefect.payload.attachments import listed
 from prefect.payload.canonical.writing import canonical
 from prefect.payload.closure import installed_closure
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from prefect.payload.own_modules import OwnModules
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PickledFlow:
     """A flow's payload and the description of it."""
 

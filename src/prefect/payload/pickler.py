@@ -7,7 +7,6 @@ packaged. What only the bytes of a pickle show, such as the order of sets, `cano
 
 from __future__ import annotations
 
-import dataclasses
 import dis
 import pickle
 import sys
@@ -59,14 +58,14 @@ class Sink(Protocol):
         """Take the next piece."""
 
 
-@dataclasses.dataclass(slots=True)
 class Seen:
     """Modules that a payload refers to by name, and what else its functions name."""
 
-    modules: set[str] = dataclasses.field(default_factory=set)
-    imported_in_functions: set[str] = dataclasses.field(default_factory=set)
-    names_in_functions: set[str] = dataclasses.field(default_factory=set)
-    references: References = dataclasses.field(default_factory=References)
+    def __init__(self) -> None:
+        self.modules: set[str] = set()
+        self.imported_in_functions: set[str] = set()
+        self.names_in_functions: set[str] = set()
+        self.references = References()
 
 
 class _Flat:

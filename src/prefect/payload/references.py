@@ -11,12 +11,12 @@ import logging
 import os
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import PurePath
 from shlex import quote
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
+from prefect.frozen import ordered
 from prefect.printable import printable
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _FROM_HERE = f"; and read what has a relative path {_BESIDE}"
 _logger = logging.getLogger("prefect.environments")
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@ordered
 class Reference:
     """A file or directory that code names.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from prefect.core import check
 from prefect.core.parameter_check import as_given
 from prefect.errors import ContainerEngineUnavailableError, PlaceError, SignaturePolicyError
 from prefect.files import HEAD_BYTES, begins_as_archive
+from prefect.frozen import frozen
 from prefect.images.base.names import names_a_path
 from prefect.places.choosing import suits
 from prefect.places.following import follow
@@ -109,7 +109,7 @@ def run(
     return _run_sealed(artifact, place, Keyring.of(encryption_key, **keys), wish)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wish:
     """What is asked of a run, wherever it is."""
 

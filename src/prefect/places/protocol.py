@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from prefect.frozen import field, frozen
 from prefect.places.surroundings import NOTHING, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Work:
     """What the worker is to do in a place, checked, with the values that it needs.
 

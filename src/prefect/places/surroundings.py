@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.core import check
 from prefect.errors import PlaceError
+from prefect.frozen import field_names, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ _GPUS = re.compile(r"all|[1-9]\d{0,3}|device=[\w:.-]+(?:,[\w:.-]+)*", re.ASCII)
 _USER = re.compile(r"[\w.-]+\$?(?::[\w.-]+\$?)?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Volume:
     """A file or a directory of this machine, or an engine's named volume, and where it is seen.
 
@@ -77,7 +77,7 @@ class Volume:
         return self.source.startswith("/")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Surroundings:
     """What a run gets of its machine. A place that cannot give something refuses it, by its name.
 
@@ -139,7 +139,7 @@ class Surroundings:
 
     def asked(self) -> list[str]:
         """Return the names of what is asked for."""
-        return [each.name for each in fields(self) if getattr(self, each.name) not in (None, ())]
+        return [name for name in field_names(self) if getattr(self, name) not in (None, ())]
 
     def require(self, *given: str, place: str) -> None:
         """Refuse what a place does not give.

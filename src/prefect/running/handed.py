@@ -11,18 +11,18 @@ import json
 import os
 import signal
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ArtifactError
+from prefect.frozen import field, frozen
 from prefect.secrets.handover import bytes_carried, carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Handed:
     """What a worker gets.
 

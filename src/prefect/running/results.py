@@ -16,11 +16,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prefect.core import state as states
 from prefect.errors import ArtifactError, RemoteTaskError
+from prefect.frozen import frozen
 from prefect.payload import values
 from prefect.printable import printable
 from prefect.secrets.masking import holds_secret, is_masking, mask
@@ -96,7 +96,7 @@ class _Packing:
         return told
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunResult:
     """What a run came to, as its place told it. Nothing is unpickled until somebody asks for it."""
 

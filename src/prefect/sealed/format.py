@@ -10,11 +10,11 @@ import base64
 import json
 import re
 import struct
-from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect.errors import FormatError
+from prefect.frozen import frozen, replace
 from prefect.sealed.keys import signers as signatures
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.recipients import Recipient
@@ -46,7 +46,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _KEY_ID: Final = re.compile(r"[0-9a-f]{16}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Section:
     """A section's name, and its ciphertext: how long it is, and its digest."""
 
@@ -55,7 +55,7 @@ class Section:
     sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Core:
     """What the payload is, and what the sections are: the part that is signed.
 
@@ -100,7 +100,7 @@ class Core:
         return cls(payload_type, _sections(core["sections"]))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wrap:
     """The data key, wrapped for one holder; `kid` is a hint which key fits."""
 
@@ -109,7 +109,7 @@ class Wrap:
     key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signature:
     """A signature over the core; `kid` is a hint whose."""
 
@@ -117,7 +117,7 @@ class Signature:
     sig: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """All of a sealed flow but its sections, as anyone can read it.
 

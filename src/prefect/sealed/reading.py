@@ -18,12 +18,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from cryptography.cobblestone import Cobblestone256Decryptor
 from cryptography.exceptions import InvalidTag
 
+from prefect.frozen import frozen
 from prefect.sealed.authentication import authenticate, has_signed, refused
 from prefect.sealed.format import MANIFEST, PAYLOAD, Layout, read_layout
 from prefect.sealed.keys.encryption import EncryptionKey, derive
@@ -45,7 +45,7 @@ _OPENS: Final = {
 _SPARE_BYTES: Final = 4 * _CHUNK_BYTES
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SealedFlow:
     """Manifest and payload of an opened sealed flow, authenticated."""
 
@@ -54,7 +54,7 @@ class SealedFlow:
     payload: bytes | bytearray
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outline:
     """What anyone can see of a sealed flow, without a key; nothing of it is authenticated.
 

@@ -9,7 +9,6 @@ import sys
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -248,12 +247,12 @@ def exported(values: Mapping[str, str]) -> Iterator[None]:
                         os.environ[name] = before
 
 
-@dataclass(slots=True, eq=False)
 class _Run:
     """A run that is going on in this process, and all secrets that its tasks can see."""
 
-    values: dict[str, str]
-    outer: _Run | None
+    def __init__(self, values: dict[str, str], outer: _Run | None) -> None:
+        self.values = values
+        self.outer = outer
 
     def check_against(self, others: Iterable[_Run]) -> None:
         """Raise SecretError for a run that would see, or show, other secrets."""
@@ -281,12 +280,12 @@ class _Run:
             )
 
 
-@dataclass(slots=True)
 class _Export:
     """A secret that is in this process's environment for some runs."""
 
-    before: str | None
-    users: int = 0
+    def __init__(self, before: str | None) -> None:
+        self.before = before
+        self.users = 0
 
 
 _innermost: ContextVar[_Run | None] = ContextVar("prefect.secrets.run", default=None)

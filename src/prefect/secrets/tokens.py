@@ -11,10 +11,10 @@ import hashlib
 import json
 import logging
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prefect.errors import SecretError
+from prefect.frozen import field, frozen
 from prefect.secrets.places import place_in
 from prefect.secrets.search import pieces_of
 
@@ -45,7 +45,7 @@ _LONGEST_BEFORE = 200  # of what stands before a token in the same text
 _BEFORE = 10  # bytes before a token that tell whether it is one
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Form:
     """What tokens of one kind look like.
 
@@ -144,7 +144,7 @@ KINDS = tuple(form.kind for form in _FORMS)
 _NAME = rf"(?:{'|'.join(KINDS)})-[0-9a-f]{{8}}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """Something that looks like a token.
 

@@ -1,12 +1,11 @@
 """`prefect.images.base.image`, on bases made by hand."""
 
-from dataclasses import replace
-
 import pytest
 from base_making import HERE, base, debian, program
 from image_making import image_of, layer_of, tar_of
 
 from prefect.errors import ImageContentError, ImageError
+from prefect.frozen import replace
 from prefect.images.base.image import assumed, look_into
 from prefect.oci.cache.store import Store
 from prefect.oci.images import Layer

@@ -8,7 +8,6 @@ import random
 import stat
 import tarfile
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from image_making import (
 from validation import validate
 
 from prefect.errors import ImageContentError, ImageError, OutputError
+from prefect.frozen import replace
 from prefect.oci.archives.archive import docker_archive, read, write
 from prefect.oci.digests import read_verified
 from prefect.oci.images import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, Layer

@@ -4,13 +4,13 @@ import json
 import os
 import time
 import uuid
-from dataclasses import replace
 
 import pytest
 import run_of_tests
 from faulty_daemon import FaultyDaemon, answer
 from image_making import every_image, image_of, layer_of, tar_of
 
+from prefect.frozen import replace
 from prefect.oci.archives.archive import docker_archive
 from prefect.oci.daemon.ahead import PART, LoadingAhead
 from prefect.oci.daemon.client import Daemon, Storage

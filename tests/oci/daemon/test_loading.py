@@ -7,7 +7,6 @@ import errno
 import os
 import uuid
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from prefect.errors import (
     ContainerEngineUnavailableError,
     ImageContentError,
 )
+from prefect.frozen import replace
 from prefect.oci.archives.archive import docker_archive, read
 from prefect.oci.daemon.client import Daemon, Storage
 from prefect.oci.daemon.image import described

@@ -2,7 +2,6 @@
 
 import io
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 from image_making import content, image_of, layer_of, sha256, tar_of
 
 from prefect.errors import ImageContentError
+from prefect.frozen import replace
 from prefect.oci.images import Layer, blob_of
 from prefect.oci.layers.files import LayerFiles, read_from_layer
 

@@ -1,6 +1,5 @@
 """`prefect.oci.registry.client` with real registries."""
 
-import dataclasses
 import io
 
 import pytest
@@ -13,6 +12,7 @@ from prefect.errors import (
     RegistryLoginError,
     RegistryNotFoundError,
 )
+from prefect.frozen import replace
 from prefect.oci import images
 from prefect.oci.images import DOCKER_MANIFEST, OCI_MANIFEST
 from prefect.oci.platforms import Platform
@@ -47,7 +47,7 @@ def test_what_is_pushed_is_fetched_again(media_type, open_registry, reference, i
         media_type,
     )
     assert contents(back) == [layer, b"small", b"", layer]
-    assert back.reference == dataclasses.replace(there, tag=None, digest=made.digest)
+    assert back.reference == replace(there, tag=None, digest=made.digest)
     assert {layer.blob.origin for layer in back.layers} == {back.reference}
     assert fetch(back.reference).digest == made.digest
 
@@ -68,7 +68,7 @@ def test_a_second_push_sends_only_what_is_missing(open_registry, reference, imag
     assert first.bytes_sent > len(layer)
     assert len(first.sent) == 3
     again = push(image(layer, b"old"), reference(open_registry))
-    assert again == dataclasses.replace(first, bytes_sent=0, sent=())
+    assert again == replace(first, bytes_sent=0, sent=())
     changed = image(layer, b"new")
     second = push(changed, reference(open_registry, "2"))
     assert second.present == (changed.layers[0].blob.digest,)
@@ -94,7 +94,7 @@ def test_layers_of_another_repository_are_mounted(open_registry, reference, imag
     base = fetch(reference(open_registry, suffix="/base"))
     new = image(layer, b"own")
     there = reference(open_registry, suffix="/flow")
-    made = dataclasses.replace(new, layers=(base.layers[0], new.layers[1]))
+    made = replace(new, layers=(base.layers[0], new.layers[1]))
     lines = []
     pushed = push(made, there, progress=lines.append)
     assert pushed.mounted == (base.layers[0].blob.digest,)
@@ -156,7 +156,7 @@ def test_what_is_not_there_is_said(open_registry, reference, image):
 def test_a_layer_that_is_in_a_daemon_alone_is_refused(open_registry, reference, image):
     """An image without bytes for a layer is an error before anything is asked."""
     made = image(b"x")
-    bare = dataclasses.replace(made, layers=(dataclasses.replace(made.layers[0], blob=None),))
+    bare = replace(made, layers=(replace(made.layers[0], blob=None),))
     with pytest.raises(ImageError, match="in a container engine alone"):
         push(bare, reference(open_registry))
     assert not open_registry.blobs(reference(open_registry).repository)
@@ -164,11 +164,11 @@ def test_a_layer_that_is_in_a_daemon_alone_is_refused(open_registry, reference, 
 
 def test_a_digest_that_the_image_has_not_is_refused(open_registry, reference, image):
     """A push to a digest is one of exactly that image."""
-    wrong = dataclasses.replace(reference(open_registry), digest=f"sha256:{'0' * 64}")
+    wrong = replace(reference(open_registry), digest=f"sha256:{'0' * 64}")
     with pytest.raises(ImageContentError, match="not sha256:000"):
         push(image(b"x"), wrong)
     made = image(b"x")
-    right = dataclasses.replace(wrong, tag=None, digest=made.digest)
+    right = replace(wrong, tag=None, digest=made.digest)
     assert push(made, right).digest == resolve(right) == made.digest
 
 
@@ -253,7 +253,7 @@ def test_anybody_may_pull_what_is_public(token_registry, token_server, image, un
     with pytest.raises(RegistryLoginError, match="docker login"):
         push(image(b"y"), there)
     with pytest.raises(RegistryLoginError, match="docker login"):
-        fetch(dataclasses.replace(there, repository=f"private/{unique}"))
+        fetch(replace(there, repository=f"private/{unique}"))
 
 
 def test_an_identity_token_is_used_by_oauth2(
@@ -298,8 +298,8 @@ def test_without_a_token_for_both_the_blob_is_sent(
     def opened():
         return io.BytesIO(layer)
 
-    blob = dataclasses.replace(fetched.layers[0].blob, open=opened)
-    made = dataclasses.replace(fetched, layers=(dataclasses.replace(fetched.layers[0], blob=blob),))
+    blob = replace(fetched.layers[0].blob, open=opened)
+    made = replace(fetched, layers=(replace(fetched.layers[0], blob=blob),))
     token_server.refused = {base.repository}
     assert blob.digest in push(made, there).sent
     token_server.refused = set()

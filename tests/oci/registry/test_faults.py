@@ -1,12 +1,12 @@
 """`prefect.oci.registry.client` against a registry that misbehaves: nothing corrupt in, nothing half out."""
 
-import dataclasses
 import hashlib
 import json
 
 import pytest
 
 from prefect.errors import ImageContentError, RegistryError, RegistryLoginError
+from prefect.frozen import replace
 from prefect.oci import images
 from prefect.oci.registry.client import fetch, push, resolve
 
@@ -179,10 +179,10 @@ def test_a_mount_may_become_an_upload(faulty, faults, there, reference, layer, p
     """Status 202 says that there is nothing to mount, and where to send it to: no second POST."""
     fetched = fetch(there)
     other = reference(faulty, suffix="/other")
-    absent = dataclasses.replace(fetched.reference, repository=f"{there.repository}/absent")
-    blob = dataclasses.replace(fetched.layers[0].blob, origin=absent)
-    moved = dataclasses.replace(fetched.layers[0], blob=blob)
-    push(dataclasses.replace(fetched, layers=(moved,)), other, retries=retries)
+    absent = replace(fetched.reference, repository=f"{there.repository}/absent")
+    blob = replace(fetched.layers[0].blob, origin=absent)
+    moved = replace(fetched.layers[0], blob=blob)
+    push(replace(fetched, layers=(moved,)), other, retries=retries)
     assert sorted(s.path for s in faulty.seen if s.method == "POST") == [
         f"/v2/{other.repository}/blobs/uploads/",  # the config
         f"/v2/{other.repository}/blobs/uploads/?mount={blob.digest}&from={absent.repository}",
@@ -325,7 +325,7 @@ def test_a_manifest_by_digest_must_have_it(faulty, faults, there, pushed, image,
     headers = {"Content-Type": other.media_type, "Docker-Content-Digest": other.digest}
     faulty.rule("GET", "manifests/", faults.answering(200, headers, other.manifest))
     with pytest.raises(ImageContentError, match="asked for"):
-        fetch(dataclasses.replace(there, digest=pushed.digest), retries=retries)
+        fetch(replace(there, digest=pushed.digest), retries=retries)
 
 
 def tampered(manifest: bytes, **changes) -> bytes:

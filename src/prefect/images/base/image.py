@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prefect.dependencies.uv import platform_name
 from prefect.errors import ImageError
+from prefect.frozen import frozen
 from prefect.images.base.python import (
     WANTED,
     declared_python,
@@ -34,7 +34,7 @@ _SEARCH = 1  # counts up when the search finds something else
 _ARCHITECTURES = ("amd64", "arm64", "riscv64")  # for which uv knows wheels
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BaseImage:
     """A base image that was looked into.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import ContainerEngineUnavailableError, ImageError, RegistryError
+from prefect.frozen import replace
 from prefect.images.base.image import BaseImage, assumed, look_into
 from prefect.images.base.names import base_reference, implied_registry, names_a_path
 from prefect.images.remembered import remember_image, remembered_image

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from prefect.frozen import field, frozen
 from prefect.oci.references import image_name
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _LONGEST_SUBDOMAIN = 253
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """A run of a flow image.
 
@@ -78,7 +78,7 @@ class Job:
         return not self.writable and all(one.target.rstrip("/") != TMP for one in self.volumes)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """A file of what is applied.
 

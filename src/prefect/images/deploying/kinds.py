@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import SecretError
+from prefect.frozen import field, frozen
 from prefect.images.deploying import compose, kubernetes, quantities, slurm, systemd
 from prefect.images.deploying.job import Job, Part, name_for, require_label, require_subdomain
 from prefect.images.deploying.schedule import parse_schedule
@@ -30,7 +30,7 @@ _NOT_HERE = "of what runs by itself: choose --kind kubernetes-cronjob or systemd
 _NO_SCHEDULE = {"schedule": _NOT_HERE, "timezone": _NOT_HERE}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """A kind of what is applied.
 

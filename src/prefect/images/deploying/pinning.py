@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from prefect.errors import ArtifactError, ImageError, PrefectError, RegistryNotFoundError
+from prefect.frozen import frozen, replace
 from prefect.images.base.names import names_docker_hub
 from prefect.images.inspection import FlowImage, look_into_layers
 from prefect.oci.references import DEFAULT_REGISTRY, Reference
@@ -20,7 +20,7 @@ _VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # a l
 _DIGITS = 12  # of a digest, where it is told as a version
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pinned:
     """A flow image in a registry.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from prefect.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,7 +79,7 @@ def parse_duration(text: str) -> int:
     return seconds
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class User:
     """Whom the program in a container runs as.
 
@@ -117,7 +118,7 @@ def parse_user(text: str) -> User:
     return User(uid, gid)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Volume:
     """A directory of the platform in a container.
 

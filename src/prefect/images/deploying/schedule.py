@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from dataclasses import dataclass
+
+from prefect.frozen import frozen
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
@@ -32,7 +33,7 @@ _SUNDAY = 7
 UTC = "Etc/UTC"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Schedule:
     """When a job runs, to the minute.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageContentError, ImageError
+from prefect.frozen import frozen
 from prefect.oci.archives.layouts import absent, named
 from prefect.oci.digests import CHUNK
 from prefect.oci.documents import check_config, expect, parse, platform_of
@@ -38,7 +38,7 @@ _NAMED = re.compile(r"(?:.*[/:])?([0-9a-f]{64})(?:\.json)?")  # a config by its 
 _MAGIC = {b"\x1f\x8b": ".gzip", b"\x28\xb5\x2f\xfd": ".zstd"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Entry:
     config: str
     layers: tuple[str, ...]

@@ -7,11 +7,11 @@ import fcntl
 import os
 import shutil
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageContentError, ImageError, OutputError
 from prefect.files import read_small, replacing, replacing_directory
+from prefect.frozen import replace
 from prefect.oci.archives.layouts import INDEX, MARKER, MARKING, index_of, labels, same
 from prefect.oci.archives.sources import Directory
 from prefect.oci.digests import CHUNK, verified

@@ -7,12 +7,12 @@ import os
 import stat
 import tempfile
 import weakref
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from prefect.errors import ImageContentError, ImageError
+from prefect.frozen import field, frozen
 from prefect.oci.digests import CHUNK
 from prefect.oci.layers.tar import Member, TarReader
 
@@ -27,7 +27,7 @@ _LINKS = 16
 _RATIO, _SMALL = 200, 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """A file that is there: its size in bytes, and what opens it."""
 

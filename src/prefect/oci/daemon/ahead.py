@@ -13,11 +13,11 @@ import logging
 import threading
 import uuid
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from prefect.errors import PrefectError
+from prefect.frozen import replace
 from prefect.oci.daemon.client import Storage
 from prefect.oci.daemon.loading import held_layers, load_part
 from prefect.oci.images import canonical_json, derive

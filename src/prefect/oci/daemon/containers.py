@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ContainerEngineError
+from prefect.frozen import frozen
 from prefect.oci import documents
 from prefect.oci.daemon.client import ABSENT, Daemon
 from prefect.oci.daemon.directories import copy_directory, make_directory
@@ -29,7 +29,7 @@ _OUTPUT_BYTES = 1 << 16  # of a program whose output is for a message alone
 _UNCHANGED, _CONFLICT = 304, 409
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Container:
     """A container that was started."""
 

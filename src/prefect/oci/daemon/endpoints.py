@@ -15,13 +15,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from prefect.errors import ContainerEngineUnavailableError, ImageContentError
 from prefect.files import read_small
+from prefect.frozen import field, frozen
 from prefect.oci import documents
 
 DEFAULT = "unix:///var/run/docker.sock"
@@ -40,7 +40,7 @@ _PROXIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TLS:
     """How a container engine is known over TLS, and we to it.
 
@@ -62,7 +62,7 @@ class TLS:
         return cls(ca, certificate, key, verify)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """A container engine's address, checked.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 from prefect.errors import ImageError
+from prefect.frozen import field, frozen
 from prefect.oci import documents, images
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DaemonImage:
     """An image as a container engine tells of it.
 

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import ContainerEngineError, ContainerEngineUnavailableError, ImageError
+from prefect.frozen import replace
 from prefect.oci.daemon.client import Storage
 from prefect.oci.images import OCI_LAYER, Blob, Layer, with_manifest
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from prefect.frozen import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ _FIXES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mount:
     """A path of the container engine's machine, or the name of a volume, and where it is seen.
 
@@ -56,7 +57,7 @@ class Mount:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """How a container is to run.
 

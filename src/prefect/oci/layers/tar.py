@@ -7,10 +7,10 @@ programs guess differently. Here what is not clearly a tar archive is an error.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from prefect.errors import ImageContentError
+from prefect.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ _KINDS: dict[bytes, Kind] = {
 _WITHOUT_CONTENT = b"123456"  # whatever their size says
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """A member of an archive.
 

@@ -14,7 +14,6 @@ import os
 import tarfile
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,6 +21,7 @@ import isal
 from isal import isal_zlib
 
 from prefect.errors import ImageContentError
+from prefect.frozen import frozen
 from prefect.oci.images import OCI_LAYER
 from prefect.oci.layers.unpacking import is_plain, unpacked
 
@@ -40,7 +40,7 @@ _MEMBER = 1 << 20
 _WINDOW = 16  # members in memory
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """A file or a symbolic link of a layer.
 
@@ -58,7 +58,7 @@ class Entry:
     sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written:
     """What was written: digests of the tar archive and of its compressed form, sizes in bytes.
 

@@ -10,11 +10,11 @@ import json
 import re
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
 from prefect.errors import RegistryError, RegistryLoginError
+from prefect.frozen import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -222,7 +222,7 @@ class Authentication:
         self._until = time.monotonic() + _SHARE * seconds
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Challenge:
     """One way to authenticate; names are in lower case."""
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prefect.errors import ImageContentError, ImageError, RegistryNotFoundError
+from prefect.frozen import frozen, replace
 from prefect.oci.digests import DIGEST
 from prefect.oci.documents import Descriptor
 from prefect.oci.images import INDEXES, MANIFESTS, Layer, digest_of
@@ -51,7 +51,7 @@ _KEPT_BYTES = 1 << 20
 _OK, _NOT_FOUND = frozenset({200}), 404
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pushed:
     """What a push did.
 

@@ -22,12 +22,12 @@ import os
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import RegistryLoginError
 from prefect.files import read_small_text
+from prefect.frozen import field, frozen
 from prefect.oci.registry.hosts import is_docker_hub
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _IDENTITY = "<token>"  # in place of a user's name: the secret is an identity to
 _NOT_FOUND = "credentials not found"  # how every helper begins to say so
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """A name and a password, or an identity token (OAuth2's refresh token). Its repr shows none.
 

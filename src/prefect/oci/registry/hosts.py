@@ -9,10 +9,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from prefect.errors import RegistryError
+from prefect.frozen import frozen
 from prefect.oci.references import DEFAULT_REGISTRY
 
 INSECURE_VARIABLE = "PREFECT_INSECURE_REGISTRIES"
@@ -24,7 +24,7 @@ _PORTS = {"http": 80, "https": 443}
 _URL = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(?:[/?#][!-~]*)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """Scheme, host and port: what has to be the same for credentials to be sent."""
 
@@ -82,7 +82,7 @@ def api_of(registry: str) -> str:
     return _HUB_API if is_docker_hub(registry) else registry.lower()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """Where a registry may send its clients.
 

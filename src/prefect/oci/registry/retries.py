@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import email.utils
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from prefect.errors import RegistryError
+from prefect.frozen import frozen
 
 if TYPE_CHECKING:
     import threading
@@ -31,7 +31,7 @@ class PassingError(RegistryError):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Retries:
     """How often a request is made, and how long is waited in between.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass  # noqa: TID251 - it has a slot for weak references
 from typing import TYPE_CHECKING, TypeAlias
 from weakref import WeakMethod, WeakValueDictionary
 

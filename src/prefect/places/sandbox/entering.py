@@ -6,8 +6,9 @@ import os
 import shlex
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from prefect.frozen import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +48,7 @@ def namespaces(uid: int = 0, gid: int = 0, *, network: bool = False) -> list[str
     ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layers:
     """Unpacked layers for an overlay.
 
@@ -67,20 +68,21 @@ class Layers:
         return self.mount_point / "root"
 
 
-@dataclass(slots=True)
 class Launch:
     """A command that enters a sandbox, and what goes with it.
 
-    Args:
+    Attributes:
+        command: with its arguments.
         inherited: descriptors that it inherits, which are closed once it has begun.
         status: the descriptor from which bubblewrap's own words can be read.
         ended: removes what stays behind, once it has ended.
     """
 
-    command: list[str] = field(default_factory=list)
-    inherited: list[int] = field(default_factory=list)
-    status: int | None = None
-    ended: Callable[[], object] = lambda: None
+    def __init__(self) -> None:
+        self.command: list[str] = []
+        self.inherited: list[int] = []
+        self.status: int | None = None
+        self.ended: Callable[[], object] = lambda: None
 
     def begun(self) -> None:
         """Let go of what the command has by now."""

@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError
+from prefect.frozen import frozen
 from prefect.oci.cache import directories
 from prefect.oci.cache.layout import DIRECTORIES, MOUNT
 from prefect.places.sandbox import entering
@@ -26,7 +26,7 @@ _INSTALL = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Host:
     """What sandboxes are made with here.
 

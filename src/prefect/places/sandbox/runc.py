@@ -50,7 +50,8 @@ def launch(program: str, spec: Spec, asked: Surroundings, layers: Layers) -> Lau
     """
     name = f"prefect-{os.urandom(6).hex()}"
     work = str(layers.mount_point)
-    made = Launch(ended=lambda: _remove_groups(name))
+    made = Launch()
+    made.ended = lambda: _remove_groups(name)
     files = {"bundle/config.json": json.dumps(_config(spec, asked, work, name)).encode()}
     files |= {f"secrets/{key}": as_file(os.fsencode(text)) for key, text in spec.secrets.items()}
     lines = ['mkdir "$1"/bundle "$1"/secrets "$1"/state']

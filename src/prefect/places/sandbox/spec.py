@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import ImageContentError, ImageError, PlaceError
+from prefect.frozen import field, frozen
 from prefect.images.base.python import DEFAULT_PATH
 from prefect.oci.platforms import Platform
 from prefect.places.sandbox.users import User, find_user
@@ -32,7 +32,7 @@ _KERNELS = ("/proc", "/dev")
 COVERED = (*_KERNELS, "/tmp", "/run")  # noqa: S108
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Mount:
     """A file or directory of this machine, and where a run sees it: a path without links."""
 
@@ -41,7 +41,7 @@ class Mount:
     writable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spec:
     """A run.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect.errors import ImageContentError
+from prefect.frozen import frozen
 from prefect.places.sandbox.trees import IMPLIED, OPAQUE
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST_LINKS = 40  # as Linux allows on one path
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """What is at a path: its status, where it is, and of a directory, each layer's part of it."""
 

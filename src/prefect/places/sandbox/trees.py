@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from prefect.frozen import frozen
 from prefect.oci.cache import directories
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _FILES, _ABOUT = "files", "about"
 _UNPACKERS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tree:
     """The files of one layer, which nobody removes while it is held, and nobody changes.
 

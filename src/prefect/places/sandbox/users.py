@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError
+from prefect.frozen import frozen
 
 if TYPE_CHECKING:
     from prefect.places.sandbox.stack import Stack
@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 _LAST = (1 << 32) - 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class User:
     """Numbers of a user and a group within a sandbox, and the user's home."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 import sys
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from prefect.frozen import frozen, replace
 from prefect.errors import ArtifactError, PlaceError
 from prefect.installed import normal_name
 from prefect.places.venv.interpreters import HERE
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from prefect.pylock import Lock, Package
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Contents:
     """What is installed, each as a requirement line with hashes, sorted.
 

@@ -11,10 +11,10 @@ import os
 import platform
 import sys
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from prefect.frozen import frozen, replace
 from prefect.errors import PlaceError
 from prefect.oci.cache.directories import hold, place_of
 from prefect.oci.cache.layout import ENVIRONMENT
@@ -37,7 +37,7 @@ _LEVELS = 4  # down to site-packages, where installers add and remove
 _WAITING = "Waiting for another run, which makes this environment, or uses one that has to be made anew"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Environment:
     """A virtual environment that is ready, and stays so as long as it is held.
 
@@ -129,7 +129,7 @@ def wheels_for(manifest: Manifest) -> frozenset[str]:
     return frozenset(manifest.wheels)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Wish:
     """What an environment is to be: what is in it, and made of which Python."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from prefect.errors import ArtifactError, InvalidKeyError, SignaturePolicyError
+from prefect.frozen import frozen
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.recipients import Identity, Recipient
 from prefect.sealed.keys.signers import Signer, SigningKey
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _K = TypeVar("_K", EncryptionKey, Identity, Recipient, Signer)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keyring:
     """Parsed keys; their reprs hide what is secret.
 
