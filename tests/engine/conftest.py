@@ -2,10 +2,14 @@
 
 import pytest
 
-from prefect.engine.executors import LocalExecutor, ThreadExecutor
+from prefect.engine.executors import LocalExecutor, ProcessExecutor, ThreadExecutor
 
 
-@pytest.fixture(params=["local", "threads"])
+@pytest.fixture(params=["local", "threads", "processes"])
 def executor(request):
     """Each executor of this process."""
-    return {"local": LocalExecutor(), "threads": ThreadExecutor(max_workers=3)}[request.param]
+    return {
+        "local": LocalExecutor(),
+        "threads": ThreadExecutor(max_workers=3),
+        "processes": ProcessExecutor(2),
+    }[request.param]

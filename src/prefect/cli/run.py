@@ -63,9 +63,9 @@ if TYPE_CHECKING:
     "environment, or a file in the secrets directory. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--executor", metavar="WHERE", type=Suggested("local", "threads", "dask"),
-    help="Where tasks run: local (one after the other), threads, threads:8, dask (a cluster of "
-    "processes), or the address of a Dask scheduler, such as tcp://10.0.0.5:8786. By default where the "
+    "--executor", metavar="WHERE", type=Suggested("local", "threads", "processes", "dask"),
+    help="Where tasks run: local (one after the other), threads, threads:8, processes, "
+    "processes:4, dask (a cluster of processes), or the address of a Dask scheduler, such as tcp://10.0.0.5:8786. By default where the "
     "flow says, else local.",
 )  # fmt: skip
 @click.option(

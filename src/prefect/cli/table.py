@@ -317,7 +317,11 @@ COMMANDS: dict[str, Command] = {
                 (),
                 (),
             ),
-            "--executor": ("Where tasks run", ("local", "threads", "dask"), ("--executor",)),
+            "--executor": (
+                "Where tasks run",
+                ("local", "threads", "processes", "dask"),
+                ("--executor",),
+            ),
             "--result": ("Write what the run came to", (), ("--result",)),
             "--output": ("For files that tasks make", (), ("--output",)),
             "--volume": ("For an image", (), ()),

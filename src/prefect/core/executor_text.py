@@ -9,22 +9,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-KINDS = ("local", "threads", "dask")
+KINDS = ("local", "threads", "processes", "dask")
 """The forms that need nothing after them."""
 
 _LONGEST = 300
-_MOST_THREADS = 9999
+_COUNTED = ("threads", "processes")
+_MOST = 9999
 
 
 def parse(text: str) -> tuple[str, str]:
     """Take the text form of an executor apart.
 
     Args:
-        text: "local", "threads", "threads:8", "dask", or the address of a Dask scheduler, such as
+        text: "local", "threads", "threads:8", "processes", "processes:4", "dask", or the address of a Dask scheduler, such as
             "tcp://10.0.0.5:8786", with "dask:" before it or without.
 
     Returns:
-        One of `KINDS`, and what comes after it: a number of threads, an address, or "".
+        One of `KINDS`, and what comes after it: a number of threads or processes, an address, or "".
 
     Raises:
         ValueError: it is none of these, or an address with credentials. They are not in the message.
@@ -34,16 +35,11 @@ def parse(text: str) -> tuple[str, str]:
     kind, colon, rest = text.partition(":")
     if kind in KINDS and not colon:
         return kind, ""
-    if (
-        kind == "threads"
-        and rest.isascii()
-        and rest.isdigit()
-        and 1 <= int(rest[:5]) <= _MOST_THREADS
-    ):
+    if kind in _COUNTED and rest.isascii() and rest.isdigit() and 1 <= int(rest[:5]) <= _MOST:
         return kind, str(int(rest))
     raise ValueError(
-        f"There is no executor {text[:_LONGEST]!r}; choose local, threads, threads:8, dask, or a "
-        "scheduler's address, such as tcp://10.0.0.5:8786"
+        f"There is no executor {text[:_LONGEST]!r}; choose local, threads, threads:8, processes, "
+        "processes:4, dask, or a scheduler's address, such as tcp://10.0.0.5:8786"
     )
 
 

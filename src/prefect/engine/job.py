@@ -74,7 +74,7 @@ def run_job(job: Job) -> State:
             return _run_observed(job)
         state = _run(job)
         if type(state) is not Success and isinstance(state, Failed):
-            return _retry(job, state) or state
+            return retry(job, state) or state
         return state
     finally:
         values.reset(token)
@@ -87,7 +87,7 @@ def _run_observed(job: Job) -> State:
     if not isinstance(running, Running):
         return running
     state = change_state(task, running, _run(job))
-    if isinstance(state, Failed) and (retrying := _retry(job, state)) is not None:
+    if isinstance(state, Failed) and (retrying := retry(job, state)) is not None:
         state = change_state(task, state, retrying)
     return state
 
@@ -123,7 +123,7 @@ def _run_guarded(job: Job) -> Any:
         return run_within(task.timeout, task.run, job.inputs)
 
 
-def _retry(job: Job, state: Failed) -> Retrying | None:
+def retry(job: Job, state: Failed) -> Retrying | None:
     """Return the state of a failed task that is to be tried again, or None if it is not."""
     task = job.task
     if job.run_count > task.max_retries:

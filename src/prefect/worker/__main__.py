@@ -237,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     run.add_argument(
         "--executor", type=_executor, metavar="WHERE",
-        help="where tasks run: local, threads, threads:8, dask, or a Dask scheduler's address; without "
+        help="where tasks run: local, threads:8, processes:4, dask, or a Dask scheduler's address; without "
         "this, where the flow itself says",
     )  # fmt: skip
     run.add_argument("--flow", default=FLOW_DIRECTORY, help="directory of the flow [%(default)s]")

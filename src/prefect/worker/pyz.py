@@ -240,7 +240,7 @@ def _parser(archive: str) -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--executor", metavar="WHERE",
-        help="where tasks run: local, threads, threads:8, dask, or a Dask scheduler's address; by default "
+        help="where tasks run: local, threads:8, processes:4, dask, or a Dask scheduler's address; by default "
         "where the flow says, else local",
     )  # fmt: skip
     parser.add_argument(

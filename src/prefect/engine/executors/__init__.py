@@ -1,4 +1,4 @@
-"""Where the work of tasks is done: in this thread, in several threads, or on a Dask cluster."""
+"""Where tasks run: in this thread, in several threads or processes, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -9,9 +9,17 @@ from prefect.lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from prefect.engine.executors.dask import DaskExecutor
+    from prefect.engine.executors.processes import ProcessExecutor
     from prefect.engine.executors.threads import ThreadExecutor
 
-__all__ = ["DaskExecutor", "Executor", "LocalExecutor", "Session", "ThreadExecutor"]
+__all__ = [
+    "DaskExecutor",
+    "Executor",
+    "LocalExecutor",
+    "ProcessExecutor",
+    "Session",
+    "ThreadExecutor",
+]
 
 
 # Imported when they are wanted: queues, threads and signals would double the time to start.
@@ -19,6 +27,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "DaskExecutor": "prefect.engine.executors.dask",
+        "ProcessExecutor": "prefect.engine.executors.processes",
         "ThreadExecutor": "prefect.engine.executors.threads",
     },
 )

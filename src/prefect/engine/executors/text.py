@@ -14,7 +14,7 @@ def parse_executor(text: str) -> Executor:
     """Return the executor of a text form; nothing is started, and nobody is connected to.
 
     Args:
-        text: "local", "threads", "threads:8", "dask" (a cluster of processes here, for the run), or the
+        text: "local", "threads", "threads:8", "processes", "processes:4", "dask" (a cluster of processes here, for the run), or the
             address of a Dask scheduler, such as "tcp://10.0.0.5:8786".
 
     Raises:
@@ -23,6 +23,8 @@ def parse_executor(text: str) -> Executor:
     kind, rest = parse(text)
     if kind == "threads":
         return executors.ThreadExecutor(int(rest) if rest else None)
+    if kind == "processes":
+        return executors.ProcessExecutor(int(rest) if rest else None)
     if kind == "dask":
         return executors.DaskExecutor(rest or None)
     return executors.LocalExecutor()

@@ -1,0 +1,126 @@
+"""The program of a worker process of `ProcessExecutor`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from multiprocessing.connection import Connection
+
+from prefect.core.state import Failed
+from prefect.core.tracebacks import describe
+from prefect.engine.executors.travelling import packed, portable, received, send, unpacked
+from prefect.engine.job import Job, run_job
+from prefect.errors import RemoteTaskError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prefect.core.state import State
+
+_GRACE = 5.0
+"""Seconds that a task has when the run is gone."""
+
+
+class _Forwarder(logging.Handler):
+    """Sends what is logged here to the process that runs the flow, as it is logged."""
+
+    def __init__(self, connection: Connection, sending: threading.Lock) -> None:
+        super().__init__()
+        self._connection = connection
+        self._sending = sending
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            data = packed(portable(record))
+        except Exception:  # noqa: BLE001  # extra= may hold anything
+            own = vars(logging.makeLogRecord({})).keys()
+            kept = {key: value for key, value in vars(record).items() if key in own}
+            data = packed(logging.makeLogRecord(kept))
+        with self._sending:
+            send(self._connection, b"log", data)
+
+
+def main(number: int, watched: int) -> None:
+    """Do the jobs that come in until there are no more.
+
+    Args:
+        number: the descriptor of the connection to the process that runs the flow.
+        watched: the descriptor of a pipe that ends when that process does.
+    """
+    threading.Thread(target=_end_with, args=(watched,), name="prefect-watch", daemon=True).start()
+    connection, sending = Connection(number), threading.Lock()
+    tasks: dict[int, Any] = {}
+    context: dict[str, Any] = {}
+    try:
+        while True:
+            kind, *parts = received(connection)
+            if kind == b"run":
+                context, levels, sys.argv = unpacked(parts[0])
+                _forward_logs(connection, sending, levels)
+            elif kind == b"task":
+                tasks[unpacked(parts[0])] = parts[1]
+            else:
+                answer = _answer(tasks, context, parts[0])
+                sys.stdout.flush()
+                sys.stderr.flush()
+                with sending:
+                    send(connection, *answer)
+    except (EOFError, OSError, KeyboardInterrupt):
+        pass  # the run is over
+
+
+def _answer(tasks: dict[int, Any], context: dict[str, Any], data: Any) -> tuple[bytes, Any]:
+    try:
+        key, slug, map_index, inputs, run_count, retrying = unpacked(data)
+        if isinstance(tasks[key], list):
+            tasks[key] = unpacked(tasks[key])
+    except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
+        message = f"a worker process cannot load the task or its inputs: {describe(error)}"
+        return b"state", packed(Failed(message, RemoteTaskError(message)))
+    try:
+        state = run_job(Job(tasks[key], slug, map_index, inputs, context, run_count, retrying))
+    except KeyboardInterrupt as error:
+        return b"raised", packed(error)
+    return b"state", _packed_state(state)
+
+
+def _packed_state(state: State) -> list[Any]:
+    try:
+        data = packed(state)
+        if isinstance(state.result, BaseException):
+            unpacked(data)  # many exceptions can be pickled, but not loaded again
+    except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
+        return packed(without_result(state, error))
+    return data
+
+
+def without_result(state: State, error: Exception) -> State:
+    """Return a state like one that cannot be pickled, with text for its result."""
+    if not isinstance(state.result, BaseException):
+        message = f"the task's result cannot be pickled: {describe(error)}"
+        return Failed(message, RemoteTaskError(message))
+    text = state.traceback
+    state.result = RemoteTaskError(describe(state.result))
+    state.traceback = text
+    return state
+
+
+def _forward_logs(connection: Connection, sending: threading.Lock, levels: dict[str, int]) -> None:
+    logging.getLogger().addHandler(_Forwarder(connection, sending))
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def _end_with(watched: int) -> None:
+    """End this process, and what its task has started, when the one that runs the flow has ended."""
+    while os.read(watched, 1):
+        pass
+    if sys.is_finalizing():
+        return
+    os.kill(os.getpid(), signal.SIGINT)
+    threading.Event().wait(_GRACE)
+    os.killpg(0, signal.SIGKILL)

@@ -1,0 +1,287 @@
+"""Runs tasks in processes of this machine, each with an interpreter of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from threading import Thread
+
+from prefect.core.check import count
+from prefect.core.state import Failed
+from prefect.core.tracebacks import describe
+from prefect.engine.executors.base import Executor, Session
+from prefect.engine.executors.travelling import packed, received, send, unpacked
+from prefect.engine.job import retry
+from prefect.errors import RemoteTaskError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any, TextIO
+
+    from prefect.core.state import State
+    from prefect.engine.job import Job
+
+_GRACE = 5.0
+"""Seconds that a task which is interrupted has for its `finally` blocks."""
+_LONGEST_LINE = 1 << 20
+"""Bytes that are kept of a line that has not ended."""
+_CONTEXT = "the parameters of the run, or its context, cannot be pickled"
+_START = (
+    "import sys; sys.path[:] = sys.argv[3:]; from prefect.engine.executors import process_worker; "
+    "process_worker.main(int(sys.argv[1]), int(sys.argv[2]))"
+)
+
+
+class ProcessExecutor(Executor):
+    """Several tasks at a time, for those that compute: each process has its own interpreter lock.
+
+    Processes start as they are needed, once a run, and end with it. They are made anew rather than
+    forked, which is safe with threads, and without importing the script again: it needs no
+    `if __name__ == "__main__"`. Tasks, inputs and results are pickled; a task is sent once to each
+    process, and large buffers (arrays, frames) are not copied into a pickle. What a task changes in its
+    inputs or in globals stays in its process. What it prints and logs comes out here.
+
+    A process that dies, for want of memory for example, fails its task, which is tried again as often
+    as `max_retries` says; another process takes its place.
+
+    Args:
+        max_workers: how many; by default one for each CPU that this process may use.
+
+    Raises:
+        TypeError, ValueError: it is not a number from 1.
+    """
+
+    def __init__(self, max_workers: int | None = None) -> None:
+        if max_workers is not None and count("max_workers", max_workers) < 1:
+            raise ValueError("max_workers must be at least 1")
+        self.max_workers = max_workers or _usable_cpus()
+        self._chosen = max_workers is not None
+
+    def start(self) -> Session:
+        """Return a session; it starts processes as they are needed."""
+        return _ProcessSession(self.max_workers)
+
+    def text(self) -> str:
+        """Return its text form, without a number where none was given: machines differ."""
+        return f"processes:{self.max_workers}" if self._chosen else "processes"
+
+    def __repr__(self) -> str:
+        return f"ProcessExecutor(max_workers={self.max_workers})"
+
+
+def _usable_cpus() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Worker:
+    """A process, with what it has been sent and works on."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # A pipe that ends when this process does, in whatever way: the worker watches it.
+            watched, self._held = os.pipe()
+            try:
+                self.process = _started(theirs.fileno(), watched)
+            except BaseException:
+                ours.close()
+                os.close(self._held)
+                raise
+            finally:
+                os.close(watched)
+        self.connection = Connection(ours.detach())
+        self.tasks: set[int] = set()
+        self.token: Any = None
+        self.job: Job | None = None
+        self._writers = [
+            Thread(target=_pass_on, args=(pipe, name), name="prefect-output", daemon=True)
+            for pipe, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr"))
+        ]
+        for writer in self._writers:
+            writer.start()
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in the task."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGINT)
+
+    def end(self, until: float) -> int:
+        """Wait for the process, until a moment of the monotonic clock; return its status."""
+        self.connection.close()
+        try:
+            self.process.wait(max(until - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)  # with what the task has started
+            self.process.wait()
+        os.close(self._held)
+        for writer in self._writers:
+            writer.join(_GRACE)  # what the task left behind may hold the pipe open
+        return self.process.returncode
+
+
+def _started(*descriptors: int) -> subprocess.Popen[bytes]:
+    """Start the worker's program, with the options of the interpreter that runs here."""
+    options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing does
+    numbers = map(str, descriptors)
+    return subprocess.Popen(  # noqa: S603  # this interpreter
+        [sys.executable, *options, "-c", _START, *numbers, *sys.path],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=descriptors,
+        process_group=0,  # Ctrl-C comes to this process alone, which interrupts the tasks then
+    )
+
+
+class _ProcessSession(Session):
+    def __init__(self, max_workers: int) -> None:
+        self.capacity: int = max_workers
+        self._workers: dict[Connection, _Worker] = {}
+        self._idle: list[_Worker] = []
+        self._tasks: dict[int, list[Any]] = {}  # pickled, by the number of what was pickled
+        self._kept: list[Any] = []  # so that no other task gets the same number
+        self._failed: list[tuple[Any, State]] = []
+
+    def submit(self, token: Any, job: Job) -> None:
+        number = id(job.task)
+        try:
+            if number not in self._tasks:
+                self._tasks[number] = packed(job.task)
+                self._kept.append(job.task)
+            work = packed(
+                (number, job.slug, job.map_index, job.inputs, job.run_count, job.retrying)
+            )
+        except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
+            self._fail(token, "the task or its inputs cannot be pickled", error)
+            return
+        try:
+            worker = self._idle.pop() if self._idle else self._start(job.context)
+        except Exception as error:  # noqa: BLE001
+            what = "no process can be started" if isinstance(error, OSError) else _CONTEXT
+            self._fail(token, what, error)
+            return
+        worker.token, worker.job = token, job
+        with suppress(OSError):  # it has died: that is seen when its answer is waited for
+            if number not in worker.tasks:
+                worker.tasks.add(number)
+                send(worker.connection, b"task", packed(number), self._tasks[number])
+            send(worker.connection, b"work", work)
+
+    def _fail(self, token: Any, what: str, error: Exception) -> None:
+        self._failed.append((token, Failed(f"{what}: {describe(error)}", error)))
+
+    def _start(self, context: dict[str, Any]) -> _Worker:
+        run = packed((context, _levels(), sys.argv))
+        worker = _Worker()
+        self._workers[worker.connection] = worker
+        with suppress(OSError):
+            send(worker.connection, b"run", run)
+        return worker
+
+    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
+        if self._failed:
+            return self._failed.pop()
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if until is None else max(until - time.monotonic(), 0)
+            ready = wait(self._workers, left)
+            if not ready:
+                return None
+            for connection in ready:
+                worker = self._workers[connection]  # type: ignore[index]
+                try:
+                    kind, *parts = received(worker.connection)
+                except (EOFError, OSError):
+                    if (lost := self._lose(worker)) is not None:
+                        return lost
+                    break  # the connections that are waited for are others now
+                if kind == b"log":
+                    record = unpacked(parts[0])
+                    logging.getLogger(record.name).handle(record)
+                    continue
+                token, worker.token, worker.job = worker.token, None, None
+                self._idle.append(worker)
+                return token, _outcome(kind, parts[0])
+
+    def _lose(self, worker: _Worker) -> tuple[Any, State] | None:
+        """Let a process go that has died; return the state of the task that it worked on."""
+        del self._workers[worker.connection]
+        status = worker.end(time.monotonic() + _GRACE)
+        if worker.job is None:
+            if worker in self._idle:
+                self._idle.remove(worker)
+            return None
+        message = f"the worker process {_death(status)}"
+        failed = Failed(message, RemoteTaskError(message))
+        return worker.token, retry(worker.job, failed) or failed
+
+    def stop(self, *, abandon: bool) -> None:
+        until = time.monotonic() + _GRACE
+        for worker in self._workers.values():
+            if abandon and worker.job is not None:
+                worker.interrupt()
+            worker.connection.close()
+        for worker in self._workers.values():
+            worker.end(until)
+        self._workers.clear()
+
+
+def _outcome(kind: bytes, data: list[Any]) -> State:
+    try:
+        state: State = unpacked(data)
+    except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
+        return Failed(f"the result cannot be loaded here: {describe(error)}", error)
+    if kind == b"raised":  # what ends the run rather than the task
+        raise state  # type: ignore[misc]
+    return state
+
+
+def _death(status: int) -> str:
+    """Say how a process ended."""
+    if status >= 0:
+        return f"ended with status {status}: a task, or what it called, ended it"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    why = ": perhaps memory ran out" if name == "SIGKILL" else ""
+    return f"was ended by {name}{why}"
+
+
+def _levels() -> dict[str, int]:
+    """Return the levels of the loggers here that have one of their own."""
+    loggers = logging.Logger.manager.loggerDict
+    named = {name: each.level for name, each in loggers.items() if isinstance(each, logging.Logger)}
+    return {"": logging.getLogger().level} | {name: level for name, level in named.items() if level}
+
+
+def _pass_on(pipe: IO[bytes], name: str) -> None:
+    """Write what a process prints where this one does, in whole lines: there, secrets are masked."""
+    rest = b""
+    with pipe:
+        while data := os.read(pipe.fileno(), 1 << 16):
+            rest += data
+            end = max(rest.rfind(b"\n"), rest.rfind(b"\r")) + 1
+            if not end and len(rest) > _LONGEST_LINE:
+                end = len(rest)
+            _write(name, rest[:end])
+            rest = rest[end:]
+    _write(name, rest)
+
+
+def _write(name: str, data: bytes) -> None:
+    stream: TextIO = getattr(sys, name)
+    if data:
+        with suppress(ValueError, OSError):  # closed
+            stream.write(data.decode(errors="replace"))
+            stream.flush()

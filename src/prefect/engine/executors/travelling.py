@@ -1,0 +1,73 @@
+"""How tasks, inputs, states and log records go from process to process."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from typing import Any
+
+_LARGE = 1 << 16
+"""Bytes of a buffer from which on it travels beside the pickle, without being copied into it."""
+
+
+def packed(value: Any) -> list[Any]:
+    """Pickle anything: plainly where that suffices, for the rest with cloudpickle.
+
+    Returns:
+        The pickle, and the buffers that it refers to (PEP 574).
+    """
+    buffers: list[pickle.PickleBuffer] = []
+
+    def beside(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            if buffer.raw().nbytes < _LARGE:
+                return True
+        except BufferError:  # not contiguous
+            return True
+        buffers.append(buffer)
+        return False
+
+    data = _dumps(value, beside)
+    return [data, *(buffer.raw() for buffer in buffers)]
+
+
+def _dumps(value: Any, beside: Any) -> bytes:
+    import cloudpickle  # noqa: PLC0415  # not at every start
+
+    return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=beside))
+
+
+def unpacked(data: list[Any]) -> Any:
+    """Load what `packed` returned."""
+    return pickle.loads(data[0], buffers=data[1:])  # noqa: S301  # of a process of this run
+
+
+def send(connection: Connection, kind: bytes, *parts: list[Any]) -> None:
+    """Send a message: a word, and what was packed."""
+    sizes = [len(part) for part in parts]
+    connection.send_bytes(b" ".join([kind, *(b"%d" % size for size in sizes)]))
+    for part in parts:
+        for data in part:
+            connection.send_bytes(data)
+
+
+def received(connection: Connection) -> list[Any]:
+    """Receive a message: its word, and its parts, in buffers that can be written to."""
+    kind, *sizes = connection.recv_bytes().split()
+    return [kind, *([_buffer(connection) for _ in range(int(size))] for size in sizes)]
+
+
+def _buffer(connection: Connection) -> bytearray:
+    return bytearray(connection.recv_bytes())
+
+
+def portable(record: logging.LogRecord) -> logging.LogRecord:
+    """Make a log record one that can be pickled: its message and traceback become text."""
+    if record.exc_info:
+        record.exc_text = record.exc_text or logging.Formatter().formatException(record.exc_info)
+    record.msg, record.args, record.exc_info = record.getMessage(), None, None
+    return record

@@ -1,0 +1,360 @@
+"""ProcessExecutor."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import cloudpickle
+import numpy as np
+import pytest
+from processes import await_end, runs
+
+from prefect import Flow, Parameter, Task, context, task
+from prefect.engine.executors import ProcessExecutor, processes
+from prefect.engine.state import Failed, Success, TimedOut, TriggerFailed
+from prefect.errors import RemoteTaskError
+from prefect.secrets.masking import masked
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _by_value():
+    """Have the functions here travel: processes cannot import what pytest imports by a file's path."""
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+@task
+def pid(after=None):
+    return os.getpid()
+
+
+def results_of(flow, executor=None, **parameters):
+    state = flow.run(executor=executor or ProcessExecutor(2), **parameters)
+    return {each.name: state.result[each] for each in flow.tasks}
+
+
+def until(path):
+    """Wait for a file that somebody else makes."""
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_tasks_run_at_the_same_time(tmp_path):
+    """As many tasks run at a time, each in a process of its own, as there are workers."""
+
+    @task
+    def meet(x):
+        (tmp_path / f"{x}").touch()
+        until(tmp_path / f"{1 - x}")
+        return os.getpid()
+
+    with Flow("test") as flow:
+        meet.map([0, 1])
+    first, second = results_of(flow)["meet"].result
+    assert len({first, second, os.getpid()}) == 3
+
+
+def test_processes_start_as_they_are_needed_and_end_with_the_run():
+    """A chain of tasks needs one process, however many there may be; none is left."""
+    with Flow("test") as flow:
+        last = None
+        for _ in range(4):
+            last = pid(last)
+    state = flow.run(executor=ProcessExecutor(8))
+    (one,) = {each.result for each in state.result.values()}
+    assert one != os.getpid()
+    assert not runs(one)
+
+
+def test_what_tasks_know():
+    """Parameters, context, classes and functions of this script are known there."""
+
+    class Local(Task):
+        def run(self, x):
+            return x, context.map_index, context.flow_name, context.parameters["xs"], sys.argv
+
+    with Flow("test") as flow:
+        Local(name="local").map(Parameter("xs"))
+    got = results_of(flow, xs=[5, 6])["local"].result
+    assert got == [(5, 0, "test", [5, 6], sys.argv), (6, 1, "test", [5, 6], sys.argv)]
+
+
+def test_a_task_is_pickled_once():
+    """However many children it has."""
+    pickled = []
+
+    class Counted(Task):
+        def __getstate__(self):
+            pickled.append(1)
+            return self.__dict__
+
+        def run(self, x):
+            return x
+
+    with Flow("test") as flow:
+        Counted(name="counted").map(list(range(20)))
+    pickled.clear()  # a task is copied, too, where it is called
+    assert results_of(flow)["counted"].result == list(range(20))
+    assert len(pickled) == 1
+
+
+def test_large_values():
+    """Arrays go there and back; a task may change those that it gets, and nobody else sees it."""
+    ones = np.ones(1_000_000)
+
+    @task
+    def change(x):
+        x[0] = 5
+        return x
+
+    with Flow("test") as flow:
+        change(Parameter("x"))
+    changed = results_of(flow, x=ones)["change"].result
+    assert (changed[0], changed[1:].sum()) == (5, 999_999)
+    assert ones[0] == 1
+    changed[1] = 7
+
+
+def test_logs_arrive_as_they_are_written(tmp_path, caplog):
+    """From every logger and thread, at the levels that hold here, while the task still runs."""
+    arrived = tmp_path / "arrived"
+
+    class Touches(logging.Handler):
+        def emit(self, record):
+            if record.getMessage() == "in a thread: 1":
+                arrived.touch()
+
+    @task
+    def logs():
+        thread = threading.Thread(
+            target=logging.getLogger("theirs").info, args=("in a thread: %s", 1)
+        )
+        thread.start()
+        thread.join()
+        until(arrived)
+        context.logger.warning("odd", extra={"unpicklable": threading.Lock()})
+        try:
+            int("inside")
+        except ValueError:
+            logging.getLogger("theirs").exception("failed")
+        logging.getLogger("quiet").info("not this")
+
+    with Flow("test") as flow:
+        logs()
+    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.WARNING, "quiet")
+    handler = Touches()
+    logging.getLogger().addHandler(handler)
+    try:
+        assert type(results_of(flow)["logs"]) is Success
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert "odd" in caplog.messages
+    assert "not this" not in caplog.messages
+    assert "ValueError: invalid literal" in caplog.text
+
+
+def test_output_comes_out_here(capsys):
+    """What tasks print is written here, where secrets are masked, standard error by itself."""
+
+    @task
+    def prints():
+        print("the secret is s3cret-", end="")
+        sys.stdout.flush()
+        print("value")
+        print("an error", file=sys.stderr)
+        os.write(1, b"from below\n")
+
+    with Flow("test") as flow:
+        prints()
+    with masked(["s3cret-value"]):
+        results_of(flow)
+    out, err = capsys.readouterr()
+    assert out == "the secret is ***\nfrom below\n"
+    assert "an error\n" in err
+
+
+def test_states():
+    """Failures keep their traceback's text, timeouts interrupt."""
+
+    @task
+    def boom():
+        raise ValueError("far away")
+
+    @task(timeout=0.05)
+    def spin():
+        while True:
+            pass
+
+    with Flow("test") as flow:
+        boom()
+        spin()
+    results = results_of(flow)
+    assert isinstance(results["boom"].result, ValueError)
+    assert "in boom" in results["boom"].traceback
+    assert type(results["spin"]) is TimedOut
+
+
+def test_what_cannot_be_pickled():
+    """Inputs, results and exceptions that cannot be pickled are failures that say so."""
+
+    class OddError(Exception):
+        def __init__(self, one, two):
+            super().__init__(one)
+
+    @task
+    def takes(x):
+        return x
+
+    @task
+    def gives():
+        return threading.Lock()
+
+    @task
+    def raises():
+        raise OddError(1, 2)
+
+    with Flow("test") as flow:
+        takes(threading.Lock())
+        gives()
+        raises()
+    results = results_of(flow)
+    assert "cannot be pickled" in results["takes"].message
+    assert "result cannot be pickled" in results["gives"].message
+    assert isinstance(results["raises"].result, RemoteTaskError)
+    with Flow("test") as flow:
+        pid(Parameter("x"))
+    state = flow.run(executor=ProcessExecutor(1), x=threading.Lock())
+    assert {type(each) for each in state.result.values()} <= {Failed, TriggerFailed}
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "ended by SIGKILL: perhaps memory ran out"),
+        (lambda: os._exit(0), "ended with status 0"),
+    ],
+    ids=["killed", "exits"],
+)
+def test_a_process_that_dies(end, said, tmp_path):
+    """Its task fails, and is tried again as often as it says; the others go on."""
+
+    @task(max_retries=1)
+    def dies_once():
+        if context.task_run_count == 1:
+            end()
+        return "again"
+
+    @task
+    def dies():
+        end()
+
+    with Flow("test") as flow:
+        dies_once()
+        dies()
+        for _ in range(3):
+            pid()
+    results = results_of(flow)
+    assert results["dies_once"].result == "again"
+    assert type(results["dies"]) is Failed
+    assert said in results["dies"].message
+    assert type(results["pid"]) is Success
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_an_interrupted_run(obeys, tmp_path, monkeypatch):
+    """Tasks are interrupted, have time for what they do at the end, and are ended then."""
+    monkeypatch.setattr(processes, "_GRACE", 60 if obeys else 0.5)
+    started = tmp_path / "started"
+
+    @task
+    def waits():
+        try:
+            started.with_name("part").write_text(str(os.getpid()))
+            started.with_name("part").rename(started)
+            time.sleep(600)
+        except KeyboardInterrupt:
+            (tmp_path / "interrupted").touch()
+            while not obeys:
+                time.sleep(1)
+            raise
+
+    @task
+    def interrupts():
+        until(started)
+        raise KeyboardInterrupt
+
+    with Flow("test") as flow:
+        waits()
+        interrupts()
+    with pytest.raises(KeyboardInterrupt):
+        flow.run(executor=ProcessExecutor(2))
+    assert not runs(int(started.read_text()))
+    assert (tmp_path / "interrupted").exists()
+
+
+SCRIPT = """
+import os, signal, subprocess, sys, time
+from prefect import Flow, task
+from prefect.engine.executors import ProcessExecutor
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start their jobs without it
+@task
+def wait():
+    child = subprocess.Popen(["sleep", "600"])
+    print(os.getpid(), child.pid, flush=True)
+    time.sleep(600)
+with Flow("test") as flow:
+    wait()
+flow.run(executor=ProcessExecutor(1))  # without if __name__ == "__main__"
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_process_that_runs_the_flow_ends(number):
+    """By Ctrl-C or by kill -9: no worker process goes on."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        worker, child = map(int, process.stdout.readline().split())
+        process.send_signal(number)
+        process.wait(60)
+        await_end(worker)
+        if number == signal.SIGINT:
+            os.kill(child, signal.SIGKILL)  # Ctrl-C at a terminal reaches it
+
+
+def test_a_run_within_a_task():
+    """A task in a process may run a flow in processes."""
+
+    @task
+    def outer():
+        with Flow("inner") as inner:
+            t = pid()
+        return inner.run(executor=ProcessExecutor(1)).result[t].result
+
+    with Flow("outer") as flow:
+        outer()
+        pid()
+    results = results_of(flow)
+    assert len({results["outer"].result, results["pid"].result, os.getpid()}) == 3
+
+
+def test_arguments():
+    """A number of workers is one from 1; the text form says it where it was given."""
+    with pytest.raises(ValueError, match="at least 1"):
+        ProcessExecutor(0)
+    assert ProcessExecutor().text() == "processes"
+    assert ProcessExecutor(4).text() == "processes:4"
+    assert repr(ProcessExecutor(4)) == "ProcessExecutor(max_workers=4)"
