@@ -120,7 +120,12 @@ def test_an_engine_that_does_not_answer_is_no_matter(tmp_path, monkeypatch):
 
 def test_proposals_for_an_options_value():
     """Executors' names are proposed, after a space and after an equals sign, as are choices."""
-    assert [v for v, _ in candidates(["run", "--executor", ""])] == ["local", "threads", "processes", "dask"]
+    assert [v for v, _ in candidates(["run", "--executor", ""])] == [
+        "local",
+        "threads",
+        "processes",
+        "dask",
+    ]
     assert candidates(["run", "--executor=th"]) == [("--executor=threads", "")]
     assert candidates(["graph", "--format=d"]) == [("--format=dot", "")]
     assert candidates(["run", "--executor", "tcp://"]) == candidates(["run", "--network="]) == []
