@@ -1,5 +1,8 @@
 """`prefect cache`."""
 
+import fcntl
+import os
+
 from prefect.cli.cache import _used
 from prefect.oci.cache.of_user import open_cache
 
@@ -17,6 +20,25 @@ def test_the_cache_is_shown_and_cleared(prefect, tmp_path, monkeypatch):
     assert out.startswith("Deleted ")
     with open_cache() as store:
         assert store.recall("a fact") is None
+
+
+def test_what_files_that_run_by_themselves_unpacked_is_shown_and_cleared(prefect, tmp_path):
+    """Beside what is bounded; what a run still uses stays, and so does what is nobody's of ours."""
+    place = tmp_path / "prefect" / "pyz"
+    for name in ("a" * 32, "b" * 32, "notes"):
+        (place / name / "site-packages").mkdir(parents=True)
+        (place / name / "site-packages" / "m.py").write_bytes(bytes(3 << 20))
+    out, _ = prefect("cache", XDG_CACHE_HOME=str(tmp_path))
+    assert "Beside it, 2 directories that .pyz files have unpacked: 6.0 MiB." in out
+    assert ": 3.0 MiB of at most" in out
+    handle = os.open(place / ("b" * 32), os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)  # as a run does
+        out, _ = prefect("cache", "--clear", XDG_CACHE_HOME=str(tmp_path))
+    finally:
+        os.close(handle)
+    assert out.startswith("Deleted 3.0 MiB")
+    assert sorted(one.name for one in place.iterdir()) == ["b" * 32, "notes"]
 
 
 def test_what_goes_while_it_is_counted_is_no_error(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from prefect.oci.cache.directories import kept
 from prefect.oci.cache.layout import ENVIRONMENT, VERSION
 from prefect.oci.cache.of_user import SIZE_VARIABLE, cache_directory, cache_limit, clear_cache
 from prefect.printable import size
+from prefect.worker.unpacking import discard, kept_directories
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 def cache(clear: bool) -> None:
     """Show where builds keep layers and locks, and runs environments, and how much that is.
 
-    All is known by its content, so nothing here grows stale: what was not used for longest goes
+    What .pyz files have unpacked to run is shown and cleared with it; the four that were used last are
+    kept. All is known by its content, so nothing here grows stale: what was not used for longest goes
     first when there is too much. After clearing, the next build makes its layers again and resolves its
     dependencies anew, and the next run makes its environment.
     """
@@ -32,16 +34,23 @@ def cache(clear: bool) -> None:
     if directory is None:
         say("There is no home directory: nothing is kept.")
         return
+    unpacked = kept_directories()
+    before = sum(map(_used, unpacked))
     if clear:
-        say(f"Deleted {size(clear_cache())} from {directory}.")
+        for one in unpacked:
+            discard(one)
+        freed = clear_cache() + before - sum(map(_used, kept_directories()))
+        say(f"Deleted {size(freed)} from {directory}.")
         return
-    say(
-        f"{directory}: {size(_used(directory))} of at most {size(cache_limit())} ({SIZE_VARIABLE})."
-    )
+    used = _used(directory) - before
+    say(f"{directory}: {size(used)} of at most {size(cache_limit())} ({SIZE_VARIABLE}).")
     sizes = [used for kind, used in kept(directory / VERSION) if kind == ENVIRONMENT]
     if sizes:
         named = "environment of flows" if len(sizes) == 1 else "environments of flows"
         say(f"Of that, {len(sizes)} {named}: {size(sum(sizes))}.")
+    if unpacked:
+        named = "directory" if len(unpacked) == 1 else "directories"
+        say(f"Beside it, {len(unpacked)} {named} that .pyz files have unpacked: {size(before)}.")
 
 
 def _used(directory: Path) -> int:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _BAD_INPUT, _STOPPED = 2, 130  # exit statuses, as of a run
 _KEPT = 4  # each with some 20 MB
+_PLACE, _KEY_LENGTH = "prefect/pyz", 32
 _SITE = "site-packages"
 _SIZES = "sizes.json"
 
@@ -89,7 +90,7 @@ def unpack(archive: str, entered: ExitStack) -> Path:
         source = _File(file)
         members = reading.read_members(source)
         text = reading.content(source, members[reading.INDEX])
-        key = sha256(b"\0".join([text, *map(os.fsencode, _here())])).hexdigest()[:32]
+        key = sha256(b"\0".join([text, *map(os.fsencode, _here())])).hexdigest()[:_KEY_LENGTH]
         with suppress(OSError):  # as where a home cannot be written
             place = _cache()
             if place is not None:
@@ -116,7 +117,7 @@ def _cache() -> Path | None:
     home = cache_home()
     if home is None or not home.is_absolute():  # what is imported later would not be found
         return None
-    directory = home / "prefect" / "pyz"
+    directory = home / _PLACE
     make_private(directory)
     try:
         require_private(directory)
@@ -124,6 +125,19 @@ def _cache() -> Path | None:
         print(f"{error}. Until then, each run unpacks what it needs.", file=sys.stderr)  # noqa: T201
         return None
     return directory
+
+
+def kept_directories() -> list[Path]:
+    """Return what was unpacked for this user and is kept, with what a killed run left half made."""
+    home = cache_home()
+    if home is None:
+        return []
+    try:
+        found = sorted((home / _PLACE).iterdir())
+    except OSError:
+        return []
+    keys = [one.name.removeprefix(".").partition(".")[0] for one in found]
+    return [one for one, key in zip(found, keys, strict=True) if len(key) == _KEY_LENGTH]
 
 
 def _cached(
@@ -136,7 +150,7 @@ def _cached(
         return target
     from prefect.files import replacing_directory  # noqa: PLC0415 - for the first run alone
 
-    _discard(target)  # what is there is not whole
+    discard(target)  # what is there is not whole
     try:
         with replacing_directory(target) as directory:
             _fill(directory, source, members)
@@ -175,7 +189,7 @@ def _hold(target: Path, entered: ExitStack) -> bool:
     return whole
 
 
-def _discard(target: Path) -> None:
+def discard(target: Path) -> None:
     """Remove a directory that no run uses."""
     import shutil  # noqa: PLC0415 - for the first run alone
 
@@ -198,7 +212,7 @@ def _keep_few(mine: Path) -> None:
         others = [one for one in mine.parent.iterdir() if one != mine and "." not in one.name]
         others.sort(key=lambda one: one.stat().st_mtime, reverse=True)
         for one in others[_KEPT - 1 :]:
-            _discard(one)
+            discard(one)
 
 
 def _fill(directory: Path, source: reading.Source, members: dict[str, reading.Member]) -> None:
