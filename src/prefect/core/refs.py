@@ -108,3 +108,8 @@ def gathered(values: list[Any], kind: Callable[[list[Any]], Any] = list) -> Any:
     if any(isinstance(value, Ref) for value in values):
         return Gathered(values, kind)
     return kind(values)
+
+
+def as_dict(items: list[Any]) -> dict[Any, Any]:
+    """Make a dict of keys and values in turn."""
+    return dict(zip(items[::2], items[1::2], strict=True))

@@ -11,6 +11,7 @@ from prefect.core import check
 from prefect.core.context import building, current, dates, values
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import check_parameters, expected_by
+from prefect.core.refs import Ref
 from prefect.core.state import (
     Failed,
     Finished,
@@ -29,6 +30,7 @@ from prefect.engine.job import Job
 from prefect.engine.mapping import expand
 from prefect.engine.nodes import Node, lay_out
 from prefect.engine.transitions import change_state, gate
+from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ def run_flow(
             with no_collection():
                 nodes = lay_out(flow)
             _Run(session, shared, on_state).execute(nodes)
+            _keep(session, flow, nodes)
             abandon = False
         finally:
             session.stop(abandon=abandon)
@@ -145,6 +148,9 @@ class _Run:
             if busy:
                 completed = session.next_completed(self.until_next() if delayed else None)
                 if completed is not None:
+                    if type(completed[1]) is Running and session.tells_running:
+                        self.starts(*completed)  # type: ignore[arg-type]  # as just seen
+                        continue
                     busy -= 1
                     self.settle(*completed)
             elif delayed:
@@ -166,12 +172,17 @@ class _Run:
         ):
             self.finish(node, self.change(node, Pending(), blocked))
             return False
-        if self.on_state is not None:
-            self.tell(node, Running("the task is running"))
-        if self.verbose and _works(step.task):
-            logs.info("task %r starts", node.label)
+        if not self.session.tells_running:
+            self.starts(node, Running("the task is running"))
         self.session.submit(node, self.job(node, inputs))
         return True
+
+    def starts(self, node: Node, running: Running) -> None:
+        """Tell that a node begins to run."""
+        if self.on_state is not None:
+            self.tell(node, running)
+        if self.verbose and _works(node.step.task):
+            logs.info("task %r starts", node.label)
 
     def job(self, node: Node, inputs: dict[str, Any]) -> Job:
         """Put together what a try at a node needs."""
@@ -279,6 +290,31 @@ class _Run:
     def until_next(self) -> float:
         """Return how many seconds to wait for the shortest delay, not more than timers take."""
         return min(max(self.delayed[0][0] - time.monotonic(), 0.0), HOUR)
+
+
+def _keep(session: Session, flow: Flow, nodes: list[Node]) -> None:
+    """Have the values of reference tasks here, which outlive the session; fail those that are lost."""
+    reference = flow.reference_tasks()
+    states = [node.state for node in nodes if node.step.task in reference and node.state]
+    held = [state.held for state in states if isinstance(state.held, Ref)]
+    if held:
+        session.prefetch(held)
+        for node in nodes:
+            if node.step.task in reference and isinstance(node.state, Success):
+                _require_value(node)
+
+
+def _require_value(node: Node) -> None:
+    """Fail a node whose value is lost; of a mapped one, each child."""
+    for child in node.children or ():
+        _require_value(child)
+    if node.state is not None and node.children is None:
+        try:
+            node.state.result  # noqa: B018  # fetched
+        except ResultUnavailableError as error:
+            node.state = Failed(f"its value is lost: {error}", error)
+    elif isinstance(node.state, Mapped):
+        node.state.map_states = [c.state for c in node.children or () if c.state is not None]
 
 
 def _final_state(flow: Flow, nodes: list[Node]) -> State:

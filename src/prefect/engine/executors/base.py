@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
     from typing import Any
 
@@ -34,12 +35,20 @@ class Session:
     """The live part of an executor, from the start to the end of one run.
 
     The runner calls it from one thread: `submit` for each job that can run now, `next_completed`
-    for their states in whatever order they come, and `stop`, always, at the end.
+    for their states in whatever order they come, `prefetch` for values that are to outlive it, and `stop`,
+    always, at the end.
+
+    What a task returned may stay where it ran: the state then holds a `prefect.core.refs.Ref`, which
+    comes back as an input of other jobs, and fetches the value when somebody reads it.
     """
 
     capacity: int | None = None
     """How many jobs it can work on at a time. The runner keeps the others back; with None it
     hands out all of them."""
+
+    tells_running: bool = False
+    """Whether `next_completed` gives Running when a job begins, as well as what it comes to; else a job
+    begins when it is submitted."""
 
     def submit(self, token: Any, job: Job) -> None:
         """Take a job; `prefect.engine.job.run_job(job)` does it and gives its state."""
@@ -51,6 +60,9 @@ class Session:
         What ends the run rather than the task, KeyboardInterrupt, is raised.
         """
         raise NotImplementedError
+
+    def prefetch(self, held: Iterable[Any]) -> None:
+        """Bring here what the references among these values stand for, to be read after `stop`."""
 
     def stop(self, *, abandon: bool) -> None:
         """Release everything; if `abandon`, jobs may be unfinished and are not waited for."""

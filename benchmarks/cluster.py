@@ -1,0 +1,186 @@
+"""What a flow costs on a Dask cluster, beside the same graph in plain `client.submit` and `client.map`.
+
+    python benchmarks/cluster.py [--rounds 5] [--json] [--only NAME]
+
+A scheduler and two workers are processes on loopback. Rounds alternate between both ways, each in a
+process of its own; what counts is the ratio of the medians. Wall time is from the start of the work
+to its result, with a client that is connected; CPU is the client's; bytes are what its process sent to
+and received from the scheduler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+SHAPES = ("chain", "fan", "map", "parameter", "nested")
+
+
+def increment(x: Any) -> Any:
+    """Do next to nothing."""
+    return x + 1
+
+
+def array(megabytes: int) -> Any:
+    """Return an array of a size."""
+    import numpy as np  # noqa: PLC0415
+
+    return np.ones(megabytes << 17)
+
+
+def total(xs: list[Any]) -> float:
+    """Return a small number made of large arrays."""
+    return float(sum(x[0] for x in xs))
+
+
+def added(x: int, xs: list[int]) -> int:
+    """Use an item and the whole."""
+    return x + len(xs)
+
+
+def numbers(count: int) -> list[int]:
+    """Return a list to map over."""
+    return list(range(count))
+
+
+def flows() -> dict[str, tuple[Any, Any]]:
+    """Return each shape as a flow and its last task."""
+    from prefect import Flow, Parameter, task, unmapped  # noqa: PLC0415
+
+    found: dict[str, tuple[Any, Any]] = {}
+    inc, make, sum_up = task(increment), task(array), task(total)
+    with Flow("chain") as flow:
+        x = make(50)
+        for _ in range(9):
+            x = inc(x)
+        found["chain"] = flow, sum_up([x])
+    with Flow("fan") as flow:
+        found["fan"] = flow, sum_up([make(20) for _ in range(20)])
+    with Flow("map") as flow:
+        found["map"] = flow, inc.map(list(range(3000)))
+    with Flow("parameter") as flow:
+        xs = Parameter("xs", default=list(range(3000)))
+        found["parameter"] = flow, task(added).map(xs, unmapped(xs))
+    with Flow("nested") as flow:
+        found["nested"] = flow, inc.map(inc.map(task(numbers)(1000)))
+    return found
+
+
+def plainly(client: Any, shape: str) -> Any:
+    """Do a shape's work with the client alone."""
+    if shape == "chain":
+        x = client.submit(array, 50, pure=False)
+        for _ in range(9):
+            x = client.submit(increment, x, pure=False)
+        return client.submit(total, [x], pure=False).result()
+    if shape == "fan":
+        xs = client.map(array, [20] * 20, pure=False)
+        return client.submit(total, xs, pure=False).result()
+    if shape == "map":
+        return client.gather(client.map(increment, range(3000), pure=False))
+    if shape == "parameter":
+        xs = list(range(3000))
+        whole = client.scatter(xs, hash=False)
+        return client.gather(client.map(added, xs, [whole] * 3000, pure=False))
+    count = 1000
+    xs = client.submit(numbers, count, pure=False)
+    first = client.map(lambda xs, i: increment(xs[i]), [xs] * count, range(count), pure=False)
+    return client.gather(client.map(increment, first, pure=False))
+
+
+def traffic() -> int:
+    """Return how many bytes this process has read and written, all together."""
+    lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(lines["rchar"]) + int(lines["wchar"])
+
+
+def once(address: str, shape: str, way: str) -> dict[str, float]:
+    """Measure one way of a shape, in this process."""
+    from distributed import Client  # noqa: PLC0415
+
+    from prefect.engine.executors import DaskExecutor  # noqa: PLC0415
+
+    flow, last = flows()[shape]
+    with Client(address, set_as_default=False) as client:
+        for _ in ("warm", "measured"):
+            wall, cpu, sent = time.perf_counter(), time.process_time(), traffic()
+            if way == "plain":
+                plainly(client, shape)
+            else:
+                state = flow.run(executor=DaskExecutor(address))
+                assert state.is_successful(), state.message
+                state.result[last].result  # noqa: B018
+            measured = {
+                "wall": time.perf_counter() - wall,
+                "cpu": time.process_time() - cpu,
+                "bytes": traffic() - sent,
+            }
+    return measured
+
+
+def cluster() -> tuple[list[subprocess.Popen[bytes]], str]:
+    """Start a scheduler and two workers."""
+    import socket  # noqa: PLC0415
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent)}
+    dask = [sys.executable, "-m", "dask"]
+    commands = [
+        [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
+        [*dask, "worker", address, "--nworkers", "2", "--nthreads", "1", "--no-dashboard"],
+    ]
+    return [subprocess.Popen(each, env=here, **quiet) for each in commands], address
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", choices=SHAPES)
+    parser.add_argument("--once", nargs=3, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.once:
+        print(json.dumps(once(*options.once)))
+        return
+    processes, address = cluster()
+    rows = []
+    try:
+        for shape in [options.only] if options.only else SHAPES:
+            found: dict[str, list[dict[str, float]]] = {"plain": [], "prefect": []}
+            for _ in range(options.rounds):
+                for way, measured in found.items():
+                    command = [sys.executable, __file__, "--once", address, shape, way]
+                    told = subprocess.run(command, capture_output=True, check=True, timeout=300)
+                    measured.append(json.loads(told.stdout.splitlines()[-1]))
+            row: dict[str, Any] = {"shape": shape}
+            for name in ("wall", "cpu", "bytes"):
+                plain, ours = (
+                    statistics.median(each[name] for each in found[way]) for way in found
+                )
+                row |= {name: round(ours, 3), f"{name}, plain": round(plain, 3)}
+                row[f"{name}, ratio"] = round(ours / plain, 2)
+            rows.append(row)
+            if not options.json:
+                print(row, flush=True)
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+            process.wait()
+    if options.json:
+        print(json.dumps(rows, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""Runs tasks on a Dask cluster, natively: each is a Dask future, whose value stays where it was made.
+
+Alone in importing `distributed`, and only when it is used. `executor.py` connects, `health.py` checks
+whom to, `session.py` is the coordinator's side of a run, `worker.py` what runs on the workers, and
+`scheduler.py` the little that a scheduler does for a run.
+"""
+
+from prefect.engine.executors.dask.executor import DaskExecutor
+
+__all__ = ["DaskExecutor"]

@@ -1,0 +1,171 @@
+"""The settings of a Dask cluster, and how a run gets hold of it."""
+
+from __future__ import annotations
+
+import socket
+
+from prefect.core import check
+from prefect.engine.executors.base import ARCHIVES, Executor, Session
+from prefect.errors import ExecutorError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+_ANSWER_SECONDS = 10  # a scheduler that listens answers in far less
+
+
+class DaskExecutor(Executor):
+    """Tasks run in the processes of a Dask cluster, which is the only engine for several machines.
+
+    Each task is a Dask future. What it returns stays on its worker, and goes from there to the workers
+    whose tasks need it; it comes here only if it is small (up to 1 KB), is read, or is the result of a
+    reference task.
+
+    Args:
+        address: a running scheduler. Without one, a cluster is made for the run and closed
+            after it; in a script, the run must then be under `if __name__ == "__main__":`.
+        cluster_class: makes the cluster: `dask_kubernetes.operator.KubeCluster` or
+            `dask_jobqueue.SLURMCluster`, for example. By default a `distributed.LocalCluster` of
+            processes on this machine.
+        cluster_kwargs: arguments for it.
+        client_kwargs: arguments for `distributed.Client`.
+        adapt: arguments for the cluster's `adapt`, such as `{"minimum": 0, "maximum": 10}`: it then has
+            as many workers as there is work for.
+        worker_timeout: how long to wait for a worker while the cluster has none, in seconds; None for
+            ever, as a cluster may need whose workers wait in a queue.
+        silence_timeout: after how many seconds without a sign a worker or the scheduler is taken
+            for lost.
+
+    Raises:
+        TypeError: an argument is of the wrong type.
+        ValueError: both an address and a cluster class are given, or the address is empty.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        cluster_class: Callable[..., Any] | None = None,
+        cluster_kwargs: Mapping[str, Any] | None = None,
+        client_kwargs: Mapping[str, Any] | None = None,
+        *,
+        adapt: Mapping[str, Any] | None = None,
+        worker_timeout: float | None = 300,
+        silence_timeout: float = 60,
+    ) -> None:
+        if address is not None and (
+            cluster_class is not None or cluster_kwargs or adapt is not None
+        ):
+            raise ValueError("DaskExecutor takes the address of a cluster or makes one, not both")
+        self.address = None if address is None else check.text("address", address)
+        if cluster_class is not None:
+            check.function("cluster_class", cluster_class)
+        self.cluster_class = cluster_class
+        self.cluster_kwargs = _arguments("cluster_kwargs", cluster_kwargs)
+        self.client_kwargs = _arguments("client_kwargs", client_kwargs)
+        self.adapt = None if adapt is None else _arguments("adapt", adapt)
+        self.worker_timeout = (
+            None if worker_timeout is None else check.seconds("worker_timeout", worker_timeout)
+        )
+        self.silence_timeout = check.seconds("silence_timeout", silence_timeout)
+
+    def start(self) -> Session:
+        """Connect to the cluster, or make it first, and see whether it is fit for the run.
+
+        Raises:
+            ExecutorError: Dask is not installed, no scheduler answers at the address, or the cluster
+                has another release of what has to be the same.
+        """
+        try:
+            import distributed  # noqa: PLC0415  # an extra
+        except ModuleNotFoundError as error:
+            # Not as an extra of this package, whose name is another product's where packages are public.
+            raise ExecutorError(
+                "DaskExecutor needs Dask where the flow runs: pip install 'dask[distributed]'; for an "
+                "image, build it with -r 'dask[distributed]'"
+            ) from error
+        if self.address is not None:
+            return self._session(self._connected(distributed), None, elsewhere=True)
+        settings = self.cluster_kwargs
+        if self.cluster_class is None:
+            settings = {"processes": True, "dashboard_address": ":0", **settings}
+        cluster = (self.cluster_class or distributed.LocalCluster)(**settings)
+        try:
+            if self.adapt is not None:
+                cluster.adapt(**self.adapt)
+            client: Any = distributed.Client
+            # Not the client of whatever else this process computes with Dask.
+            client = client(cluster, **{"set_as_default": False, **self.client_kwargs})
+            # Processes of this machine find what is on this one's path.
+            return self._session(client, cluster, elsewhere=self.cluster_class is not None)
+        except BaseException:
+            cluster.close()
+            raise
+
+    def _connected(self, distributed: Any) -> Any:
+        """Return a client of the cluster at the address."""
+        options = {"set_as_default": False, "timeout": _ANSWER_SECONDS, **self.client_kwargs}
+        assert self.address is not None  # noqa: S101  # for the type checker
+        try:
+            _require_listener(self.address, options["timeout"])
+            return distributed.Client(self.address, **options)
+        except (OSError, ValueError) as error:
+            raise ExecutorError(
+                f"No Dask scheduler answers at {self.address}: {error}. Check the address; "
+                "`dask scheduler` starts one"
+            ) from error
+        except Exception as error:
+            raise ExecutorError(
+                f"The Dask scheduler at {self.address} is not understood ({type(error).__name__}: "
+                f"{error}): it may be of another release than distributed {distributed.__version__}, "
+                "which is here; install the same one in both places"
+            ) from error
+
+    def _session(self, client: Any, cluster: Any, *, elsewhere: bool) -> Session:
+        from prefect.engine.executors.dask.health import Health  # noqa: PLC0415  # an extra
+        from prefect.engine.executors.dask.session import DaskSession  # noqa: PLC0415
+
+        try:
+            health = Health(client, self.worker_timeout, self.silence_timeout)
+            health.check()
+            if elsewhere:  # the workers import what the run has brought in wheels
+                for archive in ARCHIVES:
+                    client.upload_file(str(archive))
+            return DaskSession(client, cluster, health)
+        except BaseException:
+            client.close()
+            raise
+
+    def text(self) -> str | None:
+        """Return its text form; None where it has arguments that text does not say."""
+        others = (self.adapt, self.worker_timeout, self.silence_timeout)
+        if self.cluster_class is not None or self.cluster_kwargs or self.client_kwargs:
+            return None
+        if others != (None, 300, 60):
+            return None
+        return "dask" if self.address is None else f"dask:{self.address}"
+
+    def __repr__(self) -> str:
+        return f"DaskExecutor({self.address or self.cluster_class or ''!r})"
+
+
+def _arguments(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {} if given is None else dict(check.mapping(what, "arguments", given))
+
+
+def _require_listener(address: str, timeout: Any) -> None:
+    """Refuse an address where nothing listens at once: Dask's client tries again for half a minute.
+
+    Raises:
+        OSError: nobody listens there.
+        ValueError: it is no address.
+    """
+    from distributed.comm.addressing import (  # noqa: PLC0415  # an extra
+        get_address_host_port,
+        parse_address,
+    )
+
+    if parse_address(address)[0] in {"tcp", "tls", "ws", "wss"}:
+        seconds = timeout if isinstance(timeout, int | float) else _ANSWER_SECONDS
+        socket.create_connection(get_address_host_port(address), timeout=seconds).close()

@@ -1,0 +1,199 @@
+"""Whether a Dask cluster is fit for a run, and still there: nothing is waited for in silence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+from contextlib import suppress
+from pydoc import locate
+from time import monotonic
+
+from prefect.errors import ExecutorError
+from prefect.version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from queue import SimpleQueue
+    from typing import Any
+
+
+ANSWER_SECONDS = 10.0
+"""How long somebody who listens may take to answer, at first."""
+SAID_AFTER = 5.0
+"""Seconds without a worker, or a sign of one, after which it is said."""
+PROBE = 2.0
+"""Seconds between questions to the scheduler."""
+
+
+def versions() -> dict[str, str]:
+    """Return what has to be the same wherever tasks run."""
+    from importlib.metadata import version  # noqa: PLC0415  # seldom needed
+
+    return {
+        "Python": ".".join(platform.python_version_tuple()[:2]),
+        "distributed": version("distributed"),
+        "prefect": __version__,
+    }
+
+
+class Health:
+    """Looks after a cluster for one run.
+
+    Args:
+        client: connected to it.
+        worker_timeout: seconds to wait for a worker, while there is none; None for ever.
+        silence_timeout: seconds after which who gives no sign is lost: a worker or the scheduler.
+    """
+
+    def __init__(self, client: Any, worker_timeout: float | None, silence_timeout: float) -> None:
+        self._client = client
+        self._worker_timeout = worker_timeout
+        self._silence_timeout = silence_timeout
+        self._address = client.scheduler.address if client.scheduler else "?"
+        self.broken: str | None = None
+        self._probe: Future[Any] | None = None
+        self._asked = self._answered = self._had_workers = monotonic()
+        self._said: set[str] = set()
+        self._checked: set[str] = set()
+
+    # ---- before anything runs --------------------------------------------------------------
+
+    def check(self) -> None:
+        """Compare who is there with this process.
+
+        Raises:
+            ExecutorError: some differ; the message names all, and what to do.
+        """
+        found = self._ask(self._client.scheduler.identity(), "The scheduler")
+        if problems := self._ask(self._differing(list(found["workers"])), "A worker"):
+            raise ExecutorError(
+                f"The Dask cluster at {self._address} is unfit for this flow: {'; '.join(problems)}. "
+                f"Install there what is here: Python {versions()['Python']}, "
+                f"distributed=={versions()['distributed']} and this package, {__version__}"
+            )
+
+    def _ask(self, question: Any, who: str) -> Any:
+        async def ask() -> Any:
+            return await asyncio.wait_for(question, ANSWER_SECONDS)
+
+        try:
+            return self._client.sync(ask)
+        except (TimeoutError, OSError) as error:
+            raise ExecutorError(
+                f"{who} of the Dask cluster at {self._address} does not answer: is it of another "
+                f"release than distributed {versions()['distributed']}, which is here, or overloaded?"
+            ) from error
+
+    async def _differing(self, workers: list[str]) -> list[str]:
+        """Return how the scheduler and workers differ from this process."""
+        client, here = self._client, versions()
+        theirs = await client.scheduler.versions(packages=[])
+        problems = _differences("the scheduler", _read(theirs), here)
+        found = await client.scheduler.broadcast(
+            msg={"op": "versions", "packages": []}, workers=workers, on_error="return"
+        )
+        ours = await client._run(  # noqa: SLF001  # `run`, in this loop
+            locate, "prefect.version.__version__", workers=workers, on_error="return"
+        )
+        for worker in workers:
+            if isinstance(found.get(worker), dict):
+                told = _read(found[worker])
+                if not isinstance(ours.get(worker), OSError):  # it has just left
+                    told["prefect"] = str(ours.get(worker))
+                problems += _differences(f"the worker {worker}", told, here)
+            self._checked.add(worker)
+        return problems
+
+    # ---- while it runs -----------------------------------------------------------------------
+
+    def watch(self, inbox: SimpleQueue[Any]) -> None:
+        """Wake the run's loop through its inbox when something is found."""
+        self._inbox = inbox
+
+    def look(self, *, busy: bool) -> str | None:
+        """Return what is wrong with the cluster for good, if anything is; never waits."""
+        if self.broken is not None or not busy:
+            return self.broken
+        moment = monotonic()
+        if self._client.status in {"closed", "closing", "connecting"}:
+            self.broken = (
+                f"the connection to the Dask scheduler at {self._address} broke: has it ended, or the "
+                "network failed? Start it again, and run the flow again"
+            )
+            return self.broken
+        if self._probe is None and moment - self._asked >= PROBE:
+            self._asked = moment
+            self._probe = asyncio.run_coroutine_threadsafe(
+                self._client.scheduler.identity(), self._client.loop.asyncio_loop
+            )
+        if self._probe is not None and self._probe.done():
+            probe, self._probe = self._probe, None
+            with suppress(Exception):
+                self._examine(probe.result(), moment)
+                self._answered = moment
+        silent = moment - max(self._answered, self._asked if self._probe is None else 0.0)
+        if self._probe is not None and silent >= SAID_AFTER:
+            self._say(
+                "scheduler",
+                "the Dask scheduler at %s has not answered for %.0f s",
+                self._address,
+                silent,
+            )
+            if silent >= self._silence_timeout:
+                self.broken = (
+                    f"the Dask scheduler at {self._address} has not answered for {silent:.0f} s: is it "
+                    "frozen, or the network cut? Start it again, and run the flow again"
+                )
+        return self.broken
+
+    def _examine(self, told: dict[str, Any], moment: float) -> None:
+        """Look at what the scheduler tells of its workers."""
+        workers = told["workers"]
+        if workers:
+            self._had_workers = moment
+            self._said.discard("workers")
+        elif (without := moment - self._had_workers) >= SAID_AFTER:
+            limit = self._worker_timeout
+            ends = "" if limit is None else f"; gives up after {limit:g} s"
+            self._say(
+                "workers",
+                "the Dask cluster at %s has no workers: start some with `dask worker %s`, or look why "
+                "the cluster starts none%s", self._address, self._address, ends,
+            )  # fmt: skip
+            if limit is not None and without >= limit:
+                self.broken = (
+                    f"the Dask cluster at {self._address} has had no workers for {without:.0f} s: start "
+                    f"some with `dask worker {self._address}`, look why the cluster starts none, or let "
+                    "DaskExecutor(worker_timeout=...) wait longer"
+                )
+
+    def _say(self, what: str, message: str, *args: Any) -> None:
+        """Log something once for as long as it holds."""
+        if what not in self._said:
+            self._said.add(what)
+            logging.getLogger("prefect").warning(message, *args)
+
+    def stop(self) -> None:
+        """Ask no more."""
+        if self._probe is not None:
+            self._probe.cancel()
+
+
+def _read(told: dict[str, Any]) -> dict[str, str]:
+    """Return the versions of what has to be the same, from Dask's own description."""
+    python = str(told["host"]["python"])
+    return {
+        "Python": ".".join(python.split(".")[:2]),
+        "distributed": str(told["packages"].get("distributed")),
+    }
+
+
+def _differences(who: str, theirs: dict[str, str], here: dict[str, str]) -> list[str]:
+    lines = []
+    for name, version in theirs.items():
+        if version != here[name]:
+            has = f"has no {name}" if version == "None" else f"has {name} {version}"
+            lines.append(f"{who} {has}, here is {here[name]}")
+    return lines

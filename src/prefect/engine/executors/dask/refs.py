@@ -1,0 +1,105 @@
+"""Values that workers of a Dask cluster hold."""
+
+from __future__ import annotations
+
+from prefect.core.refs import Gathered, Ref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from prefect.engine.executors.dask.session import DaskSession
+
+SPLIT = 1 << 20
+"""Bytes of a value from which on its items are taken out where it lies, if it is mapped over. A smaller
+one goes whole to each worker that has to do with an item."""
+_UNSET: Any = object()
+
+
+class ClusterRef(Ref):
+    """A value on a worker, kept for as long as this is.
+
+    Args:
+        session: the run that it is of.
+        future: holds it; of an item, that of the whole value.
+        nbytes: its size, as Dask reckons.
+        length: over how many items of it one can map; -1, if one cannot.
+        reason: why not.
+        parent: the value of which it is an item.
+        index: which one.
+    """
+
+    __slots__ = ("_session", "_value", "future", "index", "length", "nbytes", "parent", "reason")
+
+    def __init__(
+        self,
+        session: DaskSession,
+        future: Any,
+        nbytes: int,
+        length: int,
+        reason: str | None,
+        parent: ClusterRef | None = None,
+        index: int = 0,
+    ) -> None:
+        self._session = session
+        self.future = future
+        self.nbytes = nbytes
+        self.length = length
+        self.reason = reason
+        self.parent = parent
+        self.index = index
+        self._value = _UNSET
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it has been fetched."""
+        return self._value is not _UNSET
+
+    def set(self, value: Any) -> None:
+        """Have the value here."""
+        self._value = value
+
+    def fetch(self) -> Any:
+        """Return the value; it is fetched once."""
+        if self._value is _UNSET:
+            if self.parent is not None:
+                return self.parent.fetch()[self.index]
+            self._value = self._session.fetch(self)
+        return self._value
+
+    def items(self) -> Sequence[Any]:
+        """Return references to its items."""
+        if self.is_here:
+            value = self._value
+            return [value[index] for index in range(len(value))]
+        if self.parent is not None or (self.length < 0 and self.reason is None):
+            value = self.fetch()  # of an item one does not know the length
+            return [value[index] for index in range(len(value))]
+        if self.reason is not None:
+            raise TypeError(self.reason)
+        if self.nbytes > SPLIT:
+            return self._session.split(self)
+        share = self.nbytes // max(1, self.length)
+        return [
+            ClusterRef(self._session, self.future, share, -1, None, self, index)
+            for index in range(self.length)
+        ]
+
+
+def gather_here(held: Iterable[Any]) -> Iterator[ClusterRef]:
+    """Yield the values on a cluster that are in what states hold, each once."""
+    seen: set[int] = set()
+    stack = list(held)
+    while stack:
+        each = stack.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, Gathered):
+            stack.extend(each.parts())
+        elif isinstance(each, ClusterRef):
+            if each.parent is not None:
+                stack.append(each.parent)
+            else:
+                yield each

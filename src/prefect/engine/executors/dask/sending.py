@@ -1,0 +1,193 @@
+"""How jobs are pickled for the workers of a Dask cluster: what several of them need is sent once."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+
+from distributed.protocol import pickle as dask_pickle
+
+from prefect.core.refs import Ref, sending
+from prefect.engine.executors.dask import worker
+from prefect.engine.executors.dask.refs import ClusterRef
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from prefect.core.task import Task
+    from prefect.engine.job import Job
+
+SMALL = 1024
+"""Bytes, pickled, up to which what several jobs need goes along with each of them."""
+LARGE = 1 << 20
+"""Bytes from which on an input is sent on its own, though only one job is known to need it."""
+REMEMBERED = 64
+"""How many inputs are remembered, to send once what several jobs get."""
+_PLAIN = frozenset({type(None), bool, int, float, complex})
+
+
+class Parcel:
+    """A job as it is sent: bytes, or futures of what stands for them there."""
+
+    __slots__ = ("context", "payload", "references", "step")
+
+    def __init__(self, step: Any, context: Any, payload: bytes, references: list[Any]) -> None:
+        self.step = step
+        self.context = context
+        self.payload = payload
+        self.references = references
+
+
+class Packing:
+    """Pickles the jobs of one run.
+
+    Args:
+        client: puts on the cluster what several of them need.
+        name: of the run.
+        numbers: for keys.
+    """
+
+    def __init__(self, client: Any, name: str, numbers: Iterator[int]) -> None:
+        self._client = client
+        self._name = name
+        self._numbers = numbers
+        self._steps: dict[Any, bytes] = {}  # by likeness
+        self._kept: dict[bytes, Any] = {}  # by what they are; None for what one job has got
+        self._contexts: dict[int, tuple[Any, bytes]] = {}
+        self._seen: OrderedDict[int, tuple[Any, Any]] = OrderedDict()
+
+    def pack(self, job: Job) -> Parcel:
+        """Pickle a job; raise whatever an object's pickling does."""
+        references: list[Any] = []
+        token = sending.set(_Sender(references))
+        try:
+            step, context = self._step(job), self._context(job)
+            inputs = {name: self._input(value, references) for name, value in job.inputs.items()}
+            payload = dumps((job.slug, job.map_index, job.run_count, job.retrying, inputs))
+        finally:
+            sending.reset(token)
+        return Parcel(step, context, payload, references)
+
+    def clear(self) -> None:
+        """Let go of what was sent."""
+        self._kept.clear()
+        self._seen.clear()
+
+    def _step(self, job: Job) -> Any:
+        """Return the task as it is sent: with a job that is alone to need it, else once for all."""
+        likeness = _likeness(job.task)
+        data = self._steps.get(likeness)
+        if data is None:
+            data = self._steps[likeness] = dumps(job.task)
+        return self._keep(data, b"step", shared=job.map_index is not None)
+
+    def _context(self, job: Job) -> Any:
+        found = self._contexts.get(id(job.context))
+        if found is None:
+            found = self._contexts[id(job.context)] = (job.context, dumps(job.context))
+        return found[1] if len(found[1]) <= SMALL else self._keep(found[1], b"context", shared=True)
+
+    def _keep(self, data: bytes, kind: bytes, *, shared: bool) -> Any:
+        """Return data, or, if several jobs need it, what stands for it on the cluster."""
+        name = kind + data
+        future = self._kept.get(name)
+        if future is not None:
+            return future
+        if len(data) <= SMALL // 4 or (not shared and name not in self._kept and len(data) < LARGE):
+            self._kept[name] = None
+            return data
+        future = self._kept[name] = self._put(data)
+        return future
+
+    def _put(self, data: bytes) -> Any:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            key = (f"prefect-kept-{self._name}", next(self._numbers))
+            return self._client.submit(worker.Kept, data, key=key, pure=False)
+
+    def _input(self, value: Any, references: list[Any]) -> Any:
+        """Return a value as it is sent: on its own, if several jobs get it, and it is not small."""
+        kind = type(value)
+        if (
+            kind in _PLAIN
+            or isinstance(value, Ref)
+            or (kind in {str, bytes} and len(value) < SMALL)
+        ):
+            return value
+        seen = self._seen.get(id(value))
+        if seen is None:
+            data = dumps(value)
+            if len(data) <= SMALL:
+                return worker.Packed(data)
+            future = self._put(data) if len(data) > LARGE else None
+            self._remember(value, future)
+            if future is None:
+                return worker.Packed(data)
+        else:
+            future = seen[1]
+            if future is None:
+                future = self._put(dumps(value))
+            self._remember(value, future)
+        references.append(future)
+        return _Taken(len(references) - 1)
+
+    def _remember(self, value: Any, future: Any) -> None:
+        self._seen[id(value)] = (value, future)
+        self._seen.move_to_end(id(value))
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+
+
+class _Sender:
+    """Says how a reference is pickled as an input: as the number of a dependency."""
+
+    def __init__(self, references: list[Any]) -> None:
+        self._references = references
+        self._numbers: dict[int, int] = {}
+
+    def __call__(self, ref: Ref) -> tuple[Any, ...]:
+        if not isinstance(ref, ClusterRef):
+            raise TypeError(f"A {type(ref).__name__} cannot be sent to a cluster")
+        if ref.parent is not None:
+            return worker.take_item, (self._number(ref.parent), ref.index)
+        return worker.take, (self._number(ref),)
+
+    def _number(self, ref: ClusterRef) -> int:
+        number = self._numbers.get(id(ref))
+        if number is None:
+            number = self._numbers[id(ref)] = len(self._references)
+            self._references.append(ref.future)
+        return number
+
+
+class _Taken:
+    """Stands for a value that comes as a dependency."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return worker.take, (self._number,)
+
+
+def _likeness(task: Task) -> Any:
+    """Return what is the same for copies of a task that differ in nothing: they are sent once."""
+    return type(task), *((name, _alike(value)) for name, value in vars(task).items())
+
+
+def _alike(value: Any) -> Any:
+    kind = type(value)
+    if kind in _PLAIN or kind is str:
+        return kind, value
+    if kind in {list, tuple, set}:
+        return kind, tuple(id(each) for each in value)
+    return id(value)
+
+
+def dumps(value: Any) -> bytes:
+    """Pickle something: plainly, or as cloudpickle can."""
+    return bytes(dask_pickle.dumps(value))  # type: ignore[no-untyped-call]

@@ -1,0 +1,347 @@
+"""The coordinator's side of a run on a Dask cluster.
+
+Each job is a future. Its value stays on its worker, and is a `ClusterRef` here: as an input of another job
+it is a dependency, and comes here only if somebody reads it. What jobs tell arrives as events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import warnings
+from collections import deque
+from contextlib import suppress
+from itertools import count
+from queue import Empty, SimpleQueue
+from time import monotonic
+from uuid import uuid4
+
+from prefect.core.state import Failed, Retrying, Running, Success, now
+from prefect.core.tracebacks import describe
+from prefect.engine.executors.base import Session
+from prefect.engine.executors.dask import worker
+from prefect.engine.executors.dask.here import SUCCEEDED, done_here
+from prefect.engine.executors.dask.refs import ClusterRef, gather_here
+from prefect.engine.executors.dask.sending import Packing, Parcel
+from prefect.errors import ResultUnavailableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+    from prefect.core.state import State
+    from prefect.engine.executors.dask.health import Health
+    from prefect.engine.job import Job
+
+LOOK = 0.5
+"""Seconds after which futures are looked at, for what no event tells."""
+RESTARTS = 3
+"""How often a job is sent again whose worker died before the job began, as far as is known."""
+
+
+class _Call:
+    """A job that the cluster has."""
+
+    __slots__ = ("begun", "future", "job", "restarts", "token", "worker")
+
+    def __init__(self, token: Any, job: Job) -> None:
+        self.token = token
+        self.job = job
+        self.future: Any = None
+        self.begun = False
+        self.worker = ""
+        self.restarts = 0
+
+
+class DaskSession(Session):
+    """One run on a cluster.
+
+    Args:
+        client: connected to it.
+        cluster: what is to be closed at the end; None, if the cluster is somebody else's.
+        health: tells whether the cluster is still there.
+    """
+
+    tells_running = True
+
+    def __init__(self, client: Any, cluster: Any, health: Health) -> None:
+        self.client = client
+        self._cluster = cluster
+        self.health = health
+        self._topic = f"prefect-{uuid4().hex}"
+        self._run = (
+            self._topic,
+            worker.process(),
+            logging.getLogger("prefect").getEffectiveLevel(),
+        )
+        self._numbers = count()
+        self._calls: dict[int, _Call] = {}
+        self._waiting: list[tuple[int, _Call, Parcel]] = []
+        self._ready: deque[tuple[Any, State]] = deque()
+        self._inbox: SimpleQueue[tuple[str, Sequence[Any]]] = SimpleQueue()
+        self._next_look = 0.0
+        self._packing = Packing(client, self._topic, self._numbers)
+        self.closed = False
+        health.watch(self._inbox)
+        client.subscribe_topic(self._topic, self._hear)
+
+    def _hear(self, event: tuple[float, Any]) -> None:
+        """Take what workers tell; called in the client's thread."""
+        self._inbox.put(event[1])
+
+    # ---- jobs go -------------------------------------------------------------------------
+
+    def submit(self, token: Any, job: Job) -> None:
+        """Take a job; it is sent together with what comes until `next_completed`."""
+        if (state := done_here(job)) is not None:
+            self._ready.append((token, state))
+        elif (lost := self.health.broken) is not None:
+            self._ready.append((token, Failed(lost, ResultUnavailableError(lost))))
+        else:
+            self._send(next(self._numbers), _Call(token, job))
+
+    def _send(self, number: int, call: _Call) -> None:
+        """Pickle a job. It goes together with what else there is to go."""
+        try:
+            parcel = self._packing.pack(call.job)
+        except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
+            message = (
+                describe(error)
+                if isinstance(error, ResultUnavailableError)
+                else f"the task or its inputs cannot be pickled: {describe(error)}"
+            )
+            self._ready.append((call.token, Failed(message, error)))
+            return
+        self._waiting.append((number, call, parcel))
+
+    def _flush(self) -> None:
+        """Hand the jobs over that have gathered: those that use up values come first there."""
+        waiting, self._waiting = self._waiting, []
+        for uses_values in (True, False):
+            jobs = [each for each in waiting if bool(each[2].references) is uses_values]
+            if not jobs:
+                continue
+            try:
+                futures = self._map(jobs, priority=int(uses_values))
+            except Exception as error:  # noqa: BLE001  # the client has been closed, for example
+                message = f"lost on the cluster: {describe(error)}"
+                self._ready.extend((call.token, Failed(message, error)) for _, call, _ in jobs)
+                continue
+            for (number, call, _), future in zip(jobs, futures, strict=True):
+                call.future = future
+                self._calls[number] = call
+
+    def _map(self, jobs: list[tuple[int, _Call, Parcel]], priority: int) -> list[Any]:
+        parcels = [parcel for _, _, parcel in jobs]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            futures: list[Any] = self.client.map(
+                worker.work,
+                [self._run] * len(jobs),
+                [number for number, _, _ in jobs],
+                [parcel.step for parcel in parcels],
+                [parcel.context for parcel in parcels],
+                [parcel.payload for parcel in parcels],
+                [parcel.references for parcel in parcels],
+                key=[(f"{call.job.slug}-{self._topic}", number) for number, call, _ in jobs],
+                pure=False,
+                priority=priority,
+            )
+        return futures
+
+    # ---- what they come to comes back ----------------------------------------------------
+
+    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
+        """Wait for what a job comes to, or for the beginning of one."""
+        until = None if timeout is None else monotonic() + timeout
+        while not self._ready:
+            if self._waiting:
+                self._flush()
+                continue
+            wait = LOOK if until is None else max(0.0, min(LOOK, until - monotonic()))
+            try:
+                self._take(*self._inbox.get(timeout=wait))
+                while not self._ready:
+                    self._take(*self._inbox.get_nowait())
+            except Empty:
+                pass
+            if monotonic() >= self._next_look:
+                self._look()
+            if not self._ready and until is not None and monotonic() >= until:
+                return None
+        return self._ready.popleft()
+
+    def _take(self, sender: str, events: Sequence[Any]) -> None:
+        """Take what a worker tells of jobs."""
+        for number, kind, *data in events:
+            call = self._calls.get(number)
+            if call is None:
+                continue
+            if kind == "running":
+                self._begins(call, sender)
+            elif kind == "log":
+                record = logging.makeLogRecord(pickle.loads(data[0]))  # noqa: S301
+                logging.getLogger(record.name).handle(record)
+            elif kind == "done":
+                self._done(number, call, *data)
+            elif kind == "ended":
+                self._settle(number, call, _loads(data[0]))
+            elif kind == "interrupted":
+                error, arguments = pickle.loads(data[0])  # noqa: S301
+                raise error(*arguments)
+
+    def _begins(self, call: _Call, sender: str) -> None:
+        if call.begun:
+            logging.getLogger("prefect").warning(
+                "task %r runs again, on %s: what it had done on %s was lost with that worker",
+                call.job.slug, sender, call.worker,
+            )  # fmt: skip
+        call.worker = sender
+        if not call.begun:
+            call.begun = True
+            self._ready.append((call.token, Running("the task is running")))
+
+    def _done(
+        self, number: int, call: _Call, size: int, inline: bytes | None, length: int,
+        reason: str | None, message: str | None,
+    ) -> None:  # fmt: skip
+        held: Any = None
+        if inline is not None:
+            try:
+                held = worker.loads(inline)
+            except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
+                text = f"the result cannot be loaded here: {describe(error)}"
+                self._settle(number, call, Failed(text, error))
+                return
+        else:
+            assert call.future is not None  # noqa: S101  # for the type checker
+            held = ClusterRef(self, call.future, size, length, reason)
+        self._settle(number, call, Success(message or SUCCEEDED, held))
+
+    def _settle(self, number: int, call: _Call, state: State) -> None:
+        del self._calls[number]
+        call.future = None
+        self._ready.append((call.token, state))
+
+    def _look(self) -> None:
+        """Look for what no event tells: workers that died, and what of the cluster is not there."""
+        self._next_look = monotonic() + LOOK
+        broken = self.health.look(busy=bool(self._calls))
+        for number, call in list(self._calls.items()):
+            future = call.future
+            status = "pending" if future is None else future.status
+            if status in {"error", "cancelled", "lost"} or broken is not None:
+                self._lost(number, call, broken)
+            elif status == "finished" and self._inbox.empty():
+                pass  # its event is under way
+
+    def _lost(self, number: int, call: _Call, broken: str | None) -> None:
+        """Decide what becomes of a job that the cluster has lost."""
+        error: BaseException | None = None
+        if broken is None and call.future is not None:
+            error = call.future.exception() if call.future.status == "error" else None
+            if (
+                not call.begun
+                and call.restarts < RESTARTS
+                and type(error).__name__ == "KilledWorker"
+            ):
+                call.restarts += 1
+                del self._calls[number]
+                self._send(next(self._numbers), call)
+                return
+        told = broken or (
+            f"lost on the cluster: {describe(error)}" if error else "lost: the cluster cancelled it"
+        )
+        self._settle(number, call, _after_loss(call.job, told, error))
+
+    # ---- values ----------------------------------------------------------------------------
+
+    def fetch(self, ref: ClusterRef) -> Any:
+        """Return a value from where it lies.
+
+        Raises:
+            ResultUnavailableError: it is lost, or the cluster is gone.
+        """
+        return self._gather([ref])[0]
+
+    def prefetch(self, held: Iterable[Any]) -> None:
+        """Bring values here, all at once, that are to outlive the cluster."""
+        found = [each for each in gather_here(held) if not each.is_here]
+        if found:
+            with suppress(ResultUnavailableError):  # who reads it will meet it again
+                for ref, value in zip(found, self._gather(found), strict=True):
+                    ref.set(value)
+
+    def _gather(self, refs: list[ClusterRef]) -> list[Any]:
+        if self.closed:
+            raise ResultUnavailableError(
+                "This value was on a Dask cluster that the run has left: keep the values of all tasks "
+                'with flow.run(results="all"), or make this task one of the reference tasks'
+            )
+        futures = [ref.future for ref in refs]
+
+        async def gather() -> Any:
+            return await self.client.gather(futures, asynchronous=True)
+
+        waiting = asyncio.run_coroutine_threadsafe(gather(), self.client.loop.asyncio_loop)
+        while True:
+            try:
+                return list(waiting.result(timeout=LOOK))
+            except TimeoutError:
+                if not waiting.done() and (broken := self.health.look(busy=True)) is None:
+                    continue
+                waiting.cancel()
+                raise ResultUnavailableError(f"The value cannot be fetched: {broken}") from None
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                raise ResultUnavailableError(
+                    f"The value cannot be fetched from the cluster: {describe(error)}"
+                ) from error
+
+    def split(self, ref: ClusterRef) -> list[Any]:
+        """Return references to the items of a value, each of which is taken out where it lies."""
+        name = (f"prefect-item-{self._topic}", next(self._numbers))
+        keys = [(f"{name[0]}-{name[1]}", index) for index in range(ref.length)]
+        futures = self.client.map(
+            worker.item, [ref.future] * ref.length, range(ref.length), key=keys, pure=False
+        )
+        share = ref.nbytes // max(1, ref.length)
+        return [ClusterRef(self, each, share, -1, None) for each in futures]
+
+    def stop(self, *, abandon: bool) -> None:
+        """Leave the cluster, and close it if it was made for the run."""
+        self.closed = True
+        self.health.stop()
+        futures = [call.future for call in self._calls.values() if call.future is not None]
+        with suppress(Exception):  # the scheduler may be gone
+            if abandon and futures and self.health.broken is None:
+                self.client.cancel(futures, force=True)
+        self._calls.clear()
+        self._packing.clear()
+        with suppress(Exception):
+            self.client.close(timeout=2 if self.health.broken else 10)
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+def _after_loss(job: Job, told: str, error: BaseException | None) -> State:
+    """Return the state of a task whose worker or cluster died: it is tried again only if it may be."""
+    task = job.task
+    if isinstance(error, Exception):
+        error = error.with_traceback(None)  # which is all Dask's
+    if getattr(task, "at_most_once", False) or job.run_count > task.max_retries:
+        return Failed(told, error or ResultUnavailableError(told))
+    message = f"{told} (try {job.run_count} of {task.max_retries + 1})"
+    start = now() + task.retry_delay if task.retry_delay else now()
+    return Retrying(message, error, start_time=start, run_count=job.run_count)
+
+
+def _loads(data: bytes) -> State:
+    try:
+        state: State = worker.loads(data)
+    except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
+        return Failed(f"the result cannot be loaded here: {describe(error)}", error)
+    return state

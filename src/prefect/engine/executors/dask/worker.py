@@ -1,0 +1,304 @@
+"""What runs on the workers of a Dask cluster: a try at a task, and what it tells meanwhile.
+
+A job returns its value, which stays on its worker. What it comes to is told by events: that it runs, its
+log lines, that it is done with a value of some size, or ended otherwise.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import os
+import pickle
+import threading
+from contextvars import ContextVar
+from uuid import uuid4
+
+from distributed import get_worker
+from distributed.protocol import pickle as dask_pickle
+from distributed.sizeof import safe_sizeof
+
+from prefect.core.inputs import unmappable
+from prefect.core.state import Failed, Success
+from prefect.core.tracebacks import describe
+from prefect.engine.executors.dask.here import SUCCEEDED
+from prefect.engine.job import Job, run_job
+from prefect.errors import RemoteTaskError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from prefect.core.state import State
+
+INLINE = 1024
+"""Bytes, pickled, up to which a value is told with the event and is not kept on the worker."""
+BUFFERS = frozenset({"numpy", "pandas", "pyarrow", "polars", "cupy", "scipy", "xarray", "torch"})
+"""Packages whose values can be pickled for certain."""
+
+
+def _token() -> str:
+    return f"{os.getpid()}-{uuid4().hex}"
+
+
+_process = _token()
+
+
+def process() -> str:
+    """Identify this process among all of all machines: containers share numbers."""
+    global _process  # noqa: PLW0603  # anew after a fork
+    if not _process.startswith(f"{os.getpid()}-"):
+        _process = _token()
+    return _process
+
+
+class Kept:
+    """What many jobs need, such as a task: sent once a run, unpickled once on each worker."""
+
+    __slots__ = ("_data", "_found", "_lock")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._found: list[Any] = []
+        self._lock = threading.Lock()
+
+    def load(self) -> Any:
+        """Return it; the same one every time."""
+        with self._lock:
+            if not self._found:
+                self._found.append(loads(self._data))
+            return self._found[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Kept, (self._data,)
+
+    def __sizeof__(self) -> int:
+        return 2 * len(self._data)
+
+
+class Packed:
+    """A value that has been pickled already."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return loads, (self._data,)
+
+
+_taken: ContextVar[Sequence[Any]] = ContextVar("prefect.taken")
+
+
+def take(number: int) -> Any:
+    """Return the value that came for a reference, when inputs are unpickled."""
+    value = _taken.get()[number]
+    return value.load() if type(value) is Kept else value
+
+
+def take_item(number: int, index: int) -> Any:
+    """Return one item of it."""
+    return take(number)[index]
+
+
+def item(value: Any, index: int) -> Any:
+    """Split a value where it lies."""
+    return value[index]
+
+
+def work(
+    run: tuple[str, str, int], number: int, step: Kept | bytes, shared: Kept | bytes,
+    payload: bytes, references: Sequence[Any],
+) -> Any:  # fmt: skip
+    """Do a job, and return its value.
+
+    Args:
+        run: the topic to tell of it, the process that the flow runs in, and the level of its logger.
+        number: the job's, in its run.
+        step: the task.
+        shared: the context of the run.
+        payload: what is the job's own, pickled.
+        references: values that stand for references in it.
+    """
+    topic, home, level = run
+    outbox = Outbox(topic, number)
+    outbox.tell("running")
+    try:
+        task, context = _loaded(step), _loaded(shared)
+        token = _taken.set(references)
+        try:
+            slug, map_index, run_count, retrying, inputs = pickle.loads(payload)  # noqa: S301
+        finally:
+            _taken.reset(token)
+    except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
+        message = f"a worker cannot load the task; has it the same packages? {describe(error)}"
+        outbox.tell("ended", _dumps(Failed(message, RemoteTaskError(message))))
+        return None
+    job = Job(task, slug, map_index, inputs, context, run_count, retrying)
+    try:
+        state = _run(job, outbox, level) if home != process() else run_job(job)
+    except KeyboardInterrupt as error:
+        outbox.tell("interrupted", _dumps((type(error), error.args)))
+        return None
+    return _told(state, outbox)
+
+
+def _loaded(kept: Kept | bytes) -> Any:
+    return kept.load() if isinstance(kept, Kept) else loads(kept)
+
+
+def _told(state: State, outbox: Outbox) -> Any:
+    """Tell what a job came to, and return what is to be kept of it."""
+    value = state.held
+    if type(state) is not Success:
+        outbox.tell("ended", _pickled(state))
+        return None
+    try:
+        size = safe_sizeof(value)
+        inline = _inline(value, size)
+    except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
+        outbox.tell("ended", _dumps(_without_result(state, error)))
+        return None
+    length, reason = _items_of(value)
+    message = None if state.message == SUCCEEDED else state.message
+    outbox.tell("done", size, inline, length, reason, message)
+    return None if inline is not None else value
+
+
+class _Nowhere(io.RawIOBase):
+    def write(self, data: Any) -> int:
+        return len(data)
+
+
+def _inline(value: Any, size: int) -> bytes | None:
+    """Return a small value's pickle, and None for a large one. Any has to have one.
+
+    Or it would be found out only where the value is needed, and much later.
+    """
+    if size > INLINE:
+        if type(value).__module__.partition(".")[0] not in BUFFERS:
+            try:
+                pickle.Pickler(_Nowhere(), 5, buffer_callback=lambda _: None).dump(value)
+            except Exception:  # noqa: BLE001  # what cloudpickle may be able to do
+                _dumps(value)
+        return None
+    pickled = _dumps(value)
+    return pickled if len(pickled) <= INLINE else None
+
+
+def _items_of(value: Any) -> tuple[int, str | None]:
+    """Return over how many items of a value one can map, or why not."""
+    if not isinstance(value, (list, tuple, range)) and (reason := unmappable(value)):
+        return -1, reason
+    try:
+        return len(value), None
+    except Exception as error:  # noqa: BLE001  # anybody's code
+        return (
+            -1,
+            f"its {type(value).__name__} has no length ({type(error).__name__}); map over list(...)",
+        )
+
+
+def _dumps(value: Any) -> bytes:
+    return bytes(dask_pickle.dumps(value))  # type: ignore[no-untyped-call]
+
+
+def loads(data: bytes) -> Any:
+    """Unpickle what came from the other side."""
+    return dask_pickle.loads(data)  # type: ignore[no-untyped-call]
+
+
+def _pickled(state: State) -> bytes:
+    try:
+        pickled = _dumps(state)
+        if isinstance(state.held, BaseException):
+            loads(pickled)  # many exceptions can be pickled, but not loaded again
+    except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
+        return _dumps(_without_result(state, error))
+    return pickled
+
+
+def _without_result(state: State, error: Exception) -> State:
+    """Return a state like one that cannot be pickled, with text for its result."""
+    if not isinstance(state.held, BaseException):
+        message = f"the task's result cannot be pickled: {describe(error)}"
+        return Failed(message, RemoteTaskError(message))
+    text = state.traceback
+    state.result = RemoteTaskError(describe(state.held))
+    state.traceback = text
+    return state
+
+
+# ---- what is told meanwhile -------------------------------------------------------------------
+
+
+class Outbox:
+    """What a job tells: events of several, that come at once, are sent together."""
+
+    __slots__ = ("_number", "_topic", "_worker")
+
+    _waiting: dict[tuple[int, str], list[Any]] = {}  # noqa: RUF012  # of all
+    _lock = threading.Lock()
+
+    def __init__(self, topic: str, number: int) -> None:
+        self._topic = topic
+        self._number = number
+        self._worker = get_worker()
+
+    def tell(self, kind: str, *data: Any) -> None:
+        """Send an event."""
+        key = (id(self._worker), self._topic)
+        with self._lock:
+            waiting = self._waiting.setdefault(key, [])
+            waiting.append((self._number, kind, *data))
+            if len(waiting) > 1:
+                return
+        self._worker.loop.add_callback(self._send, key)
+
+    def _send(self, key: tuple[int, str]) -> None:
+        with self._lock:
+            waiting = self._waiting.pop(key, [])
+        self._worker.log_event(self._topic, [self._worker.address, waiting])
+
+
+_current: ContextVar[Outbox | None] = ContextVar("prefect.outbox", default=None)
+
+
+class _Forwarder(logging.Handler):
+    """Tells what the job of this thread logs, to be handled where the flow runs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        outbox = _current.get()
+        if outbox is None:
+            return
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        sent = copy.copy(record)
+        sent.msg, sent.args, sent.exc_info = record.getMessage(), None, None
+        try:
+            data = _dumps(sent.__dict__)
+        except Exception:  # noqa: BLE001  # what somebody gave as `extra`
+            plain = {
+                k: v for k, v in sent.__dict__.items() if isinstance(v, str | int | float | None)
+            }
+            data = _dumps({**plain, "args": None, "exc_info": None})
+        outbox.tell("log", data)
+
+
+_forwarder = _Forwarder()
+
+
+def _run(job: Job, outbox: Outbox, level: int) -> State:
+    """Do a job, and have its log lines handled where the flow runs."""
+    logging.getLogger("prefect").setLevel(level)
+    root = logging.getLogger()
+    if _forwarder not in root.handlers:
+        root.addHandler(_forwarder)
+    token = _current.set(outbox)
+    try:
+        return run_job(job)
+    finally:
+        _current.reset(token)
