@@ -3,7 +3,7 @@
     python scripts/classic_oracle.py [names of files in tests/classic/flows]
 
 What it answers is kept in tests/classic/answers, so that the tests do not need it; without names, what its
-public modules offer is written there, too. The environment is made once, in .venv-classic, by uv, which
+public modules offer is written to tests/classic/offered.json. The environment is made once, in .venv-classic, by uv, which
 looks for a Python of 3.9.
 """
 
@@ -21,7 +21,13 @@ PLACE = ROOT / ".venv-classic"
 PYTHON = PLACE / "bin" / "python"
 TESTS = ROOT / "tests" / "classic"
 UV = Path(sys.executable).with_name("uv")
-REQUIRED = ("prefect==1.4.1", "setuptools<81")  # it imports pkg_resources
+REQUIRED = (
+    "prefect==1.4.1",
+    "marshmallow<3.13",
+    "marshmallow-oneofschema<3.1",
+    "pendulum<3",
+    "setuptools<81",
+)
 
 
 def main(names: list[str]) -> None:
@@ -33,7 +39,7 @@ def main(names: list[str]) -> None:
         if not names or flows.stem in names:
             keep(flows.stem, ask(TESTS / "probing.py", flows))
     if not names:
-        keep("names", ask(ROOT / "scripts" / "classic_names.py"))
+        keep("offered", ask(ROOT / "scripts" / "classic_names.py"))
 
 
 def ask(*arguments: Path) -> object:
@@ -51,7 +57,7 @@ def ask(*arguments: Path) -> object:
 
 def keep(name: str, answers: object) -> None:
     """Write the answers of a file."""
-    path = TESTS / "answers" / f"{name}.json"
+    path = (TESTS if name == "offered" else TESTS / "answers") / f"{name}.json"
     path.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n")
     print(path.relative_to(ROOT))
 

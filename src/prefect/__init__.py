@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prefect import engine, environments, errors, triggers
+    from prefect.core.composing import apply_map, tags
     from prefect.core.context import context
     from prefect.core.flow import Flow
-    from prefect.core.inputs import unmapped
+    from prefect.core.inputs import flatten, mapped, unmapped
     from prefect.core.parameter import Parameter
     from prefect.core.state import State
     from prefect.core.task import Task, task
@@ -42,10 +43,14 @@ __all__ = [
     "Secret",
     "Task",
     "__version__",
+    "apply_map",
     "context",
     "engine",
     "environments",
     "errors",
+    "flatten",
+    "mapped",
+    "tags",
     "task",
     "triggers",
     "unmapped",
@@ -59,10 +64,14 @@ __getattr__, __dir__ = lazy(
         "PrefectError": "prefect.errors",
         "Secret": "prefect.secrets.secret",
         "Task": "prefect.core.task",
+        "apply_map": "prefect.core.composing",
         "context": "prefect.core.context",
         "engine": "prefect.engine",
         "environments": "prefect.environments",
         "errors": "prefect.errors",
+        "flatten": "prefect.core.inputs",
+        "mapped": "prefect.core.inputs",
+        "tags": "prefect.core.composing",
         "task": "prefect.core.task",
         "triggers": "prefect.triggers",
         "unmapped": "prefect.core.inputs",

@@ -63,6 +63,7 @@ _REASONS = {
     "prefect.models": _SERVERLESS,
     "prefect.plugins": _SERVERLESS,
     "prefect.run_configs": _PLACES,
+    "prefect.schedules": _SCHEDULES,
     "prefect.storage": _PACKAGED,
     "prefect.tasks.prefect": _FLOWS_OF_FLOWS,
 }

@@ -5,11 +5,29 @@ Every trip ends or begins here. Imports nothing of this package but errors and f
 
 from __future__ import annotations
 
+from prefect.lazy import lazy
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from prefect.core.flow import Flow
+    from prefect.core.graph import Edge
+    from prefect.core.parameter import Parameter
     from prefect.core.state import State
+    from prefect.core.task import Task
+
+__all__ = ["Edge", "Flow", "Parameter", "Task"]
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    {
+        "Edge": "prefect.core.graph",
+        "Flow": "prefect.core.flow",
+        "Parameter": "prefect.core.parameter",
+        "Task": "prefect.core.task",
+    },
+)
 
 runner: Callable[..., State] | None = None
 """What `Flow.run` calls. The package sets it, since nothing here may know the engine."""

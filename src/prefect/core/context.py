@@ -116,6 +116,11 @@ class Scope:
             self._token = None
 
 
+def ambient_tags() -> set[str]:
+    """Return the tags that the tasks made here have beside their own."""
+    return set() if values.get(None) is None else set(current().get("tags", ()))
+
+
 def dates(start: datetime) -> dict[str, Any]:
     """Return what the context of a run that starts now has of the calendar."""
     day = start.date()

@@ -9,7 +9,7 @@ from prefect.core import check
 from prefect.core.call_signature import listed
 from prefect.core.context import building
 from prefect.core.graph import Edge, Graph
-from prefect.core.inputs import Constant, as_task, in_order, unmappable, unmapped
+from prefect.core.inputs import ANNOTATIONS, Constant, annotated, as_task, in_order, unmappable
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import as_given
 from prefect.core.queries import FlowQueries
@@ -213,8 +213,10 @@ class Flow(FlowQueries):
         for key, value in (keyword_tasks or {}).items():
             self._set_input(task, key, value, mapped)
         for value in in_order(upstream_tasks, self):
-            each = mapped and not isinstance(value, unmapped)
-            upstream = as_task(value.value if isinstance(value, unmapped) else value, self)
+            plain, each = value, mapped
+            if type(value) in ANNOTATIONS:
+                plain, each = annotated(value, mapped, self)
+            upstream = as_task(plain, self)
             if upstream is None:
                 raise TypeError(f"Task {task.name!r} cannot wait for {value!r}: it is not a task")
             self.add_edge(upstream, task, mapped=each)
@@ -225,8 +227,8 @@ class Flow(FlowQueries):
             self.add_edge(task, downstream)
 
     def _set_input(self, task: Task, key: str, value: Any, mapped: bool) -> None:
-        if isinstance(value, unmapped):
-            value, mapped = value.value, False
+        if type(value) in ANNOTATIONS:
+            value, mapped = annotated(value, mapped, self)
         upstream = as_task(value, self)
         if upstream is None and mapped:
             if reason := unmappable(value):
@@ -239,6 +241,21 @@ class Flow(FlowQueries):
         if self._graph.has_input(task, key):
             raise FlowError(f"Argument {key!r} of task {task.name!r} is given twice")
         self.constants.setdefault(task, {})[key] = value
+
+    def map_added(self, tasks: list[Task], edges: list[Edge], sources: list[Task]) -> None:
+        """Map tasks that were just added over some sources, and over each other; see `apply_map`."""
+        each = {*tasks, *sources}.difference(task for task in tasks if isinstance(task, Parameter))
+        changed = {
+            edge: Edge(edge[0], edge[1], edge[2], True)
+            for edge in edges
+            if edge[0] in each and not (edge[0] in tasks and isinstance(edge[0], Constant))
+        }
+        self._graph = Graph.of(self.tasks, [changed.get(edge, edge) for edge in self.edges])
+        for task in tasks:
+            if isinstance(task, Constant | Parameter) or any(e.mapped for e in self.edges_to(task)):
+                continue
+            for source in sources:
+                self.add_edge(source, task, mapped=True)
 
     def update(self, flow: Flow) -> None:
         """Add the tasks and edges of another flow.

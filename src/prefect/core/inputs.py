@@ -5,7 +5,10 @@ from __future__ import annotations
 import operator
 
 from prefect.core.serialization import stable_repr
+from prefect.core.signals import ENDRUN
+from prefect.core.state import Failed, Mapped, Success
 from prefect.core.task import Task
+from prefect.core.triggers import all_finished
 from prefect.errors import FlowError
 
 TYPE_CHECKING = False
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prefect.core.flow import Flow
+    from prefect.core.state import State
 
 
 class unmapped:  # noqa: N801  # reads as a function
@@ -23,6 +27,44 @@ class unmapped:  # noqa: N801  # reads as a function
     def __init__(self, value: Any) -> None:
         self.value = value
 
+
+class mapped:  # noqa: N801  # reads as a function
+    """An argument of a task's call over which it is mapped, though the others are not."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class flatten:  # noqa: N801  # reads as a function
+    """An argument of which the items' items are taken: one level of lists less.
+
+    `f.map(flatten(xs))` runs `f` for each item of each item of `xs`.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def annotated(value: Any, is_mapped: bool, flow: Flow) -> tuple[Any, bool]:
+    """Return what is in `unmapped(...)`, `mapped(...)` and `flatten(...)`, and whether to map over it."""
+    if isinstance(value, flatten):
+        inner, is_mapped = annotated(value.value, is_mapped, flow)
+        if as_task(inner, flow) is None and (reason := unmappable(inner)):
+            raise FlowError(f"flatten(...) takes a list of lists: {reason}")
+        return Flatten().bind(inner, flow=flow), is_mapped
+    if isinstance(value, mapped):
+        return annotated(value.value, True, flow)
+    if isinstance(value, unmapped):
+        return annotated(value.value, False, flow)
+    return value, is_mapped
+
+
+ANNOTATIONS = frozenset({unmapped, mapped, flatten})
+"""What says of an argument how it is taken."""
 
 _HINTS: dict[type | tuple[type, ...], str] = {
     (str, bytes, bytearray): "list(...) of it, if you mean its characters",
@@ -58,6 +100,30 @@ class Constant(Task):
     def run(self) -> Any:
         """Return the value."""
         return self.value
+
+
+class Flatten(Task):
+    """Takes the items of each item; an item that is a failure stays one."""
+
+    auto_generated = True
+
+    def __init__(self) -> None:
+        super().__init__(name="Flatten", trigger=all_finished, skip_on_upstream_skip=False)
+
+    def run(self, items: Any) -> Any:
+        """Return one list of all."""
+        states: list[State] = []
+        for number, each in enumerate(items):
+            if isinstance(each, BaseException):
+                states.append(Failed(f"item {number} is a failure", each))
+            elif each is not None and (reason := unmappable(each)):
+                raise TypeError(f"flatten(...) takes a list of lists; of item {number}, {reason}")
+            else:
+                states.extend(Success(None, item) for item in each or ())
+        results = [state.result for state in states]
+        if any(isinstance(state, Failed) for state in states):
+            raise ENDRUN(Mapped("not all of it could be flattened", results, states))
+        return results
 
 
 class GetItem(Task):

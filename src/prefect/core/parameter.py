@@ -71,3 +71,27 @@ class Parameter(Task):
         """Add this parameter itself, not a copy, to the flow being built."""
         self._flow(flow).add_task(self)
         return self
+
+
+class DateTimeParameter(Parameter):
+    """A parameter that is a moment: an aware datetime, or its text such as "2024-02-29T12:30:00+01:00".
+
+    One without a timezone is taken for one in UTC.
+
+    Args:
+        name: unique among the parameters of a flow; also the task's slug.
+        required: whether it must be given; if not, it is None.
+        tags: labels.
+    """
+
+    def __init__(self, name: str, required: bool = True, tags: Iterable[str] | None = None) -> None:
+        from datetime import datetime  # noqa: PLC0415  # seldom needed
+
+        super().__init__(name, default=None, required=required, tags=tags, type=datetime)
+
+    def run(self) -> Any:
+        """Return the moment that the run was given, or None."""
+        from datetime import UTC  # noqa: PLC0415  # seldom needed
+
+        value = super().run()
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value

@@ -20,6 +20,7 @@ each task's state.
 from __future__ import annotations
 
 from prefect.core.check import count, instance, listed, moment, text_or_none
+from prefect.core.classic_state import ClassicState
 from prefect.core.refs import Ref, gathered
 from prefect.core.tracebacks import format_traceback
 
@@ -27,10 +28,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
-    from typing import Any
+    from typing import Any, ClassVar
 
 
-class State:
+class State(ClassicState):
     """Base class of all states.
 
     Two states are equal when their type and data are; messages do not count.
@@ -38,19 +39,34 @@ class State:
     Args:
         message: one line for people, or None.
         result: the value, or the exception of a failure.
+        context: what else is to be known of it, by name.
+        cached_inputs: what the task was given, by name.
 
     Raises:
         TypeError: the message is no text.
     """
 
     __slots__ = ("_traceback", "held", "message")
+    color: ClassVar[str] = "#696969"
+    """In which it is drawn."""
 
-    def __init__(self, message: str | None = None, result: Any = None) -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        result: Any = None,
+        *,
+        context: dict[str, Any] | None = None,
+        cached_inputs: dict[str, Any] | None = None,
+    ) -> None:
         if message is not None and type(message) is not str:
             message = text_or_none("message", message)
         self.message = message
         self.held = result  # or a reference to it; the engine passes that on as it is
         self._traceback: str | None = None
+        if context is not None:
+            self.context = context
+        if cached_inputs is not None:
+            self.cached_inputs = cached_inputs
 
     @property
     def result(self) -> Any:
@@ -122,7 +138,7 @@ class State:
         names = ["held" if name == "result" else name for name in self._data()]
         return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
-    __hash__ = None  # type: ignore[assignment]  # results need not be hashable
+    __hash__ = object.__hash__  # results need not be hashable
 
     def __repr__(self) -> str:
         kind = type(self).__name__
@@ -133,6 +149,7 @@ class State:
         data = {
             n: getattr(self, n) for n in ("message", "_traceback", *self._data()) if n != "result"
         }
+        data |= {n: getattr(self, n) for n in ("_context", "_cached_inputs") if hasattr(self, n)}
         return None, {**data, "result": self.held}  # a reference becomes its value, if it has one
 
     @classmethod
@@ -145,6 +162,7 @@ class Pending(State):
     """Not started."""
 
     __slots__ = ()
+    color = "#7ebdff"
 
 
 class Scheduled(Pending):
@@ -155,14 +173,16 @@ class Scheduled(Pending):
     """
 
     __slots__ = ("start_time",)
+    color = "#ffab00"
 
     def __init__(
         self,
         message: str | None = None,
         result: Any = None,
         start_time: datetime | None = None,
+        **more: Any,
     ) -> None:
-        super().__init__(message, result)
+        super().__init__(message, result, **more)
         self.start_time = now() if start_time is None else moment("start_time", start_time)
 
     @classmethod
@@ -174,6 +194,7 @@ class Retrying(Scheduled):
     """Failed, and to be tried again at `start_time`; `run_count` tries have been made."""
 
     __slots__ = ("run_count",)
+    color = "#f66a0a"
 
     def __init__(
         self,
@@ -181,8 +202,9 @@ class Retrying(Scheduled):
         result: Any = None,
         start_time: datetime | None = None,
         run_count: int = 1,
+        **more: Any,
     ) -> None:
-        super().__init__(message, result, start_time)
+        super().__init__(message, result, start_time, **more)
         self.run_count = count("run_count", run_count)
 
     @classmethod
@@ -194,18 +216,21 @@ class Running(State):
     """Being run."""
 
     __slots__ = ()
+    color = "#3d67ff"
 
 
 class Finished(State):
     """Base class of the states that nothing follows."""
 
     __slots__ = ()
+    color = "#003ccb"
 
 
 class Success(Finished):
     """Finished well."""
 
     __slots__ = ()
+    color = "#28a745"
 
 
 class StateCounts:
@@ -244,14 +269,16 @@ class Mapped(Success):
     """Expanded into children, whose states are `map_states` and whose results are `result`."""
 
     __slots__ = ("_counts", "map_states")
+    color = "#003ccb"
 
     def __init__(
         self,
         message: str | None = None,
         result: Any = None,
         map_states: list[State] | None = None,
+        **more: Any,
     ) -> None:
-        super().__init__(message, result)
+        super().__init__(message, result, **more)
         states = () if map_states is None else listed("map_states", "states", map_states)
         self.map_states: list[State] = list(states)
         for state in self.map_states:
@@ -277,24 +304,28 @@ class Skipped(Success):
     """Deliberately not run."""
 
     __slots__ = ()
+    color = "#62757f"
 
 
 class Failed(Finished):
     """Finished badly; `result` is the exception."""
 
     __slots__ = ()
+    color = "#eb0000"
 
 
 class TimedOut(Failed):
     """Took longer than the task's `timeout`."""
 
     __slots__ = ()
+    color = "#ff4e33"
 
 
 class TriggerFailed(Failed):
     """Not run, because the states of its upstream tasks did not satisfy its trigger."""
 
     __slots__ = ()
+    color = "#ff5131"
 
 
 def now() -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prefect.core import check
 from prefect.core.call_signature import RunSignature, suggest
-from prefect.core.context import building, task_logger
+from prefect.core.context import ambient_tags, building, task_logger
 from prefect.core.operators import Operators
 from prefect.core.triggers import all_successful
 from prefect.errors import FlowError
@@ -44,6 +44,15 @@ class Task(Operators):
         log_stdout: whether what `run` prints goes to the task's logger, line by line.
         nout: how many values `run` returns, so that the task can be unpacked; by default known
             from a return annotation such as `tuple[int, str]`.
+        retry_on: the exceptions after which it is tried again; by default all.
+        task_run_name: what a run of it is called, as `prefect.context.task_run_name`: a template of its
+            inputs such as "load {day}", or a function that takes them.
+        cache_for: accepted with a warning, as all that follow: no result is stored.
+        cache_key: likewise.
+        cache_validator: likewise.
+        checkpoint: likewise.
+        result: likewise.
+        target: likewise.
 
     Raises:
         TypeError, ValueError: an argument is of the wrong type, or makes no sense.
@@ -53,6 +62,14 @@ class Task(Operators):
     _type_name: ClassVar[str] = "prefect.core.task.Task"
     auto_generated: ClassVar[bool] = False
     """Whether a flow adds tasks of this class by itself."""
+    retry_on: Any = None
+    task_run_name: Any = None
+    cache_for: Any = None
+    cache_key: Any = None
+    cache_validator: Any = None
+    checkpoint: Any = None
+    result: Any = None
+    target: Any = None
 
     def __init__(
         self,
@@ -68,10 +85,19 @@ class Task(Operators):
         on_failure: Callable[[Task, State], Any] | None = None,
         log_stdout: bool = False,
         nout: int | None = None,
+        *,
+        retry_on: type[BaseException] | Iterable[type[BaseException]] | None = None,
+        task_run_name: str | Callable[..., str] | None = None,
+        cache_for: timedelta | None = None,
+        cache_key: str | None = None,
+        cache_validator: Callable[..., bool] | None = None,
+        checkpoint: bool | None = None,
+        result: Any = None,
+        target: str | Callable[..., str] | None = None,
     ) -> None:
         self.name = check.text("name", type(self).__name__ if name is None else name)
         self.slug = check.slug(slug)
-        self.tags = check.tags(tags)
+        self.tags = check.tags(tags) | ambient_tags()
         self.max_retries = check.count("max_retries", max_retries)
         self.retry_delay = check.delay(retry_delay)
         self.timeout = check.timeout(timeout)
@@ -80,6 +106,18 @@ class Task(Operators):
         self.state_handlers: list[TaskHandler] = check.handlers(state_handlers, on_failure)
         self.log_stdout = check.flag("log_stdout", log_stdout)
         self.nout = check.nout(nout)
+        given = (
+            retry_on,
+            task_run_name,
+            cache_for,
+            cache_key,
+            cache_validator,
+            checkpoint,
+            result,
+            target,
+        )
+        if given != _NONE_GIVEN:
+            _keep(self, dict(zip(_CLASSIC, given, strict=True)))
         if self.retry_delay is not None and not self.max_retries:
             raise ValueError(f"Task {self.name!r} has a retry_delay but no max_retries")
 
@@ -114,9 +152,12 @@ class Task(Operators):
         import copy  # noqa: PLC0415  # not needed where flows only run
 
         new = copy.copy(self)
-        new.tags = set(self.tags)
+        new.tags = self.tags | ambient_tags()
         new.state_handlers = list(self.state_handlers)
         for name, value in task_args.items():
+            if name in _CLASSIC:
+                _keep(new, {name: value})
+                continue
             if name not in check.TASK_ARGS:
                 raise TypeError(
                     f"task_args has {name!r}{suggest(name, check.TASK_ARGS)}; "
@@ -176,6 +217,7 @@ class Task(Operators):
             TypeError: `run` does not take these arguments.
         """
         flow = self._flow(flow)
+        self.tags |= ambient_tags()
         arguments = self._signature.bind(args, kwargs, f"Task {self.name!r}")
         flow.set_dependencies(
             self, upstream_tasks=upstream_tasks, keyword_tasks=arguments, mapped=mapped
@@ -297,6 +339,18 @@ class Task(Operators):
         if not hasattr(flow, "set_dependencies"):
             raise TypeError(f"flow= takes a Flow, not {flow!r}")
         return flow
+
+
+_CLASSIC = (
+    "retry_on", "task_run_name", "cache_for", "cache_key", "cache_validator", "checkpoint", "result", "target",
+)  # fmt: skip
+_NONE_GIVEN = (None,) * len(_CLASSIC)
+
+
+def _keep(task: Task, given: dict[str, Any]) -> None:
+    from prefect.core.classic_task import keep  # noqa: PLC0415  # few tasks have one
+
+    keep(task, given)
 
 
 def _task_args(given: Any) -> Mapping[str, Any]:

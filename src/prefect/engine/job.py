@@ -53,13 +53,18 @@ class Job:
 
     def context_values(self) -> dict[str, Any]:
         """Return what `prefect.context` holds while the task runs."""
-        return {
+        found = {
             **self.context,
             "task_name": self.task.name,
             "task_slug": self.slug,
             "map_index": self.map_index,
             "task_run_count": self.run_count,
         }
+        if self.task.task_run_name is not None:
+            from prefect.core.classic_task import run_name  # noqa: PLC0415  # few tasks have one
+
+            found["task_run_name"] = run_name(self.task, self.inputs, found)
+        return found
 
 
 def run_job(job: Job) -> State:
@@ -127,6 +132,8 @@ def retry(job: Job, state: Failed) -> Retrying | None:
     """Return the state of a failed task that is to be tried again, or None if it is not."""
     task = job.task
     if job.run_count > task.max_retries:
+        return None
+    if task.retry_on is not None and not isinstance(state.result, task.retry_on):
         return None
     return Retrying(
         f"{state.message} (try {job.run_count} of {task.max_retries + 1})",

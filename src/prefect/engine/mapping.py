@@ -6,8 +6,8 @@ from itertools import repeat
 
 from prefect.core.inputs import unmappable
 from prefect.core.refs import Ref
-from prefect.core.state import Failed, Skipped, Success
-from prefect.engine.nodes import Node
+from prefect.core.state import Failed, Mapped, Skipped, Success
+from prefect.engine.nodes import Node, Step
 from prefect.engine.transitions import skipped, triggered
 from prefect.errors import ResultUnavailableError
 
@@ -44,6 +44,8 @@ def expand(node: Node) -> list[Node] | State:
         is_items = False
         if edge.mapped and source.children is not None:
             column = source.children
+        elif edge.mapped and isinstance(source.state, Mapped):
+            column = [_settled(source.step, state) for state in source.state.map_states]
         else:
             shared[edge] = state = source.state
             if edge.mapped:
@@ -63,6 +65,13 @@ def expand(node: Node) -> list[Node] | State:
     if refusal := _refusal(node, shared, problem or (None if lengths else alone), lengths):
         return refusal
     return _children(node, columns, are_items)
+
+
+def _settled(step: Step, state: State) -> Node:
+    """Return the node of a child that never was one: `flatten` gives states, not children."""
+    node = Node(step, (), 0)
+    node.state = state
+    return node
 
 
 def _refusal(

@@ -12,6 +12,7 @@ from prefect.core.context import building, current, dates, values
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import check_parameters, expected_by
 from prefect.core.refs import Ref
+from prefect.core.signals import Signal
 from prefect.core.state import (
     Failed,
     Finished,
@@ -230,10 +231,9 @@ class _Run:
         node.state = state
         if self.on_state is not None:
             self.tell(node, state)
-        if self.verbose:
-            if _works(node.step.task) or isinstance(state, Failed):
-                logs.task_finished(node.label, state)
-        elif type(state) is not Success and isinstance(state, Failed):
+        if type(state) is not Success and isinstance(state, Failed):
+            self.report(node, state)
+        elif self.verbose and _works(node.step.task):
             logs.task_finished(node.label, state)
         node.sources = ()
         if node.followers:
@@ -244,6 +244,13 @@ class _Run:
             parent.unfinished -= 1
             if not parent.unfinished:
                 self.complete(parent)
+
+    def report(self, node: Node, state: Failed) -> None:
+        """Log a failure; raise it, if that is how the run is to end."""
+        logs.task_finished(node.label, state)
+        if self.context.get("raise_on_exception"):
+            error = state.result
+            raise error if isinstance(error, BaseException) else Signal(state.message)
 
     def complete(self, node: Node) -> None:
         """Gather the children of a mapped node, all of which have finished."""

@@ -1,5 +1,31 @@
 """Public name of `prefect.core.signals`."""
 
-from prefect.core.signals import FAIL, RETRY, SKIP, SUCCESS, TRIGGERFAIL, Signal
+from prefect.core.signals import (
+    ENDRUN,
+    FAIL,
+    LOOP,
+    PAUSE,
+    RETRY,
+    SKIP,
+    SUCCESS,
+    TRIGGERFAIL,
+    VALIDATIONFAIL,
+    PrefectStateSignal,
+    Signal,
+    signal_from_state,
+)
 
-__all__ = ["FAIL", "RETRY", "SKIP", "SUCCESS", "TRIGGERFAIL", "Signal"]
+__all__ = [
+    "ENDRUN",
+    "FAIL",
+    "LOOP",
+    "PAUSE",
+    "RETRY",
+    "SKIP",
+    "SUCCESS",
+    "TRIGGERFAIL",
+    "VALIDATIONFAIL",
+    "PrefectStateSignal",
+    "Signal",
+    "signal_from_state",
+]

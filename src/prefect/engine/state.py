@@ -1,4 +1,4 @@
-"""Public name of `prefect.core.state`."""
+"""Public name of `prefect.core.state` and `prefect.core.state_kinds`."""
 
 from prefect.core.state import (
     Failed,
@@ -14,18 +14,42 @@ from prefect.core.state import (
     TimedOut,
     TriggerFailed,
 )
+from prefect.core.state_kinds import (
+    Cached,
+    Cancelled,
+    Cancelling,
+    ClientFailed,
+    Looped,
+    MetaState,
+    Paused,
+    Queued,
+    Resume,
+    Submitted,
+    ValidationFailed,
+)
 
 __all__ = [
+    "Cached",
+    "Cancelled",
+    "Cancelling",
+    "ClientFailed",
     "Failed",
     "Finished",
+    "Looped",
     "Mapped",
+    "MetaState",
+    "Paused",
     "Pending",
+    "Queued",
+    "Resume",
     "Retrying",
     "Running",
     "Scheduled",
     "Skipped",
     "State",
+    "Submitted",
     "Success",
     "TimedOut",
     "TriggerFailed",
+    "ValidationFailed",
 ]

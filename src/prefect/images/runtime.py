@@ -16,6 +16,7 @@ INSIDE = (
     "engine",
     "environments",
     "errors",
+    "executors",
     "files",
     "frozen",
     "installed",
@@ -33,6 +34,7 @@ INSIDE = (
     "triggers",
     "unsupported",
     "user_cache",
+    "utilities",
     "version",
     "worker",
 )

@@ -9,12 +9,14 @@ from prefect.lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from prefect.engine.executors.dask import DaskExecutor
+    from prefect.engine.executors.local_dask import LocalDaskExecutor
     from prefect.engine.executors.processes import ProcessExecutor
     from prefect.engine.executors.threads import ThreadExecutor
 
 __all__ = [
     "DaskExecutor",
     "Executor",
+    "LocalDaskExecutor",
     "LocalExecutor",
     "ProcessExecutor",
     "Session",
@@ -28,6 +30,7 @@ __getattr__, __dir__ = lazy(
     {
         "DaskExecutor": "prefect.engine.executors.dask",
         "ProcessExecutor": "prefect.engine.executors.processes",
+        "LocalDaskExecutor": "prefect.engine.executors.local_dask",
         "ThreadExecutor": "prefect.engine.executors.threads",
     },
 )

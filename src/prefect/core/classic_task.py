@@ -1,0 +1,81 @@
+"""Arguments of tasks that classic Prefect had, and that few tasks have.
+
+Those about results are accepted, and nothing is stored: whoever gives one is told so.
+"""
+
+from __future__ import annotations
+
+from prefect.core import check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+UNSTORED = ("cache_for", "cache_key", "cache_validator", "checkpoint", "result", "target")
+"""About results, of which none is stored."""
+
+
+def retry_on(value: Any) -> Any:
+    """Check a class of exceptions, or several."""
+    if value is None:
+        return None
+    kinds = (
+        (value,)
+        if isinstance(value, type)
+        else tuple(check.listed("retry_on", "exceptions", value))
+    )
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise check.wrong("retry_on", "a class of exceptions, or several", kind)
+    return kinds
+
+
+def task_run_name(value: Any) -> Any:
+    """Check a template, or a function that makes a name."""
+    if value is None or callable(value) or isinstance(value, str):
+        return value
+    raise check.wrong("task_run_name", "a template, or a function that returns a name", value)
+
+
+CHECKS: dict[str, Callable[[Any], Any]] = {
+    "retry_on": retry_on,
+    "task_run_name": task_run_name,
+    **dict.fromkeys(UNSTORED, lambda value: value),
+}
+
+
+def keep(task: Any, given: dict[str, Any]) -> None:
+    """Set those that are given; the others are as the class has them."""
+    for name, value in given.items():
+        if value is not None:
+            setattr(task, name, CHECKS[name](value))
+    unstored = [name for name in UNSTORED if given.get(name)]
+    if unstored:
+        import warnings  # noqa: PLC0415  # seldom needed
+
+        warnings.warn(
+            f"Task {task.name!r} has {', '.join(unstored)}: no result is stored here, and none is taken "
+            "from an earlier run",
+            stacklevel=_of_user(),
+        )
+
+
+def _of_user() -> int:
+    """Return the number of the innermost frame that is not of this package, for a warning."""
+    import sys  # noqa: PLC0415
+
+    number, frame = 1, sys._getframe(1)  # noqa: SLF001  # as warnings itself does
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("prefect."):
+        number, frame = number + 1, frame.f_back
+    return number
+
+
+def run_name(task: Any, inputs: dict[str, Any], context: dict[str, Any]) -> str | None:
+    """Return what a run of a task is called, if it has a name of its own."""
+    made = task.task_run_name
+    if callable(made):
+        made = made(**{**context, **inputs})
+    elif made is not None:
+        made = made.format(**{**context, **inputs})
+    return made if made is None else str(made)

@@ -1,0 +1,5 @@
+"""Not here: importing it is an error that says what to use instead."""
+
+from prefect.unsupported import refuse
+
+refuse(__name__)

@@ -1,0 +1,5 @@
+"""Classic Prefect's name of the context's class."""
+
+from prefect.core.context import Context, context
+
+__all__ = ["Context", "context"]

@@ -1,0 +1,202 @@
+"""Kinds of states, what they answer, and the signals that end in them."""
+
+import pickle
+
+from prefect import Flow, task
+from prefect.engine import signals
+from prefect.engine import state as states
+from prefect.engine.state import Failed, Mapped, Retrying, Running, Scheduled, State, Success
+
+KINDS = (
+    "State",
+    "Pending",
+    "Scheduled",
+    "Paused",
+    "Resume",
+    "Retrying",
+    "Submitted",
+    "Queued",
+    "ClientFailed",
+    "Running",
+    "Cancelling",
+    "Finished",
+    "Looped",
+    "Cancelled",
+    "Success",
+    "Cached",
+    "Mapped",
+    "Skipped",
+    "Failed",
+    "TimedOut",
+    "TriggerFailed",
+    "ValidationFailed",
+)
+QUESTIONS = (
+    "is_cached",
+    "is_failed",
+    "is_finished",
+    "is_looped",
+    "is_mapped",
+    "is_meta_state",
+    "is_pending",
+    "is_queued",
+    "is_retrying",
+    "is_running",
+    "is_scheduled",
+    "is_skipped",
+    "is_submitted",
+    "is_successful",
+)
+
+
+def probe_questions():
+    return {
+        kind: [name for name in QUESTIONS if getattr(getattr(states, kind)(), name)()]
+        for kind in KINDS
+    }
+
+
+def probe_colors():
+    return {kind: getattr(states, kind).color for kind in KINDS}
+
+
+def probe_families():
+    return {
+        kind: [
+            other
+            for other in KINDS
+            if other != kind and issubclass(getattr(states, kind), getattr(states, other))
+        ]
+        for kind in KINDS
+    }
+
+
+def probe_parents():
+    return [Retrying.parents(names_only=True), Retrying.parents(include_self=True, names_only=True)]
+
+
+def probe_children():
+    return sorted(Scheduled.children(names_only=True))
+
+
+def probe_equality():
+    return [
+        Success("a", result=1) == Success("b", result=1),
+        Success() == Failed(),
+        Success(result=1) == Success(result=2),
+        Scheduled() == Scheduled(),
+        Success() == 1,
+    ]
+
+
+def probe_hashes():
+    a, b = Success(result=[1]), Success(result=[1])
+    return [len({a, b, a}), hash(a) == hash(a)]
+
+
+def probe_context():
+    state = Failed("no", context={"tags": ["a"]}, cached_inputs={"x": 1})
+    again = pickle.loads(pickle.dumps(state))
+    return [
+        state.context,
+        state.cached_inputs,
+        again.context,
+        Success().context,
+        Success().cached_inputs,
+    ]
+
+
+def probe_attributes():
+    return [
+        Retrying(run_count=3).run_count,
+        Mapped().map_states,
+        states.Looped(loop_count=4).loop_count,
+        states.Submitted(state=Running()).state,
+        states.Cached(cached_parameters={"x": 1}).cached_parameters,
+        states.Queued().start_time is not None,
+        Scheduled().start_time is not None,
+        str(Success("fine")).startswith("<Success"),
+        Success("fine").message,
+    ]
+
+
+def probe_serialized():
+    told = Retrying("again", run_count=2).serialize()
+    return [
+        told["type"],
+        told["message"],
+        told["run_count"],
+        sorted(set(told) & {"type", "message", "context"}),
+    ]
+
+
+SIGNALS = ("FAIL", "LOOP", "PAUSE", "RETRY", "SKIP", "SUCCESS", "TRIGGERFAIL", "VALIDATIONFAIL")
+
+
+def probe_states_of_signals():
+    return {name: type(getattr(signals, name)("m").state).__name__ for name in SIGNALS}
+
+
+def probe_results_of_signals():
+    return {name: getattr(signals, name)("m", result=3).state for name in SIGNALS}
+
+
+def probe_results_of_signals_by_default():
+    return {name: getattr(signals, name)("m").state.result for name in SIGNALS}
+
+
+def probe_signals_are_no_errors():
+    return [issubclass(getattr(signals, name), Exception) for name in SIGNALS]
+
+
+def probe_a_signal_is_not_caught_by_a_task_that_catches_errors():
+    @task
+    def careful():
+        try:
+            raise signals.SKIP("nothing to do")
+        except Exception:
+            return "caught"
+
+    with Flow("f") as flow:
+        r = careful()
+    return type(flow.run().result[r]).__name__
+
+
+def probe_signal_from_state():
+    return {
+        kind: signals.signal_from_state(getattr(states, kind)("m")).__name__
+        for kind in (
+            "Failed",
+            "Looped",
+            "Paused",
+            "Retrying",
+            "Skipped",
+            "Success",
+            "TriggerFailed",
+            "ValidationFailed",
+        )
+    }
+
+
+def probe_endrun():
+    @task
+    def ending():
+        raise signals.ENDRUN(state=Failed("over", result=3))
+
+    with Flow("f") as flow:
+        r = ending()
+    return flow.run().result[r]
+
+
+def probe_validation_fails():
+    @task
+    def checking():
+        raise signals.VALIDATIONFAIL("odd", result=3)
+
+    with Flow("f") as flow:
+        r = checking()
+    return flow.run().result[r]
+
+
+def probe_base_of_signals():
+    return all(issubclass(getattr(signals, name), signals.PrefectStateSignal) for name in SIGNALS)

@@ -1,0 +1,85 @@
+"""Arguments of tasks that classic Prefect had."""
+
+from datetime import timedelta
+
+import pytest
+
+import prefect
+from prefect import Flow, task
+from prefect.engine.state import Failed, Success
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"cache_for": timedelta(hours=1)},
+        {"cache_key": "k"},
+        {"cache_validator": lambda *_: True},
+        {"checkpoint": True},
+        {"result": object()},
+        {"target": "{task_name}.txt"},
+    ],
+)
+def test_what_is_about_results_is_taken_with_a_warning(given):
+    """It is kept, and the warning stands at the caller's line: nothing is stored."""
+    (name,) = given
+    with pytest.warns(UserWarning, match=f"has {name}: no result is stored") as warned:
+        made = task(lambda: 1, name="t", **given)
+    assert warned[0].filename == __file__
+    assert getattr(made, name) == given[name]
+    with pytest.warns(UserWarning, match=name), Flow("f"):
+        assert getattr(task(lambda: 1)(task_args=given), name) == given[name]
+
+
+def test_not_to_store_is_what_happens_anyway():
+    """`checkpoint=False` needs no warning."""
+    assert task(lambda: 1, checkpoint=False).checkpoint is False
+    assert task(lambda: 1).checkpoint is None
+
+
+@pytest.mark.parametrize(
+    ("retry_on", "tries"), [(KeyError, 1), ((OSError, ValueError), 3), (None, 3)]
+)
+def test_only_some_errors_are_tried_again(retry_on, tries):
+    """`retry_on` has the exceptions after which a task is tried again; by default all are."""
+    seen = []
+
+    @task(max_retries=2, retry_on=retry_on)
+    def fails():
+        seen.append(prefect.context.task_run_count)
+        raise ValueError
+
+    with Flow("f") as flow:
+        fails()
+    assert isinstance(flow.run(), Failed)
+    assert seen == list(range(1, tries + 1))
+
+
+@pytest.mark.parametrize("wrong", [3, [int], "KeyError"])
+def test_retry_on_takes_exceptions(wrong):
+    """Anything else is refused when the task is made."""
+    with pytest.raises(TypeError, match="retry_on is"):
+        task(lambda: 1, max_retries=1, retry_on=wrong)
+
+
+def test_a_run_of_a_task_has_its_own_name():
+    """A template of the inputs and of the context, or a function of both, names it."""
+
+    @task(task_run_name="{flow_name}: {x}")
+    def named(x):
+        return prefect.context.task_run_name
+
+    with Flow("f") as flow:
+        names = named.map([1, 2])
+    assert flow.run().result[names].result == ["f: 1", "f: 2"]
+    with pytest.raises(TypeError, match="task_run_name is a template"):
+        task(lambda: 1, task_run_name=3)
+
+
+def test_tasks_of_an_earlier_release_have_none_of_them():
+    """What was pickled before there were these arguments runs as it did."""
+    old = task(lambda: 1, name="old")
+    assert not {"retry_on", "task_run_name", "result"} & set(old.__dict__)
+    with Flow("f") as flow:
+        old.bind()
+    assert isinstance(flow.run(), Success)
