@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from image_making import image_of, layer_of, tar_of
+from processes import await_end
 
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment
@@ -286,6 +287,60 @@ def test_limits_are_the_kernels(image, cache, every):
     finally:
         started.remove()
     assert not [each for name in own for each in Path("/sys/fs/cgroup").rglob(name)]
+
+
+LIMITED = """
+import sys
+from pathlib import Path
+from prefect.oci.archives import archive
+from prefect.oci.cache.store import Store
+from prefect.places.protocol import Work
+from prefect.places.sandbox.place import Sandbox
+from prefect.places.surroundings import Surroundings
+with Store(Path(sys.argv[1])) as store:
+    work = Work(["sh", "-c", "echo up; exec busybox sleep 600"], surroundings=Surroundings(memory=1 << 28))
+    started = Sandbox(archive.read(sys.argv[2]), store=store).start(work)
+    next(started.logs())
+    print(started._process.pid, flush=True)
+    started.wait()
+"""
+
+
+def test_what_a_killed_process_leaves_of_groups_goes_with_the_next_sandbox(small, tmp_path):
+    """Those of processes that live stay, and so does what may be of another's namespace."""
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "cache"), str(small)]
+    killed, lives = (subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in "12")
+    try:
+        workers = [int(one.stdout.readline()) for one in (killed, lives)]
+        killed.kill()
+        killed.wait()
+        await_end(workers[0])
+        assert groups_of(killed.pid)
+        assert groups_of(lives.pid)
+        foreign = groups_of(lives.pid)[0].with_name(f"prefect-1-{workers[0]}-1-0123456789ab")
+        foreign.mkdir()
+        try:
+            deadline = time.monotonic() + 60
+            while groups_of(killed.pid) and time.monotonic() < deadline:  # its last process ends
+                with Store(tmp_path / "cache") as store:
+                    assert run(archive.read(small), store, "true")[0] == 0
+            assert not groups_of(killed.pid)
+            assert groups_of(lives.pid)
+            assert foreign.is_dir()
+        finally:
+            foreign.rmdir()
+    finally:
+        for one in (killed, lives):
+            one.kill()
+            one.communicate()
+        for each in groups_of(lives.pid):
+            limits.remove_group(each)
+
+
+def groups_of(process: int) -> list[Path]:
+    """Return the groups that a process has made."""
+    found = Path("/sys/fs/cgroup").rglob("prefect-*")
+    return [each for each in found if each.name.split("-")[2:3] == [str(process)]]
 
 
 def text(group: Path, *names: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _PERIOD = 100_000  # microseconds, as docker has it
 _LEAST_QUOTA = 1000  # microseconds, as the kernel has it
 _REMOVAL_SECONDS = 5.0
+# Namespace of the maker's number, that number, and when it began.
+_NAME = re.compile(r"prefect-(\d+)-(\d+)-(\d+)-[0-9a-f]{12}", re.ASCII)
 # What joins the groups, and goes on: "0" is whoever writes it.
 _JOIN = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1" || exit; n=$((n - 1)); shift; done; exec "$@"'
 
@@ -65,7 +68,7 @@ def _wanted(asked: Surroundings) -> dict[str, float]:
 def _make(wanted: Mapping[str, float]) -> list[Path]:
     """Make a group for each controller, or one for all of them; none is left where that fails."""
     mounts = _mounts()
-    name = f"prefect-{os.urandom(6).hex()}"
+    name = group_name()
     made: list[Path] = []
     try:
         for each, value in wanted.items():
@@ -117,9 +120,8 @@ def _group_2(own: Path | None, name: str, controllers: list[str]) -> Path:
     """
     if own is None:
         raise OSError("this machine shows no cgroups")
-    root = next(one for one in (own, *own.parents) if one.is_mount() or one == one.parent)
     failure = OSError(f"no group above {own} has the controllers {', '.join(controllers)}")
-    for above in (own, *own.parents):
+    for above in _up_to_mount(own):
         group = above / name
         try:
             group.mkdir()
@@ -133,9 +135,14 @@ def _group_2(own: Path | None, name: str, controllers: list[str]) -> Path:
             if all((group / f"{one}.max").exists() for one in controllers):
                 return group
             remove_group(group)
-        if above == root:
-            break
     raise failure
+
+
+def _up_to_mount(own: Path) -> Iterator[Path]:
+    for above in (own, *own.parents):
+        yield above
+        if above.is_mount():
+            return
 
 
 def _mounts() -> dict[str, Path]:
@@ -155,6 +162,44 @@ def _mounts() -> dict[str, Path]:
             if controller in own:
                 found[controller] = Path(place) / os.path.relpath(own[controller], root)
     return found
+
+
+def group_name() -> str:
+    """Return a new name for groups of this process's, which tells whether that lives."""
+    return f"prefect-{_namespace()}-{os.getpid()}-{_began(os.getpid())}-{os.urandom(6).hex()}"
+
+
+def remove_stale_groups() -> None:
+    """Remove what killed processes of this user have left: groups without a process.
+
+    A process that another namespace numbers cannot be seen from here, and may live.
+    """
+    with suppress(OSError):
+        if os.readlink("/proc/self") != str(os.getpid()):  # noqa: PTH115 - of another namespace
+            return
+        here = _namespace()
+        places = {above for own in _mounts().values() for above in _up_to_mount(own)}
+        for place in places:
+            for entry in os.scandir(place):
+                match = _NAME.fullmatch(entry.name)
+                if match is None or int(match[1]) != here:
+                    continue
+                if entry.stat().st_uid == os.geteuid() and _began(int(match[2])) != int(match[3]):
+                    with suppress(OSError):  # its processes are on their way out
+                        os.rmdir(entry.path)  # noqa: PTH106 - as it was listed
+
+
+def _namespace() -> int:
+    return os.stat("/proc/self/ns/pid").st_ino  # noqa: PTH116 - its number alone
+
+
+def _began(process: int) -> int | None:
+    """Return when a process began, in ticks since the machine did; None where there is none."""
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return None
+    return int(status.rpartition(")")[2].split()[19])
 
 
 def remove_group(group: Path) -> None:

@@ -20,6 +20,7 @@ from prefect.places.sandbox import bubblewrap, entering
 from prefect.places.sandbox.entering import Launch, Layers
 from prefect.places.sandbox.host import find_host
 from prefect.places.sandbox.keyring import leaving_keyring
+from prefect.places.sandbox.limits import limited, remove_stale_groups
 from prefect.places.sandbox.spec import COVERED, make_spec, require
 from prefect.places.sandbox.stack import Stack
 from prefect.places.sandbox.trees import Trees
@@ -73,6 +74,7 @@ class Sandbox:
         with ExitStack() as closing:
             store = self._store or closing.enter_context(open_cache())
             host = find_host(store)
+            remove_stale_groups()
             # runc makes a group itself, and moves the run there.
             limits = _limits(work.surroundings, closing) if host.bwrap else []
             trees = Trees(store, closing)
@@ -137,8 +139,6 @@ class Sandbox:
 def _limits(asked: Surroundings, closing: ExitStack) -> list[str]:
     if asked.memory is None and asked.cpus is None:
         return []
-    from prefect.places.sandbox.limits import limited  # noqa: PLC0415 - seldom asked for
-
     return closing.enter_context(limited(asked))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.errors import PlaceError
 from prefect.places.sandbox import entering
 from prefect.places.sandbox.entering import Launch
-from prefect.places.sandbox.limits import remove_group
+from prefect.places.sandbox.limits import group_name, remove_group
 from prefect.secrets.handover import as_file
 from prefect.secrets.secret import DEFAULT_DIRECTORY
 
@@ -48,7 +48,7 @@ def launch(program: str, spec: Spec, asked: Surroundings, layers: Layers) -> Lau
     Raises:
         PlaceError: the image has too many layers for an overlay.
     """
-    name = f"prefect-{os.urandom(6).hex()}"
+    name = group_name()
     work = str(layers.mount_point)
     made = Launch()
     made.ended = lambda: _remove_groups(name)
