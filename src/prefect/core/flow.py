@@ -362,6 +362,7 @@ class Flow(FlowQueries):
         *,
         on_state: Callable[[Any], None] | None = None,
         context: Mapping[str, Any] | None = None,
+        results: str = "reference",
         **kwargs: Any,
     ) -> State:
         """Run the flow here and now.
@@ -400,7 +401,12 @@ class Flow(FlowQueries):
         context = {} if context is None else check.mapping("context", "names and values", context)
         if executor is None:
             executor = self.executor
-        return core.runner(self, {**given, **kwargs}, executor, on_state, context)
+        if results not in {"reference", "all"}:
+            raise ValueError(
+                f'results= is "reference" or "all", not {results!r}; a parameter of that name goes into '
+                "parameters={...}"
+            )
+        return core.runner(self, {**given, **kwargs}, executor, on_state, context, results)
 
 
 def _tasks(what: str, given: Iterable[Any] | None) -> Iterable[Any]:

@@ -7,7 +7,7 @@ from itertools import repeat
 from prefect.core.inputs import unmappable
 from prefect.core.refs import Ref
 from prefect.core.state import Failed, Mapped, Skipped, Success
-from prefect.engine.nodes import Node, Step
+from prefect.engine.nodes import CHILDREN, ITEM, SHARED, Node, Step
 from prefect.engine.transitions import skipped, triggered
 from prefect.errors import ResultUnavailableError
 
@@ -34,24 +34,24 @@ def expand(node: Node) -> list[Node] | State:
     expanded, and each of its children waits for the child of the same index there.
     """
     columns: list[Column | None] = []
-    are_items: list[bool] = []
+    kinds: list[int] = []
     lengths: dict[str, int] = {}
     shared: dict[Edge, State] = {}  # the upstream states that all children have in common
     problem: str | None = None
     alone: str | None = None  # what is a problem only where there is nothing else to map over
     for edge, source in zip(node.step.edges, node.sources, strict=True):
         column: Column | None = None
-        is_items = False
+        kind = SHARED
         if edge.mapped and source.children is not None:
-            column = source.children
+            column, kind = source.children, CHILDREN
         elif edge.mapped and isinstance(source.state, Mapped):
             column = [_settled(source.step, state) for state in source.state.map_states]
+            kind = CHILDREN
         else:
             shared[edge] = state = source.state
             if edge.mapped:
                 try:
-                    column = _items(state)
-                    is_items = True
+                    column, kind = _items(state), ITEM
                 except _NotMappableError as error:
                     reason = f"cannot map over {edge.key or edge.upstream_task.name!r}: {error}"
                     if edge.key is not None:
@@ -59,12 +59,13 @@ def expand(node: Node) -> list[Node] | State:
                     else:
                         alone = alone or reason
         columns.append(column)
-        are_items.append(is_items)
+        kinds.append(kind)
         if column is not None:
             lengths[edge.key or edge.upstream_task.name] = len(column)
     if refusal := _refusal(node, shared, problem or (None if lengths else alone), lengths):
         return refusal
-    return _children(node, columns, are_items)
+    node.kinds = kinds
+    return _children(node, columns)
 
 
 def _settled(step: Step, state: State) -> Node:
@@ -93,7 +94,7 @@ def _refusal(
     return None if problem is None else Failed(problem, TypeError(problem))
 
 
-def _children(node: Node, columns: list[Column | None], are_items: list[bool]) -> list[Node]:
+def _children(node: Node, columns: list[Column | None]) -> list[Node]:
     """Make the children, whose sources lie in columns; None for what all have in common."""
     step = node.step
     # With a column that ends: zip has all that others do not share.
@@ -104,11 +105,14 @@ def _children(node: Node, columns: list[Column | None], are_items: list[bool]) -
         ),
         strict=False,
     )
-    children = [
-        Node(step, sources, 0, index, node, are_items) for index, sources in enumerate(rows)
-    ]
-    for column, is_items in zip(columns, are_items, strict=True):
-        if column is not None and not is_items:
+    kinds, takers = node.kinds, node.takers
+    children = []
+    for index, sources in enumerate(rows):
+        child = Node(step, sources, 0, index, node, kinds)
+        child.takers = takers  # of the whole, each of whom takes each
+        children.append(child)
+    for column, kind in zip(columns, kinds, strict=True):
+        if column is not None and kind == CHILDREN:
             for source, child in zip(column, children, strict=True):
                 if source.state is None:
                     source.precede(child)

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from prefect.core.task import Task
 
 
+SHARED, ITEM, CHILDREN = range(3)
+"""What an edge brings to the children of a mapped task: one value to all, or to each an item of a
+value, or a child of another mapped task."""
+
+
 class Step:
     """What a task and all its mapped children have in common."""
 
@@ -33,6 +38,10 @@ class Step:
         self.mapped = False
         self.default_trigger = task.trigger is all_successful
 
+    def takes(self, edge: Edge) -> bool:
+        """Tell whether it, or its trigger, may need the result of the task where the edge begins."""
+        return edge[2] is not None or not self.default_trigger
+
 
 class Node:
     """A task, or a mapped child, in the course of a run.
@@ -40,7 +49,8 @@ class Node:
     Attributes:
         sources: for each edge the node it comes from; for a child, its item where it maps over a
             plain value. Nothing, once the node has finished.
-        items: for a child, which of its sources are items.
+        kinds: for a mapped task that has expanded, and its children, what each source is.
+        takers: how often its value will be taken; 0 if it stays.
         waiting: how many sources it waits for.
         downstream: nodes that wait for it to finish.
         followers: mapped tasks that only wait for it to expand, so that their children can
@@ -55,13 +65,14 @@ class Node:
         "children",
         "downstream",
         "followers",
-        "items",
+        "kinds",
         "map_index",
         "parent",
         "retrying",
         "sources",
         "state",
         "step",
+        "takers",
         "unfinished",
         "waiting",
     )
@@ -73,14 +84,15 @@ class Node:
         waiting: int,
         map_index: int | None = None,
         parent: Node | None = None,
-        items: Sequence[bool] = (),
+        kinds: Sequence[int] = (),
     ) -> None:
         self.step = step
         self.sources = sources
         self.waiting = waiting
         self.map_index = map_index
         self.parent = parent
-        self.items = items
+        self.kinds = kinds
+        self.takers = 0
         # Lists where there is something in them: most nodes have few others, and there are many.
         self.downstream: Sequence[Node] = ()
         self.followers: Sequence[Node] = ()
@@ -113,8 +125,8 @@ class Node:
         step = self.step
         inputs = step.constants.copy()
         usual = step.default_trigger
-        for edge, source, is_item in zip(step.edges, self.sources, self.items, strict=False):
-            if is_item:
+        for edge, source, kind in zip(step.edges, self.sources, self.kinds, strict=False):
+            if kind == ITEM:
                 value = source
             else:
                 state = source.state
@@ -128,9 +140,9 @@ class Node:
     def upstream_states(self) -> dict[Edge, State]:
         """Return what triggers decide by. All sources must have finished."""
         return {
-            edge: Success(None, source) if is_item else source.state
-            for edge, source, is_item in zip(
-                self.step.edges, self.sources, self.items or repeat(False), strict=False
+            edge: Success(None, source) if kind == ITEM else source.state
+            for edge, source, kind in zip(
+                self.step.edges, self.sources, self.kinds or repeat(SHARED), strict=False
             )
         }
 

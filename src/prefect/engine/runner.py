@@ -30,6 +30,7 @@ from prefect.engine.executors.local import LocalExecutor
 from prefect.engine.job import Job
 from prefect.engine.mapping import expand
 from prefect.engine.nodes import Node, lay_out
+from prefect.engine.releasing import count_takers, done_with_sources, let_go
 from prefect.engine.transitions import change_state, gate
 from prefect.errors import ResultUnavailableError
 
@@ -50,6 +51,7 @@ def run_flow(
     executor: Executor | str | None,
     on_state: Callable[[TaskEvent], None] | None,
     context: Mapping[str, Any],
+    results: str,
 ) -> State:
     """Run a flow; see `Flow.run`."""
     with no_collection():
@@ -71,7 +73,9 @@ def run_flow(
             logs.info("flow %r starts", flow.name)
             with no_collection():
                 nodes = lay_out(flow)
-            _Run(session, shared, on_state).execute(nodes)
+                if results == "reference":
+                    count_takers(flow, nodes)
+            _Run(session, shared, on_state, releasing=results == "reference").execute(nodes)
             _keep(session, flow, nodes)
             abandon = False
         finally:
@@ -126,11 +130,15 @@ class _Run:
         session: Session,
         context: dict[str, Any],
         on_state: Callable[[TaskEvent], None] | None,
+        *,
+        releasing: bool,
     ) -> None:
+        self.releasing = releasing
         self.session = session
         self.context = context
         self.on_state = on_state
         self.verbose = logs.is_verbose()
+        self.tells = self.verbose or on_state is not None
         self.ready: deque[Node] = deque()
         self.delayed: list[tuple[float, int, Node]] = []
         self.tickets = count()  # so that nodes delayed to the same time are not compared
@@ -165,7 +173,7 @@ class _Run:
         if step.mapped and node.map_index is None:
             self.expand(node)
             return False
-        inputs, usual = node.inputs() if not node.items else node.inputs_with_items()
+        inputs, usual = node.inputs() if not node.kinds else node.inputs_with_items()
         if (
             not usual
             and node.retrying is None
@@ -229,12 +237,10 @@ class _Run:
         if type(state) is not Success and not isinstance(state, Finished):
             state = Failed(f"state handlers left the task {type(state).__name__}", state)
         node.state = state
-        if self.on_state is not None:
-            self.tell(node, state)
-        if type(state) is not Success and isinstance(state, Failed):
-            self.report(node, state)
-        elif self.verbose and _works(node.step.task):
-            logs.task_finished(node.label, state)
+        if self.tells or isinstance(state, Failed):
+            self.announce(node, state)
+        if self.releasing and node.sources:
+            done_with_sources(node)
         node.sources = ()
         if node.followers:
             self.notify(node.followers)
@@ -245,12 +251,16 @@ class _Run:
             if not parent.unfinished:
                 self.complete(parent)
 
-    def report(self, node: Node, state: Failed) -> None:
-        """Log a failure; raise it, if that is how the run is to end."""
-        logs.task_finished(node.label, state)
-        if self.context.get("raise_on_exception"):
-            error = state.result
-            raise error if isinstance(error, BaseException) else Signal(state.message)
+    def announce(self, node: Node, state: State) -> None:
+        """Tell of a node's final state those who want to know; raise a failure that is to end the run."""
+        self.tell(node, state)
+        if isinstance(state, Failed):
+            logs.task_finished(node.label, state)
+            if self.context.get("raise_on_exception"):
+                error = state.result
+                raise error if isinstance(error, BaseException) else Signal(state.message)
+        elif self.verbose and _works(node.step.task):
+            logs.task_finished(node.label, state)
 
     def complete(self, node: Node) -> None:
         """Gather the children of a mapped node, all of which have finished."""
@@ -259,6 +269,11 @@ class _Run:
         assert isinstance(mapped, Mapped)  # noqa: S101  # for the type checker
         assert children is not None  # noqa: S101  # for the type checker
         mapped.gather([child.state for child in children if child.state is not None])
+        if self.releasing:
+            done_with_sources(node)
+            if node.takers and not node.downstream:
+                let_go(node)  # of the list: only the children are taken
+        node.sources = ()
         self.notify(node.downstream)
 
     def notify(self, waiting: Sequence[Node]) -> None:

@@ -33,14 +33,15 @@ class LocalExecutor(Executor):
 
 class _LocalSession(Session):
     capacity = 1
-    _next: tuple[Any, Job]
+    _next: tuple[Any, Job] | None = None
     _may_have_given_up = False
 
     def submit(self, token: Any, job: Job) -> None:
         self._next = (token, job)
 
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:  # noqa: ARG002
-        token, job = self._next
+        assert self._next is not None  # noqa: S101  # for the type checker
+        (token, job), self._next = self._next, None  # which must not keep the inputs
         if self._may_have_given_up:  # where this is not the main thread
             from prefect.engine.timeouts import wait_for_given_up  # noqa: PLC0415  # seldom needed
 
