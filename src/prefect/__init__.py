@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from prefect.core.task import Task, task
     from prefect.errors import PrefectError
     from prefect.secrets.secret import Secret
+    from prefect.tasks.control_flow.case import case
+    from prefect.tasks.core.resource_manager import resource_manager
 
 __all__ = [
     "Flow",
@@ -44,12 +46,14 @@ __all__ = [
     "Task",
     "__version__",
     "apply_map",
+    "case",
     "context",
     "engine",
     "environments",
     "errors",
     "flatten",
     "mapped",
+    "resource_manager",
     "tags",
     "task",
     "triggers",
@@ -65,12 +69,14 @@ __getattr__, __dir__ = lazy(
         "Secret": "prefect.secrets.secret",
         "Task": "prefect.core.task",
         "apply_map": "prefect.core.composing",
+        "case": "prefect.tasks.control_flow.case",
         "context": "prefect.core.context",
         "engine": "prefect.engine",
         "environments": "prefect.environments",
         "errors": "prefect.errors",
         "flatten": "prefect.core.inputs",
         "mapped": "prefect.core.inputs",
+        "resource_manager": "prefect.tasks.core.resource_manager",
         "tags": "prefect.core.composing",
         "task": "prefect.core.task",
         "triggers": "prefect.triggers",

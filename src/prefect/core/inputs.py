@@ -13,7 +13,7 @@ from prefect.errors import FlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Self
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
@@ -179,6 +179,10 @@ class _Collection(Task):
     def run(self, **items: Any) -> Any:
         """Return the collection."""
         return self.gather([items[str(index)] for index in range(len(items))])
+
+    def bind(self, *args: Any, **kwargs: Any) -> Self:
+        """Add this task itself to a flow, with what it is to gather."""
+        return super().bind(**{str(index): item for index, item in enumerate(args)}, **kwargs)
 
     def gather(self, items: list[Any]) -> Any:
         """Make the collection."""

@@ -111,8 +111,19 @@ class FlowQueries:
         return dict.fromkeys(edge.downstream_task for edge in self.edges_from(task)).keys()
 
     def reference_tasks(self) -> KeysView[Task]:
-        """Return the tasks whose states decide the flow's."""
-        return dict.fromkeys(self._reference_tasks).keys() or self.terminal_tasks()
+        """Return the tasks whose states decide the flow's: by default those on which none depends.
+
+        What only cleans up decides nothing: those before it do.
+        """
+        chosen = dict.fromkeys(self._reference_tasks).keys() or self.terminal_tasks()
+        if self._reference_tasks or not any(task.is_cleanup for task in chosen):
+            return chosen
+        last = (
+            task
+            for task in self.tasks
+            if not task.is_cleanup and all(t.is_cleanup for t in self.downstream_tasks(task))
+        )
+        return dict.fromkeys(last).keys()
 
     def _member(self, task: Task) -> Task:
         if not isinstance(task, Operators):

@@ -62,6 +62,8 @@ class Task(Operators):
     _type_name: ClassVar[str] = "prefect.core.task.Task"
     auto_generated: ClassVar[bool] = False
     """Whether a flow adds tasks of this class by itself."""
+    is_cleanup: ClassVar[bool] = False
+    """Whether it ends what others needed, and so decides nothing of a flow."""
     retry_on: Any = None
     task_run_name: Any = None
     cache_for: Any = None

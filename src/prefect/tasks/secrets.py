@@ -1,0 +1,93 @@
+"""Secrets as tasks: their values exist in the process that runs the flow, and are never logged."""
+
+from __future__ import annotations
+
+import os
+
+from prefect.core.context import context
+from prefect.core.task import Task
+from prefect.secrets.secret import Secret
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["EnvVarSecret", "PrefectSecret", "SecretBase"]
+
+
+class SecretBase(Task):
+    """Base class of tasks that have a secret's value for their result."""
+
+
+class PrefectSecret(SecretBase):
+    """Has the value of a secret, by its name: that of `prefect.Secret`.
+
+    Args:
+        name: the secret's.
+        **kwargs: arguments of `Task`.
+    """
+
+    def __init__(self, name: str | None = None, **kwargs: Any) -> None:
+        self.secret_name = None if name is None else Secret(name).name  # checked now
+        super().__init__(name=name, **kwargs)
+
+    def run(self, name: str | None = None) -> Any:
+        """Return the value.
+
+        Args:
+            name: another secret's.
+
+        Raises:
+            ValueError: it has no name.
+            SecretError: the secret has no value here.
+        """
+        wanted = name or self.secret_name
+        if wanted is None:
+            raise ValueError("PrefectSecret needs the name of a secret")
+        given = context.get("secrets") or {}
+        if wanted in given:
+            return given[wanted]
+        return Secret(wanted).value
+
+
+class EnvVarSecret(SecretBase):
+    """Has the value of a variable of the environment.
+
+    Args:
+        name: the variable's.
+        raise_if_missing: whether to fail where it is not set, instead of having None.
+        cast: makes the value of the text.
+        **kwargs: arguments of `Task`.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        raise_if_missing: bool = False,
+        cast: Callable[[str], Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.env_var = name
+        self.raise_if_missing = raise_if_missing
+        self.cast = cast
+        super().__init__(name=name, **kwargs)
+
+    def run(self, name: str | None = None) -> Any:
+        """Return the value.
+
+        Args:
+            name: another variable's.
+
+        Raises:
+            ValueError: it has no name, or the variable is not set.
+        """
+        wanted = name or self.env_var
+        if wanted is None:
+            raise ValueError("EnvVarSecret needs the name of a variable")
+        value = os.environ.get(wanted)
+        if value is None:
+            if self.raise_if_missing:
+                raise ValueError(f"The environment has no variable {wanted}")
+            return None
+        return value if self.cast is None else self.cast(value)
