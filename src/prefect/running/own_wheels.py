@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from zipfile import ZipFile
 
+    from prefect.payload.manifest import Manifest
+    from prefect.pylock import Lock
+
 _LIBRARIES = re.compile(r"[^/]+\.data/(?:pure|plat)lib/(.+)")
 _INFO = re.compile(r"([^/]+)-([^/-]+)\.dist-info/RECORD")
 
@@ -73,16 +76,27 @@ def _is_built_for_it(wheel: Path) -> bool:
 
 
 def _unpack(wheel: Path, site: Path) -> None:
+    for name, content in files_of(wheel, absent=True):
+        target = site / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content)
+
+
+def files_of(wheel: Path, *, absent: bool = False) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a wheel on disk as `wheel_files` does.
+
+    Args:
+        absent: yield nothing where the same is installed here.
+
+    Raises:
+        ArtifactError: it is none.
+    """
     import zipfile  # noqa: PLC0415 - slow to import, and few flows bring wheels
 
     try:
         with zipfile.ZipFile(wheel) as archive:
-            if _is_installed(archive):
-                return
-            for name, content in wheel_files(archive):
-                target = site / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
+            if not absent or not _is_installed(archive):
+                yield from wheel_files(archive)
     except ArtifactError:
         raise
     except (zipfile.BadZipFile, ValueError, KeyError) as error:
@@ -104,6 +118,18 @@ def wheel_files(wheel: ZipFile) -> Iterator[tuple[str, bytes]]:
         if name.startswith("/") or ".." in name.split("/"):
             raise ArtifactError(f"The wheel {wheel.filename} has a file outside of itself: {name}")
         yield name, wheel.read(member)
+
+
+def own_distributions(manifest: Manifest, lock: Lock) -> frozenset[str]:
+    """Return the user's own of what travels as wheels, by normalised names; the rest an index has.
+
+    Such a wheel stands in the lock with the hash that it has; what was taken along of an index was put
+    together again, and has another.
+    """
+    hashes = {entry["sha256"] for entry in manifest.wheels.values()}
+    return frozenset(
+        one.name for one in lock.packages if any(file.sha256 in hashes for file in one.files)
+    )
 
 
 def fitting(names: Iterable[str]) -> list[str]:

@@ -38,6 +38,7 @@ from prefect.running.stopping import (
 )
 from prefect.secrets.secret import parse_secrets
 from prefect.version import __version__
+from prefect.worker.vendored import Vendored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,8 +94,11 @@ def _run(archive: str, options: argparse.Namespace) -> int:
         path, path.name, options.key_file, options.trusted_signer
     )
     gc.freeze()  # what was imported by now, the interpreter's last collections may leave alone
-    with RunDirectory() as directory:
-        manifest, payload = open_flow(path, keyring, directory.make, directory.make_for_wheels)
+    with RunDirectory() as directory, Vendored() as vendored:
+        manifest, payload = open_flow(
+            path, keyring, directory.make, directory.make_for_wheels, vendored.wanted
+        )
+        vendored.import_from(directory.wheels)
         values, parameters = ready_to_run(manifest, keyring, directory, secrets=named, given=given)
         kind = JsonReporter if options.json else LineReporter
         reporter: Reporter = kind(until_exit=True)

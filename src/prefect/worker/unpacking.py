@@ -17,7 +17,7 @@ import fcntl
 import json
 import os
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 _BAD_INPUT, _STOPPED = 2, 130  # exit statuses, as of a run
 _KEPT = 4  # each with some 20 MB
-_PLACE, _KEY_LENGTH = "prefect/pyz", 32
+_KEY_LENGTH = 32
+RUNTIMES, VENDORED = "pyz", "vendored"
+"""What is kept, each in a directory of this name in that of the user's caches."""
 _SITE = "site-packages"
 _SIZES = "sizes.json"
 
@@ -90,16 +92,21 @@ def unpack(archive: str, entered: ExitStack) -> Path:
         source = _File(file)
         members = reading.read_members(source)
         text = reading.content(source, members[reading.INDEX])
-        key = sha256(b"\0".join([text, *map(os.fsencode, _here())])).hexdigest()[:_KEY_LENGTH]
+        key = key_of(text)
         with suppress(OSError):  # as where a home cannot be written
-            place = _cache()
+            place = cache_of(RUNTIMES)
             if place is not None:
-                return _cached(place / key, source, members, entered) / _SITE
+                return kept(place / key, lambda one: _fill(one, source, members), entered)
         from prefect.files import private_directory  # noqa: PLC0415 - not where there is a cache
 
         directory = entered.enter_context(private_directory("prefect-pyz"))
         _fill(directory, source, members)
         return directory / _SITE
+
+
+def key_of(content: bytes) -> str:
+    """Return the name of the directory for what has this content, as it is unpacked here."""
+    return sha256(b"\0".join([content, *map(os.fsencode, _here())])).hexdigest()[:_KEY_LENGTH]
 
 
 def _here() -> Iterator[str]:
@@ -112,12 +119,12 @@ def _here() -> Iterator[str]:
         yield os.confstr("CS_GNU_LIBC_VERSION") or ""
 
 
-def _cache() -> Path | None:
-    """Return the directory of all that was unpacked, if nobody else can change it."""
+def cache_of(kind: str) -> Path | None:
+    """Return the directory of all of a kind that was unpacked, if nobody else can change it."""
     home = cache_home()
     if home is None or not home.is_absolute():  # what is imported later would not be found
         return None
-    directory = home / _PLACE
+    directory = home / "prefect" / kind
     make_private(directory)
     try:
         require_private(directory)
@@ -132,47 +139,54 @@ def kept_directories() -> list[Path]:
     home = cache_home()
     if home is None:
         return []
-    try:
-        found = sorted((home / _PLACE).iterdir())
-    except OSError:
-        return []
+    found: list[Path] = []
+    for kind in (RUNTIMES, VENDORED):
+        with suppress(OSError):
+            found += sorted((home / "prefect" / kind).iterdir())
     keys = [one.name.removeprefix(".").partition(".")[0] for one in found]
     return [one for one, key in zip(found, keys, strict=True) if len(key) == _KEY_LENGTH]
 
 
-def _cached(
-    target: Path,
-    source: reading.Source,
-    members: dict[str, reading.Member],
-    entered: ExitStack,
-) -> Path:
-    if _hold(target, entered):
-        return target
+def kept(target: Path, fill: Callable[[Path], object], entered: ExitStack) -> Path:
+    """Return where what a directory of the cache holds is to import, after it was made if need be.
+
+    Args:
+        target: the directory, in one of `cache_of`.
+        fill: makes its content, by `filling`.
+        entered: until it is closed, the directory stays.
+
+    Raises:
+        OSError: it cannot be made.
+        Exception: whatever `fill` raises; nothing is kept then.
+    """
+    if site := held(target, entered):
+        return site
     from prefect.files import replacing_directory  # noqa: PLC0415 - for the first run alone
 
     discard(target)  # what is there is not whole
     try:
         with replacing_directory(target) as directory:
-            _fill(directory, source, members)
+            fill(directory)
     except OSError:
         # Perhaps another run has just done the same.
-        if not _hold(target, entered):
-            raise
-        return target
-    if not _hold(target, entered):
+        if site := held(target, entered):
+            return site
+        raise
+    site = held(target, entered)
+    if site is None:
         raise FileNotFoundError(f"{target} was removed while it was made")
     _keep_few(target)
-    return target
+    return site
 
 
-def _hold(target: Path, entered: ExitStack) -> bool:
-    """Lock a directory, shared, and mark it as used; tell whether it is there, and whole."""
+def held(target: Path, entered: ExitStack) -> Path | None:
+    """Lock a directory, shared, and mark it as used; None where it is not there, or not whole."""
     try:
         handle = os.open(target, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     except OSError:
-        return False
-    held = ExitStack()
-    held.callback(os.close, handle)
+        return None
+    mine = ExitStack()
+    mine.callback(os.close, handle)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         sizes = json.loads((target / _SIZES).read_bytes())
@@ -184,9 +198,9 @@ def _hold(target: Path, entered: ExitStack) -> bool:
     except (OSError, ValueError):
         whole = False
     if whole:
-        entered.push(held.pop_all())
-    held.close()
-    return whole
+        entered.push(mine.pop_all())
+    mine.close()
+    return target / _SITE if whole else None
 
 
 def discard(target: Path) -> None:
@@ -215,6 +229,23 @@ def _keep_few(mine: Path) -> None:
             discard(one)
 
 
+@contextmanager
+def filling(directory: Path) -> Iterator[Callable[[str, bytes], None]]:
+    """Yield what writes a file, by its path below site-packages; then note that all are there."""
+    sizes: dict[str, int] = {}
+    site = directory / _SITE
+    site.mkdir()
+
+    def put(name: str, data: bytes) -> None:
+        path = site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        sizes[name] = len(data)
+
+    yield put
+    (directory / _SIZES).write_text(json.dumps(sizes))
+
+
 def _fill(directory: Path, source: reading.Source, members: dict[str, reading.Member]) -> None:
     """Unpack into a directory, each member compared with its digest in the index.
 
@@ -224,34 +255,26 @@ def _fill(directory: Path, source: reading.Source, members: dict[str, reading.Me
     from prefect.pyz.index import indexed_content, read_index  # noqa: PLC0415 - for the first run
 
     index = read_index(source, members)
-    sizes: dict[str, int] = {}
-    site = directory / _SITE
-    site.mkdir()
 
     def content(name: str) -> bytes:
         return indexed_content(source, members[name], index)
 
-    def put(name: str, data: bytes) -> None:
-        path = site / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        sizes[name] = len(data)
-
-    for name in members:
-        if name.startswith(reading.RUNTIME):
-            put(name.removeprefix(reading.RUNTIME), content(name))
-    wheels = [name for name in members if name.startswith(reading.WHEELS)]
-    pure = [name for name in wheels if name.endswith("-none-any.whl")]
-    for name in pure:
-        _unpack_wheel(content(name), put)
-    sys.path.insert(0, str(site))  # packaging is among them
-    try:
-        chosen = _fitting([name for name in wheels if name not in pure])
-    finally:
-        sys.path.remove(str(site))
-    for name in chosen:
-        _unpack_wheel(content(name), put)
-    (directory / _SIZES).write_text(json.dumps(sizes))
+    with filling(directory) as put:
+        for name in members:
+            if name.startswith(reading.RUNTIME):
+                put(name.removeprefix(reading.RUNTIME), content(name))
+        wheels = [name for name in members if name.startswith(reading.WHEELS)]
+        pure = [name for name in wheels if name.endswith("-none-any.whl")]
+        for name in pure:
+            _unpack_wheel(content(name), put)
+        site = str(directory / _SITE)
+        sys.path.insert(0, site)  # packaging is among them
+        try:
+            chosen = _fitting([name for name in wheels if name not in pure])
+        finally:
+            sys.path.remove(site)
+        for name in chosen:
+            _unpack_wheel(content(name), put)
 
 
 def _fitting(wheels: Iterable[str]) -> list[str]:

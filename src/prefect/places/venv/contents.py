@@ -91,10 +91,7 @@ def contents(manifest: Manifest, series: str) -> Contents:
         return Contents(series, own=_fitting(manifest.wheels, series))
     lock = read(manifest.lock)
     packages = lock.for_target(_target(series))
-    hashes = {entry["sha256"] for entry in manifest.wheels.values()}
-    # A wheel of one's own stands in the lock with the hash that it has; what was taken along of an
-    # index was put together again, and has another.
-    own = {one.name for one in lock.packages if any(f.sha256 in hashes for f in one.files)}
+    own = _own(manifest, lock)
     brought = _brought(manifest)
     indexed = [one for one in packages if one.name not in own and one.name not in brought]
     return Contents(
@@ -104,6 +101,14 @@ def contents(manifest: Manifest, series: str) -> Contents:
         _fitting((name for name in manifest.wheels if _distribution(name) in own), series),
         frozenset(one.name for one in indexed if not all(file.is_wheel for file in one.files)),
     )
+
+
+def _own(manifest: Manifest, lock: Lock) -> frozenset[str]:
+    if not manifest.wheels:
+        return frozenset()
+    from prefect.running.own_wheels import own_distributions  # noqa: PLC0415 - few bring wheels
+
+    return own_distributions(manifest, lock)
 
 
 def lines_of(contents: Contents) -> Iterator[str]:
