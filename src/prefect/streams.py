@@ -33,12 +33,14 @@ class StandIn:
         stream: what it stands for.
         take: takes all text, in the place of the stream; None for nobody.
         change: what text goes through on its way to either; None for nothing.
+        lost: called where the stream cannot be written, in the place of an error; None for nobody.
     """
 
     def __init__(self, name: Literal["stdout", "stderr"], stream: TextIO) -> None:
         self.stream = stream
         self.take: Take | None = None
         self.change: Callable[[str], str] | None = None
+        self.lost: Callable[[OSError], object] | None = None
         self._users = 0
         self._name = name
 
@@ -46,8 +48,22 @@ class StandIn:
         """Write text to where it belongs; return its length."""
         take = (printed.get() if self._name == "stdout" else None) or self.take
         change = self.change
-        (take or self.stream.write)(text if change is None else change(text))
+        try:
+            (take or self.stream.write)(text if change is None else change(text))
+        except OSError as error:
+            if self.lost is None:
+                raise
+            self.lost(error)
         return len(text)
+
+    def flush(self) -> None:
+        """Have what is written be where it belongs."""
+        try:
+            self.stream.flush()
+        except OSError as error:
+            if self.lost is None:
+                raise
+            self.lost(error)
 
     def writelines(self, texts: Iterable[str]) -> None:
         """Write one text after the other."""
@@ -56,7 +72,7 @@ class StandIn:
 
     def close(self) -> None:
         """Close nothing: others write here, too."""
-        self.stream.flush()
+        self.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)

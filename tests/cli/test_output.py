@@ -74,6 +74,51 @@ def test_a_failed_flow_without_output(sealed):
     assert run(sealed, ["run", "etl.py", "-p", "fail=true"], ">&-")[0] == 1
 
 
+MUCH = """
+import pathlib, sys
+from prefect import Flow, task
+
+@task
+def tell():
+    for number in range(20_000):
+        print("line", number)
+        sys.stderr.write("and an error\\n")
+    sys.stdout.flush()
+    pathlib.Path("told").touch()
+
+with Flow("much") as flow:
+    tell()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["much.py"],
+        ["much.py", "--json"],
+        ["much.flow", "--in", "here"],
+        ["much.flow", "--in", "venv"],
+    ],
+    ids=" ".join,
+)
+def test_a_reader_that_goes_while_a_task_prints(prefect, arguments):
+    """As `| head` does: the task goes on, and the run ends as it would have, however it was started."""
+    (prefect.directory / "much.py").write_text(MUCH)
+    prefect("keygen", "flow.key")
+    if arguments[0] == "much.flow":
+        prefect("build", "much.py", "--key-file", "flow.key")
+        arguments = [*arguments, "--key-file", "flow.key"]
+    started = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "run", *arguments], cwd=prefect.directory,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    while "line" not in started.stdout.readline():
+        pass
+    started.stdout.close()
+    assert started.wait(timeout=240) == 0
+    assert (prefect.directory / "told").exists()
+
+
 CLOSING = """
 import sys
 from prefect import Flow, task

@@ -21,7 +21,8 @@ import logging
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from prefect.core.state import TriggerFailed
@@ -29,6 +30,7 @@ from prefect.printable import error_text, printable, printable_lines
 from prefect.running.output import CapturedOutput
 from prefect.running.stopping import abandon_output, provide_streams, reopened
 from prefect.secrets.masking import is_masking, mask, mask_all
+from prefect.streams import StandIn, stand_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,7 +97,8 @@ class LineReporter(logging.StreamHandler[TextIO]):
     """Log lines on standard output.
 
     Where there are secrets, all that the process and its children write is taken, and masked line
-    by line: loggers keep the streams that they found, and processes of a cluster have their own.
+    by line: loggers keep the streams that they found, and processes of a cluster have their own. Where
+    there are none, it goes its own way, and tasks that print go on without a reader, as behind `| head`.
 
     Args:
         until_exit: whether that goes on after the run, for programs that end with it.
@@ -105,17 +108,30 @@ class LineReporter(logging.StreamHandler[TextIO]):
         super().__init__(sys.stdout)
         self.setFormatter(_LineFormatter("%(asctime)s  %(levelname)-7s  %(message)s", "%H:%M:%S"))
         self._captured = _Captured(self._show, until_exit=until_exit)
+        self._until_exit = until_exit
+        self._outliving = ExitStack()
 
     def __enter__(self) -> Self:
         if is_masking():
             self._captured.start()
             self.setStream(self._captured.output.out)
+        else:
+            out, err = (self._outliving.enter_context(stand_in(x)) for x in ("stdout", "stderr"))
+            for each in (out, err):
+                each.lost = partial(self._lose, each, err)
+                self._outliving.callback(setattr, each, "lost", None)
         listen(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
         forget(self)
         self._captured.end(exc[0])
+        if not self._until_exit:
+            self._outliving.close()
+
+    @staticmethod
+    def _lose(stream: StandIn, err: StandIn, error: OSError) -> None:
+        abandon_output(error, stream.stream, err.stream)
 
     def _show(self, stream: str, line: str) -> None:
         self._captured.write(mask(line), stream)
