@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from contextvars import Token
+    from datetime import timedelta
     from os import PathLike
     from typing import Any, Protocol, Self, TypeAlias
 
@@ -363,6 +364,7 @@ class Flow(FlowQueries):
         on_state: Callable[[Any], None] | None = None,
         context: Mapping[str, Any] | None = None,
         results: str = "reference",
+        timeout: timedelta | float | None = None,
         **kwargs: Any,
     ) -> State:
         """Run the flow here and now.
@@ -406,7 +408,13 @@ class Flow(FlowQueries):
                 f'results= is "reference" or "all", not {results!r}; a parameter of that name goes into '
                 "parameters={...}"
             )
-        return core.runner(self, {**given, **kwargs}, executor, on_state, context, results)
+        if timeout is not None and any(each.name == "timeout" for each in self.parameters()):
+            raise TypeError(
+                f"timeout= is of the run; flow {self.name!r} has a parameter of that name, which goes into "
+                'parameters={"timeout": ...}'
+            )
+        seconds = check.timeout(timeout)
+        return core.runner(self, {**given, **kwargs}, executor, on_state, context, results, seconds)
 
 
 def _tasks(what: str, given: Iterable[Any] | None) -> Iterable[Any]:

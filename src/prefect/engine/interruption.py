@@ -82,8 +82,17 @@ def is_interruptible(frame: FrameType | None) -> bool:
     return frame is None or frame.f_code.co_qualname not in _UNINTERRUPTIBLE
 
 
+helpers: dict[int | None, threading.Thread] = {}
+"""By the ident of a thread that waits, the one that does its work meanwhile."""
+
+
 def interrupt(thread: threading.Thread) -> None:
-    """Raise an Interruption in a thread, at its next step of interruptible Python code."""
+    """Raise an Interruption in a thread, at its next step of interruptible Python code.
+
+    And in one that works for it, since nothing ends its wait but that.
+    """
+    if (helper := helpers.get(thread.ident)) is not None:
+        interrupt(helper)
     if not _raise_in(thread):
         import threading  # noqa: PLC0415  # there is a thread
 

@@ -56,6 +56,9 @@ def retrying(label: str, state: Retrying) -> None:
 
 def flow_finished(name: str, state: State) -> None:
     """Log the end of a flow."""
+    if type(state).__name__ == "Cancelled":
+        _logger().warning("flow %r: Cancelled: %s", name, state.message)
+        return
     _finished("flow", name, state)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from heapq import heappop, heappush
 from itertools import count
+from math import inf
 
 from prefect.core import check
 from prefect.core.context import building, current, dates, values
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import check_parameters, expected_by
-from prefect.core.refs import Ref
 from prefect.core.signals import Signal
 from prefect.core.state import (
     Failed,
@@ -25,14 +26,15 @@ from prefect.core.state import (
 )
 from prefect.engine import logs
 from prefect.engine.collection import no_collection
+from prefect.engine.ending import RunTimeoutError, cancel, final_state, keep_values
 from prefect.engine.events import TaskEvent
 from prefect.engine.executors.local import LocalExecutor
+from prefect.engine.interruption import Interruption
 from prefect.engine.job import Job
 from prefect.engine.mapping import expand
 from prefect.engine.nodes import Node, lay_out
 from prefect.engine.releasing import count_takers, done_with_sources, let_go
 from prefect.engine.transitions import change_state, gate
-from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ def run_flow(
     on_state: Callable[[TaskEvent], None] | None,
     context: Mapping[str, Any],
     results: str,
+    timeout: float | None,
 ) -> State:
     """Run a flow; see `Flow.run`."""
     with no_collection():
@@ -66,6 +69,7 @@ def run_flow(
     try:
         session = executor.start()  # before anybody is told that the flow runs: this can fail
         abandon = True
+        stop: BaseException | None = None
         try:
             running = change_state(flow, Pending(), Running("the flow is running"))
             if not isinstance(running, Running):
@@ -75,18 +79,25 @@ def run_flow(
                 nodes = lay_out(flow)
                 if results == "reference":
                     count_takers(flow, nodes)
-            _Run(session, shared, on_state, releasing=results == "reference").execute(nodes)
-            _keep(session, flow, nodes)
-            abandon = False
+            run = Run(session, shared, on_state, timeout, releasing=results == "reference")
+            try:
+                run.execute(nodes)
+                keep_values(session, flow, nodes)
+                abandon = False
+            except (KeyboardInterrupt, Interruption, RunTimeoutError) as error:
+                stop = error
         finally:
             session.stop(abandon=abandon)
         with no_collection():
-            final = _final_state(flow, nodes)
+            final = final_state(flow, nodes) if stop is None else cancel(run, nodes, stop)
         state = change_state(flow, running, final)
         logs.flow_finished(flow.name, state)
         if state.result is not final.result:  # a handler replaced it, or raised
             state.traceback = state.traceback  # the text outlives the exception
             state.result = final.result
+        if isinstance(stop, KeyboardInterrupt | Interruption):
+            stop.state = state  # type: ignore[union-attr]  # for who catches it
+            raise stop
         return state
     finally:
         values.reset(values_token)
@@ -113,11 +124,11 @@ def _check_executor(executor: Executor | str | None) -> Executor:
 
 
 HOUR = 3600.0
-NAMED = 5
-"""How many failed tasks the message of a failed flow names."""
+SLICE = 0.05
+"""Seconds after which a wait outside of the main thread begins anew, for it cannot be interrupted."""
 
 
-class _Run:
+class Run:
     """The state of the loop.
 
     A node goes from waiting (for its sources) to ready, from ready to the executor, and from
@@ -130,9 +141,14 @@ class _Run:
         session: Session,
         context: dict[str, Any],
         on_state: Callable[[TaskEvent], None] | None,
+        timeout: float | None,
         *,
         releasing: bool,
     ) -> None:
+        self.timeout = timeout
+        self.deadline = None if timeout is None else time.monotonic() + timeout
+        session.deadline = self.deadline
+        self.longest_wait = HOUR if timeout is None and _is_main_thread() else SLICE
         self.releasing = releasing
         self.session = session
         self.context = context
@@ -144,18 +160,27 @@ class _Run:
         self.tickets = count()  # so that nodes delayed to the same time are not compared
 
     def execute(self, nodes: list[Node]) -> None:
-        """Bring all nodes to a final state."""
+        """Bring all nodes to a final state.
+
+        Raises:
+            RunTimeoutError: there was not enough time.
+        """
         session, ready, delayed = self.session, self.ready, self.delayed
+        deadline = self.deadline
         capacity = session.capacity or float("inf")
         busy = 0
         ready.extend(node for node in reversed(nodes) if not node.waiting)
         while True:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise RunTimeoutError(f"the run took longer than {self.timeout:g} seconds")
             if delayed:
                 self.release()
             while ready and busy < capacity:
                 busy += self.begin(ready.pop())
             if busy:
-                completed = session.next_completed(self.until_next() if delayed else None)
+                completed = session.next_completed(
+                    self.until_next() if delayed or self.longest_wait < HOUR else None
+                )
                 if completed is not None:
                     if type(completed[1]) is Running and session.tells_running:
                         self.starts(*completed)  # type: ignore[arg-type]  # as just seen
@@ -311,47 +336,15 @@ class _Run:
 
     def until_next(self) -> float:
         """Return how many seconds to wait for the shortest delay, not more than timers take."""
-        return min(max(self.delayed[0][0] - time.monotonic(), 0.0), HOUR)
+        due = [self.delayed[0][0]] if self.delayed else []
+        if self.deadline is not None:
+            due.append(self.deadline)
+        return min(max(min(due, default=inf) - time.monotonic(), 0.0), self.longest_wait)
 
 
-def _keep(session: Session, flow: Flow, nodes: list[Node]) -> None:
-    """Have the values of reference tasks here, which outlive the session; fail those that are lost."""
-    reference = flow.reference_tasks()
-    states = [node.state for node in nodes if node.step.task in reference and node.state]
-    held = [state.held for state in states if isinstance(state.held, Ref)]
-    if held:
-        session.prefetch(held)
-        for node in nodes:
-            if node.step.task in reference and isinstance(node.state, Success):
-                _require_value(node)
-
-
-def _require_value(node: Node) -> None:
-    """Fail a node whose value is lost; of a mapped one, each child."""
-    for child in node.children or ():
-        _require_value(child)
-    if node.state is not None and node.children is None:
-        try:
-            node.state.result  # noqa: B018  # fetched
-        except ResultUnavailableError as error:
-            node.state = Failed(f"its value is lost: {error}", error)
-    elif isinstance(node.state, Mapped):
-        node.state.map_states = [c.state for c in node.children or () if c.state is not None]
-
-
-def _final_state(flow: Flow, nodes: list[Node]) -> State:
-    """Decide a flow's state by its reference tasks; mapped children count one by one."""
-    states = {node.step.task: node.state for node in nodes}
-    reference = flow.reference_tasks()
-    decisive: list[Node] = []
-    for node in nodes:
-        if node.step.task in reference:
-            decisive.extend([node] if node.children is None else node.children)
-    failed = [node.label for node in decisive if isinstance(node.state, Failed)]
-    if failed:
-        more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        return Failed(f"Some reference tasks failed: {', '.join(failed[:NAMED])}{more}.", states)
-    return Success("All reference tasks succeeded.", states)
+def _is_main_thread() -> bool:
+    threading = sys.modules.get("threading")  # without it there is no other
+    return threading is None or threading.current_thread() is threading.main_thread()
 
 
 def _works(task: Task) -> bool:

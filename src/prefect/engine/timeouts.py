@@ -19,6 +19,7 @@ from prefect.engine.interruption import (
     MOST_PUT_OFF,
     SOON,
     Interruption,
+    helpers,
     interrupt,
     is_interruptible,
 )
@@ -168,9 +169,12 @@ def _call_in_helper(seconds: float, function: Callable[..., Any], inputs: Mappin
 
     helper = threading.Thread(target=call, name="prefect-timeout", daemon=True)
     helper.start()
+    here = threading.get_ident()
+    helpers[here] = helper
     try:
         finished.wait(seconds)
     finally:  # also if this thread is itself interrupted
+        helpers.pop(here, None)
         in_time = outcome[:1]  # what comes from now on, such as the Interruption, comes too late
         if not in_time:
             interrupt(helper)

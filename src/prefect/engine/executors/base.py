@@ -50,6 +50,10 @@ class Session:
     """Whether `next_completed` gives Running when a job begins, as well as what it comes to; else a job
     begins when it is submitted."""
 
+    deadline: float | None = None
+    """The time, as of `time.monotonic`, when the run is to end. A session that does jobs in the thread
+    that calls it interrupts them then; others are stopped by the runner."""
+
     def submit(self, token: Any, job: Job) -> None:
         """Take a job; `prefect.engine.job.run_job(job)` does it and gives its state."""
         raise NotImplementedError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect.engine.executors.base import Executor, Session
 from prefect.engine.job import run_job
+from prefect.errors import TaskTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,23 @@ class _LocalSession(Session):
 
             wait_for_given_up()
         self._may_have_given_up = job.task.timeout is not None
+        if self.deadline is not None:
+            state = self._until_deadline(job)
+            return None if state is None else (token, state)
         return token, run_job(job)
+
+    def _until_deadline(self, job: Job) -> State | None:
+        import time  # noqa: PLC0415  # seldom needed, as this
+
+        from prefect.engine.timeouts import run_within  # noqa: PLC0415
+
+        assert self.deadline is not None  # noqa: S101  # for the type checker
+        try:
+            left = max(self.deadline - time.monotonic(), 0.001)
+            state: State = run_within(left, run_job, {"job": job})
+        except TaskTimeoutError:  # the run's, for run_job makes a state of any other
+            return None
+        return state
 
     def stop(self, *, abandon: bool) -> None:
         pass

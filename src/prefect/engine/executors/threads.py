@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from contextlib import suppress
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     Work: TypeAlias = tuple[Any, Job, Context] | None
     Done: TypeAlias = tuple[Any, State | BaseException | None, bool]
     """Of which job, what it came to, and whether its thread is free; with None, only the last."""
+
+
+_MOST_WAITED = 1.0
+"""Seconds in which tasks of a run that was stopped are to end; what waits outside of Python does not."""
 
 
 class ThreadExecutor(Executor):
@@ -111,8 +116,9 @@ class _ThreadSession(Session):
         for thread in self._threads:
             if abandon:
                 interrupt(thread)
-            else:
-                thread.join()
+        deadline = time.monotonic() + _MOST_WAITED
+        for thread in self._threads:
+            thread.join(max(deadline - time.monotonic(), 0) if abandon else None)
 
 
 def _work_until_told(

@@ -1,0 +1,97 @@
+"""What a run comes to: by its reference tasks, or cancelled before its end."""
+
+from __future__ import annotations
+
+from prefect.core.refs import Ref
+from prefect.core.state import Failed, Finished, Mapped, Pending, Running, Success
+from prefect.errors import ResultUnavailableError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from prefect.core.flow import Flow
+    from prefect.core.state import State
+    from prefect.engine.executors.base import Session
+    from prefect.engine.nodes import Node
+    from prefect.engine.runner import Run
+
+NAMED = 5
+"""How many failed tasks the message of a failed flow names."""
+
+
+class RunTimeoutError(Exception):
+    """A run has taken as long as it might."""
+
+
+def keep_values(session: Session, flow: Flow, nodes: list[Node]) -> None:
+    """Have the values of reference tasks here, which outlive the session; fail those that are lost."""
+    reference = flow.reference_tasks()
+    states = [node.state for node in nodes if node.step.task in reference and node.state]
+    held = [state.held for state in states if isinstance(state.held, Ref)]
+    if held:
+        session.prefetch(held)
+        for node in nodes:
+            if node.step.task in reference and isinstance(node.state, Success):
+                _require_value(node)
+
+
+def _require_value(node: Node) -> None:
+    """Fail a node whose value is lost; of a mapped one, each child."""
+    for child in node.children or ():
+        _require_value(child)
+    if node.state is not None and node.children is None:
+        try:
+            node.state.result  # noqa: B018  # fetched
+        except ResultUnavailableError as error:
+            node.state = Failed(f"its value is lost: {error}", error)
+    elif isinstance(node.state, Mapped):
+        node.state.map_states = [c.state for c in node.children or () if c.state is not None]
+
+
+def final_state(flow: Flow, nodes: list[Node]) -> State:
+    """Decide a flow's state by its reference tasks; mapped children count one by one."""
+    states = {node.step.task: node.state for node in nodes}
+    reference = flow.reference_tasks()
+    decisive: list[Node] = []
+    for node in nodes:
+        if node.step.task in reference:
+            decisive.extend([node] if node.children is None else node.children)
+    failed = [node.label for node in decisive if isinstance(node.state, Failed)]
+    if failed:
+        more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+        return Failed(f"Some reference tasks failed: {', '.join(failed[:NAMED])}{more}.", states)
+    return Success("All reference tasks succeeded.", states)
+
+
+def cancel(run: Run, nodes: list[Node], stop: BaseException) -> State:
+    """End all nodes that have not finished as Cancelled, and return the flow's state.
+
+    Their state handlers and the observer are told, as of each change.
+    """
+    from prefect.core.state_kinds import Cancelled  # noqa: PLC0415  # seldom needed
+
+    why = str(stop) if isinstance(stop, RunTimeoutError) else "the run was interrupted"
+    waiting = {*run.ready, *(node for _, _, node in run.delayed)}
+    finished = interrupted = 0
+    every = [
+        each for node in nodes for each in ((node,) if node.children is None else node.children)
+    ]
+    for node in every:
+        if node.state is not None:
+            finished += 1
+            continue
+        old: State = node.retrying or Pending()
+        if not node.waiting and node not in waiting:
+            old = Running("the task is running")
+            interrupted += 1
+        state = run.change(node, old, Cancelled(why))
+        node.state = state if isinstance(state, Finished) else Cancelled(why)
+        run.tell(node, node.state)
+    for node in nodes:
+        if node.children is not None and isinstance(node.state, Mapped):
+            node.state.gather([child.state for child in node.children if child.state is not None])
+    left = len(every) - finished - interrupted
+    return Cancelled(
+        f"{why[0].upper()}{why[1:]}: {finished} tasks had finished, {interrupted} were running and "
+        f"{left} had not started.",
+        {node.step.task: node.state for node in nodes},
+    )
