@@ -25,7 +25,7 @@ from prefect.pyz.writing import pack
 from prefect.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from prefect.dependencies.wheels import Wheel
@@ -81,6 +81,22 @@ def clear_members(
     members = pack(files, __version__)
     (index,) = (one.content() for one in members if one.name == INDEX)
     return members, sha256(index).hexdigest()
+
+
+def warn_of_one_series(wheels: Iterable[str]) -> None:
+    """Say which of the wheels that travel are for the Python here alone, if there are any.
+
+    Args:
+        wheels: names of their files.
+    """
+    tags = {name.partition("-")[0]: name.split("-")[-3:-1] for name in wheels}
+    bound = [name for name, (python, abi) in tags.items() if python[:2] == "cp" and abi != "abi3"]
+    if bound:
+        verb, it = ("travels", "it") if len(bound) == 1 else ("travel", "them")
+        _logger.warning(
+            "%s %s for Python %s alone, and so the file runs on no other: --python %s (pythons=) takes %s along "
+            "for each", ", ".join(sorted(bound)), verb, this_target().python, ",".join(SERIES), it,
+        )  # fmt: skip
 
 
 def _wheels(directory: Path, platforms: Sequence[str], pythons: Sequence[str]) -> list[Wheel]:

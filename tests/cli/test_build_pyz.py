@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import zipfile
 
 import pytest
@@ -147,6 +148,20 @@ def test_without_an_index_what_is_installed_here_goes_along(pyz):
     more = ("--python", "3.12", "--key-file", "flow.key")
     pyz("build", "etl.py", "-o", "none.pyz", *more, status=2, **offline)
     assert not (pyz.directory / "none.pyz").exists()
+
+
+@pytest.mark.parametrize(("package", "said"), [("msgpack", True), ("toolz", False)])
+def test_packages_that_travel_for_one_series_alone_are_named(pyz, package, said):
+    """Machine code is of the Python here; the line says how to have others, and then is gone."""
+    (pyz.directory / "packs.py").write_text(
+        f"import {package}\nfrom prefect import Flow, task\n\n@task\ndef use():\n"
+        f"    return {package}.__name__\n\nwith Flow('packs') as flow:\n    use()\n"
+    )
+    build = ("build", "packs.py", "-o", "packs.pyz", "--key-file", "flow.key", "--vendor")
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    told = f"{package} travels for Python {here} alone, and so the file runs on no other: --python 3.11,"
+    assert (told in pyz(*build)[1]) == said
+    assert told not in pyz(*build, "--python", here)[1]
 
 
 def test_one_is_no_source_of_a_flow(pyz):

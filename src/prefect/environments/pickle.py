@@ -221,10 +221,18 @@ class PickleEnvironment(Environment):
             self.keyring.to_seal()  # before anything is fetched
             clear, runtime = clear_members(self.platforms, self.pythons)
         with self._bringing() as (own, complete):
+
+            def finished(manifest: Manifest) -> Manifest:
+                done = complete(manifest)
+                if clear and self.vendor and not self.pythons:
+                    from prefect.standalone import warn_of_one_series  # noqa: PLC0415 - as above
+
+                    warn_of_one_series(done.wheels)
+                return replace(done, runtime=runtime)
+
             seal_flow_to(
                 path, flow, self.keyring, self.secrets, self.allow_secret_like, self._included(), own,
-                complete=lambda manifest: replace(complete(manifest), runtime=runtime),
-                clear=clear,
+                complete=finished, clear=clear,
             )  # fmt: skip
         self._built = Path(path)
 
