@@ -118,4 +118,6 @@ assert "logged" not in printed.getvalue()
     done = subprocess.run(
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stderr.splitlines()
+    assert (done.returncode, len(lines)) == (0, 300), done.stderr
+    assert all("INFO - prefect.task.logged | logged" in line for line in lines)

@@ -135,6 +135,9 @@ def task_logger(task_name: str | None) -> logging.Logger:
     """Return a task's logger, `prefect.task.<name>`; without a name, `prefect`."""
     import logging  # noqa: PLC0415  # slow to import
 
+    from prefect.core.shown import show  # noqa: PLC0415  # with logging
+
+    show()
     return logging.getLogger("prefect" if task_name is None else f"prefect.task.{task_name}")
 
 

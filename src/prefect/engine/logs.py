@@ -1,11 +1,12 @@
 """What a run logs, to the logger `prefect`.
 
 Nothing is configured here. So without any configuration failures reach stderr, with their
-tracebacks, and the rest is silent.
+tracebacks, and the rest is silent, but for what tasks log (see `prefect.core.shown`).
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from prefect.core.signals import Signal
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prefect.core.state import Retrying, State
+
+
+def prepare() -> None:
+    """Have shown what tasks log, before others are told which levels count."""
+    if "logging" in sys.modules or os.environ.get("PREFECT__LOGGING__EXTRA_LOGGERS"):
+        from prefect.core.shown import show  # noqa: PLC0415  # with logging
+
+        show()
 
 
 def is_verbose() -> bool:

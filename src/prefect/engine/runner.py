@@ -65,6 +65,7 @@ def run_flow(
     parameters = {each.name: given.get(each.name, each.default) for each in flow.parameters()}
     executor = _check_executor(executor)
     shared = {**dates(now()), **around, "parameters": parameters, "flow_name": flow.name}
+    logs.prepare()
     values_token, building_token = values.set(shared), building.set(None)
     try:
         session = executor.start()  # before anybody is told that the flow runs: this can fail

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from prefect.core.shown import show
+
 __all__ = ["get_logger"]
 
 
@@ -13,4 +15,7 @@ def get_logger(name: str | None = None) -> logging.Logger:
     Args:
         name: below `prefect`; without one, `prefect` itself.
     """
-    return logging.getLogger("prefect" if name is None or name == "prefect" else f"prefect.{name}")
+    if name is None or name == "prefect":
+        return logging.getLogger("prefect")
+    show(f"prefect.{name}")
+    return logging.getLogger(f"prefect.{name}")

@@ -74,7 +74,7 @@ class DaskSession(Session):
         self._run = (
             self._topic,
             worker.process(),
-            logging.getLogger("prefect").getEffectiveLevel(),
+            logging.getLogger("prefect.task").getEffectiveLevel(),
         )
         self._numbers = count()
         self._calls: dict[int, _Call] = {}
