@@ -232,6 +232,24 @@ def test_a_projects_lock_is_taken(project):
         complete(manifest("requests"), wishes)
 
 
+def test_a_lock_that_is_older_than_what_its_project_requires_is_told(project, caplog):
+    """Its versions are taken all the same, and the warning has what changed and the command."""
+    wishes = LockWishes(project=str(project))
+    complete(manifest("idna"), wishes)
+    assert "lock the project anew" not in caplog.text
+    pyproject = project / "pyproject.toml"
+    pyproject.write_text(
+        pyproject.read_text()
+        .replace('"idna==3.10"', '"idna>=3.10", "Six[a]"')
+        .replace("dev", "lint")
+    )
+    lock = read(complete(manifest("idna"), wishes).lock)
+    assert [(one.name, one.version) for one in lock.packages] == [("idna", "3.10")]
+    (line,) = [one.message for one in caplog.records if "lock the project anew" in one.message]
+    assert "(+ idna>=3.10, + six[a], - idna==3.10)" in line
+    assert f"`uv lock --project {project}`" in line
+
+
 def test_a_directory_without_a_lock_is_no_project(tmp_path):
     """The error says what is looked for."""
     wishes = LockWishes(project=str(tmp_path))

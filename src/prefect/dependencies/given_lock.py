@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from prefect.errors import RequirementsError
 from prefect.files import read_small_text
 from prefect.frozen import frozen
 
+_logger = logging.getLogger("prefect.environments")
 _UV = "pyproject.toml", "uv.lock"
 
 
@@ -68,6 +70,7 @@ def _of_project(directory: Path) -> GivenLock:
             f"{pyproject} has no lock beside it, neither a uv.lock nor a pylock.toml. Make one with "
             f"`{command}`, or have another tool export {pylock}; or leave out --project (project=)"
         )
+    _warn_of_changes(pyproject, lock, command)
     export = [uv_program(), "export", "--project", str(directory), "--format", "pylock.toml"]
     # Frozen: what the lock says is taken, and nothing is resolved, built or asked.
     export += ["--frozen", "--no-default-groups", "--no-emit-project", "--no-header", "--quiet"]
@@ -81,6 +84,17 @@ def _of_project(directory: Path) -> GivenLock:
             f"{without_passwords(done.stderr.strip())}"
         )
     return GivenLock(done.stdout, str(lock), f"Lock the project anew, with `{command}`")
+
+
+def _warn_of_changes(pyproject: Path, lock: Path, command: str) -> None:
+    """Say that a project requires something else than what its lock was made of."""
+    from prefect.dependencies.uv_locks import changed_since  # noqa: PLC0415 - for projects alone
+
+    if changes := changed_since(_read(pyproject), _read(lock)):
+        _logger.warning(
+            "%s was made before %s was changed (%s), and is taken as it is: lock the project anew, with `%s`",
+            lock, pyproject, ", ".join(changes), command,
+        )  # fmt: skip
 
 
 def _read(path: Path) -> str:
