@@ -23,6 +23,7 @@ from prefect.version import __version__
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from prefect import engine, environments, errors, triggers
@@ -91,4 +92,11 @@ def _run(*args: Any) -> State:
     return run_flow(*args)
 
 
+async def _arun(call: Callable[[], State]) -> State:
+    from prefect.engine.awaiting import in_thread  # noqa: PLC0415  # for flows that run
+
+    return await in_thread(call)
+
+
 core.runner = _run
+core.async_runner = _arun

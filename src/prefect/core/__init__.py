@@ -9,7 +9,7 @@ from prefect.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from prefect.core.flow import Flow
     from prefect.core.graph import Edge
@@ -31,3 +31,6 @@ __getattr__, __dir__ = lazy(
 
 runner: Callable[..., State] | None = None
 """What `Flow.run` calls. The package sets it, since nothing here may know the engine."""
+
+async_runner: Callable[[Callable[[], State]], Awaitable[State]] | None = None
+"""What `Flow.arun` calls, with a call of `Flow.run`; likewise."""

@@ -107,8 +107,8 @@ def _arguments(function: Any, owner: str) -> list[tuple[str, str, bool]]:
     importing this package takes, for it has tasks of its own.
     """
     code = function.__code__
-    if code.co_flags & _ASYNC:
-        raise FlowError(f"{owner}: {_IS_ASYNC}")
+    if code.co_flags & _ASYNC_GENERATOR:
+        raise FlowError(f"{owner}: {_IS_ASYNC_GENERATOR}")
     total = code.co_argcount + code.co_kwonlyargcount
     first_default = code.co_argcount - len(function.__defaults__ or ())
     arguments = []
@@ -129,8 +129,8 @@ def _inspect(run: Callable[..., Any], owner: str) -> list[tuple[str, str, bool]]
     """Return the same for anything else that can be called."""
     import inspect  # noqa: PLC0415  # slow to import
 
-    if inspect.iscoroutinefunction(run) or inspect.isasyncgenfunction(run):
-        raise FlowError(f"{owner}: {_IS_ASYNC}")
+    if inspect.isasyncgenfunction(run):
+        raise FlowError(f"{owner}: {_IS_ASYNC_GENERATOR}")
     try:
         parameters = inspect.signature(run).parameters.values()
     except (TypeError, ValueError) as error:
@@ -141,9 +141,9 @@ def _inspect(run: Callable[..., Any], owner: str) -> list[tuple[str, str, bool]]
 
 
 _FUNCTION = type(RunSignature.bind)
-_IS_ASYNC = "run is async; call asyncio.run(...) inside a plain function"
+_IS_ASYNC_GENERATOR = "run is an async generator; return a list instead of yielding"
 _ORDINARY = "POSITIONAL_OR_KEYWORD"
-_VARARGS, _VARKEYWORDS, _ASYNC = 0x04, 0x08, 0x80 | 0x200  # as inspect.CO_... has them
+_VARARGS, _VARKEYWORDS, _ASYNC_GENERATOR = 0x04, 0x08, 0x200  # as inspect.CO_... has them
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

@@ -416,6 +416,26 @@ class Flow(FlowQueries):
         seconds = check.timeout(timeout)
         return core.runner(self, {**given, **kwargs}, executor, on_state, context, results, seconds)
 
+    async def arun(
+        self, parameters: Mapping[str, Any] | None = None, executor: Any = None, **kwargs: Any
+    ) -> State:
+        """Run the flow as `run` does, while others use this thread's event loop.
+
+        It runs in another thread, and its async tasks in a third. If what awaits it is cancelled, the run
+        is, too, as by Ctrl-C.
+
+        Args:
+            parameters: as of `run`.
+            executor: as of `run`.
+            **kwargs: as of `run`.
+
+        Returns:
+            The flow's final state.
+        """
+        if core.async_runner is None:
+            raise RuntimeError("Flows can run after `import prefect`")
+        return await core.async_runner(lambda: self.run(parameters, executor, **kwargs))
+
 
 def _tasks(what: str, given: Iterable[Any] | None) -> Iterable[Any]:
     return () if given is None else check.listed(what, "tasks", given)

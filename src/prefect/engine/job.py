@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
+from types import CoroutineType
+
 from prefect.core.context import values
 from prefect.core.signals import Signal
-from prefect.core.state import Failed, Pending, Retrying, Running, Success, TimedOut, now
+from prefect.core.state import Failed, Pending, Retrying, Running, State, Success, TimedOut, now
 from prefect.core.tracebacks import describe
 from prefect.engine.interruption import Interruption
 from prefect.engine.transitions import change_state
@@ -14,8 +17,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from prefect.core.state import State
     from prefect.core.task import Task
+
+
+_COROUTINE = 0x80  # as inspect.CO_COROUTINE has it
 
 
 class Job:
@@ -67,8 +72,62 @@ class Job:
         return found
 
 
+class Awaiting:
+    """A job of an async task that has begun: what is to be awaited, and in which context.
+
+    Args:
+        job: the job.
+        coroutine: what the task's `run` returned.
+        running: the state that its handlers made of Running; None without handlers.
+    """
+
+    __slots__ = ("context", "coroutine", "job", "running")
+
+    def __init__(self, job: Job, coroutine: CoroutineType[Any, Any, Any]) -> None:
+        self.job = job
+        self.coroutine = coroutine
+        self.running: Running | None = None
+        self.context = copy_context()
+
+    async def state(self) -> State:
+        """Await it, in its context, and return the task's state."""
+        job = self.job
+        task = job.task
+        try:
+            if task.timeout is None and not task.log_stdout:
+                value = await self.coroutine
+            else:
+                from prefect.engine.awaiting import awaited  # noqa: PLC0415  # there is a loop
+
+                value = await awaited(task, self.coroutine)
+            state: State = Success("the task succeeded", value)
+        except BaseException as error:  # noqa: BLE001  # as of any task
+            state = _state_of(job, error)
+        return _concluded(job, state, self.running)
+
+
+def is_async(task: Task) -> bool:
+    """Tell whether a task's `run` is an async function."""
+    code = getattr(getattr(task.run, "func", task.run), "__code__", None)  # of a partial, too
+    return code is not None and bool(code.co_flags & _COROUTINE)
+
+
 def run_job(job: Job) -> State:
     """Do a job and return the task's state: a final one, or Retrying.
+
+    Raises:
+        KeyboardInterrupt, Interruption: they end the run, not the task.
+    """
+    state = begin_job(job)
+    if isinstance(state, Awaiting):
+        from prefect.engine.awaiting import run_alone  # noqa: PLC0415  # few tasks are async
+
+        return run_alone(state)
+    return state
+
+
+def begin_job(job: Job) -> State | Awaiting:
+    """Do the same, but of an async task return what is to be awaited.
 
     Raises:
         KeyboardInterrupt, Interruption: they end the run, not the task.
@@ -76,44 +135,66 @@ def run_job(job: Job) -> State:
     token = values.set(job)
     try:
         if job.task.state_handlers:
-            return _run_observed(job)
+            return _begin_observed(job)
         state = _run(job)
-        if type(state) is not Success and isinstance(state, Failed):
-            return retry(job, state) or state
-        return state
+        if type(state) is Success or isinstance(state, Awaiting):
+            return state
+        return _concluded(job, state, None)
     finally:
         values.reset(token)
 
 
-def _run_observed(job: Job) -> State:
-    """Do a job of a task that has state handlers, each of which may change the outcome."""
-    task = job.task
-    running = change_state(task, job.retrying or Pending(), Running("the task is running"))
+def _begin_observed(job: Job) -> State | Awaiting:
+    """Begin a job of a task that has state handlers, each of which may change the outcome."""
+    running = change_state(job.task, job.retrying or Pending(), Running("the task is running"))
     if not isinstance(running, Running):
         return running
-    state = change_state(task, running, _run(job))
+    state = _run(job)
+    if isinstance(state, Awaiting):
+        state.running = running
+        return state
+    return _concluded(job, state, running)
+
+
+def _concluded(job: Job, state: State, running: Running | None) -> State:
+    """Return what becomes of a state: handlers may change it, and a failure may be tried again."""
+    if running is not None:
+        state = change_state(job.task, running, state)
     if isinstance(state, Failed) and (retrying := retry(job, state)) is not None:
-        state = change_state(task, state, retrying)
+        return retrying if running is None else change_state(job.task, state, retrying)
     return state
 
 
-def _run(job: Job) -> State:
+def _run(job: Job) -> State | Awaiting:
     task = job.task
     try:
         if task.timeout is None and not task.log_stdout:
-            return Success("the task succeeded", task.run(**job.inputs))
-        return Success("the task succeeded", _run_guarded(job))
-    except Signal as signal:
-        state = signal.state
+            value = task.run(**job.inputs)
+        else:
+            value = _run_guarded(job)
+        if type(value) is CoroutineType:
+            return Awaiting(job, value)
+        return Success("the task succeeded", value)
+    except BaseException as error:  # noqa: BLE001  # whatever a task raises is its failure
+        return _state_of(job, error)
+
+
+def _state_of(job: Job, error: BaseException) -> State:
+    """Return the state of a task that has raised something.
+
+    Raises:
+        KeyboardInterrupt, Interruption: these.
+    """
+    if isinstance(error, Signal):
+        state = error.state
         if isinstance(state, Retrying):
             state.run_count = job.run_count
         return state
-    except (KeyboardInterrupt, Interruption):
-        raise  # not this task's: what it is part of has to end
-    except TaskTimeoutError as error:
+    if isinstance(error, KeyboardInterrupt | Interruption):
+        raise error  # not this task's: what it is part of has to end
+    if isinstance(error, TaskTimeoutError):
         return TimedOut(str(error), error)
-    except BaseException as error:  # noqa: BLE001  # whatever a task raises is its failure
-        return Failed(describe(error), error)
+    return Failed(describe(error), error)
 
 
 def _run_guarded(job: Job) -> Any:

@@ -28,6 +28,7 @@ from prefect.engine import logs
 from prefect.engine.collection import no_collection
 from prefect.engine.ending import RunTimeoutError, cancel, final_state, keep_values
 from prefect.engine.events import TaskEvent
+from prefect.engine.executors.base import DETACHED
 from prefect.engine.executors.local import LocalExecutor
 from prefect.engine.interruption import Interruption
 from prefect.engine.job import Job
@@ -158,6 +159,7 @@ class Run:
         self.tells = self.verbose or on_state is not None
         self.ready: deque[Node] = deque()
         self.delayed: list[tuple[float, int, Node]] = []
+        self.detached: set[Node] = set()  # they take no place of the executor any more
         self.tickets = count()  # so that nodes delayed to the same time are not compared
 
     def execute(self, nodes: list[Node]) -> None:
@@ -167,6 +169,7 @@ class Run:
             RunTimeoutError: there was not enough time.
         """
         session, ready, delayed = self.session, self.ready, self.delayed
+        detached = self.detached
         deadline = self.deadline
         capacity = session.capacity or float("inf")
         busy = 0
@@ -178,16 +181,12 @@ class Run:
                 self.release()
             while ready and busy < capacity:
                 busy += self.begin(ready.pop())
-            if busy:
+            if busy or detached:
                 completed = session.next_completed(
                     self.until_next() if delayed or self.longest_wait < HOUR else None
                 )
                 if completed is not None:
-                    if type(completed[1]) is Running and session.tells_running:
-                        self.starts(*completed)  # type: ignore[arg-type]  # as just seen
-                        continue
-                    busy -= 1
-                    self.settle(*completed)
+                    busy -= self.take_back(*completed)
             elif delayed:
                 time.sleep(self.until_next())
             elif not ready:
@@ -244,6 +243,21 @@ class Run:
         else:
             mapped = self.change(node, Pending(), outcome)
         self.finish(node, mapped)
+
+    def take_back(self, node: Node, state: State) -> bool:
+        """Hear of a node from the executor; return whether that frees a place there."""
+        if type(state) is Running and self.session.tells_running:
+            self.starts(node, state)
+            return False
+        took_place = True
+        if self.detached and node in self.detached:
+            self.detached.remove(node)
+            took_place = False
+        if state is DETACHED:
+            self.detached.add(node)
+        else:
+            self.settle(node, state)
+        return took_place
 
     def settle(self, node: Node, state: State) -> None:
         """Take a node back from the executor."""

@@ -31,6 +31,10 @@ class Executor:
         return None
 
 
+DETACHED: Any = object()
+"""What `next_completed` gives for a job that takes no place any more; its state comes later."""
+
+
 class Session:
     """The live part of an executor, from the start to the end of one run.
 

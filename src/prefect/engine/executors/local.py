@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from prefect.engine.executors.base import Executor, Session
-from prefect.engine.job import run_job
+from prefect.engine.executors.base import DETACHED, Executor, Session
+from prefect.engine.job import Awaiting, begin_job, is_async
 from prefect.errors import TaskTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from queue import SimpleQueue
     from typing import Any
 
     from prefect.core.state import State
+    from prefect.engine.awaiting import EventLoop
     from prefect.engine.job import Job
 
 
 class LocalExecutor(Executor):
     """One task after another, in the thread that called `flow.run`, in an order that is fixed.
 
-    Each task comes as soon as what it needs is there: results are used before others are made.
+    Each task comes as soon as what it needs is there: results are used before others are made. Async
+    tasks are awaited meanwhile, in another thread.
     """
 
     def start(self) -> Session:
@@ -36,24 +39,30 @@ class _LocalSession(Session):
     capacity = 1
     _next: tuple[Any, Job] | None = None
     _may_have_given_up = False
+    _loop: EventLoop | None = None
+    _done: SimpleQueue[tuple[Any, State | BaseException]]
 
     def submit(self, token: Any, job: Job) -> None:
         self._next = (token, job)
 
-    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:  # noqa: ARG002
-        assert self._next is not None  # noqa: S101  # for the type checker
+    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
+        if self._next is None:
+            return self._awaited(timeout)
         (token, job), self._next = self._next, None  # which must not keep the inputs
         if self._may_have_given_up:  # where this is not the main thread
             from prefect.engine.timeouts import wait_for_given_up  # noqa: PLC0415  # seldom needed
 
             wait_for_given_up()
+        if self._loop is not None and not is_async(job.task):
+            self._loop.wake()  # before this task, which may take long
         self._may_have_given_up = job.task.timeout is not None
-        if self.deadline is not None:
-            state = self._until_deadline(job)
-            return None if state is None else (token, state)
-        return token, run_job(job)
+        state = begin_job(job) if self.deadline is None else self._until_deadline(job)
+        if type(state) is Awaiting:
+            self._await(token, state)
+            return token, DETACHED
+        return None if state is None else (token, state)  # type: ignore[return-value]
 
-    def _until_deadline(self, job: Job) -> State | None:
+    def _until_deadline(self, job: Job) -> State | Awaiting | None:
         import time  # noqa: PLC0415  # seldom needed, as this
 
         from prefect.engine.timeouts import run_within  # noqa: PLC0415
@@ -61,10 +70,34 @@ class _LocalSession(Session):
         assert self.deadline is not None  # noqa: S101  # for the type checker
         try:
             left = max(self.deadline - time.monotonic(), 0.001)
-            state: State = run_within(left, run_job, {"job": job})
-        except TaskTimeoutError:  # the run's, for run_job makes a state of any other
+            state: State | Awaiting = run_within(left, begin_job, {"job": job})
+        except TaskTimeoutError:  # the run's, for a task's becomes its state
             return None
         return state
 
-    def stop(self, *, abandon: bool) -> None:
-        pass
+    def _await(self, token: Any, awaiting: Awaiting) -> None:
+        if self._loop is None:
+            from queue import SimpleQueue  # noqa: PLC0415  # few tasks are async
+
+            from prefect.engine.awaiting import EventLoop  # noqa: PLC0415
+
+            self._done = SimpleQueue()
+            self._loop = EventLoop(lambda token, state: self._done.put((token, state)))
+        self._loop.add(token, awaiting)
+
+    def _awaited(self, timeout: float | None) -> tuple[Any, State] | None:
+        from queue import Empty  # noqa: PLC0415  # as above
+
+        assert self._loop is not None  # noqa: S101  # for the type checker
+        self._loop.wake()
+        try:
+            token, state = self._done.get(timeout=timeout)
+        except Empty:
+            return None
+        if isinstance(state, BaseException):
+            raise state
+        return token, state
+
+    def stop(self, *, abandon: bool) -> None:  # noqa: ARG002  # without it nothing is left
+        if self._loop is not None:
+            self._loop.stop()

@@ -10,9 +10,9 @@ from contextvars import copy_context
 from queue import Empty, SimpleQueue
 
 from prefect.core.check import count
-from prefect.engine.executors.base import Executor, Session
+from prefect.engine.executors.base import DETACHED, Executor, Session
 from prefect.engine.interruption import Interruption, interrupt
-from prefect.engine.job import run_job
+from prefect.engine.job import Awaiting, begin_job, is_async, run_job
 from prefect.engine.timeouts import has_given_up, wait_for_given_up
 
 TYPE_CHECKING = False
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from prefect.core.state import State
+    from prefect.engine.awaiting import EventLoop
     from prefect.engine.job import Job
 
     Work: TypeAlias = tuple[Any, Job, Context] | None
@@ -78,8 +79,12 @@ class _ThreadSession(Session):
         self._work: SimpleQueue[Work] = SimpleQueue()
         self._done: SimpleQueue[Done] = SimpleQueue()
         self._stopped = threading.Event()
+        self._loop: EventLoop | None = None
 
     def submit(self, token: Any, job: Job) -> None:
+        if is_async(job.task):
+            self._begin(token, job)
+            return
         if self._idle:
             self._idle -= 1
         elif len(self._threads) < self.capacity:
@@ -95,6 +100,8 @@ class _ThreadSession(Session):
         self._work.put((token, job, copy_context()))
 
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
+        if self._loop is not None and self._done.empty():
+            self._loop.wake()
         try:
             token, state, free = self._done.get(timeout=timeout)
         except Empty:
@@ -106,8 +113,22 @@ class _ThreadSession(Session):
             raise state
         return token, state
 
+    def _begin(self, token: Any, job: Job) -> None:
+        """Begin an async task, which needs no thread of its own."""
+        if self._loop is None:
+            from prefect.engine.awaiting import EventLoop  # noqa: PLC0415  # few tasks are async
+
+            self._loop = EventLoop(lambda token, state: self._done.put((token, state, False)))
+        state = begin_job(job)
+        if isinstance(state, Awaiting):
+            self._loop.add(token, state)
+            state = DETACHED
+        self._done.put((token, state, False))
+
     def stop(self, *, abandon: bool) -> None:
         self._stopped.set()
+        if self._loop is not None:
+            self._loop.stop()
         if abandon:
             while not self._work.empty():
                 self._work.get_nowait()

@@ -1,0 +1,289 @@
+"""Async tasks, and flows in event loops."""
+
+import asyncio
+import functools
+import logging
+import threading
+
+import pytest
+
+from prefect import Flow, Task, context, task
+from prefect.engine import signals
+from prefect.engine.state import Cancelled, Failed, Skipped, Success, TimedOut
+from prefect.errors import FlowError
+
+LONG = 60
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog):
+    """Failures are expected here."""
+    caplog.set_level(logging.CRITICAL, logger="prefect")
+
+
+@task
+async def double(x):
+    await asyncio.sleep(0)
+    return 2 * x
+
+
+def test_async_tasks(executor):
+    """A task may be an async function, or have an async run, and stand between others."""
+
+    class Triple(Task):
+        async def run(self, x):
+            return 3 * x
+
+    def add_up(xs):
+        return sum(xs)
+
+    with Flow("test") as flow:
+        many = double.map([1, 2, 3])
+        total = task(add_up)(many)
+        last = Triple()(total)
+    state = flow.run(executor=executor)
+    assert state.result[many].result == [2, 4, 6]
+    assert state.result[last].result == 36
+
+
+@pytest.mark.parametrize("where", ["local", "threads:1"])
+def test_they_wait_at_the_same_time(where):
+    """Async tasks run together on one event loop, however few workers there are, plain ones meanwhile."""
+    everybody, threads = [], set()
+    plain_ran = threading.Event()
+
+    @task
+    async def meet(x):
+        threads.add(threading.get_ident())
+        everybody.append(x)
+        while len(everybody) < 50 or not plain_ran.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        return x
+
+    with Flow("test") as flow:
+        task(plain_ran.set)()
+        many = meet.map(list(range(50)))
+    state = flow.run(executor=where, timeout=LONG)
+    assert state.result[many].result == list(range(50))
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize("where", ["local", "threads:1"])
+def test_a_plain_task_that_waits_for_an_async_one(where):
+    """An async task begins at once, also where a plain one runs long after it."""
+    began = threading.Event()
+
+    @task
+    async def begin():
+        began.set()
+
+    with Flow("test") as flow:
+        begin()
+        waited = task(lambda: began.wait(LONG))()
+    assert flow.run(executor=where).result[waited].result is True
+
+
+def test_what_tasks_know_holds_for_async_ones(executor):
+    """Context, signals, failures, timeouts, retries and handlers are as for others."""
+    kinds = []
+
+    def note(of, old, new):
+        kinds.append(type(new).__name__)
+
+    @task
+    async def index(x):
+        await asyncio.sleep(0)
+        return context.map_index, context.task_name
+
+    @task
+    async def skip():
+        raise signals.SKIP("no need")
+
+    @task
+    async def fail():
+        raise TimeoutError("its own")
+
+    @task(timeout=0.05)
+    async def slow():
+        await asyncio.sleep(LONG)
+
+    @task(max_retries=1)
+    async def flaky():
+        if context.task_run_count == 1:
+            raise ValueError
+        return "at last"
+
+    with Flow("test") as flow:
+        names = index.map([1, 2])
+        skipped, failed, timed_out, retried = skip(), fail(), slow(), flaky()
+        handled = double.copy(state_handlers=[note]).bind(1, flow=flow)
+    result = flow.run(executor=executor).result
+    assert result[names].result == [(0, "index"), (1, "index")]
+    found = [type(result[t]) for t in (skipped, failed, timed_out, retried, handled)]
+    assert found == [Skipped, Failed, TimedOut, Success, Success]
+    assert result[failed].message == "TimeoutError: its own"
+    if "Process" not in repr(executor):
+        assert kinds == ["Running", "Success"]
+
+
+def test_output_of_async_tasks():
+    """What an async task prints goes to its logger, apart from what others print at the same time."""
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append((record.name, record.getMessage()))
+    logger = logging.getLogger("prefect.task")
+    logger.addHandler(handler)
+    logging.getLogger("prefect").setLevel(logging.INFO)
+
+    @task(log_stdout=True)
+    async def say(x):
+        print("before", x)
+        await asyncio.sleep(0.01)
+        print("after", x)
+
+    try:
+        with Flow("test") as flow:
+            for name in "ab":
+                say(name, task_args={"name": name})
+        assert flow.run().is_successful()
+    finally:
+        logger.removeHandler(handler)
+        logging.getLogger("prefect").setLevel(logging.NOTSET)
+    assert sorted(lines) == [
+        (f"prefect.task.{name}", f"{when} {name}") for name in "ab" for when in ("after", "before")
+    ]
+
+
+def test_partials_and_wrapped_functions(executor):
+    """What returns a coroutine is awaited, however it is written."""
+
+    async def add(x, y):
+        return x + y
+
+    def wrapped(x):
+        return add(x, 1)
+
+    with Flow("test") as flow:
+        a = task(functools.partial(add, y=5), name="a")(1)
+        b = task(wrapped)(1)
+    result = flow.run(executor="threads:2").result
+    assert (result[a].result, result[b].result) == (6, 2)
+
+
+def test_async_generators_are_refused():
+    """There is no value to pass on: the error says so when the task is made."""
+    with pytest.raises(FlowError, match="async generator; return a list"):
+
+        @task
+        async def numbers():
+            yield 1
+
+
+@pytest.mark.parametrize("where", ["local", "threads:1"])
+def test_cancelled_runs_cancel_them(where):
+    """What an async task does at its end is done, before the run returns."""
+    ended = []
+
+    @task
+    async def endless(x):
+        try:
+            await asyncio.sleep(LONG)
+        finally:
+            ended.append(1)
+
+    with Flow("test") as flow:
+        t = endless.map([1, 2])
+    state = flow.run(executor=where, timeout=0.2)
+    assert type(state) is Cancelled
+    assert [type(s) for s in state.result[t].map_states] == [Cancelled] * 2
+    assert ended == [1, 1]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_run_from_within(error):
+    """An interrupt in an async task ends the run; an exit is its failure, as of other tasks."""
+
+    @task
+    async def stop():
+        raise error
+
+    with Flow("test") as flow:
+        t = stop()
+    if error is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            flow.run()
+    else:
+        assert type(flow.run().result[t]) is Failed
+
+
+def test_run_within_an_event_loop():
+    """In a notebook, where a loop runs, flow.run is called as everywhere."""
+    with Flow("test") as flow:
+        t = double(21)
+
+    async def cell():
+        return flow.run()
+
+    assert asyncio.run(cell()).result[t].result == 42
+
+
+def test_arun(executor):
+    """`await flow.arun()` lets others use the event loop meanwhile, and takes what run takes."""
+    others = threading.Event()
+    with Flow("test") as flow:
+        t = (
+            task(lambda: others.wait(LONG), name="waits")()
+            if "Process" not in repr(executor)
+            else double(1)
+        )
+
+    async def main():
+        async def other():
+            others.set()
+
+        with context(here=1):
+            state, _ = await asyncio.gather(
+                flow.arun(executor=executor, on_state=lambda event: None), other()
+            )
+        return state
+
+    assert asyncio.run(main()).result[t].result in {True, 2}
+
+
+def test_errors_of_arun_are_raised():
+    """What run raises arun raises."""
+    with pytest.raises(ValueError, match="results="):
+        asyncio.run(Flow("test").arun(results="x"))
+
+
+def test_cancelling_arun_cancels_the_run():
+    """When nobody awaits it any more, its tasks are interrupted."""
+    began, ended = threading.Event(), threading.Event()
+
+    def spin():
+        began.set()
+        try:
+            while True:
+                pass
+        finally:
+            ended.set()
+
+    seen = []
+    with Flow("test", state_handlers=[lambda f, old, new: seen.append(type(new).__name__)]) as flow:
+        task(spin)()
+
+    async def main():
+        running = asyncio.create_task(flow.arun())
+        while not began.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(main())
+    assert ended.wait(LONG)
+    for thread in threading.enumerate():
+        if thread.name == "prefect-run":
+            thread.join(LONG)
+    assert seen == ["Running", "Cancelled"]
