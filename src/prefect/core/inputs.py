@@ -13,6 +13,7 @@ from prefect.errors import FlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, Self
 
     from prefect.core.flow import Flow
@@ -86,6 +87,25 @@ def unmappable(value: Any) -> str | None:
             return f"{told} has no items by number; map over list(...)"
         return f"{told} has no items; give it whole to each with unmapped(...)"
     return None
+
+
+def items_of(value: Any) -> Sequence[Any]:
+    """Return the items of a value that is mapped over.
+
+    Raises:
+        TypeError: it has none; says why, with the fix.
+    """
+    if isinstance(value, (list, tuple, range)):
+        return value
+    if reason := unmappable(value):
+        raise TypeError(reason)
+    try:
+        return [value[index] for index in range(len(value))]
+    except Exception as error:
+        raise TypeError(
+            f"its {type(value).__name__} has no items by number ({type(error).__name__}); map over "
+            "list(...)"
+        ) from error
 
 
 class Constant(Task):

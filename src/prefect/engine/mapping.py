@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import repeat
 
-from prefect.core.inputs import unmappable
+from prefect.core.inputs import items_of
 from prefect.core.refs import Ref
 from prefect.core.state import Failed, Mapped, Skipped, Success
 from prefect.engine.nodes import CHILDREN, ITEM, SHARED, Node, Step
@@ -126,19 +126,7 @@ def _items(state: State) -> Sequence[Any]:
         ended = "was skipped" if isinstance(state, Skipped) else "failed"
         raise _NotMappableError(f"the task it comes from {ended}")
     value = state.held
-    if isinstance(value, (list, tuple, range)):
-        return value
-    if isinstance(value, Ref):  # split where it lies
-        try:
-            return value.items()
-        except (TypeError, ResultUnavailableError) as error:
-            raise _NotMappableError(str(error)) from error
-    if reason := unmappable(value):
-        raise _NotMappableError(reason)
-    try:
-        return [value[index] for index in range(len(value))]
-    except Exception as error:
-        raise _NotMappableError(
-            f"its {type(value).__name__} has no items by number ({type(error).__name__}); map over "
-            "list(...)"
-        ) from error
+    try:  # a value that is elsewhere is split where it lies
+        return value.items() if isinstance(value, Ref) else items_of(value)
+    except (TypeError, ResultUnavailableError) as error:
+        raise _NotMappableError(str(error)) from error

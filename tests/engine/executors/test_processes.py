@@ -123,6 +123,51 @@ def test_large_values():
     changed[1] = 7
 
 
+def test_a_large_value_is_loaded_where_it_is_used():
+    """It goes from task to task as it is, once and not for each child, and comes here if it is read."""
+
+    class Noted:
+        def __init__(self, ballast):
+            self.ballast = ballast
+
+        def __getstate__(self):
+            return self.ballast, os.getpid()
+
+        def __setstate__(self, state):
+            self.ballast, self.pickled_in = state
+            self.loaded_in = os.getpid()
+
+    @task
+    def make():
+        return Noted(b"x" * 1_000_000), os.getpid()
+
+    @task
+    def use(made):
+        noted, made_in = made
+        return noted.pickled_in == made_in, noted.loaded_in == os.getpid()
+
+    with Flow("test") as flow:
+        used = use(make())
+    state = flow.run(executor=ProcessExecutor(2), results="all")
+    assert state.result[used].result == (True, True)
+    (made,) = (each for each in flow.tasks if each.name == "make")
+    value, made_in = state.result[made].result
+    assert (value.pickled_in, value.loaded_in) == (made_in, os.getpid())
+    assert state.result[made].result[0] is value
+
+
+def test_mapping_over_a_large_value():
+    """Its items go to the children."""
+
+    @task
+    def rows():
+        return np.ones((3, 100_000))
+
+    with Flow("test") as flow:
+        total = task(lambda row: row.sum(), name="sum").map(rows())
+    assert flow.run(executor=ProcessExecutor(2)).result[total].result == [100_000] * 3
+
+
 def test_logs_arrive_as_they_are_written(tmp_path, caplog):
     """From every logger and thread, at the levels that hold here, while the task still runs."""
     arrived = tmp_path / "arrived"

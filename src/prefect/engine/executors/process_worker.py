@@ -9,9 +9,9 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 
-from prefect.core.state import Failed
+from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
-from prefect.engine.executors.travelling import packed, portable, received, send, unpacked
+from prefect.engine.executors.travelling import is_large, packed, portable, received, send, unpacked
 from prefect.engine.job import Job, run_job
 from prefect.errors import RemoteTaskError
 
@@ -73,29 +73,35 @@ def main(number: int, watched: int) -> None:
         pass  # the run is over
 
 
-def _answer(tasks: dict[int, Any], context: dict[str, Any], data: Any) -> tuple[bytes, Any]:
+def _answer(
+    tasks: dict[int, Any], context: dict[str, Any], data: Any
+) -> tuple[bytes, list[Any], list[Any]]:
     try:
         key, slug, map_index, inputs, run_count, retrying = unpacked(data)
         if isinstance(tasks[key], list):
             tasks[key] = unpacked(tasks[key])
     except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
         message = f"a worker process cannot load the task or its inputs: {describe(error)}"
-        return b"state", packed(Failed(message, RemoteTaskError(message)))
+        return b"state", packed(Failed(message, RemoteTaskError(message))), []
     try:
         state = run_job(Job(tasks[key], slug, map_index, inputs, context, run_count, retrying))
     except KeyboardInterrupt as error:
-        return b"raised", packed(error)
-    return b"state", _packed_state(state)
+        return b"raised", packed(error), []
+    return _packed_state(state)
 
 
-def _packed_state(state: State) -> list[Any]:
+def _packed_state(state: State) -> tuple[bytes, list[Any], list[Any]]:
+    """Return a state, and its value by itself if that is large."""
     try:
+        if type(state) is Success and is_large(value := packed(state.result)):
+            state.result = None
+            return b"state", packed(state), value
         data = packed(state)
         if isinstance(state.result, BaseException):
             unpacked(data)  # many exceptions can be pickled, but not loaded again
     except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
-        return packed(without_result(state, error))
-    return data
+        data = packed(without_result(state, error))
+    return b"state", data, []
 
 
 def without_result(state: State, error: Exception) -> State:

@@ -17,7 +17,7 @@ from prefect.core.check import count
 from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Executor, Session
-from prefect.engine.executors.travelling import packed, received, send, unpacked
+from prefect.engine.executors.travelling import Packed, packed, received, send, unpacked
 from prefect.engine.job import retry
 from prefect.errors import RemoteTaskError
 
@@ -211,7 +211,7 @@ class _ProcessSession(Session):
                     continue
                 token, worker.token, worker.job = worker.token, None, None
                 self._idle.append(worker)
-                return token, _outcome(kind, parts[0])
+                return token, _outcome(kind, *parts)
 
     def _lose(self, worker: _Worker) -> tuple[Any, State] | None:
         """Let a process go that has died; return the state of the task that it worked on."""
@@ -236,13 +236,15 @@ class _ProcessSession(Session):
         self._workers.clear()
 
 
-def _outcome(kind: bytes, data: list[Any]) -> State:
+def _outcome(kind: bytes, data: list[Any], value: list[Any]) -> State:
     try:
         state: State = unpacked(data)
     except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
         return Failed(f"the result cannot be loaded here: {describe(error)}", error)
     if kind == b"raised":  # what ends the run rather than the task
         raise state  # type: ignore[misc]
+    if value:
+        state.held = Packed(value)
     return state
 
 

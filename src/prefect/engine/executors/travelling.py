@@ -5,8 +5,14 @@ from __future__ import annotations
 import logging
 import pickle
 
+from prefect.core.inputs import items_of
+from prefect.core.refs import Ref
+from prefect.core.tracebacks import describe
+from prefect.errors import ResultUnavailableError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from multiprocessing.connection import Connection
     from typing import Any
 
@@ -35,6 +41,11 @@ def packed(value: Any) -> list[Any]:
     return [data, *(buffer.raw() for buffer in buffers)]
 
 
+def is_large(data: list[Any]) -> bool:
+    """Whether what was packed is not worth being loaded where nobody may want it."""
+    return len(data) > 1 or len(data[0]) > _LARGE
+
+
 def _dumps(value: Any, beside: Any) -> bytes:
     import cloudpickle  # noqa: PLC0415  # not at every start
 
@@ -44,6 +55,37 @@ def _dumps(value: Any, beside: Any) -> bytes:
 def unpacked(data: list[Any]) -> Any:
     """Load what `packed` returned."""
     return pickle.loads(data[0], buffers=data[1:])  # noqa: S301  # of a process of this run
+
+
+class Packed(Ref):
+    """A value that a process has sent, which goes on to others as it came, and is loaded if it is read."""
+
+    __slots__ = ("_data", "_value")
+
+    def __init__(self, data: list[Any]) -> None:
+        self._data = data
+
+    def fetch(self) -> Any:
+        """Return the value; the same one each time."""
+        if not hasattr(self, "_value"):
+            try:
+                self._value = unpacked(self._data)
+            except Exception as error:
+                raise ResultUnavailableError(
+                    f"The result cannot be loaded here: {describe(error)}"
+                ) from error
+        return self._value
+
+    def items(self) -> Sequence[Any]:
+        """Return its items."""
+        return items_of(self.fetch())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _loaded, (bytes(self._data[0]), *map(pickle.PickleBuffer, self._data[1:]))
+
+
+def _loaded(*data: Any) -> Any:
+    return unpacked(list(data))
 
 
 def send(connection: Connection, kind: bytes, *parts: list[Any]) -> None:
