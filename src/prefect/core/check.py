@@ -163,6 +163,18 @@ def count(what: str, value: Any) -> int:
     return value
 
 
+def limits(value: Any) -> dict[str, int] | None:
+    """Check numbers of tasks by tag."""
+    if value is None:
+        return None
+    checked = dict(mapping("limits", "numbers by tag", value))
+    for tag, number in checked.items():
+        text("Each tag in limits", tag)
+        if count(f"limits[{tag!r}]", number) < 1:
+            raise ValueError(f"limits[{tag!r}] must be at least 1")
+    return checked
+
+
 def executor(value: Any) -> Any:
     """Check an executor, or the text form of one, which is returned in its one spelling."""
     if isinstance(value, str):

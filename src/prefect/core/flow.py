@@ -53,6 +53,8 @@ class Flow(FlowQueries):
         validate: whether to validate the flow now, and not only when it is used.
         executor: where its tasks run unless a run says otherwise: an executor, or its text form, such
             as "threads:8". It travels with the flow, as text.
+        limits: how many of its tasks that have a tag may run at a time, such as {"db": 2}, unless a run says
+            otherwise.
         schedule: None; anything else is an error that says what to use instead.
         storage: likewise.
         run_config: likewise.
@@ -65,6 +67,7 @@ class Flow(FlowQueries):
 
     executor: Any = None
     """Also that of flows which an earlier release packaged."""
+    limits: dict[str, int] | None = None
 
     schedule, storage, run_config = RefusedAttribute(), RefusedAttribute(), RefusedAttribute()
     register, deploy, run_agent = RefusedMethod(), RefusedMethod(), RefusedMethod()
@@ -84,6 +87,7 @@ class Flow(FlowQueries):
         schedule: Any = None,
         storage: Any = None,
         run_config: Any = None,
+        limits: Mapping[str, int] | None = None,
     ) -> None:
         self.schedule, self.storage, self.run_config = schedule, storage, run_config
         self.name = check.text("a flow's name", name)
@@ -93,6 +97,8 @@ class Flow(FlowQueries):
             raise check.wrong("A flow's environment", "an Environment", environment)
         self.environment = environment
         self.executor = check.executor(executor)
+        if limits is not None:  # else flows are pickled as ever
+            self.limits = check.limits(limits)
         self.state_handlers: list[FlowHandler] = check.handlers(state_handlers, on_failure)
         self.constants: dict[Task, dict[str, Any]] = {}
         """The arguments of each task that are plain values."""
@@ -365,6 +371,7 @@ class Flow(FlowQueries):
         context: Mapping[str, Any] | None = None,
         results: str = "reference",
         timeout: timedelta | float | None = None,
+        limits: Mapping[str, int] | None = None,
         **kwargs: Any,
     ) -> State:
         """Run the flow here and now.
@@ -403,18 +410,31 @@ class Flow(FlowQueries):
         context = {} if context is None else check.mapping("context", "names and values", context)
         if executor is None:
             executor = self.executor
+        for name, is_given in (
+            ("results", results != "reference"),
+            ("timeout", timeout is not None),
+            ("limits", limits is not None),
+        ):
+            if is_given:
+                self._refuse_parameter(name)
+        limits = self.limits if limits is None else check.limits(limits)
         if results not in {"reference", "all"}:
             raise ValueError(
                 f'results= is "reference" or "all", not {results!r}; a parameter of that name goes into '
                 "parameters={...}"
             )
-        if timeout is not None and any(each.name == "timeout" for each in self.parameters()):
-            raise TypeError(
-                f"timeout= is of the run; flow {self.name!r} has a parameter of that name, which goes into "
-                'parameters={"timeout": ...}'
-            )
         seconds = check.timeout(timeout)
-        return core.runner(self, {**given, **kwargs}, executor, on_state, context, results, seconds)
+        return core.runner(
+            self, {**given, **kwargs}, executor, on_state, context, results, seconds, limits
+        )
+
+    def _refuse_parameter(self, name: str) -> None:
+        """Refuse an option of a run that may be meant for a parameter."""
+        if any(each.name == name for each in self.parameters()):
+            raise TypeError(
+                f"{name}= is of the run; flow {self.name!r} has a parameter of that name, which goes into "
+                f'parameters={{"{name}": ...}}'
+            )
 
     async def arun(
         self, parameters: Mapping[str, Any] | None = None, executor: Any = None, **kwargs: Any

@@ -71,6 +71,7 @@ def cancel(run: Run, nodes: list[Node], stop: BaseException) -> State:
 
     why = str(stop) if isinstance(stop, RunTimeoutError) else "the run was interrupted"
     waiting = {*run.ready, *(node for _, _, node in run.delayed)}
+    waiting.update(() if run.limits is None else run.limits.waiting())
     finished = interrupted = 0
     every = [
         each for node in nodes for each in ((node,) if node.children is None else node.children)

@@ -32,6 +32,7 @@ from prefect.engine.executors.base import DETACHED
 from prefect.engine.executors.local import LocalExecutor
 from prefect.engine.interruption import Interruption
 from prefect.engine.job import Job
+from prefect.engine.limits import Limits
 from prefect.engine.mapping import expand
 from prefect.engine.nodes import Node, lay_out
 from prefect.engine.releasing import count_takers, done_with_sources, let_go
@@ -56,6 +57,7 @@ def run_flow(
     context: Mapping[str, Any],
     results: str,
     timeout: float | None,
+    limits: Mapping[str, int] | None,
 ) -> State:
     """Run a flow; see `Flow.run`."""
     with no_collection():
@@ -81,7 +83,7 @@ def run_flow(
                 nodes = lay_out(flow)
                 if results == "reference":
                     count_takers(flow, nodes)
-            run = Run(session, shared, on_state, timeout, releasing=results == "reference")
+            run = Run(session, shared, on_state, timeout, limits, releasing=results == "reference")
             try:
                 run.execute(nodes)
                 keep_values(session, flow, nodes)
@@ -144,6 +146,7 @@ class Run:
         context: dict[str, Any],
         on_state: Callable[[TaskEvent], None] | None,
         timeout: float | None,
+        limits: Mapping[str, int] | None,
         *,
         releasing: bool,
     ) -> None:
@@ -158,6 +161,7 @@ class Run:
         self.verbose = logs.is_verbose()
         self.tells = self.verbose or on_state is not None
         self.ready: deque[Node] = deque()
+        self.limits = Limits(limits, self.ready) if limits else None
         self.delayed: list[tuple[float, int, Node]] = []
         self.detached: set[Node] = set()  # they take no place of the executor any more
         self.tickets = count()  # so that nodes delayed to the same time are not compared
@@ -170,6 +174,7 @@ class Run:
         """
         session, ready, delayed = self.session, self.ready, self.delayed
         detached = self.detached
+        begin = self.begin if self.limits is None else self.begin_within_limits
         deadline = self.deadline
         capacity = session.capacity or float("inf")
         busy = 0
@@ -180,7 +185,7 @@ class Run:
             if delayed:
                 self.release()
             while ready and busy < capacity:
-                busy += self.begin(ready.pop())
+                busy += begin(ready.pop())
             if busy or detached:
                 completed = session.next_completed(
                     self.until_next() if delayed or self.longest_wait < HOUR else None
@@ -191,6 +196,16 @@ class Run:
                 time.sleep(self.until_next())
             elif not ready:
                 return
+
+    def begin_within_limits(self, node: Node) -> bool:
+        """Do the same, unless too many of its kind run."""
+        assert self.limits is not None  # noqa: S101  # for the type checker
+        if not self.limits.admit(node):
+            return False
+        if self.begin(node):
+            return True
+        self.limits.leave(node)
+        return False
 
     def begin(self, node: Node) -> bool:
         """Start a node that waits for nothing; return whether the executor has it now."""
@@ -257,6 +272,8 @@ class Run:
             self.detached.add(node)
         else:
             self.settle(node, state)
+            if self.limits is not None:
+                self.limits.leave(node)
         return took_place
 
     def settle(self, node: Node, state: State) -> None:
