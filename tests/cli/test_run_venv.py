@@ -84,6 +84,46 @@ def test_a_flow_that_brings_all_runs_without_a_network(machine, tmp_path):
     assert not [path for path in kept if "directories" in path.parts]
 
 
+WATCHED = """
+import sys
+from pathlib import Path
+
+seen = []
+
+def hook(event, arguments):
+    if event == "subprocess.Popen":
+        seen.append("a worker starts")
+    elif event == "open" and str(arguments[0]).endswith("tells.flow"):
+        seen.append("the flow is opened")
+
+sys.addaudithook(hook)
+from prefect.cli.start import main
+
+try:
+    main()
+finally:
+    Path("seen").write_text("; ".join(dict.fromkeys(seen)))
+"""
+
+
+def test_the_worker_starts_before_the_flow_is_opened(machine, tmp_path):
+    """Once the environment is kept: it waits, with no package, until the flow is authenticated."""
+    work = tmp_path / "work"
+    (work / "watched.py").write_text(WATCHED)
+    machine("build", "tells.py", "--key-file", "flow.key", "--vendor")
+    for count, keys, status in ((0, "flow.key", 0), (1, "flow.key", 0), (2, "other.key", 2)):
+        machine("keygen", "other.key") if count == 1 else None
+        done = subprocess.run(
+            [tmp_path / "venv" / "bin" / "python", "-P", "watched.py", "run", "tells.flow", "--in",
+             "venv", "--key-file", keys], cwd=work, check=False, capture_output=True, text=True,
+            env=os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}, timeout=240,
+        )  # fmt: skip
+        assert done.returncode == status, done.stdout + done.stderr
+        assert ("own 42" in done.stdout) == (status == 0)
+        if count:
+            assert (work / "seen").read_text() == "a worker starts; the flow is opened"
+
+
 def test_a_flow_for_another_series_runs_in_that(machine, tmp_path):
     """One that is locked for another Python alone is run by it, without an option."""
     other = (3, 12) if sys.version_info[:2] != (3, 12) else (3, 13)

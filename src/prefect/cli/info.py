@@ -15,7 +15,7 @@ from prefect.frozen import as_dict
 from prefect.installed import normal_name
 from prefect.payload.attachments import total
 from prefect.printable import printable, size
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.key_variable import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,7 +9,7 @@ import click
 from prefect.cli.keys import write_key_file, write_public_key
 from prefect.cli.options import Command
 from prefect.cli.output import say
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.key_variable import KEY_VARIABLE
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.recipients import Identity
 from prefect.sealed.keys.signers import SigningKey

@@ -10,7 +10,7 @@ import click
 from prefect.cli import standard_input
 from prefect.errors import InvalidKeyError
 from prefect.files import create
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.key_variable import KEY_VARIABLE
 from prefect.running.keys import KINDS, LARGEST_KEY_FILE, KeyFiles
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.recipients import Identity, Recipient

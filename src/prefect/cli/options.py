@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prefect.cli.standard_input import NAME
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.key_variable import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,9 +20,20 @@ def main() -> None:
         _write(text, "stdout" if words else "stderr")
         sys.exit(0 if words else 2)  # click's exit status for no arguments at all
     gc.disable()  # until the subcommand is imported: nothing of that is garbage
+    if _is_run_in_venv(words):
+        from prefect.places.venv.ahead import begin  # noqa: PLC0415 - for such runs alone
+
+        begin()
     from prefect.cli.main import main as command  # noqa: PLC0415 - see above
 
     command(prog_name="prefect")
+
+
+def _is_run_in_venv(words: list[str]) -> bool:
+    """Tell whether a run in an environment is asked for, as far as can be told without click."""
+    pairs = zip(words, words[1:], strict=False)  # noqa: RUF007 - itertools is slow to import
+    asked = "--in=venv" in words or ("--in", "venv") in pairs
+    return words[:1] == ["run"] and asked
 
 
 def _answer(words: list[str]) -> str | None:

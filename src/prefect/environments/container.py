@@ -12,7 +12,7 @@ from prefect.core import check
 from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names, lines
 from prefect.errors import ImageError, InvalidKeyError, PlaceError
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.key_variable import KEY_VARIABLE
 from prefect.secrets.secret import Secret
 
 if TYPE_CHECKING:

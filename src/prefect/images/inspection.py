@@ -11,7 +11,7 @@ from prefect.errors import ImageError
 from prefect.frozen import replace
 from prefect.images.labels import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED, LABEL_VERSION
 from prefect.payload.manifest import LARGEST_MANIFEST, Manifest
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.key_variable import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

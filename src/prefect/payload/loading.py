@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from prefect.payload.manifest import Manifest
 
 
+def import_unpickler() -> None:
+    """Import what payloads are unpickled with, before there is one."""
+    __import__("cloudpickle")  # typed as it is used: by the payloads themselves
+
+
 @contextmanager
 def loaded(
     manifest: Manifest, payload: bytes | bytearray, directory: Path | None = None

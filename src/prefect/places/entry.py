@@ -19,7 +19,7 @@ from prefect.places.replaying import Replay
 from prefect.places.surroundings import NOTHING, Surroundings
 from prefect.places.venv.place import Venv
 from prefect.places.work import work_in_image, work_with_flow
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.key_variable import KEY_VARIABLE
 from prefect.running.output_directory import make_output_directory
 from prefect.running.packaged import run_packaged
 from prefect.running.results import RunResult

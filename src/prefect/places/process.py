@@ -14,13 +14,99 @@ from typing import TYPE_CHECKING
 from prefect.errors import PlaceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from prefect.running.handed import Handed
 
 _CHUNK = 1 << 16
 _LAST_WORDS_SECONDS = 0.2  # for what others have yet to write to the worker's streams
+
+
+class Child:
+    """A program that runs as a child of this process, and the pipes to and from it.
+
+    Args:
+        command: the program and its arguments.
+        env: its whole environment.
+        cwd: its working directory; None is this process's.
+        takes: whether something is handed over to it through a pipe.
+        reports: whether it is to report through a pipe.
+        descriptors: further ones that it inherits.
+        apart: called in the child before it becomes the program; it must not do much.
+        told: whether the command gets the options that tell where the pipes are.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str | Path | None = None,
+        takes: bool = False,
+        reports: bool = False,
+        descriptors: Sequence[int] = (),
+        apart: Callable[[], object] | None = None,
+        told: bool = True,
+    ) -> None:
+        self.env = env
+        self.pipe: int | None = None
+        """What is written here comes to it."""
+        self.report: int | None = None
+        self.options: list[str] = []
+        """Tell the worker where the pipes are."""
+        self._open: list[int] = []
+        theirs: list[int] = []
+        if takes:
+            reading, self.pipe = os.pipe()
+            self._open.append(self.pipe)
+            self.options.append(f"--handover={reading}")
+            theirs.append(reading)
+        if reports:
+            self.report, writing = os.pipe()
+            os.set_blocking(self.report, False)  # it is a few bytes, and there or not
+            self._open.append(self.report)
+            self.options.append(f"--report=/dev/fd/{writing}")
+            theirs.append(writing)
+        if told:
+            command = [*command, *self.options]
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 - that is what places are for
+                list(command),
+                env=env,
+                cwd=cwd,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[*descriptors, *theirs],
+                start_new_session=True,
+                bufsize=0,
+                preexec_fn=apart,  # noqa: PLW1509 - it is one call of the kernel
+            )
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            for number in theirs:
+                os.close(number)
+
+    def write(self, pieces: Iterable[bytes | bytearray]) -> None:
+        """Hand something over, unless it has ended already, as its output will say."""
+        if self.pipe is None:
+            return
+        with suppress(BrokenPipeError):
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(self.pipe, view) :]
+
+    def close(self) -> None:
+        """Close the pipes."""
+        for number in self._open:
+            os.close(number)
+        self._open = []
 
 
 class WorkerProcess:
@@ -30,15 +116,12 @@ class WorkerProcess:
     not before.
 
     Args:
-        command: the program and its arguments.
-        env: its whole environment.
-        cwd: its working directory; None is this process's.
+        command: the program and its arguments; or a worker that was started, and waits.
+        env, cwd, descriptors, apart: of a program, as for `Child`.
         handed: the flow and the secrets for it; the command gets the option that tells where they are.
         reports: whether it is to report through a pipe; the command gets the option for that, too.
-        descriptors: further ones that it inherits.
         result: the file that it writes its report to, if it is none that goes through a pipe.
         clean_up: called once it is gone.
-        apart: called in the child before it becomes the program; it must not do much.
 
     Raises:
         PlaceError: the program cannot be started.
@@ -46,9 +129,9 @@ class WorkerProcess:
 
     def __init__(
         self,
-        command: Sequence[str],
+        command: Sequence[str] | Child,
         *,
-        env: Mapping[str, str],
+        env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
         handed: Handed | None = None,
         reports: bool = False,
@@ -59,63 +142,35 @@ class WorkerProcess:
     ) -> None:
         self._result = result
         self._clean_up = clean_up
-        self._pipe: int | None = None
-        self._report: int | None = None
-        self._open: list[int] = []
         self._status = 0
         self._removed = False
-        theirs: list[int] = []
-        if handed is not None:
-            reading, self._pipe = os.pipe()
-            self._open.append(self._pipe)
-            command = [*command, f"--handover={reading}"]
-            theirs.append(reading)
-        if reports:
-            self._report, writing = os.pipe()
-            os.set_blocking(self._report, False)  # it is a few bytes, and there or not
-            self._open.append(self._report)
-            command = [*command, f"--report=/dev/fd/{writing}"]
-            theirs.append(writing)
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - that is what places are for
-                list(command),
-                env=dict(env),
-                cwd=cwd,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=[*descriptors, *theirs],
-                start_new_session=True,
-                bufsize=0,
-                preexec_fn=apart,  # noqa: PLW1509 - it is one call of the kernel
-            )
-        except BaseException as error:
-            self._close()
-            if clean_up is not None:
-                clean_up()
-            if isinstance(error, OSError):
-                raise PlaceError(f"{command[0]} cannot be started: {error}") from error
-            raise
-        finally:
-            for number in theirs:
-                os.close(number)
+        self._open: list[int] = []
+        if isinstance(command, Child):
+            self._child = command
+        else:
+            try:
+                self._child = Child(
+                    command, env=dict(env or {}), cwd=cwd, takes=handed is not None, reports=reports,
+                    descriptors=descriptors, apart=apart,
+                )  # fmt: skip
+            except BaseException as error:
+                if clean_up is not None:
+                    clean_up()
+                if isinstance(error, OSError):
+                    raise PlaceError(f"{command[0]} cannot be started: {error}") from error
+                raise
+        self._process = self._child.process
+        self._report = self._child.report if reports else None
         self._ended, tell = os.pipe()
         self._open.append(self._ended)
         self._waiter = threading.Thread(target=self._await_end, args=(tell,), daemon=True)
         self._waiter.start()
         try:
-            self._hand_over(handed)
+            if handed is not None:
+                self._child.write(handed.pieces())
         except BaseException:
             self.remove()
             raise
-
-    def _hand_over(self, handed: Handed | None) -> None:
-        if handed is None or self._pipe is None:
-            return
-        with suppress(BrokenPipeError):  # it ended already, as its output will say
-            for piece in handed.pieces():
-                view = memoryview(piece)
-                while view:
-                    view = view[os.write(self._pipe, view) :]
 
     def _await_end(self, tell: int) -> None:
         # It is left as it is until `remove`: nobody else gets its number, by which that ends its kin.
@@ -192,6 +247,7 @@ class WorkerProcess:
             self._clean_up = None
 
     def _close(self) -> None:
+        self._child.close()
         for number in self._open:
             os.close(number)
         self._open = []

@@ -1,5 +1,8 @@
 """This package and what it needs to run a flow, as a directory that any Python of a series can start.
 
+In it stands the frame of a virtual environment, without any packages: that Python can start the worker before
+it is known for which environment, which the worker then enters.
+
 It is no part of any environment: another release of this package has another directory, and the same
 environments.
 """
@@ -23,47 +26,53 @@ if TYPE_CHECKING:
     from prefect.oci.cache.directories import HeldDirectory
     from prefect.oci.cache.store import Store
 
-_FORMAT = 1  # counts up when the same files give another directory
+_FORMAT = 2  # counts up when the same files give another directory
 _MAIN = b"""import sys
 
 from prefect.worker.__main__ import main
 
 sys.exit(main())
 """
+_FRAME = "frame"
+_SETTINGS, _CLOSED = f"{_FRAME}/pyvenv.cfg", "include-system-site-packages = false\n"
 _PACKAGE = Path(__file__).parents[1]
 
 
-def held_runtime(root: Path | None, series: str, *, bare: bool = False) -> HeldDirectory | None:
+def held_runtime(
+    root: Path | None, series: str, interpreter: Path, *, bare: bool = False
+) -> HeldDirectory | None:
     """Hold what `make_runtime` has made, if it has, without reading what it is made of.
 
     Args:
         root: directory of the cache; None where there is none.
-        series: of the Python.
-        bare: as there.
+        series, interpreter, bare: as there.
     """
-    key = None if root is None else recall(root, _known_by(series, bare=bare))
+    key = None if root is None else recall(root, _known_by(series, interpreter, bare=bare))
     return hold(place_of(root, key)) if root is not None and isinstance(key, str) else None
 
 
-def make_runtime(store: Store, python: Path, series: str, *, bare: bool = False) -> HeldDirectory:
+def make_runtime(
+    store: Store, series: str, interpreter: Path, *, bare: bool = False
+) -> HeldDirectory:
     """Return a directory of which `python DIRECTORY ARGUMENTS...` runs the worker.
 
     Args:
         store: keeps it.
-        python: program of a Python of the series, which compiles it.
         series: such as "3.12".
+        interpreter: program of a Python of the series, in no environment, which compiles it.
         bare: leave out the cloudpickle that is installed here, because there is another one.
 
     Raises:
         DiskFullError: the disk is full.
         OSError: the store cannot be written.
     """
-    known_by = _known_by(series, bare=bare)
+    known_by = _known_by(series, interpreter, bare=bare)
     files = {**runtime_files(), "__main__.py": _MAIN}
+    files[_SETTINGS] = f"home = {interpreter.parent}\n{_CLOSED}version = {series}\n".encode()
     if not bare:
         files |= _files_of("cloudpickle")
     digests = {path: hashlib.sha256(data).hexdigest() for path, data in files.items()}
-    listing = json.dumps([_FORMAT, series, digests], sort_keys=True)
+    listing = json.dumps([_FORMAT, series, str(interpreter), digests], sort_keys=True)
     key = f"runtime {hashlib.sha256(listing.encode()).hexdigest()}"
 
     def make(directory: Path) -> None:
@@ -71,17 +80,25 @@ def make_runtime(store: Store, python: Path, series: str, *, bare: bool = False)
             target = directory / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        _compile(directory, python)
+        program = python_of(directory)
+        program.parent.mkdir()
+        program.symlink_to(interpreter)
+        _compile(directory, interpreter)
 
     held = store.directory(key, make)
     store.remember(known_by, key)
     return held
 
 
-def _known_by(series: str, *, bare: bool) -> str:
+def python_of(runtime: Path) -> Path:
+    """Return the program of the Python of such a directory, which finds no packages."""
+    return runtime / _FRAME / "bin" / "python"
+
+
+def _known_by(series: str, interpreter: Path, *, bare: bool) -> str:
     """Return a key that changes whenever one of the files may have changed."""
     stamps = [_stamp(path) for path in _sources(bare=bare)]
-    return f"runtime {series} {json.dumps([_FORMAT, bare, stamps])}"
+    return f"runtime {series} {json.dumps([_FORMAT, str(interpreter), bare, stamps])}"
 
 
 def _sources(*, bare: bool) -> Iterator[str]:

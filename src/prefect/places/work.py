@@ -12,7 +12,8 @@ from prefect.core.value_types import json_form
 from prefect.errors import ImageError, ParameterError, PlaceError
 from prefect.places.protocol import Work
 from prefect.places.surroundings import NOTHING, Surroundings
-from prefect.running.flow_directory import KEY_VARIABLE, RESULT_KEY
+from prefect.running.flow_directory import RESULT_KEY
+from prefect.running.key_variable import KEY_VARIABLE
 from prefect.running.parameters import check_described
 from prefect.secrets.secret import DEFAULT_DIRECTORY, Secret, resolve, secrets_of
 

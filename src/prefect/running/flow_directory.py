@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import ArtifactError
 from prefect.payload.manifest import Manifest
+from prefect.running.key_variable import KEY_VARIABLE
 from prefect.secrets.secret import Secret, secrets_directory
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ FILES = f"{FLOW_DIRECTORY}/files"  # those that travel with it, by their paths
 MANIFEST_FILE = "manifest.json"
 PAYLOAD_FILE = "payload.pickle"
 SEALED_FILE = "sealed.flow"
-KEY_VARIABLE = "PREFECT_ENCRYPTION_KEY"  # the secret that opens a sealed flow
 RESULT_KEY = "PREFECT_RESULT_KEY"  # the one by which a run's result is known as its own
 
 

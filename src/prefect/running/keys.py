@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from prefect.errors import InvalidKeyError
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.key_variable import KEY_VARIABLE
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.keyring import Keyring
 from prefect.sealed.keys.parsing import parse_key

@@ -51,6 +51,13 @@ if TYPE_CHECKING:
     from prefect.core.flow import Flow
     from prefect.core.state import State
 
+# What a flow is going to take, of this package and Python's own library.
+_SOON = (
+    "prefect.engine.runner",
+    "prefect.engine.executors.local",
+    "prefect.environments.pickle",
+    "uuid",
+)
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as shells answer
 
 
@@ -59,7 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 success, 1 the flow failed, 2 bad input, 130 and 143 stopped by Ctrl-C and by SIGTERM.
     """
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["wait"]:
+        words = _awaited([*words[1:]])
+    options = _parser().parse_args(words)
     provide_streams()
     unwind_on_signals()
     try:
@@ -79,6 +89,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
     return status
+
+
+def _awaited(options: list[str]) -> list[str]:
+    """Return the arguments that come once there is something to do; meanwhile import what that takes."""
+    from prefect.payload.loading import import_unpickler  # noqa: PLC0415 - others take it when they need it
+    from prefect.worker.waiting import take_order  # noqa: PLC0415 - seldom
+
+    for name in _SOON:
+        __import__(name)
+    import_unpickler()
+
+    return take_order(options)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from prefect.core.serialization import default_text
 from prefect.errors import ArtifactError, InvalidKeyError, PrefectError
 from prefect.files import replacing
 from prefect.printable import error_text, printable
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.key_variable import KEY_VARIABLE
 from prefect.running.opened import ready_to_run
 from prefect.running.output_directory import make_output_directory
 from prefect.running.parameters import parse_pairs

@@ -10,7 +10,7 @@ from prefect.frozen import field, frozen
 from prefect.images.deploying import compose, kubernetes, quantities, slurm, systemd
 from prefect.images.deploying.job import Job, Part, name_for, require_label, require_subdomain
 from prefect.images.deploying.schedule import parse_schedule
-from prefect.running.flow_directory import KEY_VARIABLE
+from prefect.running.key_variable import KEY_VARIABLE
 from prefect.running.parameters import read_parameters
 from prefect.secrets.search import forbidden, refuse_at_rest
 from prefect.secrets.secret import DIRECTORY_VARIABLE, Secret, merge_secrets, secrets_of

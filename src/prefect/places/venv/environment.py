@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from prefect.frozen import frozen, replace
 from prefect.errors import PlaceError
 from prefect.oci.cache.directories import hold, place_of
-from prefect.oci.cache.layout import ENVIRONMENT
+from prefect.oci.cache.layout import ENVIRONMENT, LOCK
 from prefect.oci.cache.of_user import kept_root
 from prefect.places.runtime_directory import held_runtime, make_runtime
 from prefect.places.venv.contents import contents, is_unlocked, lines_of, series_of
@@ -43,8 +43,8 @@ class Environment:
 
     Args:
         python: program of its Python.
-        command: starts the worker there, with the worker's arguments after it. It finds this package
-            as it is here, its own cloudpickle, and what is in the environment; nothing else.
+        runtime: directory of this package as it is here, and of its own cloudpickle.
+        lock: of the environment: who holds it shared keeps it.
         held: descriptors that hold it. A child that inherits them keeps it, too, should its parent be
             killed.
         own: names of the files, among the wheels that travelled, that are not in it: the user's own,
@@ -52,9 +52,23 @@ class Environment:
     """
 
     python: Path
-    command: tuple[str, ...]
+    runtime: Path
+    lock: Path
     held: tuple[int, ...]
     own: frozenset[str]
+
+    @property
+    def command(self) -> list[str]:
+        """Starts the worker there, with the worker's arguments after it.
+
+        It finds what is in the runtime and in the environment; nothing else.
+        """
+        return worker_command(self.python, self.runtime)
+
+
+def worker_command(python: Path, runtime: Path) -> list[str]:
+    """Return what starts the worker of a runtime by a Python, with the worker's arguments after it."""
+    return [str(python), "-P", "-s", str(runtime)]
 
 
 @contextmanager
@@ -98,14 +112,15 @@ def environment_for(
             wish = _found(manifest, store(), tell)
             environment = _made(store(), wish, wheels, tell)
         entered.enter_context(environment)
-        runtime = held_runtime(root, wish.python, bare=wish.has("cloudpickle")) or make_runtime(
-            store(), _python(environment), wish.python, bare=wish.has("cloudpickle")
-        )
+        wanted = (wish.python, wish.interpreter)
+        bare = wish.has("cloudpickle")
+        runtime = held_runtime(root, *wanted, bare=bare) or make_runtime(store(), *wanted, bare=bare)
         entered.enter_context(runtime)
         python = _python(environment)
         yield Environment(
             python,
-            (str(python), "-P", "-s", str(runtime.path)),
+            runtime.path,
+            environment.path.parent / LOCK,
             (environment.handle, runtime.handle),
             wish.own,
         )

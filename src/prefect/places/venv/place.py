@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError
 from prefect.places.process import WorkerProcess
+from prefect.places.venv import ahead
 from prefect.places.venv.environment import environment_for
-from prefect.running.flow_directory import KEY_VARIABLE
 from prefect.running.handed import Handed
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from prefect.places.protocol import Work
     from prefect.running.run_directory import RunDirectory
 
-_LEFT_OUT = frozenset({KEY_VARIABLE, "PYTHONPATH", "PYTHONHOME", "PYTHONEXECUTABLE"})
 
 
 class Venv:
@@ -75,31 +74,21 @@ class Venv:
             arguments = work.reporting(None if result is None else str(result))
             if wanted.output is not None:
                 arguments.append(f"--output={wanted.output}")
+            variables = ahead.variables_in(environment.python, dict(wanted.env))
+            reports = work.reports and result is None
+            waiting = None
+            if not wanted.env and wanted.workdir is None:
+                waiting = ahead.take(environment, variables, arguments, reports=reports)
             return WorkerProcess(
-                [*environment.command, *arguments],
-                env=_variables(environment.python, dict(wanted.env)),
+                waiting or [*environment.command, *arguments],
+                env=variables,
                 cwd=wanted.workdir,
                 handed=handed,
-                reports=work.reports and result is None,
+                reports=reports,
                 descriptors=environment.held,
                 result=result,
                 clean_up=entered.pop_all().close,
             )
-
-
-def _variables(python: Path, given: dict[str, str]) -> dict[str, str]:
-    """Return the variables of this process, with the environment's programs first.
-
-    Without the key, and without what would have a Python find packages of this machine.
-    """
-    own = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
-    programs = str(python.parent)
-    own |= {
-        "VIRTUAL_ENV": str(python.parent.parent),
-        "PATH": os.pathsep.join([programs, own.get("PATH", os.defpath)]),
-        "PYTHONUNBUFFERED": "1",
-    }
-    return own | given
 
 
 def _apart(wheels: Path | None, names: frozenset[str]) -> Path | None:
