@@ -247,6 +247,7 @@ TASK_ARGS: dict[str, Callable[[Any], Any]] = {
     "trigger": trigger,
     "skip_on_upstream_skip": lambda value: flag("skip_on_upstream_skip", value),
     "state_handlers": handlers,
+    "at_most_once": lambda value: flag("at_most_once", value),
     "log_stdout": lambda value: flag("log_stdout", value),
     "nout": nout,
 }

@@ -42,6 +42,8 @@ class Task(Operators):
             may return another state to have instead.
         on_failure: called as `on_failure(task, state)` at each failure, retried or not.
         log_stdout: whether what `run` prints goes to the task's logger, line by line.
+        at_most_once: whether a try is never made again by itself when its process, or worker, died
+            and nobody knows how far it came: not even if `max_retries` allows.
         nout: how many values `run` returns, so that the task can be unpacked; by default known
             from a return annotation such as `tuple[int, str]`.
         retry_on: the exceptions after which it is tried again; by default all.
@@ -62,6 +64,7 @@ class Task(Operators):
     _type_name: ClassVar[str] = "prefect.core.task.Task"
     auto_generated: ClassVar[bool] = False
     """Whether a flow adds tasks of this class by itself."""
+    at_most_once: bool = False
     is_cleanup: ClassVar[bool] = False
     """Whether it ends what others needed, and so decides nothing of a flow."""
     retry_on: Any = None
@@ -88,6 +91,7 @@ class Task(Operators):
         log_stdout: bool = False,
         nout: int | None = None,
         *,
+        at_most_once: bool = False,
         retry_on: type[BaseException] | Iterable[type[BaseException]] | None = None,
         task_run_name: str | Callable[..., str] | None = None,
         cache_for: timedelta | None = None,
@@ -107,6 +111,8 @@ class Task(Operators):
         self.skip_on_upstream_skip = check.flag("skip_on_upstream_skip", skip_on_upstream_skip)
         self.state_handlers: list[TaskHandler] = check.handlers(state_handlers, on_failure)
         self.log_stdout = check.flag("log_stdout", log_stdout)
+        if at_most_once:
+            self.at_most_once = check.flag("at_most_once", at_most_once)
         self.nout = check.nout(nout)
         given = (
             retry_on,

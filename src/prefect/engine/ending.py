@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect.core.refs import Ref
+from prefect.core.refs import Ref, Released
 from prefect.core.state import Failed, Finished, Mapped, Pending, Running, Success
 from prefect.errors import ResultUnavailableError
 
@@ -22,29 +22,29 @@ class RunTimeoutError(Exception):
     """A run has taken as long as it might."""
 
 
-def keep_values(session: Session, flow: Flow, nodes: list[Node]) -> None:
-    """Have the values of reference tasks here, which outlive the session; fail those that are lost."""
-    reference = flow.reference_tasks()
-    states = [node.state for node in nodes if node.step.task in reference and node.state]
-    held = [state.held for state in states if isinstance(state.held, Ref)]
+def keep_values(session: Session, nodes: list[Node]) -> None:
+    """Have the values here that were not let go, and are to outlive the session; fail lost ones."""
+    held = [node.state.held for node in nodes if node.state and isinstance(node.state.held, Ref)]
     if held:
         session.prefetch(held)
         for node in nodes:
-            if node.step.task in reference and isinstance(node.state, Success):
+            if isinstance(node.state, Success):
                 _require_value(node)
 
 
 def _require_value(node: Node) -> None:
     """Fail a node whose value is lost; of a mapped one, each child."""
-    for child in node.children or ():
-        _require_value(child)
-    if node.state is not None and node.children is None:
+    state = node.state
+    if isinstance(state, Mapped):
+        if node.children is not None:
+            for child in node.children:
+                _require_value(child)
+            state.map_states = [c.state for c in node.children if c.state is not None]
+    elif state is not None and isinstance(state.held, Ref) and not isinstance(state.held, Released):
         try:
-            node.state.result  # noqa: B018  # fetched
+            state.held.fetch()
         except ResultUnavailableError as error:
             node.state = Failed(f"its value is lost: {error}", error)
-    elif isinstance(node.state, Mapped):
-        node.state.map_states = [c.state for c in node.children or () if c.state is not None]
 
 
 def final_state(flow: Flow, nodes: list[Node]) -> State:

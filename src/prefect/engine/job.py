@@ -222,3 +222,11 @@ def retry(job: Job, state: Failed) -> Retrying | None:
         start_time=now() + task.retry_delay if task.retry_delay else now(),
         run_count=job.run_count,
     )
+
+
+def after_loss(job: Job, failed: Failed) -> State:
+    """Return the state of a task whose process died: it is tried again only if it may be.
+
+    How far the try came, nobody knows.
+    """
+    return failed if job.task.at_most_once else retry(job, failed) or failed

@@ -86,7 +86,7 @@ def run_flow(
             run = Run(session, shared, on_state, timeout, limits, releasing=results == "reference")
             try:
                 run.execute(nodes)
-                keep_values(session, flow, nodes)
+                keep_values(session, nodes)
                 abandon = False
             except (KeyboardInterrupt, Interruption, RunTimeoutError) as error:
                 stop = error

@@ -18,7 +18,7 @@ from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Executor, Session
 from prefect.engine.executors.travelling import Packed, packed, received, send, unpacked
-from prefect.engine.job import retry
+from prefect.engine.job import after_loss
 from prefect.errors import RemoteTaskError
 
 TYPE_CHECKING = False
@@ -223,7 +223,7 @@ class _ProcessSession(Session):
             return None
         message = f"the worker process {_death(status)}"
         failed = Failed(message, RemoteTaskError(message))
-        return worker.token, retry(worker.job, failed) or failed
+        return worker.token, after_loss(worker.job, failed)
 
     def stop(self, *, abandon: bool) -> None:
         until = time.monotonic() + _GRACE

@@ -57,6 +57,10 @@ class Health:
         self._asked = self._answered = self._had_workers = monotonic()
         self._said: set[str] = set()
         self._checked: set[str] = set()
+        self._newcomers: Future[list[str]] | None = None
+        self._signs: dict[
+            str, tuple[float, float]
+        ] = {}  # of workers: the last, and when it was new
 
     # ---- before anything runs --------------------------------------------------------------
 
@@ -68,11 +72,14 @@ class Health:
         """
         found = self._ask(self._client.scheduler.identity(), "The scheduler")
         if problems := self._ask(self._differing(list(found["workers"])), "A worker"):
-            raise ExecutorError(
-                f"The Dask cluster at {self._address} is unfit for this flow: {'; '.join(problems)}. "
-                f"Install there what is here: Python {versions()['Python']}, "
-                f"distributed=={versions()['distributed']} and this package, {__version__}"
-            )
+            raise ExecutorError(self._unfit(problems))
+
+    def _unfit(self, problems: list[str]) -> str:
+        return (
+            f"The Dask cluster at {self._address} is unfit for this flow: {'; '.join(problems)}. "
+            f"Install there what is here: Python {versions()['Python']}, "
+            f"distributed=={versions()['distributed']} and this package, {__version__}"
+        )
 
     def _ask(self, question: Any, who: str) -> Any:
         async def ask() -> Any:
@@ -100,8 +107,9 @@ class Health:
         for worker in workers:
             if isinstance(found.get(worker), dict):
                 told = _read(found[worker])
-                if not isinstance(ours.get(worker), OSError):  # it has just left
-                    told["prefect"] = str(ours.get(worker))
+                own = ours.get(worker)
+                if not isinstance(own, OSError):  # it has just left
+                    told["prefect"] = own if isinstance(own, str) else "None"
                 problems += _differences(f"the worker {worker}", told, here)
             self._checked.add(worker)
         return problems
@@ -151,6 +159,8 @@ class Health:
     def _examine(self, told: dict[str, Any], moment: float) -> None:
         """Look at what the scheduler tells of its workers."""
         workers = told["workers"]
+        self._look_for_newcomers(workers)
+        self._look_for_silence(workers, moment)
         if workers:
             self._had_workers = moment
             self._said.discard("workers")
@@ -168,6 +178,54 @@ class Health:
                     f"some with `dask worker {self._address}`, look why the cluster starts none, or let "
                     "DaskExecutor(worker_timeout=...) wait longer"
                 )
+
+    def _look_for_newcomers(self, workers: dict[str, Any]) -> None:
+        """Compare those who have joined since the run began."""
+        if self._newcomers is not None and self._newcomers.done():
+            found, self._newcomers = self._newcomers, None
+            with suppress(Exception):
+                if problems := found.result():
+                    self.broken = self._unfit(problems)
+        if self._newcomers is None and (
+            new := [each for each in workers if each not in self._checked]
+        ):
+            self._newcomers = asyncio.run_coroutine_threadsafe(
+                asyncio.wait_for(self._differing(new), ANSWER_SECONDS),
+                self._client.loop.asyncio_loop,
+            )
+
+    def _look_for_silence(self, workers: dict[str, Any], moment: float) -> None:
+        """Have the scheduler do without a worker that gives no sign; Dask itself waits for minutes."""
+        for gone in self._signs.keys() - workers.keys():
+            del self._signs[gone]
+        for address, worker in workers.items():
+            sign = worker["last_seen"]
+            last, since = self._signs.get(address, (None, moment))
+            if last != sign:
+                self._signs[address] = (sign, moment)
+                self._said.discard(address)
+                continue
+            silent = moment - since
+            if silent >= self._silence_timeout:
+                self._signs[address] = (sign, moment)
+                logging.getLogger("prefect").warning(
+                    "the Dask worker %s has given no sign for %.0f s, and is left out",
+                    address,
+                    silent,
+                )
+                asyncio.run_coroutine_threadsafe(
+                    self._client.scheduler.unregister(
+                        address=address, stimulus_id="prefect-silent"
+                    ),
+                    self._client.loop.asyncio_loop,
+                )
+            elif silent >= 2 * SAID_AFTER:
+                self._say(
+                    address,
+                    "the Dask worker %s has given no sign for %.0f s: is it frozen, or busy in code that "
+                    "holds the interpreter? It is left out after %g s (DaskExecutor's silence_timeout)",
+                    address, silent, self._silence_timeout,
+                )  # fmt: skip
 
     def _say(self, what: str, message: str, *args: Any) -> None:
         """Log something once for as long as it holds."""

@@ -17,13 +17,15 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from uuid import uuid4
 
-from prefect.core.state import Failed, Retrying, Running, Success, now
+from prefect.core.state import Failed, Running, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Session
 from prefect.engine.executors.dask import worker
 from prefect.engine.executors.dask.here import SUCCEEDED, done_here
 from prefect.engine.executors.dask.refs import ClusterRef, gather_here
+from prefect.engine.executors.dask.scheduler import plugin_for
 from prefect.engine.executors.dask.sending import Packing, Parcel
+from prefect.engine.job import after_loss
 from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 
 LOOK = 0.5
 """Seconds after which futures are looked at, for what no event tells."""
-RESTARTS = 3
-"""How often a job is sent again whose worker died before the job began, as far as is known."""
+RESTARTS = 5
+"""How often a job is sent again that waited for another on a worker that died."""
 
 
 class _Call:
@@ -81,11 +83,22 @@ class DaskSession(Session):
         self._waiting: list[tuple[int, _Call, Parcel]] = []
         self._ready: deque[tuple[Any, State]] = deque()
         self._inbox: SimpleQueue[tuple[str, Sequence[Any]]] = SimpleQueue()
+        self._left: dict[int, str] = {}  # whose values are there
         self._next_look = 0.0
         self._packing = Packing(client, self._topic, self._numbers)
         self.closed = False
         health.watch(self._inbox)
         client.subscribe_topic(self._topic, self._hear)
+        try:
+            client.register_plugin(plugin_for(self._topic, client.id))
+            self._counts_losses = True
+        except Exception as error:  # noqa: BLE001  # a scheduler may be told to take none
+            self._counts_losses = False
+            logging.getLogger("prefect").warning(
+                "the Dask scheduler takes no plugin, so that it may run tasks again whose workers die, "
+                "whatever max_retries says (distributed.scheduler.pickle allows it): %s",
+                describe(error),
+            )
 
     def _hear(self, event: tuple[float, Any]) -> None:
         """Take what workers tell; called in the client's thread."""
@@ -145,7 +158,7 @@ class DaskSession(Session):
                 [parcel.context for parcel in parcels],
                 [parcel.payload for parcel in parcels],
                 [parcel.references for parcel in parcels],
-                key=[(f"{call.job.slug}-{self._topic}", number) for number, call, _ in jobs],
+                key=[(f"{call.job.slug}-job-{self._topic}", number) for number, call, _ in jobs],
                 pure=False,
                 priority=priority,
             )
@@ -176,14 +189,16 @@ class DaskSession(Session):
     def _take(self, sender: str, events: Sequence[Any]) -> None:
         """Take what a worker tells of jobs."""
         for number, kind, *data in events:
-            call = self._calls.get(number)
-            if call is None:
-                continue
-            if kind == "running":
-                self._begins(call, sender)
-            elif kind == "log":
+            if kind == "log":
                 record = logging.makeLogRecord(pickle.loads(data[0]))  # noqa: S301
                 logging.getLogger(record.name).handle(record)
+                continue
+            call = self._calls.get(number)
+            if call is None:
+                if kind == "running" and number in self._left:
+                    _runs_again(self._left[number], sender, "its value was lost with a worker")
+            elif kind == "running":
+                self._begins(call, sender)
             elif kind == "done":
                 self._done(number, call, *data)
             elif kind == "ended":
@@ -194,10 +209,9 @@ class DaskSession(Session):
 
     def _begins(self, call: _Call, sender: str) -> None:
         if call.begun:
-            logging.getLogger("prefect").warning(
-                "task %r runs again, on %s: what it had done on %s was lost with that worker",
-                call.job.slug, sender, call.worker,
-            )  # fmt: skip
+            _runs_again(
+                call.job.slug, sender, f"what it had done on {call.worker} is lost with that"
+            )
         call.worker = sender
         if not call.begun:
             call.begun = True
@@ -218,6 +232,7 @@ class DaskSession(Session):
         else:
             assert call.future is not None  # noqa: S101  # for the type checker
             held = ClusterRef(self, call.future, size, length, reason)
+            self._left[number] = call.job.slug
         self._settle(number, call, Success(message or SUCCEEDED, held))
 
     def _settle(self, number: int, call: _Call, state: State) -> None:
@@ -229,32 +244,54 @@ class DaskSession(Session):
         """Look for what no event tells: workers that died, and what of the cluster is not there."""
         self._next_look = monotonic() + LOOK
         broken = self.health.look(busy=bool(self._calls))
-        for number, call in list(self._calls.items()):
-            future = call.future
-            status = "pending" if future is None else future.status
-            if status in {"error", "cancelled", "lost"} or broken is not None:
-                self._lost(number, call, broken)
-            elif status == "finished" and self._inbox.empty():
-                pass  # its event is under way
+        lost = [
+            (number, call)
+            for number, call in self._calls.items()
+            if broken is not None
+            or (call.future is not None and call.future.status in {"error", "cancelled", "lost"})
+        ]
+        blamed = {call.worker for _, call in lost if call.begun}
+        for number, call in lost:
+            self._lost(number, call, broken, blamed)
 
-    def _lost(self, number: int, call: _Call, broken: str | None) -> None:
+    def _lost(self, number: int, call: _Call, broken: str | None, blamed: set[str]) -> None:
         """Decide what becomes of a job that the cluster has lost."""
         error: BaseException | None = None
-        if broken is None and call.future is not None:
-            error = call.future.exception() if call.future.status == "error" else None
-            if (
-                not call.begun
-                and call.restarts < RESTARTS
-                and type(error).__name__ == "KilledWorker"
-            ):
-                call.restarts += 1
-                del self._calls[number]
-                self._send(next(self._numbers), call)
-                return
-        told = broken or (
-            f"lost on the cluster: {describe(error)}" if error else "lost: the cluster cancelled it"
-        )
-        self._settle(number, call, _after_loss(call.job, told, error))
+        if broken is None and call.future is not None and call.future.status == "error":
+            error = call.future.exception()
+        if isinstance(error, worker.EndedError):  # and its event was lost
+            self._settle(number, call, _loads(error.state))
+        elif _is_killed(error) and self._may_restart(call, error, blamed):
+            logging.getLogger("prefect").warning(
+                "a Dask worker left before task %r began there: has it this package, and enough memory?",
+                call.job.slug,
+            )
+            del self._calls[number]
+            self._send(next(self._numbers), call)
+        else:
+            told = broken or "lost: the cluster cancelled it, or dropped what it needs"
+            if error is not None:
+                told = f"lost on the cluster: {describe(error)}"
+            if _is_killed(error):
+                told += (
+                    f" (its worker {call.worker or ''} died: was it killed, or out of memory? Then give "
+                    "workers more memory, or fewer threads)"
+                )
+            if isinstance(error, Exception):
+                error = error.with_traceback(None)  # which is all Dask's
+            failed = Failed(told, error or ResultUnavailableError(told))
+            self._settle(number, call, after_loss(call.job, failed))
+
+    def _may_restart(self, call: _Call, error: Any, blamed: set[str]) -> bool:
+        """Tell whether a job is to be sent again that has not begun, as far as is known.
+
+        It waited for another that was lost with the same worker; or else it may be itself what ends workers.
+        """
+        if call.begun or call.job.task.at_most_once:
+            return False
+        call.restarts += 1
+        waited = getattr(error.last_worker, "address", None) in blamed
+        return call.restarts <= (RESTARTS if waited else 1)
 
     # ---- values ----------------------------------------------------------------------------
 
@@ -327,21 +364,17 @@ class DaskSession(Session):
             self._cluster.close()
 
 
-def _after_loss(job: Job, told: str, error: BaseException | None) -> State:
-    """Return the state of a task whose worker or cluster died: it is tried again only if it may be."""
-    task = job.task
-    if isinstance(error, Exception):
-        error = error.with_traceback(None)  # which is all Dask's
-    if getattr(task, "at_most_once", False) or job.run_count > task.max_retries:
-        return Failed(told, error or ResultUnavailableError(told))
-    message = f"{told} (try {job.run_count} of {task.max_retries + 1})"
-    start = now() + task.retry_delay if task.retry_delay else now()
-    return Retrying(message, error, start_time=start, run_count=job.run_count)
-
-
 def _loads(data: bytes) -> State:
     try:
         state: State = worker.loads(data)
     except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
         return Failed(f"the result cannot be loaded here: {describe(error)}", error)
     return state
+
+
+def _is_killed(error: BaseException | None) -> bool:
+    return type(error).__name__ == "KilledWorker"
+
+
+def _runs_again(slug: str, where: str, why: str) -> None:
+    logging.getLogger("prefect").warning("task %r runs again, on %s: %s", slug, where, why)

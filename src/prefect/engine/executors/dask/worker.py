@@ -109,6 +109,28 @@ def item(value: Any, index: int) -> Any:
     return value[index]
 
 
+class EndedError(Exception):
+    """A job came to something else than a value, which has been told: `state`, pickled.
+
+    Raised, so that what depends on the value, made again after the loss of a worker, does not run.
+    """
+
+    def __init__(self, state: bytes) -> None:
+        super().__init__(state)
+        self.state = state
+
+    def __repr__(self) -> str:
+        return "EndedError()"
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Keep a worker from logging such an outcome, with the inputs, as a mistake."""
+    return not (str(record.msg).startswith("Compute Failed") and "EndedError" in str(record.args))
+
+
+logging.getLogger("distributed.worker").addFilter(_is_news)
+
+
 def work(
     run: tuple[str, str, int], number: int, step: Kept | bytes, shared: Kept | bytes,
     payload: bytes, references: Sequence[Any],
@@ -135,33 +157,30 @@ def work(
             _taken.reset(token)
     except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
         message = f"a worker cannot load the task; has it the same packages? {describe(error)}"
-        outbox.tell("ended", _dumps(Failed(message, RemoteTaskError(message))))
-        return None
+        raise outbox.ended(_dumps(Failed(message, RemoteTaskError(message)))) from None
     job = Job(task, slug, map_index, inputs, context, run_count, retrying)
     try:
         state = _run(job, outbox, level) if home != process() else run_job(job)
     except KeyboardInterrupt as error:
         outbox.tell("interrupted", _dumps((type(error), error.args)))
         return None
-    return _told(state, outbox)
+    return _told(state, outbox, limit=None if task.at_most_once else INLINE)
 
 
 def _loaded(kept: Kept | bytes) -> Any:
     return kept.load() if isinstance(kept, Kept) else loads(kept)
 
 
-def _told(state: State, outbox: Outbox) -> Any:
+def _told(state: State, outbox: Outbox, limit: int | None) -> Any:
     """Tell what a job came to, and return what is to be kept of it."""
     value = state.held
     if type(state) is not Success:
-        outbox.tell("ended", _pickled(state))
-        return None
+        raise outbox.ended(_pickled(state))
     try:
         size = safe_sizeof(value)
-        inline = _inline(value, size)
+        inline = _inline(value, size, limit)
     except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
-        outbox.tell("ended", _dumps(_without_result(state, error)))
-        return None
+        raise outbox.ended(_dumps(_without_result(state, error))) from None
     length, reason = _items_of(value)
     message = None if state.message == SUCCEEDED else state.message
     outbox.tell("done", size, inline, length, reason, message)
@@ -173,12 +192,14 @@ class _Nowhere(io.RawIOBase):
         return len(data)
 
 
-def _inline(value: Any, size: int) -> bytes | None:
+def _inline(value: Any, size: int, limit: int | None) -> bytes | None:
     """Return a small value's pickle, and None for a large one. Any has to have one.
 
     Or it would be found out only where the value is needed, and much later.
     """
-    if size > INLINE:
+    if limit is None:  # what is here cannot be lost with a worker, and made again
+        return _dumps(value)
+    if size > limit:
         if type(value).__module__.partition(".")[0] not in BUFFERS:
             try:
                 pickle.Pickler(_Nowhere(), 5, buffer_callback=lambda _: None).dump(value)
@@ -186,7 +207,7 @@ def _inline(value: Any, size: int) -> bytes | None:
                 _dumps(value)
         return None
     pickled = _dumps(value)
-    return pickled if len(pickled) <= INLINE else None
+    return pickled if len(pickled) <= limit else None
 
 
 def _items_of(value: Any) -> tuple[int, str | None]:
@@ -257,6 +278,11 @@ class Outbox:
             if len(waiting) > 1:
                 return
         self._worker.loop.add_callback(self._send, key)
+
+    def ended(self, state: bytes) -> EndedError:
+        """Tell of a state, and return what is to be raised."""
+        self.tell("ended", state)
+        return EndedError(state)
 
     def _send(self, key: tuple[int, str]) -> None:
         with self._lock:

@@ -1,0 +1,47 @@
+"""The little that a scheduler does for a run. It is sent by value: a scheduler needs no package of ours."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from distributed import SchedulerPlugin
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def plugin_for(topic: str, owner: str) -> SchedulerPlugin:
+    """Return what is registered with a scheduler for one run.
+
+    Dask runs a task again, and says nothing of it, when its worker died. Whether one may run again is
+    for the run to say: it hears of the first death. Neither are events kept that have been told.
+
+    Args:
+        topic: of the run's events; its keys bear it, too.
+        owner: the run's client; what is left of the run goes when it does.
+    """
+
+    class Run(SchedulerPlugin):  # within a function, so that it is pickled by value
+        name = topic
+
+        async def start(self, scheduler: Any) -> None:
+            self.scheduler = scheduler
+
+        def update_graph(self, scheduler: Any, *, keys: Any, **_: Any) -> None:
+            ours = (key for key in keys if str(key[0]).endswith(f"-job-{topic}"))
+            for task in filter(None, map(scheduler.tasks.get, ours)):
+                task.suspicious = max(task.suspicious, scheduler.allowed_failures)
+
+        def log_event(self, told: str, _: Any) -> None:
+            if told == topic:
+                with suppress(AttributeError):  # in releases that keep events elsewhere
+                    self.scheduler._broker.truncate(topic)  # noqa: SLF001  # there is no other way
+
+        def remove_client(self, scheduler: Any, client: str) -> None:
+            if client == owner:
+                scheduler.plugins.pop(topic, None)
+                with suppress(AttributeError):
+                    scheduler._broker._topics.pop(topic, None)  # noqa: SLF001  # as above
+
+    return Run()

@@ -1,0 +1,325 @@
+"""What DaskExecutor makes of clusters that are wrong, die or freeze: real processes, real signals."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import prefect
+from prefect import Flow, task
+from prefect.engine.executors import DaskExecutor
+from prefect.engine.state import Failed, Success
+from prefect.errors import ExecutorError
+
+WORKER = """
+import sys, time
+{first}
+from distributed.cli.dask_worker import main
+main(["{address}", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", "{name}"])
+"""
+
+
+class Cluster:
+    """A scheduler and workers, each a process, in a directory."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.processes = []
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{port}"
+        self.scheduler = self._start(
+            "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"
+        )
+        while self.scheduler.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+
+    def worker(self, first="", name="one"):
+        """Start a worker; what `first` has is executed in it before anything else."""
+        source = WORKER.format(first=first, address=self.address, name=name)
+        return self._start("-c", source)
+
+    def wait_for_workers(self, count):
+        """Wait until the scheduler knows them."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            client.wait_for_workers(count, timeout=60)
+
+    def _start(self, *arguments):
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=self.directory,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def end(self):
+        """End what is left of it."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A scheduler without workers."""
+    cluster = Cluster(tmp_path)
+    yield cluster
+    cluster.end()
+
+
+@contextmanager
+def _when(path, then):
+    """Do something, once, when a file appears that a task makes."""
+    import threading
+
+    over = threading.Event()
+
+    def watch():
+        while not over.wait(0.05):
+            if path.exists() and path.stat().st_size:
+                then()
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+@task
+def tried(path, seconds=0.0, then=None):
+    """Note each try with its process; end this, or take a while."""
+    with Path(path).open("a") as file:
+        file.write(f"{os.getpid()} {prefect.context.task_run_count}\n")
+    if then is not None:
+        time.sleep(0.5 if then == "die" else 0)  # until it is known that it runs
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(seconds)
+    return list(range(1000))
+
+
+def _tries(path):
+    return [line.split()[1] for line in path.read_text().splitlines()]
+
+
+def test_a_task_whose_worker_dies_is_not_run_again(cluster, tmp_path):
+    """Without max_retries it has failed, once, also where another worker is left; others go on."""
+    cluster.worker(name="one"), cluster.worker(name="two")
+    cluster.wait_for_workers(2)
+    with Flow("test") as flow:
+        bad = tried(str(tmp_path / "bad"), then="die")
+        good = tried(str(tmp_path / "good"))
+    result = flow.run(executor=DaskExecutor(cluster.address)).result
+    assert type(result[bad]) is Failed
+    assert "lost on the cluster: KilledWorker" in result[bad].message
+    assert "more memory" in result[bad].message
+    assert type(result[good]) is Success
+    assert _tries(tmp_path / "bad") == ["1"]
+
+
+def test_a_task_that_kills_its_worker_at_once(cluster, tmp_path):
+    """Nobody hears that it began; so it is tried once more, and then has failed."""
+    for name in ("one", "two", "three"):
+        cluster.worker(name=name)
+    cluster.wait_for_workers(3)
+    with Flow("test") as flow:
+        bad = tried(str(tmp_path / "bad"), then="die at once")
+    assert type(flow.run(executor=DaskExecutor(cluster.address)).result[bad]) is Failed
+    assert len(_tries(tmp_path / "bad")) <= 2
+
+
+def test_a_lost_try_counts(cluster, tmp_path, caplog):
+    """With max_retries a task is tried again, as try number two, and that is logged."""
+    cluster.worker(name="one"), cluster.worker(name="two")
+    cluster.wait_for_workers(2)
+    path, seen = tmp_path / "tries", []
+
+    @task(max_retries=1)
+    def slow_at_first(path):
+        with Path(path).open("a") as file:
+            file.write(f"{os.getpid()} {prefect.context.task_run_count}\n")
+        time.sleep(60 if prefect.context.task_run_count == 1 else 0)
+
+    def kill():
+        time.sleep(0.5)  # until it is known that it runs
+        os.kill(int(path.read_text().split()[0]), signal.SIGKILL)
+
+    def observe(event):
+        if type(event.state).__name__ == "Retrying":
+            seen.append(event.state.run_count)
+
+    with Flow("test") as flow:
+        flaky = slow_at_first(str(path))
+    with _when(path, kill):
+        state = flow.run(executor=DaskExecutor(cluster.address), on_state=observe)
+    assert state.result[flaky].is_successful()
+    assert (seen, _tries(path)) == ([1], ["1", "2"])
+    assert "try 1 of 2" in caplog.text
+
+
+def test_at_most_once(cluster, tmp_path):
+    """Such a task is never tried again by itself when its worker died, and its value is here at once."""
+    cluster.worker(name="one"), cluster.worker(name="two")
+    cluster.wait_for_workers(2)
+    with Flow("test") as flow:
+        once = tried(
+            str(tmp_path / "tries"),
+            then="die at once",
+            task_args={"max_retries": 3, "at_most_once": True},
+        )
+        well = tried(str(tmp_path / "well"), task_args={"at_most_once": True})
+    result = flow.run(executor=DaskExecutor(cluster.address)).result
+    assert type(result[once]) is Failed
+    assert _tries(tmp_path / "tries") == ["1"]
+    assert result[well].result == list(range(1000))
+
+
+def test_a_worker_that_freezes(cluster, tmp_path, caplog):
+    """It is left out after silence_timeout; its task has failed, and the rest is done by others."""
+    cluster.worker(name="one"), cluster.worker(name="two")
+    cluster.wait_for_workers(2)
+    path = tmp_path / "tries"
+    frozen = []
+
+    def freeze():
+        time.sleep(0.5)
+        frozen.append(int(path.read_text().split()[0]))
+        os.kill(frozen[0], signal.SIGSTOP)
+
+    with Flow("test") as flow:
+        stuck = tried(str(path), seconds=60)
+        good = [tried(str(tmp_path / f"good{number}"), seconds=0.2) for number in range(4)]
+    with _when(path, freeze):
+        result = flow.run(executor=DaskExecutor(cluster.address, silence_timeout=4)).result
+    os.kill(frozen[0], signal.SIGCONT)
+    assert type(result[stuck]) is Failed
+    assert "has given no sign" in caplog.text
+    assert all(result[each].is_successful() for each in good)
+
+
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "freezes"])
+def test_a_scheduler_that_is_gone(cluster, tmp_path, fault):
+    """What runs has failed, what follows too, with what to do; the run ends."""
+    cluster.worker()
+    cluster.wait_for_workers(1)
+    path = tmp_path / "tries"
+    with Flow("test") as flow:
+        lost = tried(str(path), seconds=60)
+        after = tried(
+            str(tmp_path / "after"),
+            upstream_tasks=[lost],
+            task_args={"trigger": prefect.triggers.all_finished},
+        )
+    with _when(path, lambda: os.kill(cluster.scheduler.pid, fault)):
+        result = flow.run(executor=DaskExecutor(cluster.address, silence_timeout=6)).result
+    assert [type(result[each]) for each in (lost, after)] == [Failed, Failed]
+    assert "run the flow again" in result[lost].message
+    assert "run the flow again" in result[after].message
+
+
+def test_no_workers(cluster, caplog):
+    """It is said how to start some, and after worker_timeout the run ends."""
+    with Flow("test") as flow:
+        never = tried("nowhere")
+    result = flow.run(executor=DaskExecutor(cluster.address, worker_timeout=6)).result
+    assert type(result[never]) is Failed
+    assert f"dask worker {cluster.address}" in result[never].message
+    assert "has no workers" in caplog.text
+
+
+OTHER = """
+import distributed.versions as it
+real = it.version
+it.version = lambda name: "2025.1.0" if name == "distributed" else real(name)
+"""
+
+
+@pytest.mark.filterwarnings("ignore:Mismatched versions")  # Dask's own
+@pytest.mark.parametrize(
+    ("first", "message"),
+    [
+        (
+            "sys.modules['prefect'] = None",
+            r"the worker tcp://.* has no prefect, here is .*Install there",
+        ),
+        (OTHER, r"the worker tcp://.* has distributed 2025\.1\.0, here is"),
+    ],
+    ids=["no package", "other release"],
+)
+def test_workers_that_do_not_fit(cluster, first, message):
+    """A worker that lacks this package, or has another release of Dask: refused, with what to do."""
+    cluster.worker(first)
+    cluster.wait_for_workers(1)
+    with Flow("test") as flow:
+        tried("nowhere")
+    with pytest.raises(ExecutorError, match=message):
+        flow.run(executor=DaskExecutor(cluster.address))
+
+
+def test_a_worker_that_does_not_fit_and_comes_later(cluster, tmp_path, caplog):
+    """It is said, and the run ends."""
+    with Flow("test") as flow:
+        never = tried(str(tmp_path / "tries"))
+    cluster.worker("time.sleep(3); sys.modules['prefect'] = None")
+    result = flow.run(executor=DaskExecutor(cluster.address, worker_timeout=10)).result
+    assert type(result[never]) is Failed
+    assert "has it this package" in caplog.text
+
+
+def test_a_value_that_is_lost_is_made_again_and_said(cluster, tmp_path, caplog):
+    """A worker that dies takes its values along: Dask makes them again, which is logged."""
+    cluster.worker(name="one")
+    cluster.wait_for_workers(1)
+    made, used = tmp_path / "made", tmp_path / "used"
+
+    @task
+    def use(values, path):
+        Path(path).write_text("used")
+        time.sleep(1)
+        return len(values)
+
+    with Flow("test") as flow:
+        value = tried(str(made))
+        first = use(value, str(used))
+        second = use(
+            value,
+            str(tmp_path / "second"),
+            upstream_tasks=[first],
+            task_args={"trigger": prefect.triggers.all_finished},
+        )
+
+    def kill():
+        cluster.worker(name="two")
+        os.kill(int(made.read_text().split()[0]), signal.SIGKILL)
+
+    with _when(used, kill):
+        result = flow.run(executor=DaskExecutor(cluster.address)).result
+    assert result[second].result == 1000
+    assert _tries(made) == ["1", "1"]
+    assert "runs again" in caplog.text
+
+
+def test_a_cluster_that_scales_from_zero():
+    """An adaptive cluster starts without a worker, and gets one for the run."""
+    with Flow("test") as flow:
+        two = task(lambda: 2, name="two")()
+    executor = DaskExecutor(
+        cluster_kwargs={"n_workers": 0, "threads_per_worker": 1},
+        adapt={"minimum": 0, "maximum": 1, "interval": "100ms"},
+    )
+    assert flow.run(executor=executor).result[two].result == 2
