@@ -287,3 +287,29 @@ def test_classes_pickle_by_value():
     back = cloudpickle.loads(cloudpickle.dumps(Local()))
     with Flow("test"), pytest.raises(TypeError, match="misses its argument 'x'"):
         back()
+
+
+def test_copies_of_classes_that_copy_in_their_own_way():
+    """A class with slots, or with a method for copying, is copied as copy.copy does it."""
+
+    class Slotted(Task):
+        __slots__ = ("own",)
+
+        def __init__(self, own):
+            self.own = own
+            super().__init__()
+
+    class Counted(Task):
+        def __setstate__(self, state):
+            self.__dict__.update(state, copied=True)
+
+        def __getstate__(self):
+            return dict(self.__dict__)
+
+    assert Slotted([1]).copy().own == [1]
+    assert Counted().copy().copied
+    plain = Task(name="plain")
+    plain.own = [1]
+    assert plain.copy().own is plain.own
+    assert plain.copy(name="other").name == "other"
+    assert plain.name == "plain"

@@ -62,6 +62,8 @@ class Task(Operators):
 
     _signature: ClassVar[RunSignature] = RunSignature()
     _type_name: ClassVar[str] = "prefect.core.task.Task"
+    _is_plain: ClassVar[bool] = False
+    """Whether an instance is what its dict has, and copied as such."""
     auto_generated: ClassVar[bool] = False
     """Whether a flow adds tasks of this class by itself."""
     at_most_once: bool = False
@@ -131,6 +133,7 @@ class Task(Operators):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._is_plain = _copies_by_dict(cls)
         cls._type_name = type_name(cls)
         owner = next(base for base in cls.__mro__ if "run" in base.__dict__)
         if owner is not cls and "_signature" in owner.__dict__:
@@ -151,15 +154,23 @@ class Task(Operators):
 
     # ---- building flows ------------------------------------------------------------------
 
+    def _copied(self) -> Self:
+        kind = type(self)
+        if not self._is_plain:
+            import copy  # noqa: PLC0415  # seldom needed
+
+            return copy.copy(self)
+        new = kind.__new__(kind)  # what copy.copy does, after it has found out
+        new.__dict__ = self.__dict__.copy()
+        return new
+
     def copy(self, **task_args: Any) -> Self:
         """Return a copy, with other constructor arguments where given; tags come on top.
 
         Raises:
             TypeError: not an argument that all tasks have.
         """
-        import copy  # noqa: PLC0415  # not needed where flows only run
-
-        new = copy.copy(self)
+        new = self._copied()
         new.tags = self.tags | ambient_tags()
         new.state_handlers = list(self.state_handlers)
         for name, value in task_args.items():
@@ -359,6 +370,22 @@ def _keep(task: Task, given: dict[str, Any]) -> None:
     from prefect.core.classic_task import keep  # noqa: PLC0415  # few tasks have one
 
     keep(task, given)
+
+
+_REDUCING = ("__reduce_ex__", "__reduce__", "__getstate__")
+_COPYING = (
+    "__copy__", "__setstate__", "__getnewargs__", "__getnewargs_ex__",
+)  # fmt: skip
+
+
+def _copies_by_dict(kind: type) -> bool:
+    """Tell whether `copy.copy` does no more for a class than to copy the dict of an instance."""
+    own = [base for base in kind.__mro__ if base is not object]
+    return (
+        all(getattr(kind, name) is getattr(object, name) for name in _REDUCING)
+        and not any(hasattr(kind, name) for name in _COPYING)
+        and not any(base.__dict__.get("__slots__") for base in own)
+    )
 
 
 def _task_args(given: Any) -> Mapping[str, Any]:

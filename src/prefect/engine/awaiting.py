@@ -114,6 +114,8 @@ async def in_thread(call: Callable[[], State]) -> State:
             return
         if error is None:
             ended.set_result(result)  # type: ignore[arg-type]  # then it is one
+        elif isinstance(error, asyncio.CancelledError):
+            ended.cancel()
         else:
             ended.set_exception(error)
 
