@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prefect import engine, environments, errors, triggers
+    from prefect.configuration import config
     from prefect.core.composing import apply_map, tags
     from prefect.core.context import context
     from prefect.core.flow import Flow
@@ -48,6 +49,7 @@ __all__ = [
     "__version__",
     "apply_map",
     "case",
+    "config",
     "context",
     "engine",
     "environments",
@@ -71,6 +73,7 @@ __getattr__, __dir__ = lazy(
         "Task": "prefect.core.task",
         "apply_map": "prefect.core.composing",
         "case": "prefect.tasks.control_flow.case",
+        "config": "prefect.configuration",
         "context": "prefect.core.context",
         "engine": "prefect.engine",
         "environments": "prefect.environments",

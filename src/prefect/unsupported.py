@@ -10,6 +10,7 @@ from prefect.errors import UnsupportedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _PACKAGED = (
@@ -39,9 +40,12 @@ _ENVIRONMENTS = (
 _REASONS = {
     "prefect.Client": _SERVERLESS,
     "prefect.Flow.deploy": _SERVERLESS,
+    "prefect.Flow.diagnostics": "`prefect graph FILE.py` and `prefect info ARTIFACT` say what a flow is",
+    "prefect.Flow.load": "`prefect run FLOW.flow` and `PickleEnvironment.run` load what was packaged",
     "prefect.Flow.register": _SERVERLESS,
     "prefect.Flow.run_agent": _SERVERLESS,
     "prefect.Flow.run_config": _PLACES,
+    "prefect.Flow.save": _PACKAGED,
     "prefect.Flow.schedule": _SCHEDULES,
     "prefect.Flow.storage": _PACKAGED,
     "prefect.agent": _PLACES,
@@ -95,12 +99,15 @@ class RefusedAttribute:
 
 
 class RefusedMethod:
-    """A method that is an error as soon as it is asked for."""
+    """A method whose call is an error."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = f"prefect.{owner.__name__}.{name}"
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        if instance is not None:
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[..., None]:
+        """Return what refuses its call."""
+
+        def refused(*_: Any, **__: Any) -> None:
             refuse(self._name)
-        return self
+
+        return refused

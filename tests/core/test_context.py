@@ -29,10 +29,18 @@ def test_missing_value_says_what_to_do():
         context["nonsense"]
 
 
-def test_cannot_be_set_for_good():
-    """Assigning is refused: nobody would ever take the value back."""
-    with pytest.raises(AttributeError, match="for a block"):
-        context.a = 1
+def test_what_is_set_is_gone_with_the_block():
+    """It is a dict of which the items can be set, as classic Prefect's; a block's end takes them back."""
+    with context({"a": 1}, b=2):
+        context.c = 3
+        context["d"] = 4
+        context.update({"e": 5}, f=6)
+        assert context.setdefault("a", 0) == 1
+        assert context.setdefault("g", 7) == 7
+        assert dict(context) == context.copy() == dict(zip("abcdefg", range(1, 8), strict=True))
+        assert ([*context.keys()], [*context.values()]) == ([*"abcdefg"], [*range(1, 8)])
+        assert (len(context), bool(context)) == (7, True)
+    assert not context.items()
 
 
 def test_block_ends_on_exceptions():

@@ -19,8 +19,6 @@ BINARY = {
     "//": operator.floordiv,
     "%": operator.mod,
     "**": operator.pow,
-    "&": operator.and_,
-    "|": operator.or_,
     "<": operator.lt,
     "<=": operator.le,
     ">": operator.gt,
@@ -45,6 +43,25 @@ def test_an_operator_builds_a_task(symbol):
     if symbol not in "<=>=":  # Python turns 7 < x into x > 7
         names = [f"({left} {symbol} {right})" for left, right in (("seven", "give"), ("seven", 2))]
         assert [each.name for each in built] == [*names, f"(7 {symbol} give)"]
+
+
+def test_and_and_or_are_those_of_python():
+    """`a & b` has the result of `a and b`, `a.or_(b)` that of `a or b`, as classic Prefect's."""
+    with Flow("test") as flow:
+        both, either = give(2) & give([]), give(0).or_(give("x"))
+        plain = give(2) & 5
+    results = flow.run().result
+    assert [results[each].result for each in (both, either, plain)] == [[], "x", 5]
+    assert (both.name, either.name) == ("(give and give)", "(give or give)")
+
+
+def test_a_bar_is_an_order():
+    """`a | b` has b wait for a, and is b."""
+    with Flow("test") as flow:
+        first, then, last = give(1), give(2), give(3)
+        assert (first | then | last) is last
+    assert flow.upstream_tasks(last) == {then}
+    assert flow.upstream_tasks(then) == {first}
 
 
 def test_results_are_compared_by_methods():
@@ -141,9 +158,9 @@ def test_a_flow_with_operators_travels():
     with Flow("test", environment=PickleEnvironment()) as flow:
         n = Parameter("n", default=3)
         total = give(n) * 2
-        small = (total < 10) | (n > 100)
+        small = (total < 10) & (n < 100)
     described = [each["name"] for each in flow.serialize()["tasks"]]
-    assert {"(give * 2)", "((give * 2) < 10)", "(n > 100)"} <= set(described)
+    assert {"(give * 2)", "((give * 2) < 10)", "(n < 100)"} <= set(described)
     assert "(give * 2)" in flow.visualize()
     assert "give #42; 2" in flow.visualize(format="mermaid")
     assert "(give * 2)" in flow.visualize(format="dot")

@@ -101,6 +101,7 @@ def test_context():
     """The context tells the task about itself, and is taken back afterwards."""
     seen = run_job(job(context.to_dict, run_count=2, name="me")).result
     expected = {"task_name": "me", "task_slug": "slug", "map_index": 3, "task_run_count": 2}
+    expected |= {"task_full_name": "me[3]", "task_id": "slug", "task_tags": set()}
     assert seen == {"a": 1, **expected}
     assert "a" not in context
 

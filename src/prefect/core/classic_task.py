@@ -52,13 +52,22 @@ def keep(task: Any, given: dict[str, Any]) -> None:
             setattr(task, name, CHECKS[name](value))
     unstored = [name for name in UNSTORED if given.get(name)]
     if unstored:
-        import warnings  # noqa: PLC0415  # seldom needed
+        _warn(f"Task {task.name!r} has {', '.join(unstored)}")
 
-        warnings.warn(
-            f"Task {task.name!r} has {', '.join(unstored)}: no result is stored here, and none is taken "
-            "from an earlier run",
-            stacklevel=_of_user(),
-        )
+
+def keep_result(flow: Any, result: Any) -> None:
+    """Keep where a flow's results were to be stored, and say that they are not."""
+    flow.result = result
+    _warn(f"Flow {flow.name!r} has result")
+
+
+def _warn(what: str) -> None:
+    import warnings  # noqa: PLC0415  # seldom needed
+
+    warnings.warn(
+        f"{what}: no result is stored here, and none is taken from an earlier run",
+        stacklevel=_of_user(),
+    )
 
 
 def _of_user() -> int:
@@ -79,3 +88,30 @@ def run_name(task: Any, inputs: dict[str, Any], context: dict[str, Any]) -> str 
     elif made is not None:
         made = made.format(**{**context, **inputs})
     return made if made is None else str(made)
+
+
+def inputs_of(task: Any) -> dict[str, dict[str, Any]]:
+    """Return the arguments of a task's `run`: of each its type, and whether it must be given."""
+    from typing import Any as Anything  # noqa: PLC0415  # slow to import
+
+    types, signature = _types(task), task._signature  # noqa: SLF001  # of this package
+    return {
+        name: {"type": types.get(name, Anything), "required": name in signature.required}
+        for name in signature.names
+    }
+
+
+def outputs_of(task: Any) -> Any:
+    """Return the type of what a task's `run` returns, as it is annotated; else Any."""
+    from typing import Any as Anything  # noqa: PLC0415  # slow to import
+
+    return _types(task).get("return", Anything)
+
+
+def _types(task: Any) -> dict[str, Any]:
+    from typing import get_type_hints  # noqa: PLC0415  # slow to import
+
+    try:
+        return get_type_hints(task.run)
+    except Exception:  # noqa: BLE001  # annotations may refer to what only type checkers see
+        return {}

@@ -9,12 +9,13 @@ its absolute `pathlib.Path`. Each thread, and each flow run within another, sees
 
 from __future__ import annotations
 
+import os
 from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Iterator
+    from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
     from contextvars import Token
     from datetime import datetime
     from typing import Any, Protocol
@@ -44,13 +45,16 @@ def current() -> dict[str, Any]:
 
 
 class Context:
-    """Read by attribute or key; changed for the length of a block: `with context(a=1):`."""
+    """Like a dict whose items are attributes, too. `with context(a=1):` changes it for a block.
+
+    What is set without a block holds until the task ends, or the block that it is set in.
+    """
 
     __slots__ = ()
 
-    def __call__(self, **changes: Any) -> Scope:
+    def __call__(self, *more: Mapping[str, Any], **changes: Any) -> Scope:
         """Return a context manager within which these values are added."""
-        return Scope(changes)
+        return Scope({**{k: v for each in more for k, v in each.items()}, **changes})
 
     def __getattr__(self, name: str) -> Any:
         known = current()
@@ -58,6 +62,8 @@ class Context:
             return known[name]
         if name == "logger":
             return task_logger(known.get("task_name"))
+        if name == "task_run_id" and "task_slug" in known:
+            return _id_of(f"{known['flow_run_id']} {known['task_slug']} {known['map_index']}")
         if name == "output_dir":
             raise AttributeError(
                 "This run has no output directory: give it one with `prefect run --output DIR` or "
@@ -69,9 +75,42 @@ class Context:
         )
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(
-            f"prefect.context is set for a block: `with prefect.context({name}=...):`"
-        )
+        self.update({name: value})
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self.update({name: value})
+
+    def update(self, *more: Mapping[str, Any], **changes: Any) -> None:
+        """Set values."""
+        values.set(dict(current(), **{k: v for each in more for k, v in each.items()}, **changes))
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """Return a value; set it first, if it is not set."""
+        if name not in current():
+            self.update({name: default})
+        return current()[name]
+
+    def keys(self) -> KeysView[str]:
+        """Return the names."""
+        return self.to_dict().keys()
+
+    def values(self) -> ValuesView[Any]:
+        """Return the values."""
+        return self.to_dict().values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """Return the names and values."""
+        return self.to_dict().items()
+
+    def copy(self) -> dict[str, Any]:
+        """Return a copy of the current values."""
+        return self.to_dict()
+
+    def __len__(self) -> int:
+        return len(current())
+
+    def __bool__(self) -> bool:
+        return True
 
     def __getitem__(self, name: str) -> Any:
         try:
@@ -119,6 +158,19 @@ class Scope:
 def ambient_tags() -> set[str]:
     """Return the tags that the tasks made here have beside their own."""
     return set() if values.get(None) is None else set(current().get("tags", ()))
+
+
+def _id_of(text: str) -> str:
+    import uuid  # noqa: PLC0415  # seldom needed
+
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, text))
+
+
+def ids_of_a_run() -> dict[str, str]:
+    """Return what the context of a run has to tell it from others."""
+    text = os.urandom(16).hex()
+    found = "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+    return {"flow_run_id": found, "flow_run_name": found}
 
 
 def dates(start: datetime) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from prefect.core.queries import FlowQueries
 from prefect.core.serialization import executor_text, serialize_flow
 from prefect.core.task import Task
 from prefect.errors import FlowError
-from prefect.unsupported import RefusedAttribute, RefusedMethod
+from prefect.unsupported import RefusedAttribute, RefusedMethod, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Flow(FlowQueries):
         schedule: None; anything else is an error that says what to use instead.
         storage: likewise.
         run_config: likewise.
+        result: accepted with a warning: no result is stored.
 
     Raises:
         FlowError: the flow is wrong as it is written.
@@ -71,6 +72,8 @@ class Flow(FlowQueries):
 
     schedule, storage, run_config = RefusedAttribute(), RefusedAttribute(), RefusedAttribute()
     register, deploy, run_agent = RefusedMethod(), RefusedMethod(), RefusedMethod()
+    save, load, diagnostics = RefusedMethod(), RefusedMethod(), RefusedMethod()
+    result: Any = None
 
     def __init__(
         self,
@@ -88,9 +91,14 @@ class Flow(FlowQueries):
         storage: Any = None,
         run_config: Any = None,
         limits: Mapping[str, int] | None = None,
+        result: Any = None,
     ) -> None:
         self.schedule, self.storage, self.run_config = schedule, storage, run_config
         self.name = check.text("a flow's name", name)
+        if result is not None:
+            from prefect.core.classic_task import keep_result  # noqa: PLC0415  # seldom needed
+
+            keep_result(self, result)
         if environment is not None and (
             isinstance(environment, type) or not hasattr(environment, "serialize")
         ):
@@ -372,6 +380,7 @@ class Flow(FlowQueries):
         results: str = "reference",
         timeout: timedelta | float | None = None,
         limits: Mapping[str, int] | None = None,
+        run_on_schedule: bool | None = None,
         **kwargs: Any,
     ) -> State:
         """Run the flow here and now.
@@ -384,6 +393,7 @@ class Flow(FlowQueries):
                 in this thread.
             context: more values for `prefect.context`, of which `today`, `date` and the like stand
                 instead of this day's, and `parameters` for what is not given as one.
+            run_on_schedule: False or None, as flows have no schedules.
             **kwargs: more parameters.
 
         Returns:
@@ -402,6 +412,8 @@ class Flow(FlowQueries):
             raise FlowError(
                 f"Flow {self.name!r} is still being built: call flow.run() after its `with` block"
             )
+        if run_on_schedule:
+            refuse("prefect.Flow.schedule")
         given = dict(as_given(parameters))
         if twice := kwargs.keys() & given.keys():
             raise TypeError(f"Parameters are given twice: {', '.join(sorted(twice))}")

@@ -169,6 +169,8 @@ class Operation(Task):
         """Return what the operator gives."""
         if self.symbol == "not":
             return not left
+        if self.symbol in {"and", "or"}:
+            return (left and right) if self.symbol == "and" else (left or right)
         return _OPERATORS[self.symbol](left, right)
 
 

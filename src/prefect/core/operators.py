@@ -93,16 +93,16 @@ class Operators:
         return _operation("**", other, self)
 
     def __and__(self, other: Any) -> Task:
-        return _operation("&", self, other)
+        return _operation("and", self, other)
 
     def __rand__(self, other: Any) -> Task:
-        return _operation("&", other, self)
+        return _operation("and", other, self)
 
     def __or__(self, other: Any) -> Task:
-        return _operation("|", self, other)
+        return _after(self, other)
 
     def __ror__(self, other: Any) -> Task:
-        return _operation("|", other, self)
+        return _after(other, self)
 
     def __lt__(self, other: Any) -> Task:
         return _operation("<", self, other)
@@ -124,9 +124,23 @@ class Operators:
         """Add a task that tells whether this one's result differs from another's, or a value."""
         return _operation("!=", self, other)
 
+    def or_(self, other: Any) -> Task:
+        """Add a task that has this one's result, or another's where it is false."""
+        return _operation("or", self, other)
+
     def not_(self) -> Task:
         """Add a task that tells whether this one's result is false."""
         return _operation("not", self)
+
+
+def _after(first: Any, then: Any) -> Task:
+    """Have one wait for another, as `first | then` says; return it."""
+    from prefect.core.composing import as_task  # noqa: PLC0415  # it needs Task
+
+    flow = next(each for each in (first, then) if isinstance(each, Operators))._flow(None)  # noqa: SLF001
+    last = as_task(then, flow)
+    flow.set_dependencies(last, upstream_tasks=[as_task(first, flow)])
+    return last
 
 
 def _operation(symbol: str, *operands: Any) -> Task:

@@ -10,6 +10,7 @@ from prefect.errors import FlowError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, KeysView
+    from typing import Any
 
     from prefect.core.graph import Edge, Graph
     from prefect.core.task import Task
@@ -24,6 +25,11 @@ class FlowQueries:
 
     name: str
     _graph: Graph
+    if TYPE_CHECKING:
+
+        def serialize(self) -> dict[str, Any]:
+            """Describe the flow in plain JSON values."""
+
     _reference_tasks: list[Task]
 
     @property
@@ -101,6 +107,37 @@ class FlowQueries:
     def edges_from(self, task: Task) -> KeysView[Edge]:
         """Return the edges that start from a task."""
         return dict.fromkeys(self._graph.outgoing[self._member(task)]).keys()
+
+    def all_upstream_edges(self) -> dict[Task, set[Edge]]:
+        """Return the edges that end at each task."""
+        return {task: set(edges) for task, edges in self._graph.incoming.items()}
+
+    def all_downstream_edges(self) -> dict[Task, set[Edge]]:
+        """Return the edges that start from each task."""
+        return {task: set(edges) for task, edges in self._graph.outgoing.items()}
+
+    def serialized_hash(self) -> str:
+        """Return the SHA-256, in hexadecimal digits, of what `serialize` describes."""
+        import hashlib  # noqa: PLC0415  # seldom needed
+        import json  # noqa: PLC0415
+
+        text = json.dumps(self.serialize(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FlowQueries):
+            return NotImplemented
+        return self is other or (
+            (type(self), self.name, self.tasks, self.edges)
+            == (type(other), other.name, other.tasks, other.edges)
+            and self.reference_tasks() == other.reference_tasks()
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.name)
 
     def upstream_tasks(self, task: Task) -> KeysView[Task]:
         """Return the tasks that a task directly depends on."""

@@ -270,10 +270,33 @@ class Task(Operators):
         new = self.copy() if task_args is None else self.copy(**_task_args(task_args))
         return new.bind(*args, mapped=True, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
 
+    def pipe(self, *args: Any, **kwargs: Any) -> Task:
+        """Call another task with this one: `a.pipe(b, y=1)` is `b(a, y=1)`.
+
+        Args:
+            *args: the other task, and further arguments of it.
+            **kwargs: arguments of it, by name.
+        """
+        then, *others = args
+        called: Task = then(self, *others, **kwargs)
+        return called
+
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """Return the arguments of `run`: of each its type, and whether it must be given."""
+        from prefect.core.classic_task import inputs_of  # noqa: PLC0415  # seldom needed
+
+        return inputs_of(self)
+
+    def outputs(self) -> Any:
+        """Return the type of what `run` returns, as it is annotated; else Any."""
+        from prefect.core.classic_task import outputs_of  # noqa: PLC0415  # seldom needed
+
+        return outputs_of(self)
+
     def set_upstream(
         self, task: Any, flow: Flow | None = None, key: str | None = None, mapped: bool = False
-    ) -> None:
-        """Wait for another task; with a key, get its result as that argument.
+    ) -> Self:
+        """Wait for another task; with a key, get its result as that argument; return this one.
 
         Args:
             task: the task to wait for, or a plain value, which needs a key.
@@ -287,11 +310,12 @@ class Task(Operators):
             keyword_tasks=None if key is None else {check.text("key", key): task},
             mapped=mapped,
         )
+        return self
 
     def set_downstream(
         self, task: Task, flow: Flow | None = None, key: str | None = None, mapped: bool = False
-    ) -> None:
-        """Make another task wait for this one; with a key, give it the result as that argument.
+    ) -> Self:
+        """Make another task wait for this one; with a key, give it the result; return this one.
 
         Args:
             task: the task that waits.
@@ -301,6 +325,7 @@ class Task(Operators):
         """
         check.instance("task", task, Task)
         task.set_upstream(self, flow=flow, key=key, mapped=mapped)
+        return self
 
     def set_dependencies(
         self,
@@ -309,8 +334,8 @@ class Task(Operators):
         downstream_tasks: Iterable[Task] | None = None,
         keyword_tasks: Mapping[str, Any] | None = None,
         mapped: bool = False,
-    ) -> None:
-        """Add this task to a flow with its dependencies.
+    ) -> Self:
+        """Add this task to a flow with its dependencies, and return it.
 
         Args:
             flow: by default the one that is being built.
@@ -330,6 +355,7 @@ class Task(Operators):
             keyword_tasks=keyword_tasks,
             mapped=mapped,
         )
+        return self
 
     def __iter__(self) -> Iterator[Task]:
         flow = building.get()
@@ -451,7 +477,7 @@ class FunctionTask(Task):
         self._type_name = type_name(function)  # type: ignore[misc]
         self.run = function  # type: ignore[method-assign]
         self.__wrapped__ = function  # where inspect and help find the signature
-        self.__name__ = name
+        self.__name__ = getattr(function, "__name__", name)
         self.__doc__ = getattr(function, "__doc__", None)
         self.__module__ = getattr(function, "__module__", __name__)
         self.__qualname__ = getattr(function, "__qualname__", name)

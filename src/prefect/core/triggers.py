@@ -7,7 +7,7 @@ mapped upstream task count one by one. A task without upstream tasks always runs
 
 from __future__ import annotations
 
-from prefect.core.signals import SKIP, TRIGGERFAIL
+from prefect.core.signals import PAUSE, SKIP, TRIGGERFAIL
 from prefect.core.state import Mapped, StateCounts
 
 TYPE_CHECKING = False
@@ -60,6 +60,11 @@ def all_finished(upstream_states: UpstreamStates) -> bool:  # noqa: ARG001  # th
 
 
 always_run = all_finished
+
+
+def manual_only(upstream_states: UpstreamStates) -> bool:  # noqa: ARG001  # somebody decides
+    """Run when somebody says so, at the terminal where the flow runs; elsewhere it fails, and says so."""
+    raise PAUSE("its trigger is manual_only")
 
 
 def not_all_skipped(upstream_states: UpstreamStates) -> bool:

@@ -8,6 +8,7 @@ from types import CoroutineType
 from prefect.core.context import values
 from prefect.core.signals import Signal
 from prefect.core.state import Failed, Pending, Retrying, Running, State, Success, TimedOut, now
+from prefect.core.state_kinds import Looped
 from prefect.core.tracebacks import describe
 from prefect.engine.interruption import Interruption
 from prefect.engine.transitions import change_state
@@ -64,7 +65,13 @@ class Job:
             "task_slug": self.slug,
             "map_index": self.map_index,
             "task_run_count": self.run_count,
+            "task_full_name": self.task.name
+            + ("" if self.map_index is None else f"[{self.map_index}]"),
+            "task_tags": self.task.tags,
+            "task_id": self.slug,
         }
+        if self.retrying is not None and "resume" in self.retrying.context:
+            found["resume"] = True
         if self.task.task_run_name is not None:
             from prefect.core.classic_task import run_name  # noqa: PLC0415  # few tasks have one
 
@@ -89,10 +96,9 @@ class Awaiting:
         self.running: Running | None = None
         self.context = copy_context()
 
-    async def state(self) -> State:
-        """Await it, in its context, and return the task's state."""
-        job = self.job
-        task = job.task
+    async def once(self) -> State:
+        """Await it, in its context, and return what the task has come to."""
+        task = self.job.task
         try:
             if task.timeout is None and not task.log_stdout:
                 value = await self.coroutine
@@ -100,10 +106,18 @@ class Awaiting:
                 from prefect.engine.awaiting import awaited  # noqa: PLC0415  # there is a loop
 
                 value = await awaited(task, self.coroutine)
-            state: State = Success("the task succeeded", value)
+            return Success("the task succeeded", value)
         except BaseException as error:  # noqa: BLE001  # as of any task
-            state = _state_of(job, error)
-        return _concluded(job, state, self.running)
+            return _state_of(self.job, error)
+
+    async def state(self) -> State:
+        """Do the same until the task does not loop, and return its state."""
+        state = await self.once()
+        if isinstance(state, Looped):
+            from prefect.engine.looping import await_again  # noqa: PLC0415  # few tasks loop
+
+            state = await await_again(self.job, state)
+        return _concluded(self.job, state, self.running)
 
 
 def is_async(task: Task) -> bool:
@@ -136,10 +150,11 @@ def begin_job(job: Job) -> State | Awaiting:
     try:
         if job.task.state_handlers:
             return _begin_observed(job)
-        state = _run(job)
-        if type(state) is Success or isinstance(state, Awaiting):
+        state = run_once(job)
+        if type(state) is Success:
             return state
-        return _concluded(job, state, None)
+        state = _looped(job, state)
+        return state if isinstance(state, Awaiting) else _concluded(job, state, None)
     finally:
         values.reset(token)
 
@@ -149,7 +164,7 @@ def _begin_observed(job: Job) -> State | Awaiting:
     running = change_state(job.task, job.retrying or Pending(), Running("the task is running"))
     if not isinstance(running, Running):
         return running
-    state = _run(job)
+    state = _looped(job, run_once(job))
     if isinstance(state, Awaiting):
         state.running = running
         return state
@@ -165,9 +180,23 @@ def _concluded(job: Job, state: State, running: Running | None) -> State:
     return state
 
 
-def _run(job: Job) -> State | Awaiting:
+def _looped(job: Job, state: State | Awaiting) -> State | Awaiting:
+    """Return what a task comes to in the end, if it is to run again."""
+    if isinstance(state, Looped):
+        from prefect.engine.looping import run_again  # noqa: PLC0415  # few tasks loop
+
+        return run_again(job, state)
+    return state
+
+
+def run_once(job: Job) -> State | Awaiting:
+    """Call a task, and return what it has come to; of an async one, what is to be awaited."""
     task = job.task
     try:
+        if job.retrying is not None and type(job) is Job:
+            from prefect.engine.looping import go_on  # noqa: PLC0415  # few tasks are tried again
+
+            go_on(job.retrying)
         if task.timeout is None and not task.log_stdout:
             value = task.run(**job.inputs)
         else:
@@ -221,6 +250,7 @@ def retry(job: Job, state: Failed) -> Retrying | None:
         state.result,
         start_time=now() + task.retry_delay if task.retry_delay else now(),
         run_count=job.run_count,
+        context=state.context,
     )
 
 

@@ -10,7 +10,7 @@ from itertools import count
 from math import inf
 
 from prefect.core import check
-from prefect.core.context import building, current, dates, values
+from prefect.core.context import building, current, dates, ids_of_a_run, values
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import check_parameters, expected_by
 from prefect.core.signals import Signal
@@ -67,7 +67,8 @@ def run_flow(
     given = check_parameters(flow.name, expected_by(flow), parameters)
     parameters = {each.name: given.get(each.name, each.default) for each in flow.parameters()}
     executor = _check_executor(executor)
-    shared = {**dates(now()), **around, "parameters": parameters, "flow_name": flow.name}
+    own = {**ids_of_a_run(), "parameters": parameters, "flow_name": flow.name, "flow_id": flow.name}
+    shared = {**dates(now()), **around, **own}
     logs.prepare()
     values_token, building_token = values.set(shared), building.set(None)
     try:
@@ -292,7 +293,14 @@ class Run:
     def finish(self, node: Node, state: State) -> None:
         """Record a node's final state, and make ready what waited for it alone."""
         if type(state) is not Success and not isinstance(state, Finished):
-            state = Failed(f"state handlers left the task {type(state).__name__}", state)
+            from prefect.engine.pausing import unfinished  # noqa: PLC0415  # seldom needed
+
+            tries = 0 if node.retrying is None else node.retrying.run_count
+            state = unfinished(node.label, state, tries)
+            if isinstance(state, Retrying):
+                node.retrying = state
+                self.ready.append(node)
+                return
         node.state = state
         if self.tells or isinstance(state, Failed):
             self.announce(node, state)

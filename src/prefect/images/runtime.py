@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 # All that runs inside a place. The import contract "Inside and outside are apart" has the same
 # list: nothing here reaches what makes images, so that a change there changes no image's digest.
 INSIDE = (
+    "configuration",
     "core",
     "direct_urls",
     "engine",
