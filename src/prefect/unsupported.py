@@ -110,4 +110,5 @@ class RefusedMethod:
         def refused(*_: Any, **__: Any) -> None:
             refuse(self._name)
 
+        refused.is_refused = True  # type: ignore[attr-defined]  # for the page of what is here
         return refused

@@ -19,17 +19,17 @@ def raise_on_exception() -> Scope:
     return Scope({"raise_on_exception": True})
 
 
-def is_serializable(value: Any, raise_on_error: bool = False) -> bool:
+def is_serializable(obj: Any, raise_on_error: bool = False) -> bool:
     """Tell whether a value can be sent to another process.
 
     Args:
-        value: the value.
+        obj: the value.
         raise_on_error: whether to raise what its pickling raises, instead of returning False.
     """
     from prefect.payload.values import pickled, unpickled  # noqa: PLC0415  # seldom needed
 
     try:
-        unpickled(pickled(value))
+        unpickled(pickled(obj))
     except Exception:
         if raise_on_error:
             raise
