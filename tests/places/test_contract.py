@@ -60,8 +60,9 @@ TOKEN = "canary-8872-token"
 PLACES = [
     "here",
     "venv",
-    *(pytest.param(p, marks=pytest.mark.services) for p in ("sandbox", "engine")),
+    *(pytest.param(p, marks=pytest.mark.services) for p in ("sealed-sandbox", "sandbox", "engine")),
 ]
+SEALED = ("here", "venv", "sealed-sandbox")
 
 
 class Package:
@@ -71,7 +72,8 @@ class Package:
         self.directory = directory
         self.place = place
         self.command = [
-            sys.executable, "-m", "prefect", "run", artifact, "--in", place, "--key-file", "flow.key",
+            sys.executable, "-m", "prefect", "run", artifact, "--in", place.rpartition("-")[2],
+            "--key-file", "flow.key",
         ]  # fmt: skip
 
     def start(self, *options, **environment):
@@ -114,7 +116,7 @@ def package(request, made, tmp_path_factory):
         directory = tmp_path_factory.mktemp(place)
         prefect(directory, "keygen", "flow.key")
         source = directory / "etl.py"
-        if place in ("here", "venv"):
+        if place in SEALED:
             source.write_text(FLOW.replace("NAME", "contract"))
             artifact = "etl.flow"
             prefect(directory, "build", "etl.py", "-o", artifact, "--key-file", "flow.key")

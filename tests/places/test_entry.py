@@ -33,11 +33,19 @@ def flow_of(name="etl"):
 
 @pytest.mark.parametrize(
     "place",
-    ["here", "venv", *(pytest.param(p, marks=pytest.mark.services) for p in ("sandbox", "engine"))],
+    [
+        "here",
+        "venv",
+        *(
+            pytest.param(p, marks=pytest.mark.services)
+            for p in ("sealed-sandbox", "sandbox", "engine")
+        ),
+    ],
 )
 def test_a_run_is_told_and_has_its_values(place, request, tmp_path, capsys, caplog):
     """Prints, log records, changes of states and the tasks' states, whatever the place."""
-    if place in ("here", "venv"):
+    if place in ("here", "venv", "sealed-sandbox"):
+        place = place.rpartition("-")[2]
         environment = PickleEnvironment()
         artifact = environment.build(flow_of())
         options = {"encryption_key": environment.encryption_key}
@@ -76,7 +84,7 @@ def test_what_cannot_be_is_refused(tmp_path):
     path = tmp_path / "etl.flow"
     environment.build_to(path, flow_of())
     key = {"encryption_key": environment.encryption_key}
-    for place in ("sandbox", "moon"):
+    for place in ("engine", "moon"):
         with pytest.raises(PlaceError, match=place):
             places.run(path, place, **key)
     for place in ("here", "venv"):

@@ -60,8 +60,8 @@ def check(
 ) -> None:
     """Compare what ARTIFACT needs with PLACE, and tell every mismatch at once, with its fix.
 
-    PLACE is, for a sealed flow, "here", this Python, or "venv", an environment made for it; for an image
-    "sandbox", without a container engine, or "engine". By default it is where `prefect run` would run
+    PLACE is, for a sealed flow, "here", this Python, "venv", an environment made for it, or "sandbox", such
+    an environment apart from the machine; for an image "sandbox", without a container engine, or "engine". By default it is where `prefect run` would run
     it. Compared are the Python series, requirements with their versions, files
     and the disk that they take, memory, parameters that are given, secrets' values (which are not shown), keys and signatures, the
     container engine and its platform. Every byte of a sealed flow is authenticated, and nothing of an
@@ -73,10 +73,10 @@ def check(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     source = find_artifact(artifact)
-    if place in (("sandbox", "engine") if source is not None else ("here", "venv")):
+    if place in (("engine",) if source is not None else ("here", "venv")):
         raise click.UsageError(
-            "A sealed flow runs here or in a venv, and an image in a sandbox or an engine: leave the place "
-            "out, or build the flow for the other one"
+            "A sealed flow runs here, in a venv or in a sandbox, and an image in a sandbox or an engine: leave the "
+            "place out, or build the flow for the other one"
         )
     if source is not None:
         where, findings = _of_sealed(
@@ -124,10 +124,11 @@ def _of_sealed(
 
     where = place or suits(manifest)[0]
     elsewhere = None
-    if where == "venv":
-        from prefect.places.checking import check_venv  # noqa: PLC0415 - for environments alone
+    if where != "here":
+        from prefect.places.checking import check_sandbox, check_venv  # noqa: PLC0415 - for these alone
 
         elsewhere = check_venv(manifest)
+        elsewhere += check_sandbox(images=False) if where == "sandbox" else []
     signers = ", ".join(found.signer_ids) or "nobody"
     trusted = " (one of them trusted)" if trusted_signers else ""
     return where, [

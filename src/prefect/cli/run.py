@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from prefect.payload.manifest import Manifest
+    from prefect.places.protocol import Place
     from prefect.running.run_directory import RunDirectory
     from prefect.sealed.source import SealedSource
 
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
 @click.option(
     "--in", "place", type=click.Choice(PLACES),
     help="Where it runs: here, in this Python; venv, an environment made for it, with the very "
-    "versions that it was packaged with; sandbox, an image without a container engine; engine, an "
-    "image in docker or podman. By default, what suits the artifact.",
+    "versions that it was packaged with; sandbox, an image without a container engine, or such an "
+    "environment apart from the machine; engine, an image in docker or podman. By default, what suits "
+    "the artifact.",
 )  # fmt: skip
 @click.option(
     "--image", metavar="BASE",
@@ -186,18 +188,20 @@ def _run_file(
     with RunDirectory() as directory:
         keyring = environment.keyring
         opened = open_flow(sealed, keyring, directory.make, directory.make_for_wheels)
-        return _run_in_venv(*opened, directory, wish)
+        return _run_made(*opened, directory, wish)
 
 
 def _run_sealed(artifact: str, sealed: SealedSource, place: str | None, wish: Wish) -> int:
-    if place in ("sandbox", "engine"):
+    if place == "engine":
         raise click.UsageError(
-            f"--in {place} is for images: build one with `prefect build FILE.py --image BASE`, or leave "
-            "it out"
+            "--in engine is for images: build one with `prefect build FILE.py --image BASE`, or leave it out"
         )
     if place == "here":
         wish.surroundings.require("output", place="in this interpreter")
-    wish.surroundings.require("env", "workdir", "output", place="by a sealed flow on this machine")
+    elif place != "sandbox":
+        wish.surroundings.require(
+            "env", "workdir", "output", place="by a sealed flow outside of a sandbox (--in sandbox)"
+        )
     from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for what is sealed alone
     from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
     from prefect.sealing import open_flow  # noqa: PLC0415 - the same
@@ -208,7 +212,7 @@ def _run_sealed(artifact: str, sealed: SealedSource, place: str | None, wish: Wi
         def wheels(manifest: Manifest) -> Collection[str]:
             nonlocal place
             place = place or _suitable(manifest, wish)
-            if place != "venv":
+            if place == "here":
                 return manifest.wheels
             from prefect.places.venv.environment import wheels_for  # noqa: PLC0415 - as above
 
@@ -218,8 +222,8 @@ def _run_sealed(artifact: str, sealed: SealedSource, place: str | None, wish: Wi
         manifest, payload = open_flow(
             sealed, keyring, directory.make, directory.make_for_wheels, wheels
         )
-        if place == "venv":
-            return _run_in_venv(manifest, payload, directory, wish)
+        if place != "here":
+            return _run_made(manifest, payload, directory, wish, sandbox=place == "sandbox")
         wish.surroundings.require("output", place="in this interpreter")
         from prefect.cli.run_here import run_opened  # noqa: PLC0415 - as the artifact is
 
@@ -237,9 +241,15 @@ def _suitable(manifest: Manifest, wish: Wish) -> str:
     return place
 
 
-def _run_in_venv(
-    manifest: Manifest, payload: bytes | bytearray, directory: RunDirectory, wish: Wish
+def _run_made(
+    manifest: Manifest,
+    payload: bytes | bytearray,
+    directory: RunDirectory,
+    wish: Wish,
+    *,
+    sandbox: bool = False,
 ) -> int:
+    """Run a flow in an environment that is made for it, in a sandbox or not."""
     from prefect.cli.run_there import run_there, say_of_place  # noqa: PLC0415 - for other places
     from prefect.places.venv.place import Venv  # noqa: PLC0415 - the same
     from prefect.places.work import work_with_flow  # noqa: PLC0415 - the same
@@ -255,7 +265,12 @@ def _run_in_venv(
         surroundings=wish.surroundings,
         result=wish.result is not None,
     )
-    return run_there(Venv(manifest, payload, directory, say_of_place), work, flow, wish)
+    place: Place = Venv(manifest, payload, directory, say_of_place)
+    if sandbox:
+        from prefect.places.sandbox.sealed import SealedSandbox  # noqa: PLC0415 - as the place is
+
+        place = SealedSandbox(manifest, payload, directory, say_of_place)
+    return run_there(place, work, flow, wish)
 
 
 def _normal(executor: str) -> str:

@@ -53,9 +53,9 @@ def check_venv(manifest: Manifest) -> list[Finding]:
     return [python, Finding("requirements", True, f"Locked by hash: {told}")]
 
 
-def check_sandbox() -> list[Finding]:
-    """Tell whether sandboxes can be made here."""
-    from prefect.places.sandbox.host import find_host  # noqa: PLC0415 - for these alone
+def check_sandbox(*, images: bool = True) -> list[Finding]:
+    """Tell whether sandboxes can be made here, of images or of sealed flows."""
+    from prefect.places.sandbox.host import INSTALL, find_host  # noqa: PLC0415 - for these alone
 
     try:
         with open_cache() as store:
@@ -63,6 +63,11 @@ def check_sandbox() -> list[Finding]:
     except PrefectError as error:
         told, _, fix = str(error).partition(": ")
         return [Finding("sandbox", False, told, fix)]
+    if not images:
+        if host.bwrap is None:
+            told = "A sealed flow's sandbox is made by bubblewrap alone"
+            return [Finding("sandbox", False, told, f"{INSTALL[0].upper()}{INSTALL[1:]}")]
+        return [Finding("sandbox", True, "Sandboxes are made by bubblewrap here")]
     how = "runc" if host.bwrap is None else "bubblewrap"
     layers = "overlays" if host.overlay else "hard links"
     return [Finding("sandbox", True, f"Sandboxes are made by {how} here, with {layers}")]

@@ -64,8 +64,9 @@ def run(
         artifact: the bytes of a sealed flow, or the path of its file; or an image: the path of an archive
             or of an OCI layout, or a reference, which is a str that neither begins like a path nor ends
             in .flow, .pyz, .tar or .tgz.
-        place: "here", in this interpreter, or "venv", in an environment made for it, for a sealed flow;
-            "sandbox" or "engine" for an image. None is the one that suits it.
+        place: "here", in this interpreter, "venv", in an environment made for it, or "sandbox", in such an
+            environment apart from this machine, for a sealed flow; "sandbox" or "engine" for an image. None is
+            the one that suits it.
         parameters: values by the names of the flow's parameters.
         secrets: that it needs beside those that it names itself.
         encryption_key, identity, trusted_signers: open it, as in `PickleEnvironment`. An image takes
@@ -155,11 +156,18 @@ def _run_sealed(source: SealedSource, place: str | None, keyring: Keyring, wish:
         manifest, payload = open_flow(source, keyring, directory.make, directory.make_for_wheels)
         chosen = place or suits(manifest, strict=wish.strict)[0]
         needed = merge_secrets(wish.secrets, secrets_of(manifest.flow))
-        if chosen == "venv":
+        if chosen in ("venv", "sandbox"):
             work = work_with_flow(manifest.flow, secrets=needed, **wish.of_work())
-            return run_in(Venv(manifest, payload, directory), work, wish.on_state)
+            made: Place = Venv(manifest, payload, directory)
+            if chosen == "sandbox":
+                from prefect.places.sandbox.sealed import SealedSandbox  # noqa: PLC0415 - for these alone
+
+                made = SealedSandbox(manifest, payload, directory)
+            return run_in(made, work, wish.on_state)
         if chosen != "here":
-            raise PlaceError(f'A sealed flow runs in "here" or "venv", and not in {chosen!r}')
+            raise PlaceError(
+                f'A sealed flow runs in "here", "venv" or "sandbox", and not in {chosen!r}'
+            )
         wish.surroundings.require("output", place="in this interpreter")
         directory.import_wheels()
         require_fit(manifest, needed)

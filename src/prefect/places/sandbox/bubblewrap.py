@@ -48,6 +48,26 @@ def on_links(program: str, spec: Spec, root: Path, loose: Iterable[str]) -> Laun
     return launch
 
 
+def on_directories(program: str, spec: Spec, words: list[str], name: str) -> Launch:
+    """Return the command that runs something on a root in memory with directories of this machine.
+
+    Args:
+        words: bubblewrap's options for these.
+        name: of the user, whom nobody else knows there.
+    """
+    launch = Launch()
+    user = spec.user
+    files = {
+        "passwd": f"{name}:x:{user.uid}:{user.gid}::{user.home}:/bin/sh\n",
+        "group": f"{name}:x:{user.gid}:\n",
+    }
+    more = ["--dir", user.home, "--dir", spec.workdir, "--dir", "/var/tmp"]  # noqa: S108
+    for file, text in files.items():
+        more += ["--file", str(launch.memory(text.encode())), f"/etc/{file}"]
+    launch.command = [program, *_arguments(spec, launch, words, more)]
+    return launch
+
+
 def _arguments(spec: Spec, launch: Launch, root: list[str], more: list[str]) -> list[str]:
     words = entering.namespaces(spec.user.uid, spec.user.gid, network=spec.network)
     words += [*root, *entering.virtual(), *more]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 20.0  # for the kernel to answer
 _SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_INSTALL = (
+INSTALL = (
     "install bubblewrap: apt-get install bubblewrap, dnf install bubblewrap, apk add bubblewrap"
 )
 
@@ -56,10 +56,10 @@ def find_host(store: Store) -> Host:
     if bwrap is None:
         runc = program("runc")
         if runc is None:
-            raise PlaceError(f"There is no bwrap here, which makes sandboxes: {_INSTALL}")
+            raise PlaceError(f"There is no bwrap here, which makes sandboxes: {INSTALL}")
         if os.geteuid() != 0:
             raise PlaceError(
-                f"There is no bwrap here, and runc makes sandboxes for root alone: {_INSTALL}"
+                f"There is no bwrap here, and runc makes sandboxes for root alone: {INSTALL}"
             )
         return Host(None, overlay=True, runc=runc)
     status = Path(bwrap).stat()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _GIVEN = ("volumes", "env", "memory", "cpus", "user", "network", "workdir", "output")
 REPORT = "/run/prefect"  # a directory for the worker's report
-_REPORT_FILE = f"{REPORT}/result"
+REPORT_FILE = f"{REPORT}/result"
 _RESOLVING = ("/etc/resolv.conf", "/etc/hosts")
 _KERNELS = ("/proc", "/dev")
 # Mounted on in every run. A link of the image's there would lead the mount elsewhere.
@@ -69,8 +69,22 @@ def require(image: Image, work: Work) -> None:
         PlaceError: it is asked for something that it does not have.
         ImageError: the image has nothing to run, or is for another processor.
     """
+    work.surroundings.require(*_GIVEN, place="in a sandbox")
+    require_surroundings(work)
+    here = Platform.of_host()
+    if image.platform.preference(here) is None:
+        raise ImageError(f"The image is for {image.platform}, and this machine is {here}")
+    if not _entry_point(image):
+        raise ImageError("The image has no entry point: it was not built by prefect")
+
+
+def require_surroundings(work: Work) -> None:
+    """Refuse what no sandbox has, and volumes that are none.
+
+    Raises:
+        PlaceError: it is asked for.
+    """
     asked = work.surroundings
-    asked.require(*_GIVEN, place="in a sandbox")
     if work.tty:
         raise PlaceError("A sandbox gives a run no terminal: use a container engine for that")
     if asked.network not in {None, "none", "host"}:
@@ -80,11 +94,6 @@ def require(image: Image, work: Work) -> None:
         )
     for volume in asked.volumes:
         _check(volume, reports=work.has_report)
-    here = Platform.of_host()
-    if image.platform.preference(here) is None:
-        raise ImageError(f"The image is for {image.platform}, and this machine is {here}")
-    if not _entry_point(image):
-        raise ImageError("The image has no entry point: it was not built by prefect")
 
 
 def make_spec(image: Image, work: Work, stack: Stack, result: Path | None) -> Spec:
@@ -121,9 +130,7 @@ def make_spec(image: Image, work: Work, stack: Stack, result: Path | None) -> Sp
     if work.secrets:
         env[DIRECTORY_VARIABLE] = DEFAULT_DIRECTORY
     network = asked.network == "host"
-    mounts = [
-        Mount(path, stack.resolve(path)) for path in _RESOLVING if network and _is_there(path)
-    ]
+    mounts = [Mount(path, stack.resolve(path)) for path in resolving(network=network)]
     by_target: dict[str, Volume] = {}
     for each in asked.volumes:
         target = stack.resolve(each.target)
@@ -133,7 +140,7 @@ def make_spec(image: Image, work: Work, stack: Stack, result: Path | None) -> Sp
                 f"{each}. Give each a target of its own"
             )
         mounts.append(Mount(each.source, target, each.writable))
-    command = [*_entry_point(image), *work.awaiting(None if result is None else _REPORT_FILE)]
+    command = [*_entry_point(image), *work.awaiting(None if result is None else REPORT_FILE)]
     if result is not None:
         mounts.append(Mount(str(result), REPORT, writable=True))
     if asked.output is not None:
@@ -151,6 +158,11 @@ def make_spec(image: Image, work: Work, stack: Stack, result: Path | None) -> Sp
         secrets=work.secrets,
         network=network,
     )
+
+
+def resolving(*, network: bool) -> list[str]:
+    """Return the files of this machine by which a run with its network knows names."""
+    return [path for path in _RESOLVING if network and _is_there(path)]
 
 
 def _entry_point(image: Image) -> list[str]:

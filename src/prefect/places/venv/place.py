@@ -69,7 +69,7 @@ class Venv:
                 self._payload,
                 work.secrets,
                 self._directory.path,
-                _apart(wheels, environment.own),
+                apart(wheels, environment.own),
             )
             arguments = work.reporting(None if result is None else str(result))
             if wanted.output is not None:
@@ -91,7 +91,7 @@ class Venv:
             )
 
 
-def _apart(wheels: Path | None, names: frozenset[str]) -> Path | None:
+def apart(wheels: Path | None, names: frozenset[str]) -> Path | None:
     """Put some of the wheels into a directory of their own; return it, if there are any."""
     if wheels is None or not names:
         return None
