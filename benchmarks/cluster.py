@@ -20,6 +20,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+from relay import Relay
+
+COUNT = int(os.environ.get("COUNT", "3000"))
 SHAPES = ("chain", "fan", "map", "parameter", "nested")
 
 
@@ -64,9 +68,9 @@ def flows() -> dict[str, tuple[Any, Any]]:
     with Flow("fan") as flow:
         found["fan"] = flow, sum_up([make(20) for _ in range(20)])
     with Flow("map") as flow:
-        found["map"] = flow, inc.map(list(range(3000)))
+        found["map"] = flow, inc.map(list(range(COUNT)))
     with Flow("parameter") as flow:
-        xs = Parameter("xs", default=list(range(3000)))
+        xs = Parameter("xs", default=list(range(COUNT)))
         found["parameter"] = flow, task(added).map(xs, unmapped(xs))
     with Flow("nested") as flow:
         found["nested"] = flow, inc.map(inc.map(task(numbers)(1000)))
@@ -84,21 +88,15 @@ def plainly(client: Any, shape: str) -> Any:
         xs = client.map(array, [20] * 20, pure=False)
         return client.submit(total, xs, pure=False).result()
     if shape == "map":
-        return client.gather(client.map(increment, range(3000), pure=False))
+        return client.gather(client.map(increment, range(COUNT), pure=False))
     if shape == "parameter":
-        xs = list(range(3000))
+        xs = list(range(COUNT))
         whole = client.scatter(xs, hash=False)
-        return client.gather(client.map(added, xs, [whole] * 3000, pure=False))
+        return client.gather(client.map(added, xs, [whole] * COUNT, pure=False))
     count = 1000
     xs = client.submit(numbers, count, pure=False)
     first = client.map(lambda xs, i: increment(xs[i]), [xs] * count, range(count), pure=False)
     return client.gather(client.map(increment, first, pure=False))
-
-
-def traffic() -> int:
-    """Return how many bytes this process has read and written, all together."""
-    lines = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
-    return int(lines["rchar"]) + int(lines["wchar"])
 
 
 def once(address: str, shape: str, way: str) -> dict[str, float]:
@@ -109,8 +107,8 @@ def once(address: str, shape: str, way: str) -> dict[str, float]:
 
     flow, last = flows()[shape]
     with Client(address, set_as_default=False) as client:
-        for _ in ("warm", "measured"):
-            wall, cpu, sent = time.perf_counter(), time.process_time(), traffic()
+        for _ in range(2):  # the first is to warm up
+            wall, cpu = time.perf_counter(), time.process_time()
             if way == "plain":
                 plainly(client, shape)
             else:
@@ -120,7 +118,6 @@ def once(address: str, shape: str, way: str) -> dict[str, float]:
             measured = {
                 "wall": time.perf_counter() - wall,
                 "cpu": time.process_time() - cpu,
-                "bytes": traffic() - sent,
             }
     return measured
 
@@ -156,14 +153,27 @@ def main() -> None:
         return
     processes, address = cluster()
     rows = []
+    relay = Relay(address.removeprefix("tcp://"))
     try:
+        relay.__enter__()
         for shape in [options.only] if options.only else SHAPES:
             found: dict[str, list[dict[str, float]]] = {"plain": [], "prefect": []}
             for _ in range(options.rounds):
                 for way, measured in found.items():
-                    command = [sys.executable, __file__, "--once", address, shape, way]
+                    command = [
+                        sys.executable,
+                        __file__,
+                        "--once",
+                        f"tcp://{relay.address}",
+                        shape,
+                        way,
+                    ]
+                    before = relay.sent + relay.received
                     told = subprocess.run(command, capture_output=True, check=True, timeout=300)
-                    measured.append(json.loads(told.stdout.splitlines()[-1]))
+                    moved = relay.sent + relay.received - before
+                    measured.append(
+                        {**json.loads(told.stdout.splitlines()[-1]), "bytes": moved / 2}
+                    )
             row: dict[str, Any] = {"shape": shape}
             for name in ("wall", "cpu", "bytes"):
                 plain, ours = (
@@ -175,6 +185,7 @@ def main() -> None:
             if not options.json:
                 print(row, flush=True)
     finally:
+        relay.__exit__()
         for process in reversed(processes):
             process.terminate()
             process.wait()

@@ -192,6 +192,25 @@ def test_parameters_are_sent_once(executor):
     assert Once.pickled <= 4  # once as a part of the context, too
 
 
+def test_flows_within_tasks_wait_for_no_place(cluster, executor):
+    """As many tasks as there are threads may run flows on the same cluster, and end."""
+
+    @task
+    def outer(address, n):
+        @task
+        def inner(x):
+            return 2 * x
+
+        with Flow("inner") as flow:
+            doubled = inner.map([n, n + 1])
+        return flow.run(executor=DaskExecutor(address)).result[doubled].result
+
+    with Flow("test") as flow:
+        results = outer.map(unmapped(cluster.scheduler_address), [1, 2, 3])
+    state = flow.run(executor=executor)
+    assert state.result[results].result == [[2, 4], [4, 6], [6, 8]]
+
+
 def _random_flow(seed):  # one task of each kind
     """A flow of all kinds of tasks, triggers and maps, and where it has its values' lengths."""
     rng = random.Random(seed)

@@ -17,6 +17,9 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from uuid import uuid4
 
+from distributed import rejoin, secede
+from distributed.worker import thread_state  # type: ignore[attr-defined]
+
 from prefect.core.state import Failed, Running, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Session
@@ -88,6 +91,7 @@ class DaskSession(Session):
         self._packing = Packing(client, self._topic, self._numbers)
         self.closed = False
         health.watch(self._inbox)
+        self._left_pool = _leave_pool()
         client.subscribe_topic(self._topic, self._hear)
         try:
             client.register_plugin(plugin_for(self._topic, client.id))
@@ -362,6 +366,8 @@ class DaskSession(Session):
             self.client.close(timeout=2 if self.health.broken else 10)
         if self._cluster is not None:
             self._cluster.close()
+        if self._left_pool:
+            rejoin()  # type: ignore[no-untyped-call]
 
 
 def _loads(data: bytes) -> State:
@@ -378,3 +384,11 @@ def _is_killed(error: BaseException | None) -> bool:
 
 def _runs_again(slug: str, where: str, why: str) -> None:
     logging.getLogger("prefect").warning("task %r runs again, on %s: %s", slug, where, why)
+
+
+def _leave_pool() -> bool:
+    """Free this thread's place on its worker, if a task runs a flow: else they might all wait for one."""
+    if not hasattr(thread_state, "key"):
+        return False
+    secede()  # type: ignore[no-untyped-call]
+    return True
