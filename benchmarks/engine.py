@@ -40,7 +40,7 @@ import engine_ways  # noqa: E402
 from engine_ways import SHAPES, Work  # noqa: E402
 from meter import machine  # noqa: E402
 
-LIMIT, PAIR_LIMIT, START_LIMIT = 20.0, 120.0, 300.0
+LIMIT, PAIR_LIMIT, START_LIMIT = 20.0, 120.0, 600.0
 OURS = "ours, local"
 NAMES = sorted([*engine_ways.WAYS, *engine_rivals.WAYS], key=lambda name: name.startswith("limit"))
 # What each way needs of its own, and from the index; none: it runs where this runs.
