@@ -205,7 +205,7 @@ def test_a_worker_that_freezes(cluster, tmp_path, caplog):
         stuck = tried(str(path), seconds=60)
         good = [tried(str(tmp_path / f"good{number}"), seconds=0.2) for number in range(4)]
     with _when(path, freeze):
-        result = flow.run(executor=DaskExecutor(cluster.address, silence_timeout=4)).result
+        result = flow.run(executor=DaskExecutor(cluster.address, silence_timeout=12)).result
     os.kill(frozen[0], signal.SIGCONT)
     assert type(result[stuck]) is Failed
     assert "has given no sign" in caplog.text
@@ -276,7 +276,7 @@ def test_a_worker_that_does_not_fit_and_comes_later(cluster, tmp_path, caplog):
     with Flow("test") as flow:
         never = tried(str(tmp_path / "tries"))
     cluster.worker("time.sleep(3); sys.modules['prefect'] = None")
-    result = flow.run(executor=DaskExecutor(cluster.address, worker_timeout=10)).result
+    result = flow.run(executor=DaskExecutor(cluster.address, worker_timeout=30)).result
     assert type(result[never]) is Failed
     assert "has it this package" in caplog.text
 
