@@ -331,7 +331,10 @@ class Flow(FlowQueries):
             signature = task._signature  # noqa: SLF001  # of this package
             if not signature.required:
                 continue
-            missing = signature.missing([*(edge[2] for edge in edges), *constants.get(task, ())])
+            given = [edge[2] for edge in edges]
+            if task in constants:
+                given.extend(constants[task])
+            missing = signature.missing(given)
             if missing:
                 raise FlowError(f"Task {task.name!r} misses its argument{listed(missing)}")
 

@@ -40,8 +40,10 @@ def count_takers(flow: Flow, nodes: Iterable[Node]) -> None:
     reference = flow.reference_tasks()
     kept = {node for node in nodes if _is_kept(node.step.task, reference)}
     for node in nodes:
-        for edge, source in zip(node.step.edges, node.sources, strict=False):
-            if source not in kept and node.step.takes(edge):
+        step = node.step
+        always = not step.default_trigger  # as `Step.takes` says; a call for each edge costs
+        for edge, source in zip(step.edges, node.sources, strict=False):
+            if (always or edge[2] is not None) and source not in kept:
                 source.takers += 1
 
 
@@ -60,7 +62,7 @@ def done_with_sources(node: Node) -> None:
             if source.children is not None:
                 _take(source.children)
             source.takers -= 1
-            if not source.takers:
+            if not source.takers and type(source.state.held) not in _ATOMS:
                 let_go(source)
 
 

@@ -262,6 +262,9 @@ class Run:
 
     def take_back(self, node: Node, state: State) -> bool:
         """Hear of a node from the executor; return whether that frees a place there."""
+        if type(state) is Success and not self.detached and self.limits is None:
+            self.finish(node, state)
+            return True
         if type(state) is Running and self.session.tells_running:
             self.starts(node, state)
             return False
