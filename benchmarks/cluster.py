@@ -137,7 +137,14 @@ def cluster() -> tuple[list[subprocess.Popen[bytes]], str]:
         [*dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"],
         [*dask, "worker", address, "--nworkers", "2", "--nthreads", "1", "--no-dashboard"],
     ]
-    return [subprocess.Popen(each, env=here, **quiet) for each in commands], address
+    processes = [subprocess.Popen(each, env=here, **quiet) for each in commands]
+    while processes[0].poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    return processes, address
 
 
 def main() -> None:
