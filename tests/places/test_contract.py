@@ -40,7 +40,14 @@ def check(x):
 @task
 def leave(n):
     if n == 77:
+        for number in range(3, 60):  # bytes that somebody writes are no report
+            try:
+                os.write(number, b"x")
+            except OSError:
+                pass
         os._exit(0)
+    if n == 78:
+        os._exit(3)
 
 @task
 def wait(n):
@@ -227,6 +234,8 @@ def test_a_run_that_tells_of_no_end_is_no_success(package):
         _, err = package("-p", "n=77", *options, status=2)
         assert "told nothing of what became of the flow" in err
     assert not (package.directory / "none.json").exists()
+    _, err = package("-p", "n=78", status=3)
+    assert "The worker ended with status 3" in err
 
 
 def test_executors_are_chosen_for_every_place(package):

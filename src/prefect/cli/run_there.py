@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from prefect.running.stopping import (
     BAD_INPUT,
     FLOW_FAILED,
     SUCCEEDED,
+    SUCCESS,
     exit_status,
     status_of_run,
 )
@@ -53,12 +55,17 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
         status = started.wait()
         if wish.surroundings.may_have_killed(status):
             say("The run was killed, as happens where it takes more than --memory gives", err=True)
+        elif status not in _TOLD:
+            say(
+                f"Error: The worker {_ended(status)}: a task, or what it called, ended it", err=True
+            )
         report = None
         if work.result is not None or status == SUCCEEDED:
             report = started.report()
         if work.result is not None and not _keep_result(report, work.result, wish):
             status = status or FLOW_FAILED
-        if status == SUCCEEDED and report is None:
+        told = work.result is not None or report == SUCCESS
+        if status == SUCCEEDED and (report is None or not told):
             say(
                 "Error: The run ended with status 0 and told nothing of what became of the flow, as where a "
                 "task ends its process",
@@ -74,6 +81,17 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
         # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
         if started is not None:
             started.remove()
+
+
+_TOLD = {SUCCEEDED, FLOW_FAILED, BAD_INPUT, 128 + signal.SIGINT, 128 + signal.SIGTERM}
+
+
+def _ended(status: int) -> str:
+    """Say how a worker ended that did not come to an end of its own."""
+    try:
+        return f"was ended by {signal.Signals(status - 128).name}"
+    except ValueError:
+        return f"ended with status {status}"
 
 
 def _teller(display: LiveDisplay | None, wish: Wish) -> Callable[[str, StreamName], object]:

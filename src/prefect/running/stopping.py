@@ -22,6 +22,8 @@ _UNSEEN_SECONDS = 0.05  # after which a signal that came counts as not seen by t
 _MOST_WAKENED = 100
 _MOST_AT_ONCE = 64
 SUCCEEDED, FLOW_FAILED, BAD_INPUT = 0, 1, 2  # exit statuses of the command and of the worker
+SUCCESS = b"Success\n"
+"""What a worker reports whose flow has succeeded, beside its exit status."""
 
 
 class Terminated(KeyboardInterrupt):

@@ -30,6 +30,7 @@ from prefect.running.stopping import (
     BAD_INPUT,
     FLOW_FAILED,
     SUCCEEDED,
+    SUCCESS,
     exit_status,
     provide_streams,
     status_of_run,
@@ -159,7 +160,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
         status = status_of_run(successful=state.is_successful())
         if status == SUCCEEDED and options.report is not None and key_of_result is None:
             try:
-                Path(options.report).write_bytes(b"Success\n")
+                Path(options.report).write_bytes(SUCCESS)
             except OSError as error:
                 reporter.refused(PlaceError(f"The flow's success cannot be reported: {error}"))
                 return BAD_INPUT

@@ -281,6 +281,87 @@ def test_what_cannot_be_pickled():
     assert {type(each) for each in state.result.values()} <= {Failed, TriggerFailed}
 
 
+def test_values_that_act_when_they_are_loaded():
+    """A value cannot end this process, nor an exception become something else."""
+
+    class Ends:
+        def __reduce__(self):
+            return sys.exit, (0,)
+
+    class NumberError(Exception):
+        def __reduce__(self):
+            return int, ()
+
+    @task
+    def ends(large):
+        return Ends(), b"x" * large
+
+    @task
+    def raises():
+        raise NumberError
+
+    with Flow("test") as flow:
+        ends.map([1, 1_000_000])
+        raises()
+    results = results_of(flow, results="all")
+    small, large = results["ends"].map_states
+    for state in (small, large):
+        assert type(state) is Failed
+        assert "cannot be loaded here: SystemExit" in state.message
+    assert isinstance(results["raises"].result, RemoteTaskError)
+
+
+def test_a_task_that_closes_its_output():
+    """It, and those that come after it, succeed."""
+
+    @task
+    def closes():
+        sys.stdout.close()
+        sys.stderr = None
+
+    with Flow("test") as flow:
+        closes()
+        pid()
+    assert all(type(state) is Success for state in results_of(flow, ProcessExecutor(1)).values())
+
+
+def test_what_a_task_leaves_running():
+    """A run does not wait for it, though it holds the worker's output."""
+
+    @task
+    def leaves():
+        return subprocess.Popen(["sleep", "600"], start_new_session=True).pid
+
+    with Flow("test") as flow:
+        leaves()
+    left = results_of(flow)["leaves"].result
+    try:
+        assert runs(left)
+    finally:
+        os.kill(left, signal.SIGKILL)
+
+
+def test_where_modules_are_looked_for(tmp_path, monkeypatch):
+    """What is relative in sys.path is so to the directory of the run, and what is no text is nothing."""
+    (tmp_path / "found_there.py").write_text("value = 5")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "found_below.py").write_text("value = 6")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", "below", None, *sys.path])
+
+    @task
+    def imports():
+        os.chdir("/")
+        import found_below
+        import found_there
+
+        return found_there.value + found_below.value
+
+    with Flow("test") as flow:
+        imports()
+    assert results_of(flow)["imports"].result == 11
+
+
 @pytest.mark.parametrize(
     ("end", "said"),
     [

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 from prefect.core.state import Failed, Success
@@ -65,8 +66,9 @@ def main(number: int, watched: int) -> None:
                 tasks[unpacked(parts[0])] = parts[1]
             else:
                 answer = _answer(tasks, context, parts[0])
-                sys.stdout.flush()
-                sys.stderr.flush()
+                for stream in (sys.stdout, sys.stderr):
+                    with suppress(ValueError, OSError, AttributeError):  # closed, by a task
+                        stream.flush()
                 with sending:
                     send(connection, *answer)
     except (EOFError, OSError, KeyboardInterrupt):
@@ -98,13 +100,22 @@ def _packed_state(state: State) -> tuple[bytes, list[Any], list[Any]]:
             return b"state", packed(state), value
         data = packed(state)
         if isinstance(state.result, BaseException):
-            unpacked(data)  # many exceptions can be pickled, but not loaded again
-    except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
+            _check_exception(data)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # anything that an object's pickling raises
         data = packed(without_result(state, error))
     return b"state", data, []
 
 
-def without_result(state: State, error: Exception) -> State:
+def _check_exception(data: list[Any]) -> None:
+    """Refuse one that can be pickled, but not loaded again, or that becomes something else."""
+    loaded = unpacked(data).result
+    if not isinstance(loaded, BaseException):
+        raise TypeError(f"its exception is pickled as {loaded!r:.80}")
+
+
+def without_result(state: State, error: BaseException) -> State:
     """Return a state like one that cannot be pickled, with text for its result."""
     if not isinstance(state.result, BaseException):
         message = f"the task's result cannot be pickled: {describe(error)}"

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from threading import Thread
 
 from prefect.core.check import count
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _GRACE = 5.0
 """Seconds that a task which is interrupted has for its `finally` blocks."""
+_LAST_WORDS = 0.5
+"""Seconds that are waited for the rest of the output of a process that has ended."""
 _LONGEST_LINE = 1 << 20
 """Bytes that are kept of a line that has not ended."""
 _CONTEXT = "the parameters of the run, or its context, cannot be pickled"
@@ -124,8 +127,11 @@ class _Worker:
                 os.killpg(self.process.pid, signal.SIGKILL)  # with what the task has started
             self.process.wait()
         os.close(self._held)
+        until = time.monotonic() + _LAST_WORDS
         for writer in self._writers:
-            writer.join(_GRACE)  # what the task left behind may hold the pipe open
+            writer.join(
+                max(until - time.monotonic(), 0)
+            )  # what a task left behind may hold it open
         return self.process.returncode
 
 
@@ -134,13 +140,26 @@ def _started(*descriptors: int) -> subprocess.Popen[bytes]:
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing does
     numbers = map(str, descriptors)
     return subprocess.Popen(  # noqa: S603  # this interpreter
-        [sys.executable, *options, "-c", _START, *numbers, *sys.path],
+        [sys.executable, *options, "-c", _START, *numbers, *_path()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         pass_fds=descriptors,
         process_group=0,  # Ctrl-C comes to this process alone, which interrupts the tasks then
     )
+
+
+def _path() -> list[str]:
+    """Return where modules are looked for: what is relative is so to the directory of now."""
+    return [
+        str(Path(each).absolute()) if each else str(Path.cwd())
+        for each in sys.path
+        if _is_text(each)
+    ]
+
+
+def _is_text(entry: object) -> bool:  # imports leave others out of account
+    return isinstance(entry, str)
 
 
 class _ProcessSession(Session):
@@ -239,7 +258,9 @@ class _ProcessSession(Session):
 def _outcome(kind: bytes, data: list[Any], value: list[Any]) -> State:
     try:
         state: State = unpacked(data)
-    except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # anything that an object's unpickling raises
         return Failed(f"the result cannot be loaded here: {describe(error)}", error)
     if kind == b"raised":  # what ends the run rather than the task
         raise state  # type: ignore[misc]

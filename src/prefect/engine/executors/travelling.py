@@ -70,7 +70,9 @@ class Packed(Ref):
         if not hasattr(self, "_value"):
             try:
                 self._value = unpacked(self._data)
-            except Exception as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
                 raise ResultUnavailableError(
                     f"The result cannot be loaded here: {describe(error)}"
                 ) from error
