@@ -5,16 +5,17 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 from base_making import layout
+from distributed import LocalCluster
 from image_files import files_of
 from own_venv import Venv
 from project_making import project
 
+from prefect import Flow, task
+from prefect.engine.executors import DaskExecutor
 from prefect.engine.executors.base import ARCHIVES
-from prefect.engine.executors.dask import _with_archives
 from prefect.environments import PickleEnvironment
 from prefect.errors import CompatibilityError
 from prefect.running.own_wheels import importable_wheels
@@ -177,12 +178,22 @@ def test_workers_of_a_cluster_elsewhere_get_what_was_built_for_the_flow(tmp_path
         with zipfile.ZipFile(tmp_path / f"{name}-1-py3-none-any.whl", "w", packing) as archive:
             archive.writestr(f"{name}_of_test.py", "ANSWER = 42\n")
             archive.writestr(f"{name}-1.dist-info/RECORD", f"{name}_of_test.py,,\n")
-    client = Mock()
-    with importable_wheels(tmp_path):
-        _with_archives(client)
-        assert [Path(call.args[0]).name for call in client.upload_file.mock_calls] == [
-            "own-1-py3-none-any.zip"
-        ]
+
+    @task
+    def answer(name):
+        from importlib import import_module
+
+        try:
+            return import_module(name).ANSWER
+        except ImportError:
+            return None
+
+    with Flow("test") as flow:
+        answers = answer.map(["own_of_test", "theirs_of_test"])
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        with importable_wheels(tmp_path):
+            state = flow.run(executor=DaskExecutor(cluster.scheduler_address))
+        assert state.result[answers].result == [42, None]
     assert ARCHIVES == []
 
 
