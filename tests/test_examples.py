@@ -150,10 +150,11 @@ def test_weather_needs_no_network(tmp_path):
 
 
 def test_weather_as_a_script(tmp_path):
-    """As a plain script it prints the table, and makes the picture."""
+    """As a plain script it prints the table, makes the picture, and shows what its tasks log."""
     done = execute(sys.executable, EXAMPLES / "weather.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert "INFO - prefect.task.extract | 1461 days from 2012-01-01 to 2015-12-31" in done.stderr
+    assert not {"WARNING", "ERROR", "Traceback"} & set(done.stderr.split())
     assert [line[:4] for line in done.stdout.splitlines()[2:]] == ["2012", "2013", "2014", "2015"]
     assert (tmp_path / "weather.png").exists()
 

@@ -152,7 +152,7 @@ def test_files_come_from_a_container_engine_elsewhere_once_the_run_has_ended(
         started = image.start(work)
         try:
             assert started.wait() == 0
-            assert b"out=/opt/prefect/output" in b"".join(started.logs())
+            assert b"out=/opt/prefect/output" in b"".join(line for _, line in started.logs())
         finally:
             started.remove()
         with pytest.raises(PlaceError, match="prefect run --output"):

@@ -120,7 +120,8 @@ def test_a_kill_while_it_unpacks_leaves_nothing_that_is_believed(tells):
         while not list(tells.cache.glob(".*/site-packages/*")) and killed.poll() is None:
             time.sleep(0.001)
         killed.send_signal(signal.SIGKILL)
-    assert kept(tells.cache) == []
+    for place in kept(tells.cache):  # it was quicker: then all of it is there
+        assert (place / "site-packages" / "msgpack" / "ext.py").exists()
     assert tells().returncode == 0
     assert len(kept(tells.cache)) == 1
 

@@ -60,6 +60,7 @@ class _Mapped:
     began: float
     ended: int = 0
     failed: int = 0
+    cut_off: int = 0
 
 
 class LiveDisplay(logging.Handler):
@@ -79,6 +80,7 @@ class LiveDisplay(logging.Handler):
             for task in flow["tasks"]
         }
         self._finished = 0
+        self._cut_off = 0
         self._mapped: dict[str, _Mapped] = {}
         self._running: dict[tuple[str, int | None], float] = {}
         self._console = Console(highlight=False)
@@ -115,14 +117,21 @@ class LiveDisplay(logging.Handler):
 
     def _show_cut_off(self) -> None:
         """Show what still runs: nothing, where the run has come to its end."""
-        cut_off = [key for key in list(self._running) if key[0] not in self._silent]
-        for key in cut_off[:_LARGEST_VIEW]:
-            line = Text.assemble("  ", _CUT_OFF, " ", self._label(*key))
-            seconds = time.monotonic() - self._running[key]
-            self._scroll.add(line.append(f"  cut off after {seconds:.1f} s", "dim"))
-        if len(cut_off) > _LARGEST_VIEW:
-            more = f"  … and {len(cut_off) - _LARGEST_VIEW} more cut off"
+        for key, began in list(self._running.items()):
+            self._cut(key, began)
+        if self._cut_off > _LARGEST_VIEW:
+            more = f"  … and {self._cut_off - _LARGEST_VIEW} more cut off"
             self._scroll.add(Text(more, "dim"))
+
+    def _cut(self, key: tuple[str, int | None], began: float) -> None:
+        """Show that a task was cut off; the first of them by name."""
+        if key[0] in self._silent:
+            return
+        self._cut_off += 1
+        if self._cut_off <= _LARGEST_VIEW:
+            line = Text.assemble("  ", _CUT_OFF, " ", self._label(*key))
+            line.append(f"  cut off after {time.monotonic() - began:.1f} s", "dim")
+            self._scroll.add(line)
 
     def _show_output(self, line: str) -> None:
         self._scroll.add(mask(line))
@@ -181,14 +190,10 @@ class LiveDisplay(logging.Handler):
             self._mapped[task] = _Mapped(event["children"] or 0, time.monotonic())
             self._end_of_mapped(task)
             return
-        shown = index is None and task not in self._silent
-        if state not in _QUIET and (shown or state not in {"Success", "Skipped"}):
-            line = Text.assemble("  ", _MARKS.get(state, Text("·")), " ", self._label(task, index))
-            if began is not None:
-                line.append(f"  {time.monotonic() - began:.1f} s", "dim")
-            if event["message"] and state != "Success":
-                line.append(f"  {printable(event['message'])}", "dim")
-            self._scroll.add(line)
+        if state != "Cancelled":
+            self._show_state(event, began)
+        elif began is not None:  # else it had not begun, as many may not have
+            self._cut(key, began)
         if state in _QUIET or state == "Retrying":
             return
         if index is None:
@@ -196,7 +201,21 @@ class LiveDisplay(logging.Handler):
         elif task in self._mapped:
             self._mapped[task].ended += 1
             self._mapped[task].failed += state in _FAILED
+            self._mapped[task].cut_off += state == "Cancelled"
             self._end_of_mapped(task)
+
+    def _show_state(self, event: dict[str, Any], began: float | None) -> None:
+        """Show a task's new state, if it is one of a task by itself or no good one."""
+        task, index, state = event["task"], event["map_index"], event["state"]
+        shown = index is None and task not in self._silent
+        if state in _QUIET or (not shown and state in {"Success", "Skipped"}):
+            return
+        line = Text.assemble("  ", _MARKS.get(state, Text("·")), " ", self._label(task, index))
+        if began is not None:
+            line.append(f"  {time.monotonic() - began:.1f} s", "dim")
+        if event["message"] and state != "Success":
+            line.append(f"  {printable(event['message'])}", "dim")
+        self._scroll.add(line)
 
     def _end_of_mapped(self, task: str) -> None:
         mapped = self._mapped[task]
@@ -204,6 +223,8 @@ class LiveDisplay(logging.Handler):
             return
         del self._mapped[task]
         self._finished += 1
+        if mapped.cut_off:
+            return  # the end of the run tells it
         seconds = time.monotonic() - mapped.began
         mark = _MARKS["Failed"] if mapped.failed else _MARKS["Success"]
         line = Text.assemble("  ", mark, " ", self._label(task))
