@@ -25,6 +25,17 @@ def test_the_collector_is_as_it_was(enabled):
         (gc.enable if before else gc.disable)()
 
 
+def test_blocks_that_overlap():
+    """The collector stays off until the last of them has ended, and goes on then."""
+    first, second = no_collection(), no_collection()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not gc.isenabled()
+    second.__exit__(None, None, None)
+    assert gc.isenabled()
+
+
 def test_garbage_of_tasks_is_collected():
     """While tasks run, what they leave behind is collected as ever."""
     seen = []

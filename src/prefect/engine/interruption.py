@@ -9,10 +9,10 @@ no danger to logging: there its locks are taken by `with`.
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
-from _thread import allocate_lock
+
+from prefect.engine.collection import no_collection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,9 +69,6 @@ _UNINTERRUPTIBLE = frozenset(
     }
 )
 
-_looking = allocate_lock()
-"""Held by who has switched the collection of garbage off, and on again."""
-
 
 class Interruption(BaseException):
     """Raised inside a task to end it from outside. Not an Exception: tasks catch those."""
@@ -118,21 +115,15 @@ def _raise_in(thread: threading.Thread) -> bool:
         return True
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
     number, interruption = ctypes.c_ulong(ident), ctypes.py_object(Interruption)
-    with _looking:
-        collects = gc.isenabled()
-        try:
-            # Python 3.11 collects garbage wherever something is made, within `_current_frames` too:
-            # a destructor would let the thread move on after it was seen.
-            gc.disable()
-            # After a call, the interpreter may let other threads run; after a step of a loop, it
-            # does not until the next call. So the thread still is where it was seen.
-            for frames in iter(sys._current_frames, None):  # noqa: SLF001  # meant for such as this
-                if ident in frames:
-                    if frames[ident].f_code.co_qualname in _UNINTERRUPTIBLE:
-                        return False
-                    raise_in(number, interruption)
-                break
-        finally:
-            if collects:
-                gc.enable()
+    # Python 3.11 collects garbage wherever something is made, within `_current_frames` too: a
+    # destructor would let the thread move on after it was seen.
+    with no_collection():
+        # After a call, the interpreter may let other threads run; after a step of a loop, it does
+        # not until the next call. So the thread still is where it was seen.
+        for frames in iter(sys._current_frames, None):  # noqa: SLF001  # meant for such as this
+            if ident in frames:
+                if frames[ident].f_code.co_qualname in _UNINTERRUPTIBLE:
+                    return False
+                raise_in(number, interruption)
+            break
     return True
