@@ -57,6 +57,33 @@ def test_runs_elsewhere(executor):
     assert state.result[t].result == [(2, 0, "test"), (3, 1, "test")]
 
 
+def test_values_that_act_when_they_are_loaded(executor):
+    """A value cannot end this process, nor an exception become something else."""
+
+    class Ends:
+        def __reduce__(self):
+            return sys.exit, (0,)
+
+    class NumberError(Exception):
+        def __reduce__(self):
+            return int, ()
+
+    @task
+    def ends():
+        return Ends()
+
+    @task
+    def raises():
+        raise NumberError
+
+    with Flow("test") as flow:
+        ended, raised = ends(), raises()
+    result = flow.run(executor=executor).result
+    assert type(result[ended]) is Failed
+    assert "cannot be loaded here: SystemExit" in result[ended].message
+    assert isinstance(result[raised].result, RemoteTaskError)
+
+
 def test_states(executor, caplog):
     """Failures come back with their traceback, which is logged here; signals and timeouts, too."""
 

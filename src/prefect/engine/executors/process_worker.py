@@ -12,7 +12,15 @@ from multiprocessing.connection import Connection
 
 from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
-from prefect.engine.executors.travelling import is_large, packed, portable, received, send, unpacked
+from prefect.engine.executors.travelling import (
+    is_large,
+    packed,
+    packed_record,
+    packed_state,
+    received,
+    send,
+    unpacked,
+)
 from prefect.engine.job import Job, run_job
 from prefect.errors import RemoteTaskError
 
@@ -35,12 +43,7 @@ class _Forwarder(logging.Handler):
         self._sending = sending
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            data = packed(portable(record))
-        except Exception:  # noqa: BLE001  # extra= may hold anything
-            own = vars(logging.makeLogRecord({})).keys()
-            kept = {key: value for key, value in vars(record).items() if key in own}
-            data = packed(logging.makeLogRecord(kept))
+        data = packed_record(record, packed)
         with self._sending:
             send(self._connection, b"log", data)
 
@@ -89,40 +92,19 @@ def _answer(
         state = run_job(Job(tasks[key], slug, map_index, inputs, context, run_count, retrying))
     except KeyboardInterrupt as error:
         return b"raised", packed(error), []
-    return _packed_state(state)
+    return b"state", *packed_state(state, _parts, _loaded)
 
 
-def _packed_state(state: State) -> tuple[bytes, list[Any], list[Any]]:
-    """Return a state, and its value by itself if that is large."""
-    try:
-        if type(state) is Success and is_large(value := packed(state.result)):
-            state.result = None
-            return b"state", packed(state), value
-        data = packed(state)
-        if isinstance(state.result, BaseException):
-            _check_exception(data)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # anything that an object's pickling raises
-        data = packed(without_result(state, error))
-    return b"state", data, []
+def _parts(state: State) -> tuple[list[Any], list[Any]]:
+    """Pickle a state, and its value by itself if that is large."""
+    if type(state) is Success and is_large(value := packed(state.result)):
+        state.result = None
+        return packed(state), value
+    return packed(state), []
 
 
-def _check_exception(data: list[Any]) -> None:
-    """Refuse one that can be pickled, but not loaded again, or that becomes something else."""
-    loaded = unpacked(data).result
-    if not isinstance(loaded, BaseException):
-        raise TypeError(f"its exception is pickled as {loaded!r:.80}")
-
-
-def without_result(state: State, error: BaseException) -> State:
-    """Return a state like one that cannot be pickled, with text for its result."""
-    if not isinstance(state.result, BaseException):
-        message = f"the task's result cannot be pickled: {describe(error)}"
-        return Failed(message, RemoteTaskError(message))
-    text = state.traceback
-    state.result = RemoteTaskError(describe(state.result))
-    state.traceback = text
+def _loaded(parts: tuple[list[Any], list[Any]]) -> State:
+    state: State = unpacked(parts[0])
     return state
 
 

@@ -18,7 +18,7 @@ from prefect.core.check import count
 from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Executor, Session
-from prefect.engine.executors.travelling import Packed, packed, received, send, unpacked
+from prefect.engine.executors.travelling import Packed, arrived, packed, received, send, unpacked
 from prefect.engine.job import after_loss
 from prefect.errors import RemoteTaskError
 
@@ -225,7 +225,7 @@ class _ProcessSession(Session):
                         return lost
                     break  # the connections that are waited for are others now
                 if kind == b"log":
-                    record = unpacked(parts[0])
+                    record = logging.makeLogRecord(unpacked(parts[0]))
                     logging.getLogger(record.name).handle(record)
                     continue
                 token, worker.token, worker.job = worker.token, None, None
@@ -256,12 +256,7 @@ class _ProcessSession(Session):
 
 
 def _outcome(kind: bytes, data: list[Any], value: list[Any]) -> State:
-    try:
-        state: State = unpacked(data)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # anything that an object's unpickling raises
-        return Failed(f"the result cannot be loaded here: {describe(error)}", error)
+    state = arrived(unpacked, data)
     if kind == b"raised":  # what ends the run rather than the task
         raise state  # type: ignore[misc]
     if value:

@@ -7,14 +7,19 @@ import pickle
 
 from prefect.core.inputs import items_of
 from prefect.core.refs import Ref
+from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
-from prefect.errors import ResultUnavailableError
+from prefect.errors import RemoteTaskError, ResultUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from multiprocessing.connection import Connection
-    from typing import Any
+    from typing import Any, TypeVar
+
+    from prefect.core.state import State
+
+    T = TypeVar("T")
 
 _LARGE = 1 << 16
 """Bytes of a buffer from which on it travels beside the pickle, without being copied into it."""
@@ -109,9 +114,53 @@ def _buffer(connection: Connection) -> bytearray:
     return bytearray(connection.recv_bytes())
 
 
-def portable(record: logging.LogRecord) -> logging.LogRecord:
-    """Make a log record one that can be pickled: its message and traceback become text."""
-    if record.exc_info:
-        record.exc_text = record.exc_text or logging.Formatter().formatException(record.exc_info)
-    record.msg, record.args, record.exc_info = record.getMessage(), None, None
-    return record
+def packed_state(state: State, dumps: Callable[[State], T], loads: Callable[[T], State]) -> T:
+    """Pickle a state as `dumps` does; where that cannot be, one with text for its result."""
+    try:
+        data = dumps(state)
+        if isinstance(state.held, BaseException):
+            _check_exception(loads(data).held)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # anything that an object's pickling raises
+        return dumps(without_result(state, error))
+    return data
+
+
+def _check_exception(loaded: Any) -> None:
+    """Refuse what is none any more. Many cannot be loaded at all, which raises before."""
+    if not isinstance(loaded, BaseException):
+        raise TypeError(f"its exception is pickled as {loaded!r:.80}")
+
+
+def without_result(state: State, error: BaseException) -> State:
+    """Return a state like one that cannot be pickled, with text for its result."""
+    if not isinstance(state.held, BaseException):
+        message = f"the task's result cannot be pickled: {describe(error)}"
+        return Failed(message, RemoteTaskError(message))
+    text = state.traceback
+    state.result = RemoteTaskError(describe(state.held))
+    state.traceback = text
+    return state
+
+
+def arrived(load: Callable[..., State], *sent: Any) -> State:
+    """Load a state that was sent; where that cannot be, one that says so."""
+    try:
+        return load(*sent)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # anything that an object's unpickling raises
+        return Failed(f"the result cannot be loaded here: {describe(error)}", error)
+
+
+def packed_record(record: logging.LogRecord, dumps: Callable[[dict[str, Any]], T]) -> T:
+    """Pickle a log record, as what `logging.makeLogRecord` takes: message and traceback are text."""
+    if record.exc_info and not record.exc_text:
+        record.exc_text = logging.Formatter().formatException(record.exc_info)
+    sent = {**vars(record), "msg": record.getMessage(), "args": None, "exc_info": None}
+    try:
+        return dumps(sent)
+    except Exception:  # noqa: BLE001  # what somebody gave as `extra`
+        plain = (str, int, float, type(None))
+        return dumps({key: value for key, value in sent.items() if isinstance(value, plain)})

@@ -28,6 +28,7 @@ from prefect.engine.executors.dask.here import SUCCEEDED, done_here
 from prefect.engine.executors.dask.refs import ClusterRef, gather_here
 from prefect.engine.executors.dask.scheduler import plugin_for
 from prefect.engine.executors.dask.sending import Packing, Parcel
+from prefect.engine.executors.travelling import arrived
 from prefect.engine.job import after_loss
 from prefect.errors import ResultUnavailableError
 
@@ -206,7 +207,7 @@ class DaskSession(Session):
             elif kind == "done":
                 self._done(number, call, *data)
             elif kind == "ended":
-                self._settle(number, call, _loads(data[0]))
+                self._settle(number, call, arrived(worker.loads, data[0]))
             elif kind == "interrupted":
                 error, arguments = pickle.loads(data[0])  # noqa: S301
                 raise error(*arguments)
@@ -225,19 +226,15 @@ class DaskSession(Session):
         self, number: int, call: _Call, size: int, inline: bytes | None, length: int,
         reason: str | None, message: str | None,
     ) -> None:  # fmt: skip
-        held: Any = None
+        message = message or SUCCEEDED
         if inline is not None:
-            try:
-                held = worker.loads(inline)
-            except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
-                text = f"the result cannot be loaded here: {describe(error)}"
-                self._settle(number, call, Failed(text, error))
-                return
-        else:
-            assert call.future is not None  # noqa: S101  # for the type checker
-            held = ClusterRef(self, call.future, size, length, reason)
-            self._left[number] = call.job.slug
-        self._settle(number, call, Success(message or SUCCEEDED, held))
+            state = arrived(lambda: Success(message, worker.loads(inline)))
+            self._settle(number, call, state)
+            return
+        assert call.future is not None  # noqa: S101  # for the type checker
+        held = ClusterRef(self, call.future, size, length, reason)
+        self._left[number] = call.job.slug
+        self._settle(number, call, Success(message, held))
 
     def _settle(self, number: int, call: _Call, state: State) -> None:
         del self._calls[number]
@@ -264,7 +261,7 @@ class DaskSession(Session):
         if broken is None and call.future is not None and call.future.status == "error":
             error = call.future.exception()
         if isinstance(error, worker.EndedError):  # and its event was lost
-            self._settle(number, call, _loads(error.state))
+            self._settle(number, call, arrived(worker.loads, error.state))
         elif _is_killed(error) and self._may_restart(call, error, blamed):
             logging.getLogger("prefect").warning(
                 "a Dask worker left before task %r began there: has it this package, and enough memory?",
@@ -368,14 +365,6 @@ class DaskSession(Session):
             self._cluster.close()
         if self._left_pool:
             rejoin()  # type: ignore[no-untyped-call]
-
-
-def _loads(data: bytes) -> State:
-    try:
-        state: State = worker.loads(data)
-    except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
-        return Failed(f"the result cannot be loaded here: {describe(error)}", error)
-    return state
 
 
 def _is_killed(error: BaseException | None) -> bool:

@@ -6,7 +6,6 @@ log lines, that it is done with a value of some size, or ended otherwise.
 
 from __future__ import annotations
 
-import copy
 import io
 import logging
 import os
@@ -23,6 +22,7 @@ from prefect.core.inputs import unmappable
 from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.dask.here import SUCCEEDED
+from prefect.engine.executors.travelling import packed_record, packed_state, without_result
 from prefect.engine.job import Job, run_job
 from prefect.errors import RemoteTaskError
 
@@ -175,12 +175,12 @@ def _told(state: State, outbox: Outbox, limit: int | None) -> Any:
     """Tell what a job came to, and return what is to be kept of it."""
     value = state.held
     if type(state) is not Success:
-        raise outbox.ended(_pickled(state))
+        raise outbox.ended(packed_state(state, _dumps, loads))
     try:
         size = safe_sizeof(value)
         inline = _inline(value, size, limit)
     except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
-        raise outbox.ended(_dumps(_without_result(state, error))) from None
+        raise outbox.ended(_dumps(without_result(state, error))) from None
     length, reason = _items_of(value)
     message = None if state.message == SUCCEEDED else state.message
     outbox.tell("done", size, inline, length, reason, message)
@@ -232,27 +232,6 @@ def loads(data: bytes) -> Any:
     return dask_pickle.loads(data)  # type: ignore[no-untyped-call]
 
 
-def _pickled(state: State) -> bytes:
-    try:
-        pickled = _dumps(state)
-        if isinstance(state.held, BaseException):
-            loads(pickled)  # many exceptions can be pickled, but not loaded again
-    except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
-        return _dumps(_without_result(state, error))
-    return pickled
-
-
-def _without_result(state: State, error: Exception) -> State:
-    """Return a state like one that cannot be pickled, with text for its result."""
-    if not isinstance(state.held, BaseException):
-        message = f"the task's result cannot be pickled: {describe(error)}"
-        return Failed(message, RemoteTaskError(message))
-    text = state.traceback
-    state.result = RemoteTaskError(describe(state.held))
-    state.traceback = text
-    return state
-
-
 # ---- what is told meanwhile -------------------------------------------------------------------
 
 
@@ -300,18 +279,7 @@ class _Forwarder(logging.Handler):
         outbox = _current.get()
         if outbox is None:
             return
-        if record.exc_info and not record.exc_text:
-            record.exc_text = logging.Formatter().formatException(record.exc_info)
-        sent = copy.copy(record)
-        sent.msg, sent.args, sent.exc_info = record.getMessage(), None, None
-        try:
-            data = _dumps(sent.__dict__)
-        except Exception:  # noqa: BLE001  # what somebody gave as `extra`
-            plain = {
-                k: v for k, v in sent.__dict__.items() if isinstance(v, str | int | float | None)
-            }
-            data = _dumps({**plain, "args": None, "exc_info": None})
-        outbox.tell("log", data)
+        outbox.tell("log", packed_record(record, _dumps))
 
 
 _forwarder = _Forwarder()
