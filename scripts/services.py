@@ -187,6 +187,8 @@ def require(*programs: str) -> None:
         "dot": "graphviz",
         "update-ca-certificates": "ca-certificates",
         "systemd-analyze": "systemd",
+        "munged": "munge",
+        "sbatch": "slurm-client",
     }
     places = f"{PATH}:/usr/lib/podman"  # where podman's helpers are
     packages = [names.get(each, each) for each in programs if not shutil.which(each, path=places)]
@@ -397,6 +399,9 @@ def up() -> None:
     # All but the first read and run images: they have to understand what we write. What runs containers
     # for podman is the engine's runc, since crun refuses machines with both kinds of cgroups.
     require("dot", "skopeo", "podman", "netavark", "umoci", "bwrap", "busybox", "systemd-analyze")
+    require(
+        "munged", "slurmctld", "slurmd", "sbatch"
+    )  # the tests start them, with settings of theirs
     names = ("DOCKER_HOST", "PREFECT_TEST_REGISTRY", "PREFECT_TEST_IMAGE")
     engine, registry, image = (os.environ.get(name, "") for name in names)
     if engine in {"", OWN_HOST}:  # the latter from the env file that the caller has sourced

@@ -1,4 +1,4 @@
-"""`prefect.images.deploying.slurm`: bash runs the script, with an Apptainer that tells what it was given."""
+"""`prefect.images.deploying.slurm`: bash and Slurm run it, with an Apptainer that tells what it was given."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ import time
 import pytest
 from deploying_jobs import IMAGE, full, job, texts, variants
 from hypothesis import HealthCheck, given, settings
+from slurm_cluster import slurm as running_slurm
 
 from prefect.images.deploying.quantities import Volume, parse_cpus
 from prefect.images.deploying.slurm import slurm
@@ -194,3 +195,57 @@ def test_a_directory_of_secrets_may_be_named(batch):
         slurm(job(secrets=("A",), secret_name="/a,b"))
     with pytest.raises(ValueError, match="no volumes by name"):
         slurm(job(volumes=(Volume("cache", "/cache"),)))
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Slurm of one node."""
+    with running_slurm() as cluster:
+        yield cluster
+
+
+class Submitted(Batch):
+    """Submits them to Slurm, and waits for their end."""
+
+    def start(self, job_, **environment):
+        script = self.directory / "etl.sbatch"
+        script.write_text(text_of(job_))
+        return subprocess.Popen(
+            ["sbatch", "--wait", "--parsable", f"--output={self.directory}/out", script],
+            env=os.environ | {
+                "PATH": f"{self.directory}/bin:{os.environ['PATH']}", "HOME": f"{self.directory}/home",
+                "TMPDIR": f"{self.directory}/tmp", "TOLD": f"{self.directory}/told",
+                "RETRY_SECONDS": "0", **environment,
+            },
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+
+@pytest.mark.services
+def test_slurm_takes_the_script_and_tells_the_flows_status(cluster, tmp_path):
+    """With the resources that it asks for, and the retries of a flow that failed."""
+    submitted = Submitted(tmp_path)
+    made = job(cpus=parse_cpus("2"), memory=1536 << 20, time_limit=600, retries=2)
+    assert submitted(made, STATUSES="1 0") == (0, "")
+    assert len(submitted.calls()) == 2
+    (tmp_path / "told/calls").unlink()
+    assert submitted(made, STATUSES="2")[0] == 2
+    assert submitted.calls() == ["call"]
+
+
+@pytest.mark.services
+def test_a_job_that_slurm_cancels_unwinds(cluster, tmp_path):
+    """The flow gets a signal, the script cleans up after it."""
+    submitted = Submitted(tmp_path)
+    process = submitted.start(job(retries=2), SLEEPS="1")
+    number = process.stdout.readline().strip()
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "told/ready").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    cluster.run("scancel", number)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    # Slurm's signal comes to the flow itself, and the script's to it again.
+    assert submitted.calls() in (["call", "unwound"], ["call", "unwound", "unwound"])
+    assert list((tmp_path / "tmp").iterdir()) == []
