@@ -25,6 +25,7 @@
     ├── InputTooLargeError (OSError)        a file, device or pipe with more than is read of its kind
     ├── OutputError (FileExistsError)       a file of somebody else would be overwritten
     ├── DiskFullError (OSError)             no space for what is on its way
+    ├── RecordError (ValueError)            a file that is no record of a run, or a run that is not there
     ├── SettingError (ValueError)           a variable of the environment that means nothing
     ├── RenderError                         a drawing that cannot be made here
     ├── UnsupportedError (NotImplementedError)  what classic Prefect had and this package has not
@@ -68,6 +69,7 @@ __all__ = [
     "PicklingError",
     "PlaceError",
     "PrefectError",
+    "RecordError",
     "RegistryError",
     "RegistryLoginError",
     "RegistryNotFoundError",
@@ -192,6 +194,10 @@ class DiskFullError(PrefectError, OSError):
 
 class SettingError(PrefectError, ValueError):
     """A variable of the environment means nothing, or names a directory that cannot be used."""
+
+
+class RecordError(PrefectError, ValueError):
+    """A file is no record of a run, or one of a later version; or there is no such run."""
 
 
 class RenderError(PrefectError):
