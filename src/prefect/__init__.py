@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from prefect.core.composing import apply_map, tags
     from prefect.core.context import context
     from prefect.core.flow import Flow
+    from prefect.core.function_task import task
     from prefect.core.inputs import flatten, mapped, unmapped
     from prefect.core.parameter import Parameter
     from prefect.core.state import State
-    from prefect.core.task import Task, task
+    from prefect.core.task import Task
     from prefect.errors import PrefectError
     from prefect.secrets.secret import Secret
     from prefect.tasks.control_flow.case import case
@@ -82,7 +83,7 @@ __getattr__, __dir__ = lazy(
         "mapped": "prefect.core.inputs",
         "resource_manager": "prefect.tasks.core.resource_manager",
         "tags": "prefect.core.composing",
-        "task": "prefect.core.task",
+        "task": "prefect.core.function_task",
         "triggers": "prefect.triggers",
         "unmapped": "prefect.core.inputs",
     },
@@ -90,7 +91,7 @@ __getattr__, __dir__ = lazy(
 
 
 def _run(*args: Any) -> State:
-    from prefect.engine.runner import run_flow  # noqa: PLC0415  # for flows that run
+    from prefect.engine.flow_run import run_flow  # noqa: PLC0415  # for flows that run
 
     return run_flow(*args)
 

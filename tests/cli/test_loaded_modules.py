@@ -21,7 +21,7 @@ ELSEWHERE = {
 }  # fmt: skip
 SEALED = {"cryptography", "prefect.sealed", "prefect.sealing"}
 PICKLED = {"cloudpickle", "prefect.payload.loading", "prefect.payload.pickler"}
-RUN = {"prefect.engine.runner"}
+RUN = {"prefect.engine.flow_run"}
 COMPILED = {"dataclasses"}  # it compiles code for each class: `prefect.frozen` has none
 BUILT = {"prefect.payload.pickler", "prefect.payload.canonical"}
 KEY = ("--key-file", "flow.key")

@@ -7,7 +7,7 @@ import cloudpickle
 import pytest
 
 from prefect import Flow, Task, task
-from prefect.core.task import FunctionTask
+from prefect.core.function_task import FunctionTask
 from prefect.errors import FlowError
 
 

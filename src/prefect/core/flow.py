@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from prefect import core
 from prefect.core import check
+from prefect.core.building import FlowBuilding, listed_tasks
 from prefect.core.call_signature import listed
 from prefect.core.context import building
 from prefect.core.graph import Edge, Graph
-from prefect.core.inputs import ANNOTATIONS, Constant, annotated, as_task, in_order, unmappable
+from prefect.core.inputs import in_order
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import as_given
-from prefect.core.queries import FlowQueries
 from prefect.core.serialization import executor_text, serialize_flow
-from prefect.core.task import Task
 from prefect.errors import FlowError
 from prefect.unsupported import RefusedAttribute, RefusedMethod, refuse
 
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, Self, TypeAlias
 
     from prefect.core.state import State
+    from prefect.core.task import Task
 
     FlowHandler: TypeAlias = Callable[["Flow", State, State], State | None]
 
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
             """Describe it in plain JSON values."""
 
 
-class Flow(FlowQueries):
+class Flow(FlowBuilding):
     """A directed acyclic graph of tasks, built within `with Flow("name") as flow:`.
 
     Args:
@@ -110,7 +108,7 @@ class Flow(FlowQueries):
         self.state_handlers: list[FlowHandler] = check.handlers(state_handlers, on_failure)
         self.constants: dict[Task, dict[str, Any]] = {}
         """The arguments of each task that are plain values."""
-        self._graph = Graph.of(in_order(_tasks("tasks", tasks), None), ())
+        self._graph = Graph.of(in_order(listed_tasks("tasks", tasks), None), ())
         self._reference_tasks: list[Task] = []
         self._tokens: list[Token[Flow | None]] = []
         for edge in () if edges is None else check.listed("edges", "edges", edges):
@@ -141,167 +139,8 @@ class Flow(FlowQueries):
             FlowError: one is not in the flow.
             TypeError: it is no list of tasks.
         """
-        given = in_order(_tasks("reference_tasks", tasks), self)
+        given = in_order(listed_tasks("reference_tasks", tasks), self)
         self._reference_tasks = [self._member(task) for task in given]
-
-    def add_task(self, task: Task) -> Task:
-        """Add a task, unless it is there, and return it.
-
-        Raises:
-            DuplicateNameError: a parameter of the same name, or a task of the same slug, is there.
-            TypeError: it is not a task.
-        """
-        self._graph.add_task(task)
-        return task
-
-    def add_edge(
-        self,
-        upstream_task: Task,
-        downstream_task: Task,
-        key: str | None = None,
-        mapped: bool = False,
-        validate: bool | None = None,
-    ) -> Edge:
-        """Add an edge, and its tasks if they are not there, and return it.
-
-        Args:
-            upstream_task: the task that comes first.
-            downstream_task: the task that waits.
-            key: the argument of the downstream task that takes the upstream's result.
-            mapped: whether the downstream task runs once for each item of that result.
-            validate: whether to look for cycles now, and not only when the flow is used.
-
-        Raises:
-            FlowError: the edge contradicts another, or leads to a parameter.
-            TypeError: `run` of the downstream task has no such argument.
-        """
-        edge = Edge(upstream_task, downstream_task, key, mapped)
-        if isinstance(downstream_task, Parameter):
-            raise FlowError(f"Parameter {downstream_task.name!r} cannot depend on a task")
-        if key is not None:
-            downstream_task._signature.check(key, f"Task {downstream_task.name!r}")  # noqa: SLF001
-            if key in self.constants.get(downstream_task, ()):
-                raise FlowError(f"Argument {key!r} of task {downstream_task.name!r} is given twice")
-        self._graph.add_edge(edge)
-        if validate is not None and check.flag("validate", validate):
-            self._graph.order()
-        return edge
-
-    def chain(self, *tasks: Task, validate: bool | None = None) -> list[Edge]:
-        """Make each task wait for the one before it, and return the edges.
-
-        Args:
-            *tasks: in the order in which they are to run.
-            validate: whether to look for cycles now, and not only when the flow is used.
-        """
-        return [self.add_edge(a, b, validate=validate) for a, b in pairwise(tasks)]
-
-    def set_dependencies(
-        self,
-        task: Task,
-        upstream_tasks: Iterable[Any] | None = None,
-        downstream_tasks: Iterable[Task] | None = None,
-        keyword_tasks: Mapping[str, Any] | None = None,
-        mapped: bool = False,
-    ) -> None:
-        """Add a task with its dependencies.
-
-        Args:
-            task: the task.
-            upstream_tasks: tasks to wait for.
-            downstream_tasks: tasks that wait for it.
-            keyword_tasks: arguments for `run`: tasks or plain values.
-            mapped: whether the task runs once for each item of what is not `unmapped(...)`.
-
-        Raises:
-            FlowError: a dependency contradicts another, or leads to a parameter, or a value that is
-                mapped over has no items.
-            TypeError: `run` has no such argument, or something is not a task.
-        """
-        check.instance("task", task, Task)
-        if mapped is not False:
-            check.flag("mapped", mapped)
-        upstream_tasks = _tasks("upstream_tasks", upstream_tasks)
-        downstream_tasks = _tasks("downstream_tasks", downstream_tasks)
-        if keyword_tasks is not None and type(keyword_tasks) is not dict:
-            keyword_tasks = check.mapping("keyword_tasks", "arguments", keyword_tasks)
-        for key, value in (keyword_tasks or {}).items():
-            self._set_input(task, key, value, mapped)
-        for value in in_order(upstream_tasks, self):
-            plain, each = value, mapped
-            if type(value) in ANNOTATIONS:
-                plain, each = annotated(value, mapped, self)
-            upstream = as_task(plain, self)
-            if upstream is None:
-                raise TypeError(f"Task {task.name!r} cannot wait for {value!r}: it is not a task")
-            self.add_edge(upstream, task, mapped=each)
-        self.add_task(task)
-        if mapped and not any(edge.mapped for edge in self.edges_to(task)):
-            raise FlowError(f"Task {task.name!r} has nothing to map over: no argument is mapped")
-        for downstream in in_order(downstream_tasks, self):
-            self.add_edge(task, downstream)
-
-    def _set_input(self, task: Task, key: str, value: Any, mapped: bool) -> None:
-        if type(value) in ANNOTATIONS:
-            value, mapped = annotated(value, mapped, self)
-        upstream = as_task(value, self)
-        if upstream is None and mapped:
-            if reason := unmappable(value):
-                raise FlowError(f"Task {task.name!r} cannot map over {key!r}: {reason}")
-            upstream = Constant(value)
-        if upstream is not None:
-            self.add_edge(upstream, task, key=key, mapped=mapped)
-            return
-        task._signature.check(key, f"Task {task.name!r}")  # noqa: SLF001  # of this package
-        if self._graph.has_input(task, key):
-            raise FlowError(f"Argument {key!r} of task {task.name!r} is given twice")
-        self.constants.setdefault(task, {})[key] = value
-
-    def map_added(self, tasks: list[Task], edges: list[Edge], sources: list[Task]) -> None:
-        """Map tasks that were just added over some sources, and over each other; see `apply_map`."""
-        each = {*tasks, *sources}.difference(task for task in tasks if isinstance(task, Parameter))
-        changed = {
-            edge: Edge(edge[0], edge[1], edge[2], True)
-            for edge in edges
-            if edge[0] in each and not (edge[0] in tasks and isinstance(edge[0], Constant))
-        }
-        self._graph = Graph.of(self.tasks, [changed.get(edge, edge) for edge in self.edges])
-        for task in tasks:
-            if isinstance(task, Constant | Parameter) or any(e.mapped for e in self.edges_to(task)):
-                continue
-            for source in sources:
-                self.add_edge(source, task, mapped=True)
-
-    def update(self, flow: Flow) -> None:
-        """Add the tasks and edges of another flow.
-
-        Raises:
-            DuplicateNameError: both have a parameter of one name, or a task of one slug.
-        """
-        check.instance("flow", flow, Flow)
-        for task in flow.tasks:
-            self.add_task(task)
-        for edge in flow.edges:
-            self._graph.add_edge(edge)
-        for task, constants in flow.constants.items():
-            self.constants.setdefault(task, {}).update(constants)
-
-    def replace(self, old: Task, new: Task) -> None:
-        """Put a task in the place of another, with the same edges and arguments.
-
-        Raises:
-            FlowError: the old one is not in the flow.
-            TypeError: the new one's `run` does not take these arguments.
-        """
-        self._member(old)
-        check.instance("new", new, Task)
-        keys = [edge.key for edge in self.edges_to(old) if edge.key is not None]
-        for key in [*keys, *self.constants.get(old, ())]:
-            new._signature.check(key, f"Task {new.name!r}")  # noqa: SLF001  # of this package
-        self._graph = self._graph.replaced(old, new)
-        if old in self.constants:
-            self.constants[new] = self.constants.pop(old)
-        self._reference_tasks = [new if t is old else t for t in self._reference_tasks]
 
     def copy(self) -> Self:
         """Return a flow with the same tasks and edges, to which others can be added."""
@@ -470,7 +309,3 @@ class Flow(FlowQueries):
         if core.async_runner is None:
             raise RuntimeError("Flows can run after `import prefect`")
         return await core.async_runner(lambda: self.run(parameters, executor, **kwargs))
-
-
-def _tasks(what: str, given: Iterable[Any] | None) -> Iterable[Any]:
-    return () if given is None else check.listed(what, "tasks", given)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Self
 
-    from prefect.core.flow import Flow
+    from prefect.core.building import FlowBuilding
     from prefect.core.state import State
 
 
@@ -50,13 +50,13 @@ class flatten:  # noqa: N801  # reads as a function
         self.value = value
 
 
-def annotated(value: Any, is_mapped: bool, flow: Flow) -> tuple[Any, bool]:
+def annotated(value: Any, is_mapped: bool, flow: FlowBuilding) -> tuple[Any, bool]:
     """Return what is in `unmapped(...)`, `mapped(...)` and `flatten(...)`, and whether to map over it."""
     if isinstance(value, flatten):
         inner, is_mapped = annotated(value.value, is_mapped, flow)
         if as_task(inner, flow) is None and (reason := unmappable(inner)):
             raise FlowError(f"flatten(...) takes a list of lists: {reason}")
-        return Flatten().bind(inner, flow=flow), is_mapped
+        return Flatten().bind(inner, flow=flow), is_mapped  # type: ignore[arg-type]  # it is a Flow
     if isinstance(value, mapped):
         return annotated(value.value, True, flow)
     if isinstance(value, unmapped):
@@ -260,7 +260,7 @@ _COLLECTIONS: dict[type, type[_Collection]] = {
 }
 
 
-def as_task(value: Any, flow: Flow) -> Task | None:
+def as_task(value: Any, flow: FlowBuilding) -> Task | None:
     """Return a task for a value: itself, or one that gathers a collection; None for a constant.
 
     Raises:
@@ -287,7 +287,7 @@ def as_task(value: Any, flow: Flow) -> Task | None:
     return task
 
 
-def in_order(values: Any, flow: Flow | None) -> list[Any]:
+def in_order(values: Any, flow: FlowBuilding | None) -> list[Any]:
     """Return the values as a list, those of a set in an order that does not depend on hashes."""
     if not isinstance(values, (set, frozenset)):
         return list(values)

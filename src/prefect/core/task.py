@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from prefect.core import check
+from prefect.core.binding import Bindable
 from prefect.core.call_signature import RunSignature, suggest
 from prefect.core.context import ambient_tags, building, task_logger
-from prefect.core.operators import Operators
 from prefect.core.triggers import all_successful
-from prefect.errors import FlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import timedelta
-    from typing import Any, ClassVar, Self, TypeAlias, overload
+    from typing import Any, ClassVar, Self, TypeAlias
 
-    from prefect.core.flow import Flow
     from prefect.core.state import State
     from prefect.core.triggers import Trigger
 
     TaskHandler: TypeAlias = Callable[["Task", State, State], State | None]
 
 
-class Task(Operators):
+class Task(Bindable):
     """A step of a flow: subclass it and override `run`, or use the decorator `@task`.
 
     A subclass with its own `__init__` calls `super().__init__(**kwargs)`.
@@ -152,8 +150,6 @@ class Task(Operators):
         """The task's logger, `prefect.task.<name>`."""
         return task_logger(self.name)
 
-    # ---- building flows ------------------------------------------------------------------
-
     def _copied(self) -> Self:
         kind = type(self)
         if not self._is_plain:
@@ -186,101 +182,6 @@ class Task(Operators):
             setattr(new, name, new.tags | checked if name == "tags" else checked)
         return new
 
-    def __call__(
-        self,
-        *args: Any,
-        mapped: bool = False,
-        task_args: Mapping[str, Any] | None = None,
-        upstream_tasks: Iterable[Any] | None = None,
-        flow: Flow | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Add a copy of this task to the flow being built, with these arguments for `run`.
-
-        Args:
-            *args: arguments for `run`: tasks, whose results it will get, or plain values. Lists,
-                tuples, sets and dicts may contain tasks.
-            mapped: whether to run once for each item of the arguments; see `map`.
-            task_args: constructor arguments that the copy has differently, `name` for example;
-                `tags` are added to the task's own.
-            upstream_tasks: tasks to wait for without using their results.
-            flow: the flow; by default the one whose `with` block this is in.
-            **kwargs: further arguments for `run`.
-
-        Raises:
-            FlowError: there is no flow, or the flow cannot have this task.
-            TypeError: `run` does not take these arguments.
-        """
-        new = self.copy() if task_args is None else self.copy(**_task_args(task_args))
-        return new.bind(*args, mapped=mapped, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
-
-    def bind(
-        self,
-        *args: Any,
-        mapped: bool = False,
-        upstream_tasks: Iterable[Any] | None = None,
-        flow: Flow | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Add this task itself, not a copy, to a flow, with what `run` is to get.
-
-        Args:
-            *args: arguments for `run`: tasks, or plain values.
-            mapped: whether it runs once for each item of what is not `unmapped(...)`.
-            upstream_tasks: tasks to wait for, without their results.
-            flow: by default the one that is being built.
-            **kwargs: arguments for `run`, by name.
-
-        Raises:
-            FlowError: there is no flow, or the flow cannot have this task.
-            TypeError: `run` does not take these arguments.
-        """
-        flow = self._flow(flow)
-        self.tags |= ambient_tags()
-        arguments = self._signature.bind(args, kwargs, f"Task {self.name!r}")
-        flow.set_dependencies(
-            self, upstream_tasks=upstream_tasks, keyword_tasks=arguments, mapped=mapped
-        )
-        return self
-
-    def map(
-        self,
-        *args: Any,
-        task_args: Mapping[str, Any] | None = None,
-        upstream_tasks: Iterable[Any] | None = None,
-        flow: Flow | None = None,
-        **kwargs: Any,
-    ) -> Self:
-        """Add a copy of this task that runs once for each item of its arguments.
-
-        All arguments are mapped over, in step, except those given as `unmapped(...)`; they must
-        be of one length.
-
-        Args:
-            *args: arguments for `run`: tasks, or plain values.
-            task_args: arguments of the constructor that the copy is to have instead.
-            upstream_tasks: tasks to wait for, without their results.
-            flow: by default the one that is being built.
-            **kwargs: arguments for `run`, by name.
-
-        Raises:
-            FlowError: there is no flow, or the flow cannot have this task.
-            TypeError: `run` does not take these arguments.
-        """
-        new = self.copy() if task_args is None else self.copy(**_task_args(task_args))
-        return new.bind(*args, mapped=True, upstream_tasks=upstream_tasks, flow=flow, **kwargs)
-
-    def pipe(self, *args: Any, **kwargs: Any) -> Task:
-        """Call another task with this one: `a.pipe(b, y=1)` is `b(a, y=1)`.
-
-        Args:
-            *args: the other task, and further arguments of it.
-            **kwargs: arguments of it, by name.
-        """
-        then, *others = args
-        called: Task = then(self, *others, **kwargs)
-        return called
-
     def inputs(self) -> dict[str, dict[str, Any]]:
         """Return the arguments of `run`: of each its type, and whether it must be given."""
         from prefect.core.classic_task import inputs_of  # noqa: PLC0415  # seldom needed
@@ -292,70 +193,6 @@ class Task(Operators):
         from prefect.core.classic_task import outputs_of  # noqa: PLC0415  # seldom needed
 
         return outputs_of(self)
-
-    def set_upstream(
-        self, task: Any, flow: Flow | None = None, key: str | None = None, mapped: bool = False
-    ) -> Self:
-        """Wait for another task; with a key, get its result as that argument; return this one.
-
-        Args:
-            task: the task to wait for, or a plain value, which needs a key.
-            flow: by default the one that is being built.
-            key: the argument of `run` that takes the result.
-            mapped: whether the waiting task runs once for each item of it.
-        """
-        self.set_dependencies(
-            flow,
-            upstream_tasks=[task] if key is None else None,
-            keyword_tasks=None if key is None else {check.text("key", key): task},
-            mapped=mapped,
-        )
-        return self
-
-    def set_downstream(
-        self, task: Task, flow: Flow | None = None, key: str | None = None, mapped: bool = False
-    ) -> Self:
-        """Make another task wait for this one; with a key, give it the result; return this one.
-
-        Args:
-            task: the task that waits.
-            flow: by default the one that is being built.
-            key: the argument of `run` that takes the result.
-            mapped: whether the waiting task runs once for each item of it.
-        """
-        check.instance("task", task, Task)
-        task.set_upstream(self, flow=flow, key=key, mapped=mapped)
-        return self
-
-    def set_dependencies(
-        self,
-        flow: Flow | None = None,
-        upstream_tasks: Iterable[Any] | None = None,
-        downstream_tasks: Iterable[Task] | None = None,
-        keyword_tasks: Mapping[str, Any] | None = None,
-        mapped: bool = False,
-    ) -> Self:
-        """Add this task to a flow with its dependencies, and return it.
-
-        Args:
-            flow: by default the one that is being built.
-            upstream_tasks: tasks to wait for.
-            downstream_tasks: tasks that wait for it.
-            keyword_tasks: arguments for `run`: tasks or plain values.
-            mapped: whether the task runs once for each item of what is not `unmapped(...)`.
-
-        Raises:
-            FlowError: there is no flow, or a dependency contradicts another.
-            TypeError: `run` has no such argument, or something is not a task.
-        """
-        self._flow(flow).set_dependencies(
-            self,
-            upstream_tasks=upstream_tasks,
-            downstream_tasks=downstream_tasks,
-            keyword_tasks=keyword_tasks,
-            mapped=mapped,
-        )
-        return self
 
     def __iter__(self) -> Iterator[Task]:
         flow = building.get()
@@ -371,19 +208,6 @@ class Task(Operators):
                 "returns with nout=..., or with a return annotation such as tuple[int, str]"
             )
         return (self[index] for index in range(nout))
-
-    def _flow(self, flow: Flow | None) -> Flow:
-        """Return this flow, or the one being built."""
-        if flow is None:
-            flow = building.get()
-        if flow is None:
-            raise FlowError(
-                f"Task {self.name!r} was used outside a flow: use it within `with Flow(...):`, "
-                "pass flow=..., or call its .run(...) to run it now"
-            )
-        if not hasattr(flow, "set_dependencies"):
-            raise TypeError(f"flow= takes a Flow, not {flow!r}")
-        return flow
 
 
 _CLASSIC = (
@@ -412,10 +236,6 @@ def _copies_by_dict(kind: type) -> bool:
         and not any(hasattr(kind, name) for name in _COPYING)
         and not any(base.__dict__.get("__slots__") for base in own)
     )
-
-
-def _task_args(given: Any) -> Mapping[str, Any]:
-    return check.mapping("task_args", "arguments of Task", given)
 
 
 def _nout(run: Callable[..., Any]) -> int | None:
@@ -449,61 +269,10 @@ def type_name(kind: Any) -> str:
     return f"{module}.{name}"
 
 
-class FunctionTask(Task):
-    """A task that runs a function; what `@task` makes.
+def __getattr__(name: str) -> Any:
+    """Find what flows that an earlier release has pickled look for here."""
+    if name != "FunctionTask":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from prefect.core.function_task import FunctionTask  # noqa: PLC0415  # it subclasses Task
 
-    It keeps the function's name, signature and docstring; `.run(...)` calls the function.
-
-    Args:
-        function: what to run.
-        name: for people; the function's name by default.
-        **kwargs: the other arguments of `Task`.
-
-    Raises:
-        FlowError: the function cannot be a task: it takes `*args`, for example.
-        TypeError, ValueError: another argument is wrong.
-    """
-
-    def __init__(
-        self, function: Callable[..., Any], name: str | None = None, **kwargs: Any
-    ) -> None:
-        check.function("what @task decorates", function)
-        if isinstance(function, Task):
-            raise TypeError(f"{function!r} is a task already")
-        if name is None:
-            name = getattr(function, "__name__", type(function).__name__)
-        super().__init__(name=name, **kwargs)
-        self._signature = RunSignature.of(function, f"Task {name!r}")  # type: ignore[misc]
-        self._type_name = type_name(function)  # type: ignore[misc]
-        self.run = function  # type: ignore[method-assign]
-        self.__wrapped__ = function  # where inspect and help find the signature
-        self.__name__ = getattr(function, "__name__", name)
-        self.__doc__ = getattr(function, "__doc__", None)
-        self.__module__ = getattr(function, "__module__", __name__)
-        self.__qualname__ = getattr(function, "__qualname__", name)
-
-
-if TYPE_CHECKING:
-
-    @overload
-    def task(function: Callable[..., Any], /) -> FunctionTask: ...
-    @overload
-    def task(**task_args: Any) -> Callable[[Callable[..., Any]], FunctionTask]: ...
-
-
-def task(
-    function: Callable[..., Any] | None = None, /, **task_args: Any
-) -> FunctionTask | Callable[[Callable[..., Any]], FunctionTask]:
-    """Make a function a task: `@task`, or `@task(max_retries=3, ...)`.
-
-    Args:
-        function: what to run.
-        **task_args: arguments of `Task`.
-
-    Raises:
-        FlowError: the function cannot be a task: it takes `*args`, for example.
-        TypeError, ValueError: another argument is wrong.
-    """
-    if function is not None:
-        return FunctionTask(function, **task_args)
-    return lambda decorated: FunctionTask(decorated, **task_args)
+    return FunctionTask

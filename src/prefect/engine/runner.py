@@ -1,4 +1,4 @@
-"""Runs a flow: one loop for all executors, which decides what runs when."""
+"""The loop of a run, one for all executors: decides what runs when."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from heapq import heappop, heappush
 from itertools import count
 from math import inf
 
-from prefect.core import check
-from prefect.core.context import building, current, dates, ids_of_a_run, values
+from prefect.core.context import values
 from prefect.core.parameter import Parameter
-from prefect.core.parameter_check import check_parameters, expected_by
 from prefect.core.signals import Signal
 from prefect.core.state import (
     Failed,
@@ -26,16 +24,13 @@ from prefect.core.state import (
 )
 from prefect.engine import logs
 from prefect.engine.collection import no_collection
-from prefect.engine.ending import RunTimeoutError, cancel, final_state, keep_values
+from prefect.engine.ending import RunTimeoutError
 from prefect.engine.events import TaskEvent
 from prefect.engine.executors.base import DETACHED
-from prefect.engine.executors.local import LocalExecutor
-from prefect.engine.interruption import Interruption
 from prefect.engine.job import Job
 from prefect.engine.limits import Limits
 from prefect.engine.mapping import expand
-from prefect.engine.nodes import Node, lay_out
-from prefect.engine.releasing import count_takers, done_with_sources, let_go
+from prefect.engine.releasing import done_with_sources, let_go
 from prefect.engine.transitions import change_state, gate
 
 TYPE_CHECKING = False
@@ -43,89 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from prefect.core.flow import Flow
     from prefect.core.state import State
     from prefect.core.task import Task
-    from prefect.engine.executors.base import Executor, Session
-
-
-def run_flow(
-    flow: Flow,
-    parameters: Mapping[str, Any],
-    executor: Executor | str | None,
-    on_state: Callable[[TaskEvent], None] | None,
-    context: Mapping[str, Any],
-    results: str,
-    timeout: float | None,
-    limits: Mapping[str, int] | None,
-) -> State:
-    """Run a flow; see `Flow.run`."""
-    with no_collection():
-        flow.validate()
-    around = {**_around(), **context}
-    parameters = {**around.get("parameters", {}), **parameters}
-    given = check_parameters(flow.name, expected_by(flow), parameters)
-    parameters = {each.name: given.get(each.name, each.default) for each in flow.parameters()}
-    executor = _check_executor(executor)
-    own = {**ids_of_a_run(), "parameters": parameters, "flow_name": flow.name, "flow_id": flow.name}
-    shared = {**dates(now()), **around, **own}
-    logs.prepare()
-    values_token, building_token = values.set(shared), building.set(None)
-    try:
-        session = executor.start()  # before anybody is told that the flow runs: this can fail
-        abandon = True
-        stop: BaseException | None = None
-        try:
-            running = change_state(flow, Pending(), Running("the flow is running"))
-            if not isinstance(running, Running):
-                return running
-            logs.info("flow %r starts", flow.name)
-            with no_collection():
-                nodes = lay_out(flow)
-                if results == "reference":
-                    count_takers(flow, nodes)
-            run = Run(session, shared, on_state, timeout, limits, releasing=results == "reference")
-            try:
-                run.execute(nodes)
-                keep_values(session, nodes)
-                abandon = False
-            except (KeyboardInterrupt, Interruption, RunTimeoutError) as error:
-                stop = error
-        finally:
-            session.stop(abandon=abandon)
-        with no_collection():
-            final = final_state(flow, nodes) if stop is None else cancel(run, nodes, stop)
-        state = change_state(flow, running, final)
-        logs.flow_finished(flow.name, state)
-        if state.result is not final.result:  # a handler replaced it, or raised
-            state.traceback = state.traceback  # the text outlives the exception
-            state.result = final.result
-        if isinstance(stop, KeyboardInterrupt | Interruption):
-            stop.state = state  # type: ignore[union-attr]  # for who catches it
-            raise stop
-        return state
-    finally:
-        values.reset(values_token)
-        building.reset(building_token)
-
-
-def _around() -> dict[str, Any]:
-    """Return the context around a run; a flow within a task has parameters of its own."""
-    around = current()
-    if "flow_name" not in around:
-        return around
-    return {name: value for name, value in around.items() if name != "parameters"}
-
-
-def _check_executor(executor: Executor | str | None) -> Executor:
-    if executor is None:
-        return LocalExecutor()
-    if isinstance(executor, str):
-        from prefect.engine.executors.text import parse_executor  # noqa: PLC0415  # seldom needed
-
-        return parse_executor(executor)
-    checked: Executor = check.executor(executor)
-    return checked
+    from prefect.engine.executors.base import Session
+    from prefect.engine.nodes import Node
 
 
 HOUR = 3600.0

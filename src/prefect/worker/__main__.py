@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 # What a flow is going to take, of this package and Python's own library.
 _SOON = (
-    "prefect.engine.runner",
+    "prefect.engine.flow_run",
     "prefect.engine.executors.local",
     "prefect.environments.pickle",
     "uuid",

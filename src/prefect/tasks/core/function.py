@@ -1,5 +1,5 @@
 """A function as a task."""
 
-from prefect.core.task import FunctionTask
+from prefect.core.function_task import FunctionTask
 
 __all__ = ["FunctionTask"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from prefect.core.context import building
+from prefect.core.function_task import FunctionTask
 from prefect.core.signals import SKIP, TRIGGERFAIL
-from prefect.core.task import FunctionTask, Task
+from prefect.core.task import Task
 from prefect.errors import FlowError
 from prefect.tasks.control_flow.case import added_since
 

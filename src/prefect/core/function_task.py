@@ -1,0 +1,72 @@
+"""`@task`: a function as a task."""
+
+from __future__ import annotations
+
+from prefect.core import check
+from prefect.core.call_signature import RunSignature
+from prefect.core.task import Task, type_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, overload
+
+
+class FunctionTask(Task):
+    """A task that runs a function; what `@task` makes.
+
+    It keeps the function's name, signature and docstring; `.run(...)` calls the function.
+
+    Args:
+        function: what to run.
+        name: for people; the function's name by default.
+        **kwargs: the other arguments of `Task`.
+
+    Raises:
+        FlowError: the function cannot be a task: it takes `*args`, for example.
+        TypeError, ValueError: another argument is wrong.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], name: str | None = None, **kwargs: Any
+    ) -> None:
+        check.function("what @task decorates", function)
+        if isinstance(function, Task):
+            raise TypeError(f"{function!r} is a task already")
+        if name is None:
+            name = getattr(function, "__name__", type(function).__name__)
+        super().__init__(name=name, **kwargs)
+        self._signature = RunSignature.of(function, f"Task {name!r}")  # type: ignore[misc]
+        self._type_name = type_name(function)  # type: ignore[misc]
+        self.run = function  # type: ignore[method-assign]
+        self.__wrapped__ = function  # where inspect and help find the signature
+        self.__name__ = getattr(function, "__name__", name)
+        self.__doc__ = getattr(function, "__doc__", None)
+        self.__module__ = getattr(function, "__module__", __name__)
+        self.__qualname__ = getattr(function, "__qualname__", name)
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def task(function: Callable[..., Any], /) -> FunctionTask: ...
+    @overload
+    def task(**task_args: Any) -> Callable[[Callable[..., Any]], FunctionTask]: ...
+
+
+def task(
+    function: Callable[..., Any] | None = None, /, **task_args: Any
+) -> FunctionTask | Callable[[Callable[..., Any]], FunctionTask]:
+    """Make a function a task: `@task`, or `@task(max_retries=3, ...)`.
+
+    Args:
+        function: what to run.
+        **task_args: arguments of `Task`.
+
+    Raises:
+        FlowError: the function cannot be a task: it takes `*args`, for example.
+        TypeError, ValueError: another argument is wrong.
+    """
+    if function is not None:
+        return FunctionTask(function, **task_args)
+    return lambda decorated: FunctionTask(decorated, **task_args)
