@@ -156,7 +156,7 @@ def test_render_without_graphviz(serialized, tmp_path, monkeypatch):
     """Without Graphviz a picture is an error that says what to install, and what works without."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RenderError, match=r"apt install graphviz.*\.txt, \.md"):
-        drawing.render(serialized, tmp_path / "flow.svg")
+        drawing.render(serialized, tmp_path / "flow.png")
     assert not list(tmp_path.iterdir())
 
 
@@ -175,9 +175,7 @@ def dot(tmp_path, monkeypatch):
 
 
 @pytest.mark.services
-@pytest.mark.parametrize(
-    ("suffix", "start"), [(".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF")]
-)
+@pytest.mark.parametrize(("suffix", "start"), [(".png", b"\x89PNG"), (".pdf", b"%PDF")])
 def test_render_with_graphviz(serialized, tmp_path, suffix, start):
     """Graphviz, which `make services` installs, makes a picture of each kind."""
     drawing.render(serialized, tmp_path / f"flow{suffix}")

@@ -25,7 +25,7 @@ _FORMATS = {"text": drawing.to_text, "mermaid": drawing.to_mermaid, "dot": drawi
 @click.argument("artifact", metavar="ARTIFACT|FILE.py[:FLOW]")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
-    help="Write to this file, in the form of its ending: .txt .md .mmd .dot, or by Graphviz .svg "
+    help="Write to this file, in the form of its ending: .svg .txt .md .mmd .dot, or by Graphviz "
     ".png .pdf.",
 )  # fmt: skip
 @click.option(

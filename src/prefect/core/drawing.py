@@ -130,7 +130,7 @@ def draw(serialized: Serialized, form: str) -> str:
 def render(serialized: Serialized, path: str | PathLike[str]) -> None:
     """Draw into a file, in the form that its suffix names.
 
-    .txt, .mmd, .md (Mermaid in Markdown), .dot and .gv need nothing; .svg, .png and .pdf the
+    .txt, .mmd, .md (Mermaid in Markdown), .dot, .gv and .svg need nothing; .png and .pdf the
     program `dot`. The file appears whole or not at all.
 
     Raises:
@@ -159,13 +159,20 @@ def _in_markdown(serialized: Serialized) -> str:
     return f"```mermaid\n{to_mermaid(serialized)}```\n"
 
 
-_PICTURES = (".svg", ".png", ".pdf")
+def _to_svg(serialized: Serialized) -> str:
+    from prefect.core.picture import to_svg  # noqa: PLC0415  # needed by pictures alone
+
+    return to_svg(serialized)
+
+
+_PICTURES = (".png", ".pdf")
 _TEXTS: dict[str, Callable[[Serialized], str]] = {
     ".txt": to_text,
     ".mmd": to_mermaid,
     ".md": _in_markdown,
     ".dot": to_dot,
     ".gv": to_dot,
+    ".svg": _to_svg,
 }
 
 
@@ -179,7 +186,7 @@ def _graphviz(source: str, form: str) -> bytes:
     if program is None:
         raise RenderError(
             f"Drawing .{form} needs Graphviz, whose program `dot` is not installed "
-            "(apt install graphviz, brew install graphviz); .txt, .md and .mmd need nothing"
+            "(apt install graphviz, brew install graphviz); .svg, .txt, .md and .mmd need nothing"
         )
     result = subprocess.run(  # noqa: S603  # the program is Graphviz, its input is quoted
         [program, f"-T{form}"],

@@ -196,7 +196,7 @@ class Flow(FlowBuilding):
         """Draw the flow.
 
         Args:
-            filename: a file to write: .txt, .mmd, .md, .dot, .gv; by Graphviz .svg, .png, .pdf.
+            filename: a file to write: .svg, .txt, .mmd, .md, .dot, .gv; by Graphviz .png, .pdf.
             format: "text" (the default), "mermaid" or "dot"; the form of what is returned.
 
         Raises:
