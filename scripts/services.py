@@ -398,7 +398,17 @@ def up() -> None:
     MARK.touch()
     # All but the first read and run images: they have to understand what we write. What runs containers
     # for podman is the engine's runc, since crun refuses machines with both kinds of cgroups.
-    require("dot", "skopeo", "podman", "netavark", "umoci", "bwrap", "busybox", "systemd-analyze")
+    require(
+        "dot",
+        "skopeo",
+        "podman",
+        "netavark",
+        "umoci",
+        "bwrap",
+        "busybox",
+        "systemd-analyze",
+        "chromium",
+    )
     require(
         "munged", "slurmctld", "slurmd", "sbatch"
     )  # the tests start them, with settings of theirs
