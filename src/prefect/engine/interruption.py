@@ -66,6 +66,11 @@ _UNINTERRUPTIBLE = frozenset(
         "Thread.run",
         "_call_in_helper.<locals>.call",
         "_work_until_told",
+        # those of a Dask worker, around a job
+        "Underway.__enter__",
+        "Underway.__exit__",
+        "Underway.end",
+        "work_for_run",
     }
 )
 
@@ -88,14 +93,19 @@ def interrupt(thread: threading.Thread) -> None:
 
     And in one that works for it, since nothing ends its wait but that.
     """
-    if (helper := helpers.get(thread.ident)) is not None:
-        interrupt(helper)
-    if not _raise_in(thread):
+    if not interrupt_now(thread):
         import threading  # noqa: PLC0415  # there is a thread
 
         threading.Thread(
             target=_insist, args=(thread,), name="prefect-interruption", daemon=True
         ).start()
+
+
+def interrupt_now(thread: threading.Thread) -> bool:
+    """Do the same if it can be done just now; tell whether it was."""
+    if (helper := helpers.get(thread.ident)) is not None:
+        interrupt(helper)
+    return _raise_in(thread)
 
 
 def _insist(thread: threading.Thread) -> None:

@@ -97,6 +97,12 @@ class DaskExecutor(Executor):
             client: Any = distributed.Client
             # Not the client of whatever else this process computes with Dask.
             client = client(cluster, **{"set_as_default": False, **self.client_kwargs})
+            if self.cluster_class is None and settings["processes"]:
+                from prefect.engine.executors.dask.interrupting import (  # noqa: PLC0415  # an extra
+                    LeavesCtrlC,
+                )
+
+                client.register_plugin(LeavesCtrlC())
             # Processes of this machine find what is on this one's path.
             return self._session(client, cluster, elsewhere=self.cluster_class is not None)
         except BaseException:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from contextlib import suppress
 
 from distributed import SchedulerPlugin
@@ -11,19 +12,27 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def plugin_for(topic: str, owner: str) -> SchedulerPlugin:
+OVER = "over"
+"""The event of a run that has come to its end, with all of its jobs."""
+
+
+def plugin_for(topic: str, owner: str, stop: bytes) -> SchedulerPlugin:
     """Return what is registered with a scheduler for one run.
 
     Dask runs a task again, and says nothing of it, when its worker died. Whether one may run again is
-    for the run to say: it hears of the first death. Neither are events kept that have been told.
+    for the run to say: it hears of the first death. Neither are events kept that have been told. And where
+    the run's process is gone before its end, its jobs are ended.
 
     Args:
         topic: of the run's events; its keys bear it, too.
         owner: the run's client; what is left of the run goes when it does.
+        stop: the function, pickled, that ends its jobs on a worker.
     """
+    over, arguments = OVER, pickle.dumps((topic,))
 
     class Run(SchedulerPlugin):  # within a function, so that it is pickled by value
         name = topic
+        over = False
 
         async def start(self, scheduler: Any) -> None:
             self.scheduler = scheduler
@@ -33,14 +42,20 @@ def plugin_for(topic: str, owner: str) -> SchedulerPlugin:
             for task in filter(None, map(scheduler.tasks.get, ours)):
                 task.suspicious = max(task.suspicious, scheduler.allowed_failures)
 
-        def log_event(self, told: str, _: Any) -> None:
+        def log_event(self, told: str, event: Any) -> None:
             if told == topic:
+                self.over = self.over or event == over
                 with suppress(AttributeError):  # in releases that keep events elsewhere
                     self.scheduler._broker.truncate(topic)  # noqa: SLF001  # there is no other way
 
         def remove_client(self, scheduler: Any, client: str) -> None:
             if client == owner:
                 scheduler.plugins.pop(topic, None)
+                if not self.over:
+                    message = {"op": "run", "function": stop, "args": arguments}
+                    scheduler._ongoing_background_tasks.call_soon(  # noqa: SLF001  # as it does itself
+                        scheduler.broadcast, msg=message, on_error="ignore"
+                    )
                 with suppress(AttributeError):
                     scheduler._broker._topics.pop(topic, None)  # noqa: SLF001  # as above
 

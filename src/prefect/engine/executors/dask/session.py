@@ -25,9 +25,10 @@ from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Session
 from prefect.engine.executors.dask import worker
 from prefect.engine.executors.dask.here import SUCCEEDED, done_here
+from prefect.engine.executors.dask.interrupting import current, stop_everywhere, stop_run
 from prefect.engine.executors.dask.refs import ClusterRef, gather_here
-from prefect.engine.executors.dask.scheduler import plugin_for
-from prefect.engine.executors.dask.sending import Packing, Parcel
+from prefect.engine.executors.dask.scheduler import OVER, plugin_for
+from prefect.engine.executors.dask.sending import Packing, Parcel, dumps
 from prefect.engine.executors.travelling import arrived
 from prefect.engine.job import after_loss
 from prefect.errors import ResultUnavailableError
@@ -95,7 +96,7 @@ class DaskSession(Session):
         self._left_pool = _leave_pool()
         client.subscribe_topic(self._topic, self._hear)
         try:
-            client.register_plugin(plugin_for(self._topic, client.id))
+            client.register_plugin(plugin_for(self._topic, client.id, dumps(stop_run)))
             self._counts_losses = True
         except Exception as error:  # noqa: BLE001  # a scheduler may be told to take none
             self._counts_losses = False
@@ -156,7 +157,7 @@ class DaskSession(Session):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
             futures: list[Any] = self.client.map(
-                worker.work,
+                worker.work_for_run,
                 [self._run] * len(jobs),
                 [number for number, _, _ in jobs],
                 [parcel.step for parcel in parcels],
@@ -353,18 +354,36 @@ class DaskSession(Session):
         """Leave the cluster, and close it if it was made for the run."""
         self.closed = True
         self.health.stop()
+        try:
+            if abandon and self._calls and self.health.broken is None:
+                self._stop_jobs()
+        finally:
+            self._calls.clear()
+            self._packing.clear()
+            with suppress(Exception):
+                if not abandon and self.health.broken is None:
+                    self._ask(self.client.scheduler.log_event, topic=self._topic, msg=OVER)
+                self.client.close(timeout=2 if self.health.broken else 10)
+            if self._cluster is not None:
+                self._cluster.close()
+            if self._left_pool:
+                rejoin()  # type: ignore[no-untyped-call]
+
+    def _stop_jobs(self) -> None:
+        """Interrupt what runs, and drop what waits to."""
         futures = [call.future for call in self._calls.values() if call.future is not None]
-        with suppress(Exception):  # the scheduler may be gone
-            if abandon and futures and self.health.broken is None:
-                self.client.cancel(futures, force=True)
-        self._calls.clear()
-        self._packing.clear()
+        with suppress(Exception):  # the scheduler may be gone, or a worker not answer
+            if left := self._ask(stop_everywhere, self.client, self._topic):
+                logging.getLogger("prefect").warning(
+                    "%d tasks on the Dask cluster have not ended when they were interrupted, as what waits "
+                    "outside of Python does not: they go on, and others have got their places", left,
+                )  # fmt: skip
         with suppress(Exception):
-            self.client.close(timeout=2 if self.health.broken else 10)
-        if self._cluster is not None:
-            self._cluster.close()
-        if self._left_pool:
-            rejoin()  # type: ignore[no-untyped-call]
+            self._ask(self.client._cancel, futures, force=True)  # noqa: SLF001  # `cancel`, in time
+
+    def _ask(self, call: Any, *arguments: Any, **settings: Any) -> Any:
+        """Have the client's loop do something that the scheduler answers, if it does so soon."""
+        return self.client.sync(call, *arguments, callback_timeout=4, **settings)
 
 
 def _is_killed(error: BaseException | None) -> bool:
@@ -377,7 +396,8 @@ def _runs_again(slug: str, where: str, why: str) -> None:
 
 def _leave_pool() -> bool:
     """Free this thread's place on its worker, if a task runs a flow: else they might all wait for one."""
-    if not hasattr(thread_state, "key"):
-        return False
-    secede()  # type: ignore[no-untyped-call]
-    return True
+    if (job := current.get()) is not None:
+        job.leave_place()
+    elif hasattr(thread_state, "key"):  # somebody's own Dask task
+        secede()  # type: ignore[no-untyped-call]
+    return hasattr(thread_state, "key")

@@ -22,7 +22,9 @@ from prefect.core.inputs import unmappable
 from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.dask.here import SUCCEEDED
+from prefect.engine.executors.dask.interrupting import RunIsOverError, Underway
 from prefect.engine.executors.travelling import packed_record, packed_state, without_result
+from prefect.engine.interruption import Interruption
 from prefect.engine.job import Job, run_job
 from prefect.errors import RemoteTaskError
 
@@ -131,7 +133,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 logging.getLogger("distributed.worker").addFilter(_is_news)
 
 
-def work(
+def work_for_run(
     run: tuple[str, str, int], number: int, step: Kept | bytes, shared: Kept | bytes,
     payload: bytes, references: Sequence[Any],
 ) -> Any:  # fmt: skip
@@ -146,7 +148,17 @@ def work(
         references: values that stand for references in it.
     """
     topic, home, level = run
-    outbox = Outbox(topic, number)
+    try:
+        with Underway(topic):
+            return _work(Outbox(topic, number), home, level, step, shared, payload, references)
+    except (Interruption, RunIsOverError):
+        raise EndedError(b"") from None  # nobody hears of it
+
+
+def _work(
+    outbox: Outbox, home: str, level: int, step: Kept | bytes, shared: Kept | bytes,
+    payload: bytes, references: Sequence[Any],
+) -> Any:  # fmt: skip
     outbox.tell("running")
     try:
         task, context = _loaded(step), _loaded(shared)
