@@ -3,14 +3,15 @@
     python scripts/classic_oracle.py [names of files in tests/classic/flows]
 
 What it answers is kept in tests/classic/answers, so that the tests do not need it; without names, what its
-public modules offer is written to tests/classic/offered.json. The environment is made once, in .venv-classic, by uv, which
-looks for a Python of 3.9.
+public modules offer is written to tests/classic/offered.json. The environment is made once, in .venv-classic, of a
+Python 3.9 on PATH or in pyenv.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,13 +34,20 @@ REQUIRED = (
 def main(names: list[str]) -> None:
     """Write the answers."""
     if not PYTHON.exists():
-        subprocess.run([UV, "venv", "--quiet", "--python", "3.9", PLACE], check=True)
+        subprocess.run([UV, "venv", "--quiet", "--python", find_python(), PLACE], check=True)
         subprocess.run([UV, "pip", "install", "--quiet", "--python", PYTHON, *REQUIRED], check=True)
     for flows in sorted((TESTS / "flows").glob("*.py")):
         if not names or flows.stem in names:
             keep(flows.stem, ask(TESTS / "probing.py", flows))
     if not names:
         keep("offered", ask(ROOT / "scripts" / "classic_names.py"))
+
+
+def find_python() -> str:
+    """Return a Python 3.9; what uv itself finds, if there is none at hand."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = [*map(str, pyenv.glob("versions/3.9*/bin/python3.9")), shutil.which("python3.9")]
+    return next(filter(None, found), "3.9")
 
 
 def ask(*arguments: Path) -> object:

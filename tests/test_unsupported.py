@@ -28,8 +28,6 @@ SERVER = "`prefect build` packages a flow"
         ("prefect.Flow('f').run_agent()", SERVER),
         ("prefect.Flow('f').storage = object()", "prefect build FILE.py"),
         ("prefect.Flow('f').run_config = object()", "prefect manifest IMAGE"),
-        ("prefect.Flow('f').schedule = object()", "--schedule"),
-        ("prefect.Flow('f', schedule=object())", "--schedule"),
         ("prefect.Flow('f', storage=object())", "prefect build FILE.py"),
         ("prefect.Flow('f', run_config=object())", "prefect manifest IMAGE"),
     ],

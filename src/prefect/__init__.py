@@ -96,6 +96,12 @@ def _run(*args: Any) -> State:
     return run_flow(*args)
 
 
+def _run_on_schedule(*args: Any) -> State:
+    from prefect.engine.scheduling import run_on_schedule  # noqa: PLC0415  # for flows with one
+
+    return run_on_schedule(*args)
+
+
 async def _arun(call: Callable[[], State]) -> State:
     from prefect.engine.awaiting import in_thread  # noqa: PLC0415  # for flows that run
 
@@ -103,4 +109,5 @@ async def _arun(call: Callable[[], State]) -> State:
 
 
 core.runner = _run
+core.scheduled_runner = _run_on_schedule
 core.async_runner = _arun

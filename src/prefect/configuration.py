@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _DEFAULTS: dict[str, Any] = {
     "debug": False,
     "flows__checkpointing": False,
+    "flows__run_on_schedule": True,
     "logging__level": "INFO",
     "logging__format": "[%(asctime)s] %(levelname)s - %(name)s | %(message)s",
     "logging__extra_loggers": [],

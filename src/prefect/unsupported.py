@@ -25,10 +25,6 @@ _SERVERLESS = (
     "there is no server, and nothing to register with: `prefect build` packages a flow, and `prefect run` or "
     "`prefect manifest` runs it"
 )
-_SCHEDULES = (
-    "the platform keeps the time: `prefect manifest IMAGE --kind kubernetes-cronjob --schedule '0 6 * * *'`, "
-    "or --kind systemd"
-)
 _FLOWS_OF_FLOWS = (
     "a task runs another flow by `flow.run()`, and a packaged one by `prefect.places.run(artifact)`"
 )
@@ -46,7 +42,6 @@ _REASONS = {
     "prefect.Flow.run_agent": _SERVERLESS,
     "prefect.Flow.run_config": _PLACES,
     "prefect.Flow.save": _PACKAGED,
-    "prefect.Flow.schedule": _SCHEDULES,
     "prefect.Flow.storage": _PACKAGED,
     "prefect.agent": _PLACES,
     "prefect.api": _SERVERLESS,
@@ -67,7 +62,6 @@ _REASONS = {
     "prefect.models": _SERVERLESS,
     "prefect.plugins": _SERVERLESS,
     "prefect.run_configs": _PLACES,
-    "prefect.schedules": _SCHEDULES,
     "prefect.storage": _PACKAGED,
     "prefect.tasks.prefect": _FLOWS_OF_FLOWS,
 }

@@ -47,6 +47,7 @@ def run_file(artifact: str, wish: Wish) -> State:
             executor=executor,
             on_state=_observer(reporter),
             context=context,
+            run_on_schedule=False,  # the command keeps the time
         )
         if (keep := _keeping(wish)) is not None:
             keep(flow, state)

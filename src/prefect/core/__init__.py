@@ -34,3 +34,6 @@ runner: Callable[..., State] | None = None
 
 async_runner: Callable[[Callable[[], State]], Awaitable[State]] | None = None
 """What `Flow.arun` calls, with a call of `Flow.run`; likewise."""
+
+scheduled_runner: Callable[..., State] | None = None
+"""What `Flow.run` calls for a flow with a schedule; likewise."""

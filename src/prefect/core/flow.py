@@ -13,7 +13,7 @@ from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import as_given
 from prefect.core.serialization import executor_text, serialize_flow
 from prefect.errors import FlowError
-from prefect.unsupported import RefusedAttribute, RefusedMethod, refuse
+from prefect.unsupported import RefusedAttribute, RefusedMethod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from prefect.core.task import Task
 
     FlowHandler: TypeAlias = Callable[["Flow", State, State], State | None]
+
+    class Schedule(Protocol):
+        """What a flow needs of the schedule that it has."""
+
+        def next(self, n: int, after: Any = None, return_events: bool = False) -> list[Any]:
+            """Return the next n times, or events."""
+
+        def serialize(self) -> dict[str, Any]:
+            """Describe it in plain JSON values."""
 
     class Environment(Protocol):
         """What a flow needs of the environment that it is to run in."""
@@ -53,22 +62,22 @@ class Flow(FlowBuilding):
             as "threads:8". It travels with the flow, as text.
         limits: how many of its tasks that have a tag may run at a time, such as {"db": 2}, unless a run says
             otherwise.
-        schedule: None; anything else is an error that says what to use instead.
-        storage: likewise.
+        schedule: when `run` runs it, again and again: one of `prefect.schedules`. It travels with the flow.
+        storage: None; anything else is an error that says what to use instead.
         run_config: likewise.
         result: accepted with a warning: no result is stored.
 
     Raises:
         FlowError: the flow is wrong as it is written.
         TypeError, ValueError: an argument is of the wrong type, or makes no sense.
-        UnsupportedError: it has a schedule, storage or run_config, which classic Prefect's server needed.
+        UnsupportedError: it has storage or a run_config, which classic Prefect's server needed.
     """
 
     executor: Any = None
     """Also that of flows which an earlier release packaged."""
     limits: dict[str, int] | None = None
 
-    schedule, storage, run_config = RefusedAttribute(), RefusedAttribute(), RefusedAttribute()
+    storage, run_config = RefusedAttribute(), RefusedAttribute()
     register, deploy, run_agent = RefusedMethod(), RefusedMethod(), RefusedMethod()
     save, load, diagnostics = RefusedMethod(), RefusedMethod(), RefusedMethod()
     result: Any = None
@@ -91,7 +100,9 @@ class Flow(FlowBuilding):
         limits: Mapping[str, int] | None = None,
         result: Any = None,
     ) -> None:
-        self.schedule, self.storage, self.run_config = schedule, storage, run_config
+        self.storage, self.run_config = storage, run_config
+        if schedule is not None:  # else flows are pickled as ever
+            self.schedule = schedule
         self.name = check.text("a flow's name", name)
         if result is not None:
             from prefect.core.classic_task import keep_result  # noqa: PLC0415  # seldom needed
@@ -131,6 +142,19 @@ class Flow(FlowBuilding):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_tokens": [], "executor": executor_text(self) or self.executor}
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """When `run` runs it; None for once."""
+        return self.__dict__.get("schedule")
+
+    @schedule.setter
+    def schedule(self, schedule: Schedule | None) -> None:
+        if schedule is not None and not (
+            hasattr(schedule, "next") and hasattr(schedule, "serialize")
+        ):
+            raise check.wrong("A flow's schedule", "one of prefect.schedules", schedule)
+        self.__dict__["schedule"] = schedule
 
     def set_reference_tasks(self, tasks: Iterable[Task]) -> None:
         """Choose the tasks whose states decide the flow's; with none, the terminal tasks.
@@ -235,27 +259,27 @@ class Flow(FlowBuilding):
                 in this thread.
             context: more values for `prefect.context`, of which `today`, `date` and the like stand
                 instead of this day's, and `parameters` for what is not given as one.
-            run_on_schedule: False or None, as flows have no schedules.
-            **kwargs: more parameters.
+            run_on_schedule: whether it waits for the next time of its schedule, runs, and does so again until
+                there is none; without a schedule it runs once all the same. By default what
+                `prefect.config.flows.run_on_schedule` says, which is True.
+            **kwargs: more parameters; those that the schedule's clocks have come before them.
 
         Returns:
-            The flow's final state; its `result` has the state of each task.
+            The flow's final state; its `result` has the state of each task. On a schedule, that of the last run.
 
         Raises:
-            FlowError: the flow is not valid.
+            FlowError: the flow is not valid, or its schedule has no more times.
             ParameterError: a required parameter is missing, or one is unknown or of another type.
             TypeError: the executor is not one, or another argument is of the wrong type.
             ValueError: the executor's text form is none.
             ExecutorError: the executor cannot start.
         """
-        if core.runner is None:
+        if (runner := core.runner) is None:
             raise RuntimeError("Flows can run after `import prefect`")
         if self._tokens:
             raise FlowError(
                 f"Flow {self.name!r} is still being built: call flow.run() after its `with` block"
             )
-        if run_on_schedule:
-            refuse("prefect.Flow.schedule")
         given = dict(as_given(parameters))
         if twice := kwargs.keys() & given.keys():
             raise TypeError(f"Parameters are given twice: {', '.join(sorted(twice))}")
@@ -264,13 +288,9 @@ class Flow(FlowBuilding):
         context = {} if context is None else check.mapping("context", "names and values", context)
         if executor is None:
             executor = self.executor
-        for name, is_given in (
-            ("results", results != "reference"),
-            ("timeout", timeout is not None),
-            ("limits", limits is not None),
-        ):
-            if is_given:
-                self._refuse_parameter(name)
+        self._refuse_parameters(
+            results=results != "reference", timeout=timeout is not None, limits=limits is not None
+        )
         limits = self.limits if limits is None else check.limits(limits)
         if results not in {"reference", "all"}:
             raise ValueError(
@@ -278,17 +298,33 @@ class Flow(FlowBuilding):
                 "parameters={...}"
             )
         seconds = check.timeout(timeout)
-        return core.runner(
-            self, {**given, **kwargs}, executor, on_state, context, results, seconds, limits
-        )
+        given |= kwargs
 
-    def _refuse_parameter(self, name: str) -> None:
-        """Refuse an option of a run that may be meant for a parameter."""
-        if any(each.name == name for each in self.parameters()):
-            raise TypeError(
-                f"{name}= is of the run; flow {self.name!r} has a parameter of that name, which goes into "
-                f'parameters={{"{name}": ...}}'
-            )
+        def once(given: Mapping[str, Any], context: Mapping[str, Any]) -> State:
+            return runner(self, given, executor, on_state, context, results, seconds, limits)
+
+        if self._keeps_time(run_on_schedule) and core.scheduled_runner is not None:
+            return core.scheduled_runner(self, once, given, context)
+        return once(given, context)
+
+    def _keeps_time(self, asked: bool | None) -> bool:
+        """Tell whether a run waits for the times of the schedule."""
+        if self.schedule is None:
+            return False
+        if asked is not None:
+            return check.flag("run_on_schedule", asked)
+        from prefect.configuration import config  # noqa: PLC0415  # for schedules alone
+
+        return bool(config.flows.run_on_schedule)
+
+    def _refuse_parameters(self, **options: bool) -> None:
+        """Refuse options of a run that may be meant for parameters: those that are given."""
+        for name in (name for name, is_given in options.items() if is_given):
+            if any(each.name == name for each in self.parameters()):
+                raise TypeError(
+                    f"{name}= is of the run; flow {self.name!r} has a parameter of that name, which goes into "
+                    f'parameters={{"{name}": ...}}'
+                )
 
     async def arun(
         self, parameters: Mapping[str, Any] | None = None, executor: Any = None, **kwargs: Any

@@ -46,6 +46,7 @@ def serialize_flow(flow: Flow) -> dict[str, Any]:
         "reference_tasks": [slugs[task] for task in flow.reference_tasks()],
         "environment": None if flow.environment is None else flow.environment.serialize(),
         **({} if executor is None else {"executor": executor}),
+        **({} if flow.schedule is None else {"schedule": flow.schedule.serialize()}),
     }
 
 

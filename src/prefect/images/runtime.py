@@ -27,6 +27,7 @@ INSIDE = (
     "pylock",
     "pyz",
     "running",
+    "schedules",
     "sealed",
     "sealing",
     "secrets",

@@ -63,7 +63,11 @@ def run_packaged(
         with _uncollected() if alone else nullcontext():
             flow = entered.enter_context(loaded(manifest, payload, directory))
         state = flow.run(
-            parameters=parameters, executor=executor, on_state=on_state, context=context
+            parameters=parameters,
+            executor=executor,
+            on_state=on_state,
+            context=context,
+            run_on_schedule=False,
         )
         if on_end is not None:
             on_end(flow, state)
