@@ -94,11 +94,11 @@ class FlowQueries:
 
     def root_tasks(self) -> KeysView[Task]:
         """Return the tasks that depend on no other."""
-        return dict.fromkeys(t for t in self.tasks if not self._graph.incoming[t]).keys()
+        return dict.fromkeys([t for t, edges in self._graph.incoming.items() if not edges]).keys()
 
     def terminal_tasks(self) -> KeysView[Task]:
         """Return the tasks on which no other depends."""
-        return dict.fromkeys(t for t in self.tasks if not self._graph.outgoing[t]).keys()
+        return dict.fromkeys([t for t, edges in self._graph.outgoing.items() if not edges]).keys()
 
     def edges_to(self, task: Task) -> KeysView[Edge]:
         """Return the edges that end at a task."""
@@ -153,7 +153,8 @@ class FlowQueries:
         What only cleans up decides nothing: those before it do.
         """
         chosen = dict.fromkeys(self._reference_tasks).keys() or self.terminal_tasks()
-        if self._reference_tasks or not any(task.is_cleanup for task in chosen):
+        one_of_each = {type(task): task for task in chosen}.values()
+        if self._reference_tasks or not any(task.is_cleanup for task in one_of_each):
             return chosen
         last = (
             task

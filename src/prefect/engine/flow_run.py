@@ -12,7 +12,6 @@ from prefect.engine.ending import RunTimeoutError, cancel, final_state, keep_val
 from prefect.engine.executors.local import LocalExecutor
 from prefect.engine.interruption import Interruption
 from prefect.engine.nodes import lay_out
-from prefect.engine.releasing import count_takers
 from prefect.engine.runner import Run
 from prefect.engine.transitions import change_state
 
@@ -59,9 +58,7 @@ def run_flow(
                 return running
             logs.info("flow %r starts", flow.name)
             with no_collection():
-                nodes = lay_out(flow)
-                if results == "reference":
-                    count_takers(flow, nodes)
+                nodes = lay_out(flow, shared)
             run = Run(session, shared, on_state, timeout, limits, releasing=results == "reference")
             try:
                 run.execute(nodes)

@@ -108,7 +108,7 @@ class Awaiting:
                 value = await awaited(task, self.coroutine)
             return Success("the task succeeded", value)
         except BaseException as error:  # noqa: BLE001  # as of any task
-            return _state_of(self.job, error)
+            return state_of(self.job, error)
 
     async def state(self) -> State:
         """Do the same until the task does not loop, and return its state."""
@@ -151,12 +151,18 @@ def begin_job(job: Job) -> State | Awaiting:
         if job.task.state_handlers:
             return _begin_observed(job)
         state = run_once(job)
-        if type(state) is Success:
-            return state
-        state = _looped(job, state)
-        return state if isinstance(state, Awaiting) else _concluded(job, state, None)
+        return state if type(state) is Success else outcome(job, state)
     finally:
         values.reset(token)
+
+
+def outcome(job: Job, state: State | Awaiting) -> State | Awaiting:
+    """Return what a task without state handlers, that has come to a state, comes to in the end.
+
+    It may loop, or be tried again.
+    """
+    state = _looped(job, state)
+    return state if isinstance(state, Awaiting) else _concluded(job, state, None)
 
 
 def _begin_observed(job: Job) -> State | Awaiting:
@@ -205,10 +211,10 @@ def run_once(job: Job) -> State | Awaiting:
             return Awaiting(job, value)
         return Success("the task succeeded", value)
     except BaseException as error:  # noqa: BLE001  # whatever a task raises is its failure
-        return _state_of(job, error)
+        return state_of(job, error)
 
 
-def _state_of(job: Job, error: BaseException) -> State:
+def state_of(job: Job, error: BaseException) -> State:
     """Return the state of a task that has raised something.
 
     Raises:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from itertools import repeat
 
+from prefect.core.inputs import Constant
+from prefect.core.parameter import Parameter
 from prefect.core.state import Mapped, Success
 from prefect.core.triggers import all_successful
+from prefect.engine.job import Job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,20 +26,47 @@ SHARED, ITEM, CHILDREN = range(3)
 value, or a child of another mapped task."""
 
 
+class Setting:
+    """What all tasks of a run have in common.
+
+    Args:
+        flow: the flow.
+        context: what `prefect.context` has for each of its tasks.
+    """
+
+    __slots__ = ("_flow", "_slugs", "context")
+
+    def __init__(self, flow: Flow, context: dict[str, Any]) -> None:
+        self._flow = flow
+        self._slugs: dict[Task, str] | None = None
+        self.context = context
+
+    def slug(self, task: Task) -> str:
+        """Return what identifies a task: found for all of them when it is first asked for."""
+        if self._slugs is None:
+            self._slugs = self._flow.slugs
+        return self._slugs[task]
+
+
 class Step:
     """What a task and all its mapped children have in common."""
 
-    __slots__ = ("constants", "default_trigger", "edges", "mapped", "slug", "task")
+    __slots__ = ("constants", "default_trigger", "edges", "mapped", "setting", "task")
 
     def __init__(
-        self, task: Task, slug: str, edges: Sequence[Edge], constants: dict[str, Any]
+        self, task: Task, setting: Setting, edges: Sequence[Edge], constants: dict[str, Any]
     ) -> None:
         self.task = task
-        self.slug = slug
+        self.setting = setting
         self.edges = edges
         self.constants = constants
         self.mapped = False
         self.default_trigger = task.trigger is all_successful
+
+    @property
+    def slug(self) -> str:
+        """What identifies the task in its flow."""
+        return self.setting.slug(self.task)
 
     def takes(self, edge: Edge) -> bool:
         """Tell whether it, or its trigger, may need the result of the task where the edge begins."""
@@ -101,6 +131,13 @@ class Node:
         self.children: list[Node] | None = None
         self.unfinished = 0
 
+    def context_values(self) -> dict[str, Any]:
+        """Return what `prefect.context` holds while it runs for the first time."""
+        step = self.step
+        return Job(
+            step.task, step.slug, self.map_index, {}, step.setting.context, run_count=1
+        ).context_values()
+
     @property
     def label(self) -> str:
         """Name it for people: `name`, or `name[index]`."""
@@ -112,9 +149,9 @@ class Node:
         step = self.step
         inputs = step.constants.copy()
         usual = step.default_trigger
-        for edge, source in zip(step.edges, self.sources, strict=False):
+        for edge, source in zip(step.edges, self.sources):  # noqa: B905  # twice as fast without `strict`
             state = source.state
-            if type(state) is not Success and not _is_plain(state):
+            if type(state) is not Success and not is_plain(state):
                 usual = False
             if (key := edge[2]) is not None:
                 inputs[key] = state.held
@@ -125,12 +162,12 @@ class Node:
         step = self.step
         inputs = step.constants.copy()
         usual = step.default_trigger
-        for edge, source, kind in zip(step.edges, self.sources, self.kinds, strict=False):
+        for edge, source, kind in zip(step.edges, self.sources, self.kinds):  # noqa: B905
             if kind == ITEM:
                 value = source
             else:
                 state = source.state
-                if type(state) is not Success and not _is_plain(state):
+                if type(state) is not Success and not is_plain(state):
                     usual = False
                 value = state.held
             if (key := edge[2]) is not None:
@@ -153,26 +190,58 @@ class Node:
         else:
             self.downstream = [node]
 
+    def expanding(self, node: Node) -> None:
+        """Have another node wait for this one to expand."""
+        if self.followers:
+            self.followers.append(node)  # type: ignore[attr-defined]  # then it is a list
+        else:
+            self.followers = [node]
 
-def _is_plain(state: State) -> bool:
+
+def is_plain(state: State) -> bool:
     """Whether it is that of a mapped task of whose children none failed or was skipped."""
     return type(state) is Mapped and state.counts().all_ran_well()
 
 
-def lay_out(flow: Flow) -> list[Node]:
-    """Return the nodes of a valid flow, in topological order."""
-    slugs, constants = flow.slugs, flow.constants
+def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Node]:
+    """Return the nodes of a valid flow, in topological order, each with how often its value is taken.
+
+    Kept are the values of reference tasks, those that the flow or its caller has anyway, and those
+    that no task takes: they were made for who reads them after the run.
+
+    Args:
+        flow: the flow.
+        context: what `prefect.context` has for each of its tasks.
+    """
+    setting, constants = Setting(flow, {} if context is None else context), flow.constants
     nothing: dict[str, Any] = {}
     nodes: dict[Task, Node] = {}
+    kept: list[Node] = []
     for task, edges in flow.tasks_with_edges():
-        sources = [nodes[edge[0]] for edge in edges]
-        step = Step(task, slugs[task], edges, constants.get(task, nothing))
-        nodes[task] = node = Node(step, sources, len(sources))
-        for edge, source in zip(edges, sources, strict=True):
+        step = Step(task, setting, edges, constants.get(task, nothing))
+        if not edges:
+            nodes[task] = node = Node(step, (), 0)
+            if isinstance(task, _HAD_ANYWAY):
+                kept.append(node)
+            continue
+        sources: list[Node] = []
+        nodes[task] = node = Node(step, sources, len(edges))
+        always = not step.default_trigger  # as `Step.takes` says; a call for each edge costs
+        for edge in edges:
+            source = nodes[edge[0]]
+            sources.append(source)
+            if always or edge[2] is not None:
+                source.takers += 1
             if edge[3]:
                 step.mapped = True
                 if source.step.mapped:
-                    source.followers = [*source.followers, node]
+                    source.expanding(node)
                     continue
             source.precede(node)
+    kept.extend(nodes[task] for task in flow.reference_tasks())
+    for node in kept:
+        node.takers = 0
     return list(nodes.values())
+
+
+_HAD_ANYWAY = (Parameter, Constant)

@@ -30,6 +30,7 @@ from prefect.engine.executors.base import DETACHED
 from prefect.engine.job import Job
 from prefect.engine.limits import Limits
 from prefect.engine.mapping import expand
+from prefect.engine.plain import run_plain
 from prefect.engine.releasing import done_with_sources, let_go
 from prefect.engine.transitions import change_state, gate
 
@@ -79,6 +80,11 @@ class Run:
         self.tells = self.verbose or on_state is not None
         self.ready: deque[Node] = deque()
         self.limits = Limits(limits, self.ready) if limits else None
+        self.begins = self.begin_here
+        if limits:
+            self.begins = self.begin_within_limits
+        elif self.tells or timeout is not None:
+            self.begins = self.begin
         self.delayed: list[tuple[float, int, Node]] = []
         self.detached: set[Node] = set()  # they take no place of the executor any more
         self.tickets = count()  # so that nodes delayed to the same time are not compared
@@ -91,8 +97,7 @@ class Run:
         """
         session, ready, delayed = self.session, self.ready, self.delayed
         detached = self.detached
-        begin = self.begin if self.limits is None else self.begin_within_limits
-        deadline = self.deadline
+        begin, deadline = self.begins, self.deadline
         capacity = session.capacity or float("inf")
         busy = 0
         ready.extend(node for node in reversed(nodes) if not node.waiting)
@@ -113,6 +118,13 @@ class Run:
                 time.sleep(self.until_next())
             elif not ready:
                 return
+
+    def begin_here(self, node: Node) -> bool:
+        """Do the same, after what can be done in this thread, if anything can."""
+        if not self.session.in_this_thread:
+            return self.begin(node)
+        left = run_plain(self, self.session, node)
+        return left is not None and self.begin(left)
 
     def begin_within_limits(self, node: Node) -> bool:
         """Do the same, unless too many of its kind run."""

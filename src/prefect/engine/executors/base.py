@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prefect.core.state import State
-    from prefect.engine.job import Job
+    from prefect.engine.job import Awaiting, Job
 
 
 ARCHIVES: list[Path] = []
@@ -54,12 +54,20 @@ class Session:
     """Whether `next_completed` gives Running when a job begins, as well as what it comes to; else a job
     begins when it is submitted."""
 
+    in_this_thread: bool = False
+    """Whether the runner may do jobs itself, in place of `submit` and `next_completed`, that need nothing
+    but a call of the task. Of an async one it gives to `add` what is to be awaited."""
+
     deadline: float | None = None
     """The time, as of `time.monotonic`, when the run is to end. A session that does jobs in the thread
     that calls it interrupts them then; others are stopped by the runner."""
 
     def submit(self, token: Any, job: Job) -> None:
         """Take a job; `prefect.engine.job.run_job(job)` does it and gives its state."""
+        raise NotImplementedError
+
+    def add(self, token: Any, awaiting: Awaiting) -> None:
+        """Have an async task awaited, while `in_this_thread`; its state comes by `next_completed`."""
         raise NotImplementedError
 
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:

@@ -37,6 +37,7 @@ class LocalExecutor(Executor):
 
 class _LocalSession(Session):
     capacity = 1
+    in_this_thread = True
     _next: tuple[Any, Job] | None = None
     _may_have_given_up = False
     _loop: EventLoop | None = None
@@ -56,9 +57,10 @@ class _LocalSession(Session):
         if self._loop is not None and not is_async(job.task):
             self._loop.wake()  # before this task, which may take long
         self._may_have_given_up = job.task.timeout is not None
+        self.in_this_thread = self._loop is None and not self._may_have_given_up
         state = begin_job(job) if self.deadline is None else self._until_deadline(job)
         if type(state) is Awaiting:
-            self._await(token, state)
+            self.add(token, state)
             return token, DETACHED
         return None if state is None else (token, state)  # type: ignore[return-value]
 
@@ -75,12 +77,13 @@ class _LocalSession(Session):
             return None
         return state
 
-    def _await(self, token: Any, awaiting: Awaiting) -> None:
+    def add(self, token: Any, awaiting: Awaiting) -> None:
         if self._loop is None:
             from queue import SimpleQueue  # noqa: PLC0415  # few tasks are async
 
             from prefect.engine.awaiting import EventLoop  # noqa: PLC0415
 
+            self.in_this_thread = False  # but the loop is woken before each task
             self._done = SimpleQueue()
             self._loop = EventLoop(lambda token, state: self._done.put((token, state)))
         self._loop.add(token, awaiting)

@@ -1,0 +1,194 @@
+"""Plain tasks run in the thread of the loop with fewer steps, and come to the same."""
+
+import contextvars
+import gc
+import random
+import threading
+import weakref
+
+import pytest
+
+import prefect
+from prefect import Flow, Parameter, Task, flatten, task, triggers, unmapped
+from prefect.engine import signals
+
+TRIGGERS = (
+    None, None, None, triggers.all_finished, triggers.any_successful, triggers.any_failed,
+    triggers.not_all_skipped,
+)  # fmt: skip
+
+
+class Step(Task):
+    """Notes what it sees, and does what the dice say."""
+
+    def __init__(self, seen, dice, **kwargs):
+        super().__init__(**kwargs)
+        self.seen, self.ends = seen, dice.choices(
+            ("value", "list", "fail", "skip", "retry", "success", "loop", "exit"),
+            (50, 20, 6, 6, 6, 4, 4, 4),
+        )[0]  # fmt: skip
+        self.tries = 0
+
+    def run(self, **given):
+        self.tries += 1
+        names = ("task_slug", "map_index", "task_run_count", "task_full_name", "flow_name")
+        context = tuple(prefect.context.get(name) for name in names)
+        self.seen.append((context, repr(sorted(given.items()))))
+        if self.ends == "fail":
+            raise ValueError(self.name)
+        if self.ends == "skip":
+            raise signals.SKIP("not now")
+        if self.ends == "success":
+            raise signals.SUCCESS("well", result=[1, 2])
+        if self.ends == "exit":
+            raise SystemExit(3)
+        if self.ends == "retry" and prefect.context.task_run_count == 1:
+            raise OSError(self.name)
+        if self.ends == "loop" and prefect.context.get("task_loop_count", 1) < 3:
+            raise signals.LOOP(result=[prefect.context.get("task_loop_count", 1)])
+        return [self.name, 1] if self.ends == "list" else self.name
+
+
+def random_flow(seed):
+    """Return a flow, and what its tasks will have seen."""
+    dice, seen, made = random.Random(seed), [], []
+    with Flow("random") as flow:
+        made.append(Parameter("p", default=[1, 2, 3]))
+        for number in range(dice.randint(3, 20)):
+            step = Step(
+                seen, dice,
+                name=f"t{number}",
+                trigger=dice.choice(TRIGGERS),
+                skip_on_upstream_skip=dice.random() < 0.7,
+                max_retries=dice.choice((0, 0, 1)),
+                state_handlers=[lambda *_: None] if dice.random() < 0.1 else None,
+            )  # fmt: skip
+            inputs = {
+                f"x{key}": each
+                for key, each in enumerate(dice.sample(made, min(len(made), dice.randint(0, 3))))
+            }
+            if inputs and dice.random() < 0.4:
+                ways = (lambda each: each, lambda each: each, unmapped, flatten)
+                inputs = {key: dice.choice(ways)(each) for key, each in inputs.items()}
+                step.bind(
+                    **inputs,
+                    c=unmapped(number),
+                    mapped=not all(type(each) is unmapped for each in inputs.values()),
+                )
+            else:
+                step.bind(**inputs, c=number, upstream_tasks=dice.sample(made, min(len(made), 1)))
+            made.append(step)
+    return flow, seen
+
+
+def outcome(seed, **options):
+    """Run a flow, and return all that can be seen of it."""
+    flow, seen = random_flow(seed)
+    state = flow.run(**options)
+
+    def told(state):
+        children = [told(each) for each in getattr(state, "map_states", ())]
+        value = state.held
+        value = (type(value), str(value)) if isinstance(value, BaseException) else value
+        return type(state), state.message, repr(value), children
+
+    slugs = flow.slugs
+    return (
+        told(type(state)(state.message)),
+        {slugs[t]: told(s) for t, s in state.result.items()},
+        seen,
+    )
+
+
+@pytest.mark.parametrize("start", range(0, 120, 40))
+def test_random_flows_come_to_the_same_with_an_observer(start):
+    """States, messages, values, contexts and order are those of the long way, which an observer asks for."""
+    for seed in range(start, start + 40):
+        assert outcome(seed, results="all") == outcome(
+            seed, results="all", on_state=lambda _: None
+        ), seed
+
+
+class Value:
+    """Can be referred to weakly."""
+
+    def __init__(self):
+        self.data = bytearray(1 << 20)
+        self.nbytes = len(self.data)
+
+
+@task
+def make():
+    return Value()
+
+
+@task
+def note(value, seen):
+    seen.append(weakref.ref(value))
+
+
+@task
+def fail():
+    raise ValueError("no")
+
+
+@task(trigger=triggers.all_finished)
+def look(seen):
+    gc.collect()
+    return [each() is None for each in seen]
+
+
+def test_a_value_goes_while_the_next_task_runs():
+    """Neither the loop nor a failure's traceback keeps a value that nobody takes any more."""
+    seen = []
+    with Flow("values") as flow:
+        failed = fail()
+        noted = [
+            note(
+                make(upstream_tasks=[failed], task_args={"trigger": triggers.all_finished}),
+                unmapped(seen),
+            )
+        ]
+        looked = look(unmapped(seen), upstream_tasks=[*noted])
+    state = flow.run()
+    assert state.result[failed].is_failed()
+    assert state.result[looked].result == [True]
+
+
+def test_a_thread_that_outlives_its_task_keeps_the_tasks_context():
+    """The context that a task has copied stays that of this task."""
+    go, names = threading.Event(), []
+
+    @task
+    def first():
+        context = contextvars.copy_context()
+
+        def later():
+            go.wait(60)
+            names.append((prefect.context.task_name, prefect.context.task_slug))
+
+        thread = threading.Thread(target=lambda: context.run(later))
+        thread.start()
+        return thread
+
+    @task
+    def second(thread):
+        go.set()
+        thread.join()
+        return prefect.context.task_name
+
+    with Flow("threads") as flow:
+        last = second(first())
+    state = flow.run()
+    assert state.result[last].result == "second"
+    assert names == [("first", "first-1")]
+
+
+def test_the_context_is_the_flows_again_where_a_failure_is_logged(caplog):
+    """What is told of a task's end is told outside of the task."""
+    seen = []
+    caplog.handler.addFilter(lambda _: seen.append(prefect.context.get("task_name")) or True)
+    with Flow("failing") as flow:
+        fail()
+    flow.run()
+    assert set(seen) == {None}
