@@ -1,5 +1,8 @@
 """State handlers."""
 
+import os
+import threading
+
 import pytest
 
 from prefect import Flow, Parameter, context, task
@@ -188,3 +191,132 @@ def test_a_map_that_a_handler_stops():
     result = flow.run().result
     assert type(result[t]) is Skipped
     assert type(result[after]) is Skipped
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The address of a cluster of one process, for all tests here."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=":0") as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture(params=["local", "threads:2", "processes:2", "dask"])
+def everywhere(request):
+    """Each executor, as text."""
+    if request.param != "dask":
+        return request.param
+    return f"dask:{request.getfixturevalue('cluster')}"
+
+
+class Here:
+    """A handler that cannot be sent anywhere, and knows where and when it is called."""
+
+    def __init__(self, change=lambda old, new: None):
+        self.lock = threading.Lock()
+        self.change = change
+        self.seen = []
+        self.where = set()
+
+    def __call__(self, task, old, new):
+        with self.lock:
+            self.where.add((os.getpid(), threading.get_ident()))
+            self.seen.append((context.map_index, type(old).__name__, type(new).__name__))
+        return self.change(old, new)
+
+    def is_only_here(self):
+        return self.where == {(os.getpid(), threading.get_ident())}
+
+
+STARTS, ENDS = ("Pending", "Running"), ("Running", "Success")
+
+
+def test_handlers_are_called_where_the_flow_runs(everywhere):
+    """In its process and thread, whatever the executor; so they need not be sent to others."""
+    handler = Here()
+    with Flow("test") as flow:
+        doubled = task(lambda x: 2 * x, name="double", state_handlers=[handler]).map([1, 2])
+        last = task(lambda xs: xs[0] + xs[1], name="sum", state_handlers=[handler])(doubled)
+    assert flow.run(executor=everywhere).result[last].result == 6
+    assert handler.is_only_here()
+    for index in (0, 1, None):
+        changes = [change[1:] for change in handler.seen if change[0] == index]
+        assert changes == [*([("Pending", "Mapped")] if index is None else []), STARTS, ENDS]
+
+
+def test_a_handler_keeps_a_task_from_running(everywhere, tmp_path):
+    """What it makes of Running counts before anything has happened, wherever that would have been."""
+    ran = tmp_path / "ran"
+    handler = Here(lambda old, new: Skipped("known") if isinstance(new, Running) else None)
+    with Flow("test") as flow:
+        kept = task(lambda path: open(path, "w").close(), state_handlers=[handler])(str(ran))  # noqa: PTH123
+    assert type(flow.run(executor=everywhere).result[kept]) is Skipped
+    assert not ran.exists()
+    assert [change[1:] for change in handler.seen] == [STARTS]
+
+
+def test_handlers_see_values_and_replace_them(everywhere):
+    """They read what a task has returned, and what follows gets what they put in its place."""
+    handler = Here(
+        lambda old, new: Success("more", [*new.result, 3]) if isinstance(new, Success) else None
+    )
+    with Flow("test") as flow:
+        listed = task(lambda: [1, 2] * 1000, name="list", state_handlers=[handler])()
+        last = task(lambda xs: (len(xs), xs[-1]), name="last")(listed)
+    assert flow.run(executor=everywhere).result[last].result == (2001, 3)
+
+
+def test_handlers_decide_about_retries(everywhere):
+    """A failure that a handler makes well is not tried again; another is, and all of it is told."""
+    well = Here(lambda old, new: Success("well", 1) if isinstance(new, Failed) else None)
+    told = Here()
+    failures = []
+
+    def fail():
+        raise ValueError("no")
+
+    with Flow("test") as flow:
+        mended = task(fail, name="mended", max_retries=3, state_handlers=[well])()
+        tried = task(
+            fail, name="tried", max_retries=1, state_handlers=[told],
+            on_failure=lambda task, state: failures.append(state.message),
+        )()  # fmt: skip
+    result = flow.run(executor=everywhere).result
+    assert (type(result[mended]), result[mended].result) == (Success, 1)
+    assert [change[1:] for change in well.seen] == [STARTS, ("Running", "Failed")]
+    assert type(result[tried]) is Failed
+    assert [change[1:] for change in told.seen] == [
+        STARTS, ("Running", "Failed"), ("Failed", "Retrying"), ("Retrying", "Running"),
+        ("Running", "Failed"),
+    ]  # fmt: skip
+    assert failures == ["ValueError: no"] * 2
+    assert told.is_only_here()
+
+
+def test_handlers_of_async_tasks(everywhere):
+    """Theirs are called there, too."""
+
+    async def wait():
+        return 3
+
+    handler = Here()
+    with Flow("test") as flow:
+        waited = task(wait, state_handlers=[handler])()
+    assert flow.run(executor=everywhere).result[waited].result == 3
+    assert handler.is_only_here()
+    assert [change[1:] for change in handler.seen] == [STARTS, ENDS]
+
+
+def test_handlers_know_what_a_run_of_a_task_is_called(everywhere):
+    """Its name may be made of inputs, which the context of a handler has as well."""
+    names = []
+    with Flow("test") as flow:
+        task(
+            lambda x: x,
+            name="named",
+            task_run_name="for-{x}",
+            state_handlers=[lambda *_: names.append(context.task_run_name)],
+        )(3)
+    assert flow.run(executor=everywhere).is_successful()
+    assert names == ["for-3"] * 2

@@ -82,7 +82,7 @@ def cancel(run: Run, nodes: list[Node], stop: BaseException) -> State:
             continue
         old: State = node.retrying or Pending()
         if not node.waiting and node not in waiting:
-            old = Running("the task is running")
+            old = run.observed.get(node) or Running("the task is running")
             interrupted += 1
         state = run.change(node, old, Cancelled(why))
         node.state = state if isinstance(state, Finished) else Cancelled(why)

@@ -7,11 +7,10 @@ from types import CoroutineType
 
 from prefect.core.context import values
 from prefect.core.signals import Signal
-from prefect.core.state import Failed, Pending, Retrying, Running, State, Success, TimedOut, now
+from prefect.core.state import Failed, Retrying, State, Success, TimedOut, now
 from prefect.core.state_kinds import Looped
 from prefect.core.tracebacks import describe
 from prefect.engine.interruption import Interruption
-from prefect.engine.transitions import change_state
 from prefect.errors import TaskTimeoutError
 
 TYPE_CHECKING = False
@@ -85,15 +84,13 @@ class Awaiting:
     Args:
         job: the job.
         coroutine: what the task's `run` returned.
-        running: the state that its handlers made of Running; None without handlers.
     """
 
-    __slots__ = ("context", "coroutine", "job", "running")
+    __slots__ = ("context", "coroutine", "job")
 
     def __init__(self, job: Job, coroutine: CoroutineType[Any, Any, Any]) -> None:
         self.job = job
         self.coroutine = coroutine
-        self.running: Running | None = None
         self.context = copy_context()
 
     async def once(self) -> State:
@@ -117,7 +114,7 @@ class Awaiting:
             from prefect.engine.looping import await_again  # noqa: PLC0415  # few tasks loop
 
             state = await await_again(self.job, state)
-        return _concluded(self.job, state, self.running)
+        return _concluded(self.job, state)
 
 
 def is_async(task: Task) -> bool:
@@ -143,13 +140,14 @@ def run_job(job: Job) -> State:
 def begin_job(job: Job) -> State | Awaiting:
     """Do the same, but of an async task return what is to be awaited.
 
+    State handlers are not called here, but where the flow runs; of a task that has some, it is decided
+    there, too, whether a failure is tried again.
+
     Raises:
         KeyboardInterrupt, Interruption: they end the run, not the task.
     """
     token = values.set(job)
     try:
-        if job.task.state_handlers:
-            return _begin_observed(job)
         state = run_once(job)
         return state if type(state) is Success else outcome(job, state)
     finally:
@@ -157,32 +155,15 @@ def begin_job(job: Job) -> State | Awaiting:
 
 
 def outcome(job: Job, state: State | Awaiting) -> State | Awaiting:
-    """Return what a task without state handlers, that has come to a state, comes to in the end.
-
-    It may loop, or be tried again.
-    """
+    """Return what a task that has come to a state comes to in the end: it may loop, or be tried again."""
     state = _looped(job, state)
-    return state if isinstance(state, Awaiting) else _concluded(job, state, None)
+    return state if isinstance(state, Awaiting) else _concluded(job, state)
 
 
-def _begin_observed(job: Job) -> State | Awaiting:
-    """Begin a job of a task that has state handlers, each of which may change the outcome."""
-    running = change_state(job.task, job.retrying or Pending(), Running("the task is running"))
-    if not isinstance(running, Running):
-        return running
-    state = _looped(job, run_once(job))
-    if isinstance(state, Awaiting):
-        state.running = running
-        return state
-    return _concluded(job, state, running)
-
-
-def _concluded(job: Job, state: State, running: Running | None) -> State:
-    """Return what becomes of a state: handlers may change it, and a failure may be tried again."""
-    if running is not None:
-        state = change_state(job.task, running, state)
-    if isinstance(state, Failed) and (retrying := retry(job, state)) is not None:
-        return retrying if running is None else change_state(job.task, state, retrying)
+def _concluded(job: Job, state: State) -> State:
+    """Return what becomes of a state: a failure may be tried again."""
+    if isinstance(state, Failed) and not job.task.state_handlers:
+        return retry(job, state) or state
     return state
 
 
@@ -247,7 +228,7 @@ def _run_guarded(job: Job) -> Any:
 def retry(job: Job, state: Failed) -> Retrying | None:
     """Return the state of a failed task that is to be tried again, or None if it is not."""
     task = job.task
-    if job.run_count > task.max_retries:
+    if job.run_count > task.max_retries or (task.at_most_once and LOST in state.context):
         return None
     if task.retry_on is not None and not isinstance(state.result, task.retry_on):
         return None
@@ -260,9 +241,11 @@ def retry(job: Job, state: Failed) -> Retrying | None:
     )
 
 
-def after_loss(job: Job, failed: Failed) -> State:
-    """Return the state of a task whose process died: it is tried again only if it may be.
+LOST = "lost"
+"""In the context of a failure: how far the try came, nobody knows."""
 
-    How far the try came, nobody knows.
-    """
-    return failed if job.task.at_most_once else retry(job, failed) or failed
+
+def after_loss(job: Job, failed: Failed) -> State:
+    """Return the state of a task whose process died: it is tried again only if it may be."""
+    failed.context[LOST] = True
+    return _concluded(job, failed)

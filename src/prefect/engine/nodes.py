@@ -174,6 +174,12 @@ class Node:
                 inputs[key] = value
         return inputs, usual
 
+    def known_inputs(self) -> dict[str, Any]:
+        """Return the inputs as far as they are known: nothing, before all sources are there."""
+        if self.waiting or (self.step.mapped and self.map_index is None):
+            return {}
+        return (self.inputs_with_items() if self.kinds else self.inputs())[0]
+
     def upstream_states(self) -> dict[Edge, State]:
         """Return what triggers decide by. All sources must have finished."""
         return {

@@ -27,7 +27,7 @@ from prefect.engine.collection import no_collection
 from prefect.engine.ending import RunTimeoutError
 from prefect.engine.events import TaskEvent
 from prefect.engine.executors.base import DETACHED
-from prefect.engine.job import Job
+from prefect.engine.job import Job, retry
 from prefect.engine.limits import Limits
 from prefect.engine.mapping import expand
 from prefect.engine.plain import run_plain
@@ -87,6 +87,7 @@ class Run:
             self.begins = self.begin
         self.delayed: list[tuple[float, int, Node]] = []
         self.detached: set[Node] = set()  # they take no place of the executor any more
+        self.observed: dict[Node, Running] = {}  # that run, by what their state handlers made of it
         self.tickets = count()  # so that nodes delayed to the same time are not compared
 
     def execute(self, nodes: list[Node]) -> None:
@@ -150,10 +151,28 @@ class Run:
         ):
             self.finish(node, self.change(node, Pending(), blocked))
             return False
+        if step.task.state_handlers and not self.may_run(node):
+            return False
         if not self.session.tells_running:
             self.starts(node, Running("the task is running"))
         self.session.submit(node, self.job(node, inputs))
         return True
+
+    def may_run(self, node: Node) -> bool:
+        """Ask state handlers whether a node is to run; else it has what they make of that."""
+        running = self.change(node, node.retrying or Pending(), Running("the task is running"))
+        if isinstance(running, Running):
+            self.observed[node] = running
+            return True
+        self.settle(node, running)
+        return False
+
+    def after_handlers(self, node: Node, state: State) -> State:
+        """Return what state handlers make of what a node has come to."""
+        state = self.change(node, self.observed.pop(node), state)
+        if isinstance(state, Failed) and (retrying := retry(self.job(node, {}), state)):
+            return self.change(node, state, retrying)
+        return state
 
     def starts(self, node: Node, running: Running) -> None:
         """Tell that a node begins to run."""
@@ -190,7 +209,7 @@ class Run:
 
     def take_back(self, node: Node, state: State) -> bool:
         """Hear of a node from the executor; return whether that frees a place there."""
-        if type(state) is Success and not self.detached and self.limits is None:
+        if type(state) is Success and not (self.detached or self.observed or self.limits):
             self.finish(node, state)
             return True
         if type(state) is Running and self.session.tells_running:
@@ -203,6 +222,8 @@ class Run:
         if state is DETACHED:
             self.detached.add(node)
         else:
+            if node in self.observed:
+                state = self.after_handlers(node, state)
             self.settle(node, state)
             if self.limits is not None:
                 self.limits.leave(node)
@@ -280,11 +301,12 @@ class Run:
                 self.ready.append(node)
 
     def change(self, node: Node, old: State, new: State) -> State:
-        """Tell state handlers of a change that happens here rather than in the executor."""
+        """Tell state handlers of a change, and return what they make of it."""
         task = node.step.task
         if not task.state_handlers:
             return new
-        token = values.set(self.job(node, {}))
+        inputs = {} if task.task_run_name is None else node.known_inputs()
+        token = values.set(self.job(node, inputs))
         try:
             return change_state(task, old, new)
         finally:

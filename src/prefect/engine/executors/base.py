@@ -63,7 +63,10 @@ class Session:
     that calls it interrupts them then; others are stopped by the runner."""
 
     def submit(self, token: Any, job: Job) -> None:
-        """Take a job; `prefect.engine.job.run_job(job)` does it and gives its state."""
+        """Take a job; `prefect.engine.job.run_job(job)` does it and gives its state.
+
+        State handlers are the runner's business.
+        """
         raise NotImplementedError
 
     def add(self, token: Any, awaiting: Awaiting) -> None:

@@ -18,7 +18,15 @@ from prefect.core.check import count
 from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Executor, Session
-from prefect.engine.executors.travelling import Packed, arrived, packed, received, send, unpacked
+from prefect.engine.executors.travelling import (
+    Packed,
+    arrived,
+    for_workers,
+    packed,
+    received,
+    send,
+    unpacked,
+)
 from prefect.engine.job import after_loss
 from prefect.errors import RemoteTaskError
 
@@ -175,7 +183,7 @@ class _ProcessSession(Session):
         number = id(job.task)
         try:
             if number not in self._tasks:
-                self._tasks[number] = packed(job.task)
+                self._tasks[number] = packed(for_workers(job.task))
                 self._kept.append(job.task)
             work = packed(
                 (number, job.slug, job.map_index, job.inputs, job.run_count, job.retrying)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from prefect.core.state import State
+    from prefect.core.task import Task
 
     T = TypeVar("T")
 
@@ -112,6 +113,19 @@ def received(connection: Connection) -> list[Any]:
 
 def _buffer(connection: Connection) -> bytearray:
     return bytearray(connection.recv_bytes())
+
+
+def for_workers(task: Task) -> Task:
+    """Return a task as it goes to others: its state handlers stay here, where they are called."""
+    if not task.state_handlers:
+        return task
+    sent = task.copy()
+    sent.state_handlers = [stays_here]
+    return sent
+
+
+def stays_here(*_: object) -> None:
+    """Stand for state handlers: what becomes of a failure is decided where they are."""
 
 
 def packed_state(state: State, dumps: Callable[[State], T], loads: Callable[[T], State]) -> T:

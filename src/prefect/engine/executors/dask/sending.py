@@ -10,6 +10,7 @@ from distributed.protocol import pickle as dask_pickle
 from prefect.core.refs import Ref, sending
 from prefect.engine.executors.dask import worker
 from prefect.engine.executors.dask.refs import ClusterRef
+from prefect.engine.executors.travelling import for_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Packing:
         likeness = _likeness(job.task)
         data = self._steps.get(likeness)
         if data is None:
-            data = self._steps[likeness] = dumps(job.task)
+            data = self._steps[likeness] = dumps(for_workers(job.task))
         return self._keep(data, b"step", shared=job.map_index is not None)
 
     def _context(self, job: Job) -> Any:
