@@ -9,6 +9,7 @@ import pytest
 
 from prefect import Flow, Task, context, task
 from prefect.engine import signals
+from prefect.engine.executors import LocalExecutor, ThreadExecutor
 from prefect.engine.state import Cancelled, Failed, Skipped, Success, TimedOut
 from prefect.errors import FlowError
 
@@ -123,7 +124,7 @@ def test_what_tasks_know_holds_for_async_ones(executor):
     found = [type(result[t]) for t in (skipped, failed, timed_out, retried, handled)]
     assert found == [Skipped, Failed, TimedOut, Success, Success]
     assert result[failed].message == "TimeoutError: its own"
-    if "Process" not in repr(executor):
+    if isinstance(executor, LocalExecutor | ThreadExecutor):
         assert kinds == ["Running", "Success"]
 
 
@@ -234,7 +235,7 @@ def test_arun(executor):
     with Flow("test") as flow:
         t = (
             task(lambda: others.wait(LONG), name="waits")()
-            if "Process" not in repr(executor)
+            if isinstance(executor, LocalExecutor | ThreadExecutor)
             else double(1)
         )
 

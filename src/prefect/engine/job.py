@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import copy_context
-from types import CoroutineType
+from types import CoroutineType, GeneratorType
 
 from prefect.core.context import values
 from prefect.core.signals import Signal
@@ -103,7 +103,7 @@ class Awaiting:
                 from prefect.engine.awaiting import awaited  # noqa: PLC0415  # there is a loop
 
                 value = await awaited(task, self.coroutine)
-            return Success("the task succeeded", value)
+            return Success("the task succeeded", _whole(value))
         except BaseException as error:  # noqa: BLE001  # as of any task
             return state_of(self.job, error)
 
@@ -188,8 +188,11 @@ def run_once(job: Job) -> State | Awaiting:
             value = task.run(**job.inputs)
         else:
             value = _run_guarded(job)
-        if type(value) is CoroutineType:
+        kind = type(value)
+        if kind is CoroutineType:
             return Awaiting(job, value)
+        if kind is GeneratorType:
+            value = list(value)
         return Success("the task succeeded", value)
     except BaseException as error:  # noqa: BLE001  # whatever a task raises is its failure
         return state_of(job, error)
@@ -219,10 +222,19 @@ def _run_guarded(job: Job) -> Any:
     from prefect.engine.timeouts import run_within  # noqa: PLC0415  # or this
 
     task = job.task
+
+    def run(**inputs: Any) -> Any:
+        return _whole(task.run(**inputs))
+
     if not task.log_stdout:
-        return run_within(task.timeout, task.run, job.inputs)
+        return run_within(task.timeout, run, job.inputs)
     with stdout_logged(task.logger):
-        return run_within(task.timeout, task.run, job.inputs)
+        return run_within(task.timeout, run, job.inputs)
+
+
+def _whole(value: Any) -> Any:
+    """Return the items of a generator, which is the rest of the task's work; else the value itself."""
+    return list(value) if type(value) is GeneratorType else value
 
 
 def retry(job: Job, state: Failed) -> Retrying | None:

@@ -7,7 +7,7 @@ and `Run.finish` do together, to which all else is left; that takes three times 
 
 from __future__ import annotations
 
-from types import CoroutineType
+from types import CoroutineType, GeneratorType
 
 from prefect.core.context import values
 from prefect.core.state import Success
@@ -61,6 +61,8 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
             raised: BaseException | None = None
             try:
                 value = task.run(**inputs)
+                if type(value) is GeneratorType:
+                    value = list(value)
             except BaseException as error:  # noqa: BLE001  # whatever a task raises is its failure
                 # Without the frame of this loop, which would keep the values of others.
                 value, raised = None, error.with_traceback(_within(error))
