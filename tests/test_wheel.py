@@ -18,6 +18,7 @@ from prefect.oci.archives.archive import read
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "prefect"
+KINDS = {".py", ".typed", ".html", ".css", ".js"}
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
 IMPORT_EVERYTHING = """
 import pathlib, pkgutil, sys, prefect
@@ -73,11 +74,11 @@ def installed(built, tmp_path_factory) -> Path:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(built):
-    """Every module and py.typed, byte for byte, beside what describes the wheel."""
+    """Every module, py.typed and the parts of pages, byte for byte, beside what describes the wheel."""
     (path,) = built.glob("*.whl")
     wheel = zipfile.ZipFile(path)
     about = f"prefect-{prefect.__version__}.dist-info"
-    files = [path for path in PACKAGE.rglob("*") if path.suffix in {".py", ".typed"}]
+    files = [path for path in PACKAGE.rglob("*") if path.suffix in KINDS]
     expected = {str(path.relative_to(PACKAGE.parent)): path.read_bytes() for path in files}
     assert "prefect/py.typed" in expected
     assert set(wheel.namelist()) == {*expected, *(f"{about}/{name}" for name in METADATA)}

@@ -236,3 +236,29 @@ def large(  # noqa: C901 - one after the other
     if many:
         made.run("summary-1", many, seconds=1.0)
     return made.end("Failed" if children > 200 else "Success", "")
+
+
+HOSTILE = '</script><img src=x onerror="alert(1)"><!-- <script> \' & \x1b[31m \u202egnp.exe \ud800 \u2028 ${x}'
+
+
+def hostile():
+    """Return the lines of a run in which everything that can be a text is hostile."""
+    described = flow(
+        HOSTILE,
+        [task(HOSTILE, HOSTILE), task("b")],
+        [(HOSTILE, "b", HOSTILE, True)],
+    )
+    made = Making(
+        described, parameters={HOSTILE: HOSTILE}, executor=HOSTILE, place=HOSTILE, artifact=HOSTILE, host=HOSTILE,
+        versions={HOSTILE: HOSTILE, "requirements": [HOSTILE]},
+    )  # fmt: skip
+    made.tell(START, HOSTILE, "Running", worker=HOSTILE)
+    made.tell(START + 1, HOSTILE, "Retrying", message=HOSTILE, traceback=HOSTILE)
+    made.tell(START + 2, HOSTILE, "Running", worker=HOSTILE)
+    made.tell(START + 3, HOSTILE, "Failed", message=HOSTILE, traceback=HOSTILE, why=HOSTILE,
+              result=RESULT | {"format": HOSTILE})  # fmt: skip
+    made.tell(START + 3, "b", "Mapped", children=1)
+    made.tell(START + 3, "b", HOSTILE, map_index=0)
+    made.tell(START + 3, "b", "Odd", map_index=0, message=HOSTILE)
+    made.log(START + 2, HOSTILE, f"{HOSTILE}\n{HOSTILE}", level=HOSTILE, logger=HOSTILE)
+    return made.end("Failed", HOSTILE)

@@ -45,7 +45,7 @@ class Box:
         self.parameter = parameter
         self.x = self.y = 0.0
         self.height = _BOX
-        extra = 6 * _LETTER if len(members) > 1 or mapped else 0
+        extra = 8 * _LETTER if len(members) > 1 or mapped else 0
         self.width = round(26 + _LETTER * max(4, len(label)) + extra)
 
 
