@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from image_making import image_of, layer_of, tar_of
-from processes import await_end
+from processes import await_end, left_behind
 
 from prefect import Flow, Parameter, task
 from prefect.environments import ContainerEnvironment
@@ -449,13 +449,28 @@ def test_a_machine_that_allows_no_namespaces_is_told_with_the_fix(small, tmp_pat
     assert not list((tmp_path / "cache/v1/directories").iterdir())
 
 
-@pytest.mark.parametrize("kind", ["bwrap", "runc"])
+WAYS = {
+    "overlay": "",
+    "links": "from prefect.places.sandbox import place; found = place.find_host\n    "
+    "place.find_host = lambda store: type(found(store))(found(store).bwrap, overlay=False)\n",
+    "runc": "from prefect.places.sandbox import host; there = host.program\n    "
+    "host.program = lambda name: None if name == 'bwrap' else there(name)\n",
+}
+
+
+@pytest.mark.parametrize("kind", WAYS)
+def test_a_killed_run_leaves_nothing_at_any_moment(small, tmp_path, kind):
+    """Neither before the sandbox stands, nor while it is made, nor afterwards."""
+    command = script(f"\n    {WAYS[kind]}{RUN}", tmp_path / "cache", small)
+    assert subprocess.run([*command, "true"], check=False).returncode == 0  # unpacked by now
+    assert left_behind([*command, "sleep", "600"]) == []
+
+
+@pytest.mark.parametrize("kind", ["overlay", "runc"])
 def test_a_run_ends_with_who_started_it(small, tmp_path, kind):
     """However that ends: no process stays behind."""
     mark = f"{uuid.uuid4().int % 10**9}"
-    without = "from prefect.places.sandbox import host; there = host.program\n    "
-    without += "host.program = lambda name: None if name == 'bwrap' else there(name)\n"
-    text = RUN if kind == "bwrap" else f"\n    {without}{RUN}"
+    text = f"\n    {WAYS[kind]}{RUN}"
     command = script(text, tmp_path / "cache", small, "sh", "-c", f"echo up; busybox sleep {mark}")
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"up\n"

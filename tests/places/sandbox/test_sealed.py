@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import left_behind
 
 from prefect import Flow, places, task
 from prefect.environments import PickleEnvironment
 from prefect.errors import PlaceError
 from prefect.places.sandbox import host
 from prefect.places.sandbox.host import Host
+from prefect.running.key_variable import KEY_VARIABLE
 
 pytestmark = pytest.mark.services
 
@@ -75,6 +77,18 @@ def test_nothing_of_the_machine_is_seen_but_programs(tmp_path, monkeypatch):
         _, target, _, options = line.split()[:4]
         if target.startswith(("/usr", "/lib", "/bin", "/etc/ssl")):
             assert "ro" in options.split(",")
+
+
+@pytest.mark.parametrize("place", ["sandbox", "venv"])
+def test_a_killed_command_leaves_nothing_at_any_moment(tmp_path, place):
+    """Neither before the worker stands, nor while it is made, nor afterwards."""
+    environment = PickleEnvironment()
+    with Flow("sleeps") as flow:
+        task(lambda: __import__("time").sleep(600), name="sleep")()
+    (tmp_path / "sleeps.flow").write_bytes(environment.build(flow))
+    command = [sys.executable, "-m", "prefect", "run", str(tmp_path / "sleeps.flow"), "--in", place]
+    variables = os.environ | {KEY_VARIABLE: environment.encryption_key}
+    assert left_behind(command, variables) == []
 
 
 def test_its_environment_and_the_system_cannot_be_written():

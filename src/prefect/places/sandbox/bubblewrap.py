@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from prefect.places.sandbox.entering import Layers
+    from prefect.places.sandbox.host import Host
     from prefect.places.sandbox.spec import Spec
 
+_DEPTH = 2  # below unshare and bubblewrap
 _MOST_ENTRIES = 200  # mounts, each of which takes a moment
 
 
@@ -31,11 +33,11 @@ def on_overlay(program: str, spec: Spec, layers: Layers) -> Launch | None:
         launch.begun()
         launch.close()
         return None
-    launch.command = command
+    launch.command, launch.depth = command, _DEPTH
     return launch
 
 
-def on_links(program: str, spec: Spec, root: Path, loose: Iterable[str]) -> Launch:
+def on_links(host: Host, spec: Spec, root: Path, loose: Iterable[str]) -> Launch:
     """Return the command that runs something on a tree of hard links, which it may not write.
 
     Args:
@@ -44,11 +46,11 @@ def on_links(program: str, spec: Spec, root: Path, loose: Iterable[str]) -> Laun
     launch = Launch()
     more = [word for path in loose for word in _loosened(root / path.lstrip("/"), path)]
     arguments = _arguments(spec, launch, ["--ro-bind", str(root), "/"], more)
-    launch.command = [program, *arguments]
+    _enter(launch, host, arguments)
     return launch
 
 
-def on_directories(program: str, spec: Spec, words: list[str], name: str) -> Launch:
+def on_directories(host: Host, spec: Spec, words: list[str], name: str) -> Launch:
     """Return the command that runs something on a root in memory with directories of this machine.
 
     Args:
@@ -64,8 +66,14 @@ def on_directories(program: str, spec: Spec, words: list[str], name: str) -> Lau
     more = ["--dir", user.home, "--dir", spec.workdir, "--dir", "/var/tmp"]  # noqa: S108
     for file, text in files.items():
         more += ["--file", str(launch.memory(text.encode())), f"/etc/{file}"]
-    launch.command = [program, *_arguments(spec, launch, words, more)]
+    _enter(launch, host, _arguments(spec, launch, words, more))
     return launch
+
+
+def _enter(launch: Launch, host: Host, arguments: list[str]) -> None:
+    launch.command = [str(host.bwrap), *arguments]
+    if host.tied and (command := entering.tied(launch.command)) is not None:
+        launch.command, launch.depth = command, _DEPTH
 
 
 def _arguments(spec: Spec, launch: Launch, root: list[str], more: list[str]) -> list[str]:

@@ -1,4 +1,8 @@
-"""The commands that enter a sandbox: an overlay's mount in a namespace of its own, then bubblewrap."""
+"""The commands that enter a sandbox: namespaces of its own, an overlay's mount there, then bubblewrap.
+
+What enters it is the first process of a namespace of processes, whose end is that of all in it: bubblewrap alone
+cannot be killed without a trace before its child has asked to die with it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-FORM = 2  # counts up when what is tried of the host changes
+FORM = 3  # counts up when what is tried of the host changes
 # What programs of the host get: nothing of this process's, and nothing of the image's, which could
 # name libraries for them to load.
 ENVIRONMENT = {
@@ -24,8 +28,18 @@ ENVIRONMENT = {
 }
 _PAGE = 3900  # bytes of options that mount(2) takes, and some to spare
 _MOST_MODES = 100
+# The first process of a namespace asks, once it dies with unshare, whether that was killed before: the machine's
+# /proc tells. Who dies with whom is set by each for itself, and for nobody who is dead already.
+_ASK = """set -e
+read -r _ _ _ starter _ </proc/self/stat
+read -r _ name _ <"/proc/$starter/stat"
+[ "$name" = "(unshare)" ]
+mount -t proc proc /proc
+"""
+_ENTER = f"""{_ASK}exec "$@"
+"""
 # In the namespace of this very process: nobody else sees the mounts, and they go with it.
-_MOUNT = """set -e
+_MOUNT = """{ask}\
 mount -t tmpfs -o mode=0755 tmpfs "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
 {modes}mount -t overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work,userxattr" overlay "$1/root"
@@ -75,6 +89,7 @@ class Launch:
         command: with its arguments.
         inherited: descriptors that it inherits, which are closed once it has begun.
         status: the descriptor from which bubblewrap's own words can be read.
+        depth: of what signals go to, among what descends from the command's process.
         ended: removes what stays behind, once it has ended.
     """
 
@@ -82,6 +97,7 @@ class Launch:
         self.command: list[str] = []
         self.inherited: list[int] = []
         self.status: int | None = None
+        self.depth = 1
         self.ended: Callable[[], object] = lambda: None
 
     def begun(self) -> None:
@@ -132,9 +148,7 @@ def virtual() -> list[str]:
     return [*words, "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"]  # noqa: S108
 
 
-def overlay(
-    layers: Layers, command: Sequence[str], *, more: str = "", options: Sequence[str] = ()
-) -> list[str] | None:
+def overlay(layers: Layers, command: Sequence[str], *, more: str = "") -> list[str] | None:
     """Return the command that mounts an overlay and goes on with another one; None if it is too much.
 
     What is written to it is in memory, and goes with it.
@@ -142,9 +156,8 @@ def overlay(
     Args:
         command: what goes on.
         more: lines for the shell that mounts it, whose "$1" is the mount point.
-        options: of unshare, beside those for mounts.
     """
-    unshare = shutil.which("unshare", path=ENVIRONMENT["PATH"])
+    unshare = _unshare()
     lowest = ":".join(reversed(layers.lower))
     if unshare is None or len(lowest) > _PAGE or len(layers.modes) > _MOST_MODES:
         return None
@@ -152,10 +165,23 @@ def overlay(
         f'mkdir -p "$1"/upper/{shlex.quote(path)}\nchmod {mode:o} "$1"/upper/{shlex.quote(path)}\n'
         for path, mode in sorted(layers.modes.items())
     )
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    script = _MOUNT.format(modes=lines + more)
+    script = _MOUNT.format(ask=_ASK, modes=lines + more)
     return [
-        unshare, "--mount", *options, *user, "sh", "-c", script, "sh",
+        *unshare, "sh", "-c", script, "sh",
         # As seen from where the layers are: what a run sees of the mount tells nobody's name.
         f"../{layers.mount_point.name}", lowest, *command,
     ]  # fmt: skip
+
+
+def tied(command: Sequence[str]) -> list[str] | None:
+    """Return a command of bubblewrap's that ends with whoever starts it, at any moment; None if it cannot."""
+    unshare = _unshare()
+    return None if unshare is None else [*unshare, "sh", "-c", _ENTER, "sh", *command]
+
+
+def _unshare() -> list[str] | None:
+    program = shutil.which("unshare", path=ENVIRONMENT["PATH"])
+    if program is None:
+        return None
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return [program, "--mount", "--pid", "--fork", "--kill-child", *user]

@@ -34,11 +34,13 @@ class Host:
         bwrap: bubblewrap's program; None where it is runc that is to be used.
         overlay: whether overlays can be mounted, in a namespace of one's own.
         runc: its program.
+        tied: whether bubblewrap can be entered by `entering.tied`.
     """
 
     bwrap: str | None
     overlay: bool
     runc: str | None = None
+    tied: bool = True
 
 
 def find_host(store: Store) -> Host:
@@ -66,10 +68,11 @@ def find_host(store: Store) -> Host:
     identity = [os.geteuid(), bwrap, status.st_mtime_ns, status.st_size]
     key = f"sandboxes {directories.boot()} {identity} {entering.FORM}"
     known = store.recall(key)
-    if isinstance(known, bool):
-        return Host(bwrap, known)
+    match known:
+        case [bool(overlay), bool(tied)]:
+            return Host(bwrap, overlay, tied=tied)
     host = _tried(bwrap, store)
-    store.remember(key, host.overlay)
+    store.remember(key, [host.overlay, host.tied])
     return host
 
 
@@ -96,9 +99,12 @@ def _tried(bwrap: str, store: Store) -> Host:
     overlay = entering.overlay(entering.Layers(store.root / MOUNT, lower), inner)
     if overlay is not None and not _failure(overlay, store.root / DIRECTORIES):
         return Host(bwrap, overlay=True)
+    tied = entering.tied(inner)
+    if tied is not None and not _failure(tied, store.root / DIRECTORIES):
+        return Host(bwrap, overlay=False)
     if failure := _failure(inner, store.root / DIRECTORIES):
         raise PlaceError(f"No sandbox can be made here: {_why(failure)}")
-    return Host(bwrap, overlay=False)
+    return Host(bwrap, overlay=False, tied=False)
 
 
 def _failure(command: list[str], directory: Path) -> str:

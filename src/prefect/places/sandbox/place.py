@@ -17,9 +17,9 @@ from prefect.oci.cache.of_user import open_cache
 from prefect.oci.images import canonical_json
 from prefect.places.process import WorkerProcess
 from prefect.places.sandbox import bubblewrap, entering
+from prefect.places.sandbox.beginning import tied_without_keys
 from prefect.places.sandbox.entering import Launch, Layers
 from prefect.places.sandbox.host import find_host
-from prefect.places.sandbox.keyring import leaving_keyring
 from prefect.places.sandbox.limits import limited, remove_stale_groups
 from prefect.places.sandbox.spec import COVERED, make_spec, require
 from prefect.places.sandbox.stack import Stack
@@ -89,13 +89,13 @@ class Sandbox:
                 clean_up = closing.pop_all()
                 return SandboxProcess(
                     [*limits, *launch.command],
-                    status=launch.status,
+                    launch,
                     env=entering.ENVIRONMENT,
                     cwd=store.root / DIRECTORIES,
                     descriptors=launch.inherited,
                     result=None if result is None else result / "result",
                     clean_up=clean_up.close,
-                    apart=leaving_keyring(),
+                    apart=tied_without_keys(),
                 )
             finally:
                 launch.begun()
@@ -121,7 +121,7 @@ class Sandbox:
                 return found
         root = self._merged(stack, spec, trees)
         own = sorted({_SPARE, spec.home, spec.workdir} - {"/", *COVERED})
-        return bubblewrap.on_links(host.bwrap, spec, root, own)
+        return bubblewrap.on_links(host, spec, root, own)
 
     def _merged(self, stack: Stack, spec: Spec, trees: Trees) -> Path:
         """Return the files as one tree, with something for each mount to be mounted on."""
@@ -170,12 +170,13 @@ class SandboxProcess(WorkerProcess):
     """A worker in a sandbox.
 
     Args:
-        status: the descriptor from which bubblewrap's own words can be read.
+        launch: what it is started with.
     """
 
-    def __init__(self, command: Sequence[str], *, status: int | None, **settings: Any) -> None:
+    def __init__(self, command: Sequence[str], launch: Launch, **settings: Any) -> None:
         self._told = b""
-        self._status_of = status
+        self._status_of = launch.status
+        self._depth = launch.depth
         super().__init__(command, **settings)
 
     def wait(self) -> int:
@@ -194,9 +195,13 @@ class SandboxProcess(WorkerProcess):
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Have a signal end the worker, which goes on to tell of it."""
-        if self._waiter.is_alive() and isinstance(worker := self._tell().get("child-pid"), int):
-            with suppress(ProcessLookupError):
-                os.kill(worker, number)
+        if self._waiter.is_alive() and "child-pid" in self._tell():
+            worker: int | None = self._process.pid
+            for _ in range(self._depth):
+                worker = _child(worker)
+            if worker is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(worker, number)
 
     def report(self) -> bytes | None:
         """Return its report; None where it wrote none, or something else than a file."""
@@ -215,9 +220,9 @@ class SandboxProcess(WorkerProcess):
             return file.read()
 
     def _tell(self) -> dict[str, Any]:
-        """Return what bubblewrap told by now; of runc, who passes signals on to the worker."""
+        """Return what bubblewrap told by now; of runc, who passes signals on to the worker, nothing is known."""
         if self._status_of is None:
-            return {"exit-code": None, "child-pid": _child(self._process.pid)}
+            return {"exit-code": None, "child-pid": None}
         with suppress(BlockingIOError):
             while data := os.read(self._status_of, 4096):
                 self._told += data
@@ -228,7 +233,7 @@ class SandboxProcess(WorkerProcess):
         return found
 
 
-def _child(parent: int) -> int | None:
+def _child(parent: int | None) -> int | None:
     """Return the process that another one has started, if it has."""
     try:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from prefect.places.surroundings import Surroundings
 
 _PERIOD = 100_000  # microseconds
-# A run ends with whoever started it: setpriv has the first process end then, whose end is that of all.
-_TIED = ("setpriv", "--pdeathsig=KILL", "--")
-_FORKED = ("--pid", "--fork", "--kill-child", "--mount-proc")
 _MASKED = (
     "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
     "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
@@ -61,11 +58,11 @@ def launch(program: str, spec: Spec, asked: Surroundings, layers: Layers) -> Lau
     lines.append(f'chown -R {spec.user.uid}:{spec.user.gid} "$1"/secrets')
     run = [program, "--root", f"{work}/state", "run", "--bundle", f"{work}/bundle", name]
     more = "".join(f"{line}\n" for line in lines)
-    command = entering.overlay(layers, run, more=more, options=_FORKED)
+    command = entering.overlay(layers, run, more=more)
     if command is None:
         made.begun()
         raise PlaceError("The image has too many layers for an overlay, and runc needs one here")
-    made.command = [*_TIED, *command]
+    made.command = command
     return made
 
 

@@ -15,8 +15,8 @@ from prefect.errors import PlaceError
 from prefect.images.base.python import DEFAULT_PATH
 from prefect.oci.cache.of_user import open_cache
 from prefect.places.sandbox import bubblewrap, entering
+from prefect.places.sandbox.beginning import tied_without_keys
 from prefect.places.sandbox.host import INSTALL, find_host
-from prefect.places.sandbox.keyring import leaving_keyring
 from prefect.places.sandbox.limits import limited, remove_stale_groups
 from prefect.places.sandbox.place import SandboxProcess
 from prefect.places.sandbox.spec import (
@@ -120,13 +120,13 @@ class SealedSandbox:
             if result is not None:
                 mounts.append(Mount(str(result.parent), REPORT, writable=True))
             spec = _spec(work, environment, mounts, reports=result is not None)
-            launch = bubblewrap.on_directories(host.bwrap, spec, list(_system()), _NAME)
+            launch = bubblewrap.on_directories(host, spec, list(_system()), _NAME)
             closing.callback(launch.close)
             try:
                 clean_up = closing.pop_all()
                 return SandboxProcess(
                     [*limits, *launch.command],
-                    status=launch.status,
+                    launch,
                     env=entering.ENVIRONMENT,
                     cwd="/",
                     handed=handed,
@@ -134,7 +134,7 @@ class SealedSandbox:
                     descriptors=[*launch.inherited, *environment.held],
                     result=result,
                     clean_up=clean_up.close,
-                    apart=leaving_keyring(),
+                    apart=tied_without_keys(),
                 )
             finally:
                 launch.begun()
