@@ -22,6 +22,7 @@
     ├── ExecutorError (RuntimeError)        the place where tasks should run is not there
     ├── RemoteTaskError                     what went wrong in another process, as text
     ├── ResultUnavailableError              a task's value that was released, or whose cluster is gone
+    ├── StoreError                          results that cannot be stored, or read from a store
     ├── InputTooLargeError (OSError)        a file, device or pipe with more than is read of its kind
     ├── OutputError (FileExistsError)       a file of somebody else would be overwritten
     ├── DiskFullError (OSError)             no space for what is on its way
@@ -80,6 +81,7 @@ __all__ = [
     "SecretError",
     "SettingError",
     "SignaturePolicyError",
+    "StoreError",
     "TaskTimeoutError",
     "UnsupportedError",
 ]
@@ -178,6 +180,10 @@ class ResultUnavailableError(PrefectError):
 
 class ExecutorError(PrefectError, RuntimeError):
     """An executor cannot start: Dask is not installed, or no scheduler answers."""
+
+
+class StoreError(PrefectError):
+    """Results cannot be stored, or what is stored cannot be read."""
 
 
 class InputTooLargeError(PrefectError, OSError):

@@ -12,18 +12,15 @@ from prefect.engine.state import Failed, Success
 @pytest.mark.parametrize(
     "given",
     [
-        {"cache_for": timedelta(hours=1)},
-        {"cache_key": "k"},
         {"cache_validator": lambda *_: True},
-        {"checkpoint": True},
         {"result": object()},
         {"target": "{task_name}.txt"},
     ],
 )
 def test_what_is_about_results_is_taken_with_a_warning(given):
-    """It is kept, and the warning stands at the caller's line: nothing is stored."""
+    """It is kept, and the warning stands at the caller's line: it has no meaning here."""
     (name,) = given
-    with pytest.warns(UserWarning, match=f"has {name}: no result is stored") as warned:
+    with pytest.warns(UserWarning, match=f"has {name}, which has no meaning here") as warned:
         made = task(lambda: 1, name="t", **given)
     assert warned[0].filename == __file__
     assert getattr(made, name) == given[name]
@@ -31,10 +28,21 @@ def test_what_is_about_results_is_taken_with_a_warning(given):
         assert getattr(task(lambda: 1)(task_args=given), name) == given[name]
 
 
-def test_not_to_store_is_what_happens_anyway():
-    """`checkpoint=False` needs no warning."""
-    assert task(lambda: 1, checkpoint=False).checkpoint is False
-    assert task(lambda: 1).checkpoint is None
+def test_whether_a_result_may_be_taken_is_said_in_several_ways():
+    """A task is cached if it is asked for, or if how long or by what is said; not without being stored."""
+    assert not task(lambda: 1).caches
+    assert not task(lambda: 1, cache=False).caches
+    assert not task(lambda: 1, checkpoint=False).caches
+    assert task(lambda: 1, cache=True).caches
+    assert task(lambda: 1, cache_for=timedelta(hours=1)).caches
+    assert task(lambda: 1, cache_key="k").caches
+    with pytest.warns(UserWarning, match="checkpoint=False beside what caches it"):
+        assert not task(lambda: 1, cache=True, checkpoint=False).caches
+    for wrong in ({"cache_for": 5}, {"cache_for": timedelta()}, {"cache_key": 5}, {"cache": 1}):
+        with pytest.raises((TypeError, ValueError), match=next(iter(wrong))):
+            task(lambda: 1, **wrong)
+    with pytest.raises(ValueError, match="cache_for and cache=False"):
+        task(lambda: 1, cache=False, cache_for=timedelta(1))
 
 
 @pytest.mark.parametrize(

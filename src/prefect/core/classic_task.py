@@ -1,6 +1,6 @@
 """Arguments of tasks that classic Prefect had, and that few tasks have.
 
-Those about results are accepted, and nothing is stored: whoever gives one is told so.
+Some about where results are stored have no meaning here: whoever gives one is told so.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from prefect.core import check
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
     from typing import Any
 
-UNSTORED = ("cache_for", "cache_key", "cache_validator", "checkpoint", "result", "target")
-"""About results, of which none is stored."""
+UNSTORED = ("cache_validator", "result", "target")
+"""About where results are stored, which a run decides."""
 
 
 def retry_on(value: Any) -> Any:
@@ -38,9 +39,33 @@ def task_run_name(value: Any) -> Any:
     raise check.wrong("task_run_name", "a template, or a function that returns a name", value)
 
 
+def cache_for(value: Any) -> timedelta:
+    """Check how long a result may be taken."""
+    from datetime import timedelta  # noqa: PLC0415  # few tasks have one
+
+    if not isinstance(value, timedelta):
+        raise check.wrong("cache_for", "a timedelta", value)
+    if value <= timedelta():
+        raise ValueError(f"cache_for must be more than nothing, not {value}")
+    return value
+
+
+def cache_key(value: Any) -> Any:
+    """Check a text, or a function that makes one of a task's inputs."""
+    if isinstance(value, str) or callable(value):
+        return value
+    raise check.wrong(
+        "cache_key", "a text, or a function of the task's inputs that returns one", value
+    )
+
+
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "retry_on": retry_on,
     "task_run_name": task_run_name,
+    "cache": lambda value: check.flag("cache", value),
+    "cache_for": cache_for,
+    "cache_key": cache_key,
+    "checkpoint": lambda value: check.flag("checkpoint", value),
     **dict.fromkeys(UNSTORED, lambda value: value),
 }
 
@@ -50,24 +75,38 @@ def keep(task: Any, given: dict[str, Any]) -> None:
     for name, value in given.items():
         if value is not None:
             setattr(task, name, CHECKS[name](value))
+    if caching := [name for name in ("cache_for", "cache_key") if given.get(name) is not None]:
+        if given.get("cache") is False:
+            raise ValueError(f"Task {task.name!r} has {caching[0]} and cache=False: leave one out")
+        task.cache = True
+    task.caches = task.cache and task.checkpoint is not False
+    if task.cache and not task.caches:
+        _warn(
+            f"Task {task.name!r} has checkpoint=False beside what caches it, so nothing is stored"
+        )
     unstored = [name for name in UNSTORED if given.get(name)]
     if unstored:
-        _warn(f"Task {task.name!r} has {', '.join(unstored)}")
+        _warn(
+            f"Task {task.name!r} has {', '.join(unstored)}, which has no meaning here. {_INSTEAD}"
+        )
 
 
 def keep_result(flow: Any, result: Any) -> None:
     """Keep where a flow's results were to be stored, and say that they are not."""
     flow.result = result
-    _warn(f"Flow {flow.name!r} has result")
+    _warn(f"Flow {flow.name!r} has result, which has no meaning here. {_INSTEAD}")
+
+
+_INSTEAD = (
+    "Where results are stored is for a run to say, flow.run(store=...), and whether one is taken from an "
+    "earlier run for a task, @task(cache=True)"
+)
 
 
 def _warn(what: str) -> None:
     import warnings  # noqa: PLC0415  # seldom needed
 
-    warnings.warn(
-        f"{what}: no result is stored here, and none is taken from an earlier run",
-        stacklevel=_of_user(),
-    )
+    warnings.warn(what, stacklevel=_of_user())
 
 
 def _of_user() -> int:

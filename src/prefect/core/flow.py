@@ -247,6 +247,8 @@ class Flow(FlowBuilding):
         timeout: timedelta | float | None = None,
         limits: Mapping[str, int] | None = None,
         run_on_schedule: bool | None = None,
+        store: str | PathLike[str] | None = None,
+        resume: str | bool | None = None,
         **kwargs: Any,
     ) -> State:
         """Run the flow here and now.
@@ -262,6 +264,12 @@ class Flow(FlowBuilding):
             run_on_schedule: whether it waits for the next time of its schedule, runs, and does so again until
                 there is none; without a schedule it runs once all the same. By default what
                 `prefect.config.flows.run_on_schedule` says, which is True.
+            store: a directory, or a URL such as "s3://bucket/runs", where the results of tasks are stored as
+                they come, and a record of the run is written. By default nothing is, but for the results of
+                tasks with `cache=True` and the like, which go to `~/.local/share/prefect`.
+            resume: a run in the store to go on with, by its name, or True for the last one of this flow: what
+                succeeded in it, and is the same now in code and inputs, is not run again. Its parameters
+                and its date hold unless others are given.
             **kwargs: more parameters; those that the schedule's clocks have come before them.
 
         Returns:
@@ -273,6 +281,7 @@ class Flow(FlowBuilding):
             TypeError: the executor is not one, or another argument is of the wrong type.
             ValueError: the executor's text form is none.
             ExecutorError: the executor cannot start.
+            StoreError: the store cannot be used, or has no such run.
         """
         if (runner := core.runner) is None:
             raise RuntimeError("Flows can run after `import prefect`")
@@ -280,6 +289,7 @@ class Flow(FlowBuilding):
             raise FlowError(
                 f"Flow {self.name!r} is still being built: call flow.run() after its `with` block"
             )
+        kept = self._kept(store, resume)
         given = dict(as_given(parameters))
         if twice := kwargs.keys() & given.keys():
             raise TypeError(f"Parameters are given twice: {', '.join(sorted(twice))}")
@@ -301,7 +311,9 @@ class Flow(FlowBuilding):
         given |= kwargs
 
         def once(given: Mapping[str, Any], context: Mapping[str, Any]) -> State:
-            return runner(self, given, executor, on_state, context, results, seconds, limits)
+            return runner(
+                self, given, executor, on_state, context, results, seconds, limits, **kept
+            )
 
         if self._keeps_time(run_on_schedule) and core.scheduled_runner is not None:
             return core.scheduled_runner(self, once, given, context)
@@ -316,6 +328,17 @@ class Flow(FlowBuilding):
         from prefect.configuration import config  # noqa: PLC0415  # for schedules alone
 
         return bool(config.flows.run_on_schedule)
+
+    def _kept(self, store: Any, resume: Any) -> dict[str, Any]:
+        """Return what a run that keeps something is told of it; nothing for one that does not."""
+        self._refuse_parameters(store=store is not None, resume=resume is not None)
+        if store is not None:
+            check.path("store", store)
+        if resume is not None and not isinstance(resume, str | bool):
+            raise check.wrong("resume", "the name of a run, or True", resume)
+        if store is None and not resume and not any(t.caches for t in self._graph.incoming):
+            return {}
+        return {"store": store, "resume": resume or None}
 
     def _refuse_parameters(self, **options: bool) -> None:
         """Refuse options of a run that may be meant for parameters: those that are given."""

@@ -47,10 +47,13 @@ class Task(Bindable):
         retry_on: the exceptions after which it is tried again; by default all.
         task_run_name: what a run of it is called, as `prefect.context.task_run_name`: a template of its
             inputs such as "load {day}", or a function that takes them.
-        cache_for: accepted with a warning, as all that follow: no result is stored.
-        cache_key: likewise.
-        cache_validator: likewise.
-        checkpoint: likewise.
+        cache: whether its result is stored, and taken from an earlier run, of this flow or another, that was
+            given the same: inputs, code, and versions of what it imports.
+        cache_for: for how long it is taken (timedelta); it is cached then.
+        cache_key: what decides in place of inputs and code: a text, or a function of the inputs that
+            returns one; it is cached then.
+        checkpoint: False keeps its result from being stored in any case.
+        cache_validator: accepted with a warning, as all that follow: it has no meaning here.
         result: likewise.
         target: likewise.
 
@@ -69,6 +72,9 @@ class Task(Bindable):
     """Whether it ends what others needed, and so decides nothing of a flow."""
     retry_on: Any = None
     task_run_name: Any = None
+    cache: bool = False
+    caches: bool = False
+    """Whether its result may be taken from an earlier run."""
     cache_for: Any = None
     cache_key: Any = None
     cache_validator: Any = None
@@ -94,8 +100,9 @@ class Task(Bindable):
         at_most_once: bool = False,
         retry_on: type[BaseException] | Iterable[type[BaseException]] | None = None,
         task_run_name: str | Callable[..., str] | None = None,
+        cache: bool | None = None,
         cache_for: timedelta | None = None,
-        cache_key: str | None = None,
+        cache_key: str | Callable[..., str] | None = None,
         cache_validator: Callable[..., bool] | None = None,
         checkpoint: bool | None = None,
         result: Any = None,
@@ -117,6 +124,7 @@ class Task(Bindable):
         given = (
             retry_on,
             task_run_name,
+            cache,
             cache_for,
             cache_key,
             cache_validator,
@@ -211,7 +219,7 @@ class Task(Bindable):
 
 
 _CLASSIC = (
-    "retry_on", "task_run_name", "cache_for", "cache_key", "cache_validator", "checkpoint", "result", "target",
+    "retry_on", "task_run_name", "cache", "cache_for", "cache_key", "cache_validator", "checkpoint", "result", "target",
 )  # fmt: skip
 _NONE_GIVEN = (None,) * len(_CLASSIC)
 

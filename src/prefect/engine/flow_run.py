@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from prefect.core.state import State
     from prefect.engine.events import TaskEvent
     from prefect.engine.executors.base import Executor
+    from prefect.engine.runner import Keeper
 
 
 def run_flow(
@@ -35,8 +36,13 @@ def run_flow(
     results: str,
     timeout: float | None,
     limits: Mapping[str, int] | None,
+    keeper: Keeper | None = None,
 ) -> State:
-    """Run a flow; see `Flow.run`."""
+    """Run a flow; see `Flow.run`.
+
+    Args:
+        keeper: knows what was stored, and has results stored; see `prefect.keeping`.
+    """
     with no_collection():
         flow.validate()
     around = {**_around(), **context}
@@ -59,7 +65,15 @@ def run_flow(
             logs.info("flow %r starts", flow.name)
             with no_collection():
                 nodes = lay_out(flow, shared)
-            run = Run(session, shared, on_state, timeout, limits, releasing=results == "reference")
+            run = Run(
+                session,
+                shared,
+                on_state,
+                timeout,
+                limits,
+                releasing=results == "reference",
+                keeper=keeper,
+            )
             try:
                 run.execute(nodes)
                 keep_values(session, nodes)

@@ -15,9 +15,18 @@ from prefect.errors import TaskTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Protocol
 
     from prefect.core.task import Task
+
+    class Keeping(Protocol):
+        """What a job of a run that keeps results has to do with them."""
+
+        def inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+            """Return inputs without references to what lies in a store."""
+
+        def keep(self, state: State) -> State:
+            """Store the value of a success, and return the state."""
 
 
 _COROUTINE = 0x80  # as inspect.CO_COROUTINE has it
@@ -34,9 +43,21 @@ class Job:
         context: what all tasks of this run of the flow have in `prefect.context`.
         run_count: which try this is, from 1.
         retrying: the state before it; None for a first try.
+
+    Attributes:
+        keeping: keeps its result, in a run that keeps some (see `prefect.keeping`).
     """
 
-    __slots__ = ("context", "inputs", "map_index", "retrying", "run_count", "slug", "task")
+    __slots__ = (
+        "context",
+        "inputs",
+        "keeping",
+        "map_index",
+        "retrying",
+        "run_count",
+        "slug",
+        "task",
+    )
 
     def __init__(
         self,
@@ -55,6 +76,7 @@ class Job:
         self.context = context
         self.run_count = run_count
         self.retrying = retrying
+        self.keeping: Keeping | None = None
 
     def context_values(self) -> dict[str, Any]:
         """Return what `prefect.context` holds while the task runs."""
@@ -148,8 +170,12 @@ def begin_job(job: Job) -> State | Awaiting:
     """
     token = values.set(job)
     try:
+        if job.keeping is not None:
+            job.inputs = job.keeping.inputs(job.inputs)
         state = run_once(job)
-        return state if type(state) is Success else outcome(job, state)
+        if type(state) is Success:
+            return state if job.keeping is None else job.keeping.keep(state)
+        return outcome(job, state)
     finally:
         values.reset(token)
 
@@ -162,6 +188,8 @@ def outcome(job: Job, state: State | Awaiting) -> State | Awaiting:
 
 def _concluded(job: Job, state: State) -> State:
     """Return what becomes of a state: a failure may be tried again."""
+    if job.keeping is not None:
+        state = job.keeping.keep(state)
     if isinstance(state, Failed) and not job.task.state_handlers:
         return retry(job, state) or state
     return state

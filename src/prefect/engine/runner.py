@@ -37,12 +37,18 @@ from prefect.engine.transitions import change_state, gate
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any
+    from typing import Any, Protocol
 
     from prefect.core.state import State
     from prefect.core.task import Task
     from prefect.engine.executors.base import Session
     from prefect.engine.nodes import Node
+
+    class Keeper(Protocol):
+        """What knows the results of earlier runs."""
+
+        def begin(self, node: Node, job: Job) -> State | None:
+            """Return the state of a task whose result is there; else have the job keep what it makes."""
 
 
 HOUR = 3600.0
@@ -67,7 +73,9 @@ class Run:
         limits: Mapping[str, int] | None,
         *,
         releasing: bool,
+        keeper: Keeper | None,
     ) -> None:
+        self.keeper = keeper
         self.timeout = timeout
         self.deadline = None if timeout is None else time.monotonic() + timeout
         session.deadline = self.deadline
@@ -83,7 +91,7 @@ class Run:
         self.begins = self.begin_here
         if limits:
             self.begins = self.begin_within_limits
-        elif self.tells or timeout is not None:
+        elif self.tells or timeout is not None or keeper is not None:
             self.begins = self.begin
         self.delayed: list[tuple[float, int, Node]] = []
         self.detached: set[Node] = set()  # they take no place of the executor any more
@@ -151,11 +159,15 @@ class Run:
         ):
             self.finish(node, self.change(node, Pending(), blocked))
             return False
+        job = self.job(node, inputs)
+        if self.keeper is not None and (found := self.keeper.begin(node, job)) is not None:
+            self.finish(node, self.change(node, Pending(), found))
+            return False
         if step.task.state_handlers and not self.may_run(node):
             return False
         if not self.session.tells_running:
             self.starts(node, Running("the task is running"))
-        self.session.submit(node, self.job(node, inputs))
+        self.session.submit(node, job)
         return True
 
     def may_run(self, node: Node) -> bool:

@@ -17,7 +17,9 @@ __all__ = ["EnvVarSecret", "PrefectSecret", "SecretBase"]
 
 
 class SecretBase(Task):
-    """Base class of tasks that have a secret's value for their result."""
+    """Base class of tasks that have a secret's value for their result, which is never stored."""
+
+    checkpoint = False
 
 
 class PrefectSecret(SecretBase):

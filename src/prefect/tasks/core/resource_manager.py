@@ -22,7 +22,9 @@ __all__ = ["ResourceManager", "resource_manager"]
 
 
 class ResourceSetupTask(Task):
-    """Makes the resource: its result is what the manager's `setup` returns."""
+    """Makes the resource: its result is what the manager's `setup` returns, and ends with the run."""
+
+    checkpoint = False
 
     def run(self, mgr: Any) -> Any:
         """Set it up."""
@@ -33,6 +35,7 @@ class ResourceCleanupTask(Task):
     """Ends the resource, whatever became of the tasks that needed it."""
 
     is_cleanup: ClassVar[bool] = True
+    checkpoint = False
 
     def run(self, mgr: Any, resource: Any) -> None:
         """Clean it up."""
@@ -116,7 +119,9 @@ class ResourceManager:
         if flow is None:
             raise FlowError(f"{self.name}(...) is used within `with Flow(...):`, or with flow=...")
         name = self.name
-        init = FunctionTask(self.resource_class, **{"name": name, **self.init_task_kwargs})
+        init = FunctionTask(
+            self.resource_class, **{"name": name, "checkpoint": False, **self.init_task_kwargs}
+        )
         setup = ResourceSetupTask(**{"name": f"{name}.setup", **self.setup_task_kwargs})
         cleanup = ResourceCleanupTask(
             **{

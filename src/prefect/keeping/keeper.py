@@ -1,0 +1,262 @@
+"""Decides what the engine does of a task whose result may be stored: take it, or make and store it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from prefect.core.context import values
+from prefect.core.parameter import Parameter
+from prefect.core.refs import Ref
+from prefect.core.state import Mapped, Skipped, Success
+from prefect.core.state_kinds import Cached
+from prefect.engine.nodes import ITEM
+from prefect.errors import StoreError
+from prefect.keeping.code import Codes
+from prefect.secrets.masking import holds_secret, is_masking
+from prefect.store.formats import encode
+from prefect.store.store import Stored, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import timedelta
+
+    from prefect.core.state import State
+    from prefect.core.task import Task
+    from prefect.engine.job import Job
+    from prefect.engine.nodes import Node
+    from prefect.store.store import Entry, Store
+
+_SERIES = f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}"
+_LARGE = 1 << 16
+"""Bytes of a result from which on another process sends word of it alone."""
+
+
+class Keeping:
+    """What a job is to do with its result. Can be sent to another process.
+
+    Args:
+        where: the store; None where there is nothing to do but to read what others stored.
+        key: of the result; "" for what only passes values on.
+        about: what the store is to know of it.
+    """
+
+    __slots__ = ("about", "key", "pid", "where")
+
+    def __init__(self, where: str | None, key: str, about: dict[str, Any]) -> None:
+        self.where = where
+        self.key = key
+        self.about = about
+        self.pid = os.getpid()
+
+    def inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Return inputs without references to what lies in a store."""
+        if any(isinstance(value, Ref) for value in inputs.values()):
+            return {
+                name: value.fetch() if isinstance(value, Ref) else value
+                for name, value in inputs.items()
+            }
+        return inputs
+
+    def keep(self, state: State) -> State:
+        """Store the value of a success, and note who made it; return the state."""
+        if self.key:
+            state.context["worker"] = _worker()
+        if self.where is None or not isinstance(state, Success) or isinstance(state, Skipped):
+            return state
+        try:
+            encoded = encode(state.result)
+            if is_masking() and any(holds_secret(bytes(part)) for part in encoded.parts):
+                raise StoreError("It holds a secret's value, which never rests in a store")  # noqa: TRY301
+            entry = open_store(self.where).put_encoded(self.key, encoded, self.about)
+        except StoreError as error:
+            state.context["unstored"] = str(error)
+            return state
+        state.context["stored"] = _stored(entry) | {"inputs": self.about["inputs"]}
+        if entry.size >= _LARGE and os.getpid() != self.pid:
+            state.held = Stored(self.where, self.key)
+        return state
+
+
+def _stored(entry: Entry) -> dict[str, Any]:
+    return {
+        "key": entry.key, "digest": entry.digest, "size": entry.size, "format": entry.format,
+    }  # fmt: skip
+
+
+def _worker() -> str:
+    return f"{os.getpid()}/{threading.current_thread().name}"
+
+
+class Keeper:
+    """What the runner asks before each task of a run.
+
+    Args:
+        store: has the results.
+        root: the first of the runs that this one goes on with, or this run itself: a task's result
+            belongs to it unless the task is cached. With None only those of cached tasks are stored.
+        run: this run.
+        resumes: whether results of the earlier ones may be taken.
+        tasks: of the flow. What their code consists of is looked at before one has run, and perhaps changed
+            a global.
+        requirements: as `Codes` takes them.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        root: str | None,
+        run: str,
+        *,
+        resumes: bool,
+        tasks: Iterable[Task],
+        requirements: Mapping[str, str] | None = None,
+    ) -> None:
+        self._store = store
+        self._root = root
+        self._run = run
+        self._resumes = resumes
+        self._codes = Codes(requirements)
+        for task in tasks:
+            if not (task.auto_generated or isinstance(task, Parameter)):
+                self._codes.of(task)
+        self._code_keys: dict[int, str] = {}
+        self._digests: dict[Node, str] = {}
+        self._recipes: dict[Node, str] = {}
+        self._constants: dict[int, dict[str, str]] = {}
+
+    def begin(self, node: Node, job: Job) -> State | None:
+        """Return the state of a task whose result is there; otherwise have the job keep what it makes.
+
+        Args:
+            node: waits for nothing; its trigger lets it run.
+            job: what is to be done otherwise.
+        """
+        task, step = node.step.task, node.step
+        if task.auto_generated or isinstance(task, Parameter):
+            if task.auto_generated:
+                self._digests[node] = _digest("made", [type(task).__name__, self._inputs(node)])
+            job.keeping = Keeping(None, "", {})
+            return None
+        cached = task.caches
+        inputs = self._inputs(node)
+        scope: list[Any] = ["any run"] if cached else [self._root, step.slug, node.map_index]
+        token = values.set(job)
+        try:
+            key = self._key(task, scope, inputs, job)
+        finally:
+            values.reset(token)
+        if task.checkpoint is False or (not cached and self._root is None):
+            job.keeping = Keeping(None, key, {})
+            # What may not rest, and what ends with the run, is known by how it is made.
+            self._recipes[node] = f"made:{key}"
+            if task.checkpoint is False:
+                self._digests[node] = self._recipes[node]
+            return None
+        if cached or self._resumes:
+            entry = self._store.entry(key)
+            if entry is not None and self._store.has(entry) and _is_fresh(task, entry):
+                return self._taken(node, entry, inputs)
+        about: dict[str, Any] = {"run": self._run, "task": step.slug, "inputs": inputs}
+        if node.map_index is not None:
+            about["map_index"] = node.map_index
+        job.keeping = Keeping(self._store.where, key, about)
+        self._recipes[node] = f"made:{key}"
+        return None
+
+    def code(self, task: Task) -> Mapping[str, str]:
+        """Return what a task's code consists of."""
+        return self._codes.of(task)[0]
+
+    def _taken(self, node: Node, entry: Entry, inputs: dict[str, str]) -> State:
+        self._digests[node] = entry.digest
+        run = entry.about.get("run")
+        state = Cached(f"its result was stored by run {run}", Stored(self._store.where, entry.key))
+        state.context["stored"] = _stored(entry) | {"run": run, "inputs": inputs}
+        return state
+
+    def _key(self, task: Task, scope: list[Any], inputs: dict[str, str], job: Job) -> str:
+        chosen = task.cache_key
+        if chosen is not None:
+            text = chosen(**_fetched(job.inputs)) if callable(chosen) else chosen
+            return _digest("chosen", [task._type_name, scope, str(text)])[7:]  # noqa: SLF001
+        parts, names = self._codes.of(task)
+        around: list[list[str]] = []
+        if names:
+            known = job.context
+            around = [[name, self._of_value(known[name])] for name in sorted(names & known.keys())]
+        code = self._code_keys.get(id(task))
+        if code is None:
+            code = self._code_keys[id(task)] = _digest("code", [_SERIES, parts])
+        return _digest("task", [scope, code, inputs, around])[7:]
+
+    def _inputs(self, node: Node) -> dict[str, str]:
+        """Return the digests of what a task is given, by name; of what it waits for alone, none."""
+        step = node.step
+        found = self._constants.get(id(step))
+        if found is None:
+            found = {name: self._of_value(value) for name, value in step.constants.items()}
+            self._constants[id(step)] = found
+        found = dict(found)
+        kinds: Iterable[int] = node.kinds or [None] * len(node.sources)  # type: ignore[list-item]
+        for edge, source, kind in zip(step.edges, node.sources, kinds, strict=False):
+            if edge[2] is not None:
+                found[edge[2]] = self._of_value(source) if kind == ITEM else self._of(source)
+        return found
+
+    def _of(self, node: Node) -> str:
+        """Return the digest of a task's result."""
+        found = self._digests.get(node)
+        if found is None:
+            found = self._digests[node] = self._made(node)
+        return found
+
+    def _made(self, node: Node) -> str:
+        state = node.state
+        assert state is not None  # noqa: S101  # it has finished
+        if node.children is not None:
+            return _digest("children", [self._of(child) for child in node.children])
+        stored = getattr(state, "_context", {}).get("stored")
+        if stored is not None:
+            return str(stored["digest"])
+        if isinstance(state, Mapped):
+            return _digest("children", [self._of_state(each) for each in state.map_states])
+        return self._of_state(state, self._recipes.get(node))
+
+    def _of_state(self, state: State, recipe: str | None = None) -> str:
+        stored = getattr(state, "_context", {}).get("stored")
+        if stored is not None:
+            return str(stored["digest"])
+        if not isinstance(state, Success):
+            return _digest("state", [type(state).__name__, str(state.message)])
+        return self._of_value(state.held, recipe)
+
+    @staticmethod
+    def _of_value(value: Any, recipe: str | None = None) -> str:
+        if isinstance(value, Ref):
+            value = value.fetch()
+        try:
+            return encode(value).digest
+        except (
+            StoreError
+        ):  # then how it was made decides; or nothing says whether it is the same again
+            return recipe or f"none:{os.urandom(16).hex()}"
+
+
+def _fetched(inputs: dict[str, Any]) -> dict[str, Any]:
+    return {n: v.fetch() if isinstance(v, Ref) else v for n, v in inputs.items()}
+
+
+def _is_fresh(task: Task, entry: Entry) -> bool:
+    limit: timedelta | None = task.cache_for
+    return limit is None or time.time() - entry.time <= limit.total_seconds()
+
+
+def _digest(kind: str, parts: Any) -> str:
+    text = json.dumps([kind, parts], sort_keys=True, separators=(",", ":"), default=str)
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"

@@ -1,0 +1,292 @@
+"""A run that keeps something: with a record, results that are stored, and those of an earlier run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect.core.context import dates, values
+from prefect.core.state import now
+from prefect.core.value_types import json_form
+from prefect.engine.flow_run import run_flow
+from prefect.engine.job import Job
+from prefect.errors import ParameterError, PrefectError, StoreError
+from prefect.keeping.keeper import Keeper
+from prefect.keeping.origin import origin
+from prefect.records.names import new_run
+from prefect.records.writing import Recorder, recorder
+from prefect.secrets.masking import MASK, mask, mask_all
+from prefect.store.files import LocalFiles
+from prefect.store.store import default_store, open_store
+from prefect.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from prefect.core.flow import Flow
+    from prefect.core.state import State
+    from prefect.engine.events import TaskEvent
+    from prefect.store.store import Store
+
+
+def run_kept(
+    flow: Flow,
+    parameters: Mapping[str, Any],
+    executor: Any,
+    on_state: Callable[[TaskEvent], None] | None,
+    context: Mapping[str, Any],
+    results: str,
+    timeout: float | None,
+    limits: Mapping[str, int] | None,
+    *,
+    store: str | os.PathLike[str] | None,
+    resume: str | bool | None,
+) -> State:
+    """Run a flow; see `Flow.run`.
+
+    Args:
+        store: where results and records are kept; None where cached tasks alone need one.
+        resume: a run to go on with, or True for the last one of this flow.
+
+    Raises:
+        StoreError: the store cannot be used, or has no such run.
+    """
+    flow.validate()
+    requirements = origin.get().requirements
+    if store is None and resume is None:
+        keeper = Keeper(
+            open_store(default_store()), None, "", resumes=False, tasks=flow.tasks, requirements=requirements,
+        )  # fmt: skip
+        return run_flow(
+            flow, parameters, executor, on_state, context, results, timeout, limits, keeper
+        )
+    kept = open_store(default_store() if store is None else store)
+    run = new_run(flow.name)
+    earlier = _Earlier.of(kept, flow, resume) if resume else None
+    if earlier is not None:
+        parameters = earlier.parameters(parameters)
+        context = {**dates(earlier.start), **context}
+    start = context.get("scheduled_start_time") or now()
+    context = {**dates(start), **context}
+    keeper = Keeper(
+        kept, earlier.root if earlier else run, run,
+        resumes=earlier is not None, tasks=flow.tasks, requirements=requirements,
+    )  # fmt: skip
+    header = {
+        "run": run,
+        "flow": flow.serialize(),
+        "parameters": _plain(_given(flow, parameters)),
+        "executor": executor if isinstance(executor, str) else _text_of(executor),
+        "place": origin.get().place,
+        "artifact": origin.get().artifact,
+        "resumes": earlier.run if earlier else None,
+        "root": earlier.root if earlier else run,
+        "start": start.isoformat(),
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "versions": {
+            "python": platform.python_version(),
+            "prefect": __version__,
+            "requirements": sorted(requirements.values()),
+        },
+    }  # fmt: skip
+    record = _Record(kept, run, header)
+    return record.around(
+        lambda told: run_flow(flow, parameters, executor, told, context, results, timeout, limits, keeper),
+        flow, on_state, keeper,
+    )  # fmt: skip
+
+
+class _Record:
+    """The record of a run in a store, from before it begins until after its end."""
+
+    def __init__(self, store: Store, run: str, header: Mapping[str, Any]) -> None:
+        self._store = store
+        self._remote = not isinstance(store.files, LocalFiles)
+        # Elsewhere nothing can be appended: it is written here, and copied.
+        base = Path(default_store() if self._remote else store.where) / "runs"
+        self._name = f"{run}.jsonl"
+        self._path = base / self._name
+        try:
+            base.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._recorder: Recorder = recorder(str(self._path), mask)
+            self._recorder.begin(header)
+        except OSError as error:
+            raise StoreError(f"No record can be written to {base}: {error.strerror}") from error
+        self._copy()
+
+    def around(
+        self,
+        run: Callable[[Callable[[TaskEvent], None]], State],
+        flow: Flow,
+        on_state: Callable[[TaskEvent], None] | None,
+        keeper: Keeper,
+    ) -> State:
+        """Run, and record what happens."""
+        writer = self._recorder
+        tasks = {slug: task for task, slug in flow.slugs.items()}
+        coded: set[str] = set()
+        told_unstored: set[str] = set()
+
+        def tell(event: TaskEvent) -> None:
+            slug = event.task_slug
+            context = getattr(event.state, "_context", None)
+            if context:
+                if "stored" in context and slug not in coded:
+                    coded.add(slug)
+                    writer.code(slug, keeper.code(tasks[slug]))
+                if "unstored" in context and slug not in told_unstored:
+                    told_unstored.add(slug)
+                    logging.getLogger("prefect").warning(
+                        "The result of task %r is not stored, and is made again when this run is "
+                        "resumed: %s", event.task_name, context["unstored"],
+                    )  # fmt: skip
+            writer.on_state(event)
+            if on_state is not None:
+                on_state(event)
+
+        handler = _Handler(writer)
+        logger = logging.getLogger("prefect")
+        logger.addHandler(handler)
+        state: State | None = None
+        try:
+            state = run(tell)
+        except BaseException as error:
+            state = getattr(error, "state", None)
+            if isinstance(error, PrefectError) and state is None and not handler.any:
+                self._path.unlink(missing_ok=True)  # it was refused: nothing has run
+            raise
+        finally:
+            logger.removeHandler(handler)
+            writer.end(flow.name, state)
+            self._copy()
+        return state
+
+    def _copy(self) -> None:
+        if self._remote and self._path.exists():
+            self._store.files.write(f"runs/{self._name}", [self._path.read_bytes()])
+
+
+class _Handler(logging.Handler):
+    """Has what is logged in a run recorded, with the task that logs it."""
+
+    def __init__(self, writer: Recorder) -> None:
+        super().__init__()
+        self._writer = writer
+        self.any = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Record it; what the engine says of states, these say."""
+        if record.name == "prefect" and record.levelno <= logging.INFO:
+            return
+        self.any = True
+        job = values.get(None)
+        slug, index = (job.slug, job.map_index) if isinstance(job, Job) else (None, None)
+        try:
+            self._writer.log(record, slug, index)
+        except Exception:  # noqa: BLE001 - as logging's own handlers
+            self.handleError(record)
+
+
+class _Earlier:
+    """The run that one goes on with.
+
+    Args:
+        header: of its record.
+    """
+
+    def __init__(self, header: Mapping[str, Any]) -> None:
+        self.run: str = header["run"]
+        self.root: str = header.get("root") or self.run
+        self.start = datetime.fromisoformat(header["start"])
+        self._parameters: dict[str, Any] = header["parameters"]
+
+    @classmethod
+    def of(cls, store: Store, flow: Flow, resume: str | bool) -> _Earlier:
+        """Find it.
+
+        Raises:
+            StoreError: there is no such run, or several.
+        """
+        names = sorted(
+            path.rpartition("/")[2].removesuffix(".jsonl")
+            for path, _, _ in store.files.listed("runs")
+            if path.endswith(".jsonl")
+        )
+        if isinstance(resume, str):
+            found = [name for name in names if name == resume] or [
+                name for name in names if name.startswith(resume) or name.endswith(resume)
+            ]
+            if len(found) != 1:
+                many = f"{len(found)} runs" if found else "no run"
+                raise StoreError(
+                    f"{store.where} has {many} {resume!r}: `prefect runs` lists what there is"
+                )
+            return cls(_header(store, found[0]))
+        for name in reversed(names):
+            header = _header(store, name)
+            if header.get("flow", {}).get("name") == flow.name:
+                return cls(header)
+        raise StoreError(
+            f"{store.where} has no run of flow {flow.name!r} to go on with: run it once without resume"
+        )
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return its parameters, those that are given now over them.
+
+        Raises:
+            ParameterError: one was not recorded as it was, and is not given.
+        """
+        found = dict(given)
+        for name, value in self._parameters.items():
+            if name in found:
+                continue
+            text = json.dumps(value)
+            if MASK in text or (isinstance(value, dict) and _LACKS in value):
+                raise ParameterError(
+                    f"Parameter {name!r} of run {self.run} was not recorded as it was: give it again"
+                )
+            found[name] = value
+        return found
+
+
+_LACKS = "no JSON form"
+
+
+def _header(store: Store, run: str) -> dict[str, Any]:
+    read = store.files.read(f"runs/{run}.jsonl") or b""
+    try:
+        found = json.loads(bytes(read[: read.find(b"\n")]))
+        cls_fields = (found["run"], found["start"], found["parameters"], found["flow"])
+        if not isinstance(cls_fields[0], str) or not isinstance(cls_fields[2], dict):
+            raise ValueError("it is malformed")  # noqa: TRY004, TRY301
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"The record of run {run} in {store.where} cannot be read") from error
+    return dict(found)
+
+
+def _given(flow: Flow, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    known = {each.name for each in flow.parameters()}
+    return {name: value for name, value in parameters.items() if name in known}
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as JSON has them, with secrets masked."""
+    found: dict[str, Any] = {}
+    for name, value in parameters.items():
+        try:
+            plain = json_form(value)
+            json.dumps(plain, allow_nan=False)
+            found[name] = mask_all(plain)
+        except (TypeError, ValueError):
+            found[name] = {_LACKS: type(value).__name__}
+    return found
+
+
+def _text_of(executor: Any) -> str | None:
+    return None if executor is None else executor.text()

@@ -1,0 +1,237 @@
+"""Writes the record of a run, a line of JSON for each event, while the run goes on.
+
+    {"event": "run", "version": 1, "run": its name, "time", "flow": as it is serialized, "parameters",
+     "executor", "place", "artifact", "resumes": the run that it goes on with, "host", "pid", "versions"}
+    {"event": "code", "task": slug, "parts": {what its code consists of: a digest, a version or a type}}
+    {"event": "task", "time", "task": slug, "map_index", "state", "message", "children": of a mapped task,
+     "started": of a try that has ended, "run_count", "worker", "traceback", "inputs": {name: digest},
+     "result": {"digest", "size", "format", "run": which one stored it}}
+    {"event": "log", "time", "level", "logger", "message", "task", "map_index"}
+    {"event": "flow", "time", "flow": name, "state", "message"}
+
+Times are in seconds since 1970. What is usual is left out: no map_index but of children, no message of a
+success. A task's begin has a line of its own, with the state Running, where the try takes longer than what is
+written at a time. The last line is missing where the run was killed, and the one before it may be torn.
+Values of secrets are masked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from prefect.core.state import Failed, Mapped, Retrying, Running, Success
+from prefect.core.state_kinds import Cached
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Mapping
+
+    from prefect.core.state import State
+    from prefect.engine.events import TaskEvent
+
+_SECONDS = 0.05
+"""For which lines are collected at most. So much of a record a killed run loses; its results it does not."""
+_MOST_LINES = 200
+_DIGEST = len("sha256:") + 16
+"""Characters of an input's digest, which is compared with those of the same input alone."""
+_USUAL = {Success, Mapped, Cached}
+"""Whose messages say nothing that the line does not."""
+_LONGEST = 1 << 16
+"""Characters of a text, of which more is left out."""
+
+
+class Recorder:
+    """A record that is being written. Its calls may come from any thread.
+
+    Args:
+        file: that is appended to, unbuffered; it is closed at the end.
+        mask: hides values of secrets in a text.
+    """
+
+    def __init__(self, file: BinaryIO, mask: Callable[[str], str]) -> None:
+        self._file = file
+        self._mask = mask
+        self._lines: list[str] = []
+        self._lock = threading.RLock()
+        self._flushed = 0.0
+        self._begun: dict[tuple[str, int | None], float] = {}
+        self._slugs: dict[str, str] = {}
+        self._waker: threading.Thread | None = None
+        self._pending = threading.Event()
+        self._closed = False
+        self.error: OSError | None = None
+        """What kept it from being written on; the run goes on."""
+
+    def begin(self, header: Mapping[str, Any]) -> None:
+        """Write what is known of a run before it begins, so that it is there from then on.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._write("run", {"version": 1, **header})
+        self._flush()
+        if self.error is not None:
+            raise self.error
+
+    def code(self, task: str, parts: Mapping[str, str]) -> None:
+        """Write what a task's code consists of."""
+        self._write("code", {"task": task, "parts": parts}, timed=False)
+
+    def on_state(self, event: TaskEvent) -> None:
+        """Write a change of a task's state."""
+        state, moment = event.state, event.time
+        place = (event.task_slug, event.map_index)
+        kind = type(state)
+        if kind is Running:
+            self._begun[place] = moment
+            self._arm(moment)
+            return
+        started = self._begun.pop(place, None)
+        context = getattr(state, "_context", None)
+        if kind is Success and not context:  # most events by far
+            slug = self._slugs.get(event.task_slug)
+            if slug is None:
+                slug = self._slugs[event.task_slug] = json.dumps(event.task_slug)
+            index = "" if event.map_index is None else f',"map_index":{event.map_index}'
+            begun = "" if started is None else f',"started":{started:.6f}'
+            self._lines.append(
+                f'{{"event":"task","time":{moment:.6f},"task":{slug}{index}{begun},"state":"Success"}}\n'
+            )
+        else:
+            told = self._told(event, state, context or {})
+            if started is not None:
+                told["started"] = round(started, 6)
+            self._write("task", told, moment)
+        self._arm(moment)
+
+    def log(self, record: logging.LogRecord, task: str | None, map_index: int | None) -> None:
+        """Write what a task or the engine logged."""
+        import logging as logging_  # noqa: PLC0415 - slow to import, and there when this is called
+
+        told: dict[str, Any] = {
+            "level": record.levelname,
+            "logger": record.name,
+            "message": self._text(logging_.Formatter("%(message)s").format(record)),
+        }
+        if task is not None:
+            told["task"] = task
+        if map_index is not None:
+            told["map_index"] = map_index
+        self._write("log", told, record.created)
+        self._arm(record.created)
+
+    def end(self, flow: str, state: State | None) -> None:
+        """Write what the flow came to, if that is known, and close the file."""
+        if state is not None:
+            message = self._text(state.message or "")
+            self._write("flow", {"flow": flow, "state": type(state).__name__, "message": message})
+        with self._lock:
+            self._flush()
+            self._closed = True
+            self._file.close()
+        self._pending.set()
+
+    def _told(self, event: TaskEvent, state: State, context: Mapping[str, Any]) -> dict[str, Any]:
+        told: dict[str, Any] = {"task": event.task_slug, "state": type(state).__name__}
+        if event.map_index is not None:
+            told["map_index"] = event.map_index
+        if event.children is not None:
+            told["children"] = event.children
+        if state.message and type(state) not in _USUAL:
+            told["message"] = self._text(state.message)
+        if isinstance(state, Retrying):
+            told["run_count"] = state.run_count
+        if isinstance(state, Failed | Retrying) and state.traceback:
+            told["traceback"] = self._text(state.traceback)
+        if "worker" in context:
+            told["worker"] = str(context["worker"])
+        if "unstored" in context:
+            told["unstored"] = self._text(str(context["unstored"]))
+        stored = context.get("stored")
+        if stored is not None:
+            told["result"] = {
+                name: stored[name] for name in ("digest", "size", "format", "run") if name in stored
+            }
+            if "inputs" in stored:
+                told["inputs"] = {name: text[:_DIGEST] for name, text in stored["inputs"].items()}
+        return told
+
+    def _text(self, text: str) -> str:
+        masked = self._mask(text)
+        return masked if len(masked) <= _LONGEST else f"{masked[:_LONGEST]} …"
+
+    def _write(
+        self,
+        event: str,
+        told: Mapping[str, Any],
+        moment: float | None = None,
+        *,
+        timed: bool = True,
+    ) -> None:
+        line: dict[str, Any] = {"event": event}
+        if timed:
+            line["time"] = round(time.time() if moment is None else moment, 6)
+        line.update(told)
+        self._lines.append(f"{json.dumps(line, separators=(',', ':'), default=str)}\n")
+
+    def _arm(self, moment: float) -> None:
+        """Have the lines written soon: now, if that is due, else by a thread that waits for it."""
+        if moment - self._flushed >= _SECONDS or len(self._lines) >= _MOST_LINES:
+            self._flush()
+        if not self._pending.is_set():
+            if self._waker is None:
+                self._waker = threading.Thread(
+                    target=self._wake, name="prefect-record", daemon=True
+                )
+                self._waker.start()
+            self._pending.set()
+
+    def _wake(self) -> None:
+        while True:
+            self._pending.wait()
+            time.sleep(_SECONDS)
+            self._pending.clear()
+            if self._closed:
+                return
+            self._flush()
+
+    def _flush(self) -> None:
+        with self._lock:
+            if self._closed or self.error is not None:
+                return
+            self._flushed = time.time()
+            for place in list(self._begun):  # what takes long has a line of its own
+                begun = self._begun.get(place)
+                if begun is not None and self._flushed - begun >= _SECONDS:
+                    self._begun.pop(place, None)
+                    slug, index = place
+                    more = {} if index is None else {"map_index": index}
+                    self._write("task", {"task": slug, **more, "state": "Running"}, begun)
+            lines, self._lines = self._lines, []
+            if not lines:
+                return
+            data = "".join(lines).encode("utf-8", "surrogatepass")
+            try:
+                done = 0
+                while done < len(data):
+                    done += self._file.write(data[done:])
+            except OSError as error:
+                self.error = error
+
+
+def recorder(path: str, mask: Callable[[str], str]) -> Recorder:
+    """Return a record that begins.
+
+    Args:
+        path: a file that is not there; its directory is.
+        mask: hides values of secrets in a text.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return Recorder(os.fdopen(handle, "wb", buffering=0), mask)

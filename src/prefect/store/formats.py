@@ -1,0 +1,162 @@
+"""A value as bytes and back, in the form that suits it.
+
+    text    a str, as UTF-8
+    bytes   bytes, as they are
+    json    what JSON gives back as it is, and is small
+    pickle  everything else: a pickle of protocol 5, and the buffers of arrays and frames beside it
+
+Equal values have equal bytes where that can be had: small pickles are brought to their canonical form, so
+that neither the order of sets nor the identity of strings makes two of one value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import pickle
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from prefect.errors import PicklingError, StoreError
+from prefect.frozen import frozen
+from prefect.payload.values import pickled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    Part = bytes | memoryview
+
+FORMATS = ("text", "bytes", "json", "pickle")
+_PROTOCOL = 5
+_MOST_JSON = 200
+"""Values within one that JSON is tried for; more of them are quicker as a pickle."""
+_CANONICAL = 1 << 16
+"""Bytes of a pickle up to which it is brought to its canonical form, which takes a while."""
+
+
+@frozen
+class Encoded:
+    """A value as bytes.
+
+    Args:
+        format: one of `FORMATS`.
+        parts: the bytes; of a pickle with buffers, these come after it.
+        digest: "sha256:..." of the form and all parts.
+    """
+
+    format: str
+    parts: Sequence[Part]
+    digest: str
+
+    @property
+    def size(self) -> int:
+        """Of all parts, in bytes."""
+        return sum(len(part) for part in self.parts)
+
+
+def encode(value: Any) -> Encoded:
+    """Return a value as bytes.
+
+    Raises:
+        StoreError: it cannot be pickled; says why.
+    """
+    kind = type(value)
+    if kind is str:
+        try:
+            return _encoded("text", [value.encode()])
+        except UnicodeEncodeError:  # half of a surrogate pair: Python alone has it
+            return _pickled(value)
+    if kind is bytes:
+        return _encoded("bytes", [value])
+    if _is_json(value):
+        return _encoded("json", [json.dumps(value, separators=(",", ":")).encode()])
+    return _pickled(value)
+
+
+def _encoded(form: str, parts: Sequence[Part]) -> Encoded:
+    made = hashlib.sha256(f"{form} {' '.join(str(len(part)) for part in parts)}\n".encode())
+    for part in parts:
+        made.update(part)
+    return Encoded(form, parts, f"sha256:{made.hexdigest()}")
+
+
+def _pickled(value: Any) -> Encoded:
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        data = pickle.dumps(value, protocol=_PROTOCOL, buffer_callback=buffers.append)
+        if b"__main__" in data:  # whose classes are nowhere to be imported from later
+            data, buffers = pickled(value), []
+        raw = [buffer.raw() for buffer in buffers]
+    except Exception as error:  # noqa: BLE001 - of a value's own code
+        try:
+            data, raw = pickled(value), []
+        except Exception:  # noqa: BLE001 - of a value's own code; the first one says more
+            raise StoreError(
+                f"A value of type {type(value).__qualname__!r} cannot be pickled: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    if not raw and len(data) <= _CANONICAL:
+        from prefect.payload.canonical.writing import canonical  # noqa: PLC0415 - for few values
+
+        with suppress(PicklingError):  # of a form that pickle itself does not write
+            data = canonical(data)
+    return _encoded("pickle", [data, *raw])
+
+
+def decode(form: str, parts: Sequence[bytearray | bytes | memoryview]) -> Any:
+    """Return the value of some parts, whose digest was compared. Of a pickle, this runs code.
+
+    Raises:
+        StoreError: it cannot be loaded here; says why.
+    """
+    try:
+        return _DECODERS[form](parts)
+    except Exception as error:
+        raise StoreError(
+            f"A stored value cannot be loaded here: {type(error).__name__}: {error}"
+        ) from error
+
+
+_DECODERS: dict[str, Callable[[Sequence[Any]], Any]] = {
+    "text": lambda parts: bytes(parts[0]).decode(),
+    "bytes": lambda parts: bytes(parts[0]),
+    "json": lambda parts: json.loads(bytes(parts[0])),
+    "pickle": lambda parts: pickle.loads(parts[0], buffers=parts[1:]),  # noqa: S301 - see above
+}
+
+
+def _is_json(value: Any) -> bool:
+    left = _MOST_JSON
+
+    def fits(value: Any) -> bool:
+        nonlocal left
+        left -= 1
+        kind = type(value)
+        if left < 0:
+            return False
+        if kind is list:
+            return all(map(fits, value))
+        if kind is dict:
+            return all(type(key) is str and fits(key) and fits(each) for key, each in value.items())
+        check = _ATOMS.get(kind)
+        return check is not None and check(value)
+
+    return fits(value)
+
+
+_ATOMS: dict[type, Callable[[Any], bool]] = {
+    type(None): lambda _: True,
+    bool: lambda _: True,
+    int: lambda value: -(1 << 63) <= value < 1 << 63,
+    float: math.isfinite,
+    str: lambda value: value.isascii() or _is_text(value),
+}
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,287 @@
+"""A store: results by key.
+
+    results/KK/KEY      what is known of a result, a line of JSON, and the result itself if it is small
+    values/DD/DIGEST    a larger one, once whatever keys it has
+    runs/RUN.jsonl      the record of a run (see `prefect.records`)
+    parts/              what is being written
+
+A key and a digest are hexadecimal digits of SHA-256. A result is compared with its digest when it is
+read; one that is damaged, or gone, is as if it had never been stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect.core.refs import Ref
+from prefect.errors import ResultUnavailableError, StoreError
+from prefect.frozen import frozen
+from prefect.store.files import LocalFiles, RemoteFiles
+from prefect.store.formats import FORMATS, decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from prefect.store.files import Files
+    from prefect.store.formats import Encoded
+
+_SMALL = 1 << 12
+"""Bytes of a result up to which it lies beside what is known of it."""
+_LONGEST_LINE = 1 << 16
+_HEX = re.compile(r"[0-9a-f]{64}")
+_IS_URL = re.compile(r"[a-z][a-z0-9+.-]*(::|://)")
+
+
+@frozen
+class Entry:
+    """What a store knows of a result.
+
+    Args:
+        key: by which it is found.
+        digest: "sha256:..." of its bytes.
+        size: of these.
+        format: their form, one of `prefect.store.formats.FORMATS`.
+        time: when it was stored, in seconds since 1970.
+        about: what its writer said: plain JSON values.
+    """
+
+    key: str
+    digest: str
+    size: int
+    format: str
+    time: float
+    about: Mapping[str, Any]
+
+
+class Stored(Ref):
+    """A result that lies in a store. Pickled, it is a reference still: who needs it, reads it.
+
+    Args:
+        where: the store, as `Store.where` has it.
+        key: of the result.
+    """
+
+    __slots__ = ("_key", "_value", "_where")
+
+    def __init__(self, where: str, key: str) -> None:
+        self._where = where
+        self._key = key
+
+    def fetch(self) -> Any:
+        """Return the value, read from the store the first time.
+
+        Raises:
+            ResultUnavailableError: the store does not have it any more.
+            StoreError: it cannot be read, or loaded here.
+        """
+        if not hasattr(self, "_value"):
+            self._value: Any = fetch(self._where, self._key)
+        return self._value
+
+    def items(self) -> Sequence[Any]:
+        """Return its items."""
+        from prefect.core.inputs import items_of  # noqa: PLC0415 - where one is mapped over alone
+
+        return items_of(self.fetch())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return fetch, (self._where, self._key)
+
+
+def fetch(where: str, key: str) -> Any:
+    """Return a result of a store.
+
+    Raises:
+        ResultUnavailableError: the store does not have it any more.
+        StoreError: it cannot be read, or loaded here.
+    """
+    found = open_store(where).value(key)
+    if found is None:
+        raise ResultUnavailableError(
+            f"A stored result is gone from {where}: run the flow again, and what it needs is made anew"
+        )
+    return found[0]
+
+
+class Store:
+    """Results by key; see the module.
+
+    Args:
+        files: where they lie.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.where = files.where
+
+    def entry(self, key: str) -> Entry | None:
+        """Return what is known of a result, None where there is none.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        path = _path_of(key)
+        read = self.files.read(path)
+        if read is None:
+            return None
+        self.files.touch(path)
+        return _entry(key, read)
+
+    def has(self, entry: Entry) -> bool:
+        """Tell whether the bytes of a result are there as well, which count as used now."""
+        return entry.size <= _SMALL or self.files.touch(_path_of_value(entry.digest))
+
+    def value(self, key: str) -> tuple[Any] | None:
+        """Return a result, in a tuple; None where there is none that is whole.
+
+        Of a pickle, this runs code: a store is as trusted as the flow itself.
+
+        Raises:
+            StoreError: the store cannot be read, or the result cannot be loaded here.
+        """
+        read = self.files.read(_path_of(key))
+        if read is None or (entry := _entry(key, read)) is None:
+            return None
+        line = read.index(b"\n") + 1
+        sizes = json.loads(read[:line])["sizes"]
+        body: Any = memoryview(read)[line:]
+        if entry.size > _SMALL:
+            found = self.files.read(_path_of_value(entry.digest))
+            if found is None:
+                return None
+            body = memoryview(found)
+        if len(body) != entry.size:
+            return None
+        parts, start = [], 0
+        for size in sizes:
+            parts.append(body[start : start + size])
+            start += size
+        if _digest(entry.format, parts) != entry.digest:
+            return None
+        return (decode(entry.format, parts),)
+
+    def put(self, key: str, value: Any, about: Mapping[str, Any]) -> Entry:
+        """Store a result, in place of another of the same key.
+
+        Raises:
+            StoreError: it cannot be pickled, or the store cannot be written.
+        """
+        return self.put_encoded(key, encode(value), about)
+
+    def put_encoded(self, key: str, encoded: Encoded, about: Mapping[str, Any]) -> Entry:
+        """Do the same with a value whose bytes are there."""
+        entry = Entry(key, encoded.digest, encoded.size, encoded.format, time.time(), about)
+        line = json.dumps(
+            {
+                "version": 1,
+                "digest": entry.digest,
+                "sizes": [len(part) for part in encoded.parts],
+                "format": entry.format,
+                "time": entry.time,
+                "about": about,
+            },
+            separators=(",", ":"),
+        ).encode()
+        if len(line) >= _LONGEST_LINE:
+            raise StoreError(f"What is to be known of a result is too long: {len(line)} bytes")
+        if entry.size <= _SMALL:
+            body = [line, b"\n", *encoded.parts]
+        else:
+            path = _path_of_value(entry.digest)
+            if not self.files.touch(path):
+                self.files.write(path, encoded.parts)
+            body = [line, b"\n"]
+        self.files.write(_path_of(key), [b"".join(body)])
+        return entry
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open_store, (self.where,)
+
+    def __repr__(self) -> str:
+        return f"<Store: {self.where}>"
+
+
+def open_store(where: str | os.PathLike[str]) -> Store:
+    """Return a store.
+
+    Args:
+        where: a directory, which need not be there yet, or a URL that fsspec knows.
+
+    Raises:
+        StoreError: there can be no store.
+        TypeError: it is neither a path nor a URL.
+    """
+    text: Any = os.fspath(where)
+    if not isinstance(text, str) or not text:
+        raise TypeError(f"A store is a directory or a URL, not {where!r}")
+    return _open(text if _IS_URL.match(text) else os.path.abspath(text))  # noqa: PTH100 - lexically
+
+
+@lru_cache(maxsize=16)
+def _open(where: str) -> Store:
+    if where.startswith("file://"):
+        where = where.removeprefix("file://")
+    if not _IS_URL.match(where):
+        if os.path.exists(where) and not os.path.isdir(where):  # noqa: PTH110, PTH112
+            raise StoreError(f"A store is a directory, and {where} is none")
+        return Store(LocalFiles(Path(where)))
+    return Store(RemoteFiles(where))
+
+
+def default_store() -> str:
+    """Return where a user's results and runs are kept: `$XDG_DATA_HOME/prefect`, or ~/.local/share/prefect.
+
+    Raises:
+        StoreError: there is no home directory.
+    """
+    named = Path(os.environ.get("XDG_DATA_HOME") or "")
+    if named.is_absolute():
+        return str(named / "prefect")
+    try:
+        return str(Path.home() / ".local" / "share" / "prefect")
+    except RuntimeError as error:
+        raise StoreError(
+            "There is no home directory for results and runs: name a store, or set XDG_DATA_HOME"
+        ) from error
+
+
+def _path_of(key: str) -> str:
+    if not _HEX.fullmatch(key):
+        raise ValueError(f"A key is 64 hexadecimal digits, not {key!r}")
+    return f"results/{key[:2]}/{key}"
+
+
+def _path_of_value(digest: str) -> str:
+    text = digest.removeprefix("sha256:")
+    return f"values/{text[:2]}/{text}"
+
+
+def _entry(key: str, read: bytes | bytearray) -> Entry | None:
+    """Return what the beginning of a file tells of a result; None of a file that is damaged."""
+    end = read.find(b"\n", 0, _LONGEST_LINE)
+    if end < 0:
+        return None
+    try:
+        told = json.loads(read[:end])
+        digest, sizes, form, time_ = told["digest"], told["sizes"], told["format"], told["time"]
+        if not _HEX.fullmatch(digest.removeprefix("sha256:")) or form not in FORMATS:
+            return None
+        if not sizes or not all(type(size) is int and size >= 0 for size in sizes):
+            return None
+        return Entry(key, digest, sum(sizes), form, float(time_), dict(told["about"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _digest(form: str, parts: Sequence[Any]) -> str:
+    made = hashlib.sha256(f"{form} {' '.join(str(len(part)) for part in parts)}\n".encode())
+    for part in parts:
+        made.update(part)
+    return f"sha256:{made.hexdigest()}"

@@ -1,0 +1,345 @@
+"""Runs that keep results: resumed, cached, recorded."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from datetime import timedelta
+
+import pytest
+
+from prefect import Flow, Parameter, context, task
+from prefect.core.signals import SKIP
+from prefect.errors import ParameterError, StoreError
+from prefect.tasks.core.resource_manager import resource_manager
+from prefect.tasks.secrets import EnvVarSecret
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+class Noted(list):
+    """Has no value that counts: what is noted is none of a task's inputs."""
+
+    def __reduce_ex__(self, _):
+        raise TypeError("it stays here")
+
+
+def _flow(calls, fails):
+    @task
+    def numbers(n):
+        calls.append("numbers")
+        return list(range(n))
+
+    @task
+    def double(x):
+        calls.append(f"double {x}")
+        if fails and x == 2:
+            raise ValueError("not this one")
+        return 2 * x
+
+    @task
+    def total(xs):
+        calls.append("total")
+        return sum(xs)
+
+    with Flow("sums") as flow:
+        flow.total = total(double.map(numbers(Parameter("n", default=3))))
+    return flow
+
+
+@pytest.mark.parametrize("executor", ["local", "threads:3"])
+def test_what_succeeded_is_not_run_again(store, executor):
+    """A resumed run takes over all results, and makes what is missing."""
+    calls, fails = Noted(), Noted([1])
+    flow = _flow(calls, fails)
+    assert flow.run(store=store, executor=executor).is_failed()
+    fails.clear()
+    calls.clear()
+    state = flow.run(store=store, resume=True, executor=executor)
+    assert state.result[flow.total].result == 6
+    assert calls == ["double 2", "total"]
+    calls.clear()
+    state = flow.run(store=store, resume=True)
+    assert calls == []
+    assert state.result[flow.total].is_cached()
+    assert state.result[flow.total].result == 6
+
+
+def test_a_run_that_resumes_nothing_makes_everything(store):
+    """Without resume, and without cache, results of earlier runs are none of a run's business."""
+    calls = Noted()
+    flow = _flow(calls, Noted())
+    flow.run(store=store)
+    calls.clear()
+    flow.run(store=store)
+    assert len(calls) == 5
+
+
+def test_a_resumed_run_has_the_parameters_and_the_day_of_the_one_that_it_goes_on_with(store):
+    """Unless others are given: then what depends on them is made anew."""
+    calls = Noted()
+    flow = _flow(calls, Noted())
+    first = flow.run(store=store, n=2, context={"today": "2020-01-01"})
+    assert first.result[flow.total].result == 2
+    calls.clear()
+    assert flow.run(store=store, resume=True).result[flow.total].result == 2
+    assert calls == []
+    assert flow.run(store=store, resume=True, n=4).result[flow.total].result == 12
+    assert calls == ["numbers", "double 2", "double 3", "total"]
+
+
+def test_a_run_is_named_to_go_on_with(store):
+    """By its name, or an end of it that no other has."""
+    flow = _flow(Noted(), Noted())
+    flow.run(store=store, n=2)
+    (record,) = (store / "runs").iterdir()
+    flow.run(store=store, n=5)
+    state = flow.run(store=store, resume=record.stem)
+    assert state.result[flow.total].result == 2
+    assert flow.run(store=store, resume=record.stem[-8:]).result[flow.total].result == 2
+    with pytest.raises(StoreError, match="has no run 'nonsense'"):
+        flow.run(store=store, resume="nonsense")
+    with pytest.raises(StoreError, match="no run of flow 'sums'"):
+        flow.run(store=store / "other", resume=True)
+    with pytest.raises(TypeError, match="resume"):
+        flow.run(store=store, resume=5)
+
+
+def _run(tmp_path, source, *args):
+    (tmp_path / "script.py").write_text(textwrap.dedent(source))
+    done = subprocess.run(
+        [sys.executable, "script.py", *args],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+CACHED = """
+    import helpers
+    from prefect import Flow, task
+
+    LIMIT = 2
+
+    @task(cache=True)
+    def first():
+        print("first")
+        return helpers.one(LIMIT)
+
+    @task(cache=True)
+    def second(x):
+        print("second")
+        return x + 1
+
+    @task
+    def third(x):
+        print("third")
+        return x
+
+    with Flow("f") as flow:
+        end = third(second(first()))
+    print(flow.run().result[end].result)
+"""
+HELPERS = "def one(limit):\n    return limit * 10\n\ndef other():\n    return 1\n"
+
+
+def test_a_cached_result_is_taken_by_a_later_process_until_what_made_it_changes(tmp_path):
+    """A helper, a constant and the task itself count; comments, other helpers and equal values do not."""
+    (tmp_path / "helpers.py").write_text(HELPERS)
+    assert _run(tmp_path, CACHED) == ["first", "second", "third", "21"]
+    assert _run(tmp_path, CACHED) == ["third", "21"]
+    assert _run(tmp_path, "\n    # a comment\n" + CACHED) == ["third", "21"]
+    (tmp_path / "helpers.py").write_text(HELPERS.replace("return 1\n", "return 7\n"))
+    assert _run(tmp_path, CACHED) == ["third", "21"]
+    (tmp_path / "helpers.py").write_text(HELPERS.replace("* 10", "* 100"))
+    assert _run(tmp_path, CACHED) == ["first", "second", "third", "201"]
+    (tmp_path / "helpers.py").write_text(HELPERS)
+    assert _run(tmp_path, CACHED) == ["third", "21"]
+    assert _run(tmp_path, CACHED.replace("LIMIT = 2", "LIMIT = 3")) == [
+        "first",
+        "second",
+        "third",
+        "31",
+    ]
+    (tmp_path / "helpers.py").write_text(HELPERS.replace("limit * 10", "10 * limit"))
+    assert _run(tmp_path, CACHED) == ["first", "third", "21"]  # it came to the same
+
+
+def test_a_cached_result_is_taken_for_as_long_as_is_said():
+    """`cache_for` has the longest time; after that it is made anew."""
+    calls = Noted()
+
+    def run(limit):
+        @task(cache_for=limit)
+        def made():
+            calls.append(1)
+            return 1
+
+        with Flow("f") as flow:
+            made()
+        flow.run()
+
+    run(timedelta(hours=1))
+    run(timedelta(hours=1))
+    assert len(calls) == 1
+    run(timedelta(microseconds=1))
+    assert len(calls) == 2
+
+
+def test_a_key_of_ones_own_decides_alone():
+    """`cache_key` stands for inputs and code."""
+    calls = Noted()
+
+    @task(cache_key=lambda x, y: f"{x}")
+    def add(x, y):
+        calls.append(y)
+        return y
+
+    def run(x, y):
+        with Flow("f") as flow:
+            added = add(x, y)
+        return flow.run().result[added].result
+
+    assert [run(1, 2), run(1, 3), run(2, 3)] == [2, 2, 3]
+    assert calls == [2, 3]
+
+
+def test_the_day_counts_where_a_task_looks_at_it():
+    """What a task reads of the context is an input."""
+
+    @task(cache=True)
+    def day():
+        return context.today
+
+    @task(cache=True)
+    def none():
+        return "none"
+
+    def run(today):
+        with Flow("f") as flow:
+            both = [day(), none()]
+        state = flow.run(context={"today": today})
+        return [(state.result[each].is_cached(), state.result[each].result) for each in both]
+
+    run("2020-01-01")
+    assert run("2020-01-02") == [(False, "2020-01-02"), (True, "none")]
+    assert run("2020-01-01") == [(True, "2020-01-01"), (True, "none")]
+
+
+def test_what_cannot_or_must_not_rest_is_made_again(store, monkeypatch, capsys):
+    """A resource, a secret and what has no pickle are never stored; what is made of them is."""
+    monkeypatch.setenv("TOKEN_OF_TEST", "value-of-the-token-42")
+    calls, fails = Noted(), Noted([1])
+
+    @resource_manager
+    class Connection:
+        def setup(self):
+            calls.append("setup")
+            return open("/dev/null")  # noqa: PTH123
+
+        def cleanup(self, resource):
+            resource.close()
+
+    @task
+    def read(connection, token):
+        calls.append("read")
+        return (connection.closed, token[:5])
+
+    @task
+    def odd():
+        calls.append("odd")
+        return (each for each in ())
+
+    @task
+    def last(x):
+        if fails:
+            raise ValueError("not yet")
+        return x
+
+    with Flow("f") as flow:
+        token = EnvVarSecret("TOKEN_OF_TEST")
+        with Connection() as connection:
+            end = last(read(connection, token))
+        odd()
+    assert flow.run(store=store).is_failed()
+    assert calls.count("read") == 1
+    fails.clear()
+    state = flow.run(store=store, resume=True)
+    assert state.result[end].result == (False, "value")
+    assert calls.count("setup") == 2
+    assert calls.count("read") == 1
+    assert not any(
+        b"value-of-the-token" in path.read_bytes() for path in store.rglob("*") if path.is_file()
+    )
+
+
+def test_skipped_tasks_are_not_stored(store):
+    """A skip is a decision of this run."""
+    calls = Noted()
+
+    @task
+    def skips():
+        calls.append(1)
+        raise SKIP("not today")
+
+    with Flow("f") as flow:
+        made = skips()
+    flow.run(store=store)
+    assert flow.run(store=store, resume=True).result[made].is_skipped()
+    assert len(calls) == 2
+
+
+def test_a_parameter_that_was_not_recorded_as_it_was_is_to_be_given_again(store):
+    """A value without a JSON form cannot be taken from a record."""
+
+    @task
+    def same(x):
+        return str(type(x))
+
+    with Flow("f") as flow:
+        same(Parameter("x"))
+    flow.run(store=store, x=object)
+    with pytest.raises(ParameterError, match=r"Parameter 'x' of run .* give it again"):
+        flow.run(store=store, resume=True)
+
+
+def test_nothing_is_written_unless_it_is_asked_for(tmp_path):
+    """A run without a store and without cached tasks leaves nothing."""
+    _flow(Noted(), Noted()).run()
+    assert not (tmp_path / "data").exists()
+
+
+def test_the_record_tells_what_happened(store):
+    """A line for each state, with what it was made of, and for what tasks log; the last is the flow's."""
+    flow = _flow(Noted(), Noted([1]))
+    flow.run(store=store)
+    (path,) = (store / "runs").iterdir()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert lines[0]["event"] == "run"
+    assert lines[0]["parameters"] == {"n": 3} or lines[0]["parameters"] == {}
+    assert lines[0]["flow"] == flow.serialize()
+    states = [(x["task"], x.get("map_index"), x["state"]) for x in lines if x["event"] == "task"]
+    assert ("double-1", 2, "Failed") in states
+    assert ("double-1", None, "Mapped") in states
+    failed = next(x for x in lines if x.get("state") == "Failed")
+    assert "not this one" in failed["traceback"]
+    assert lines[-1]["event"] == "flow"
+    assert lines[-1]["state"] == "Failed"
+
+
+def test_a_run_that_was_refused_leaves_no_record(store):
+    """An unknown parameter is none of a run."""
+    with pytest.raises(ParameterError):
+        _flow(Noted(), Noted()).run(store=store, nonsense=1)
+    assert list((store / "runs").iterdir()) == []
