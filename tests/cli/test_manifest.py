@@ -187,7 +187,6 @@ def test_what_no_platform_can_pull_is_refused_with_the_way_there(
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--kind", "kubernetes-cronjob"], "--schedule '0 6 * * *'"),
         (["--kind", "kubernetes-job", "--schedule", "@daily"], "choose --kind kubernetes-cronjob"),
         (["--kind", "systemd", "--timezone", "UTC"], "give --schedule"),
         (["--kind", "systemd", "--schedule", "61 * * * *"], "as minute"),

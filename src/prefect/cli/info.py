@@ -11,6 +11,7 @@ from prefect.cli import mistakes
 from prefect.cli.artifacts import find_image, find_sealed, flow_file, is_flow_file, name_of
 from prefect.cli.options import Command, key_file_option, names_a_key, trusted_signer_option
 from prefect.core.serialization import default_text
+from prefect.errors import FlowError
 from prefect.frozen import as_dict
 from prefect.installed import normal_name
 from prefect.payload.attachments import total
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _LONGEST_LIST = 8
 _MOST_FILES = 20
+_NEXT_TIMES = 3
 
 
 @click.command(cls=Command, short_help="Look into a sealed flow or an image without running it.")
@@ -220,6 +222,7 @@ def _show(manifest: Manifest, around: dict[str, str]) -> None:
         "environment": _environment(environment),
         "secrets": ", ".join(environment.get("secrets", ())) or "none",
         **({"executor": flow["executor"]} if flow.get("executor") else {}),
+        **_schedule(flow),
         **around,
     }
     _columns([list(fact) for fact in facts.items()])
@@ -298,6 +301,21 @@ def _locked(manifest: Manifest) -> dict[str, str]:
     lock = read(manifest.lock)
     count = len({one.name for one in lock.packages})
     return {"locked": f"{_packages(count)} for {shown(lock.targets)}"}
+
+
+def _schedule(flow: dict[str, Any]) -> dict[str, str]:
+    """Return when a flow is to run next, if it has a schedule."""
+    if not flow.get("schedule"):
+        return {}
+    from prefect.engine.scheduling import shown as moment  # noqa: PLC0415 - for these alone
+    from prefect.schedules.described import restored, told  # noqa: PLC0415 - the same
+
+    facts = {"schedule": told(flow["schedule"])}
+    try:
+        times = restored(flow["schedule"]).next(_NEXT_TIMES)
+    except FlowError as error:
+        return facts | {"next runs": f"not known here. {error}"}
+    return facts | {"next runs": ", ".join(map(moment, times)) or "none any more"}
 
 
 def _packages(count: int) -> str:

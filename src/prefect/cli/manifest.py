@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,8 @@ from prefect.running.parameters import parse_pairs
 from prefect.secrets.secret import parse_secrets
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from prefect.images.deploying.job import Job, Part
 
 _KINDS = ("kubernetes-job", "kubernetes-cronjob", "compose", "slurm", "systemd")
@@ -63,7 +65,7 @@ _ENDINGS = (".service", ".timer")
 @click.option(
     "--schedule", metavar="CRON",
     help="When it runs, such as '0 6 * * *' or @daily: for kubernetes-cronjob, and for systemd a "
-    "timer.",
+    "timer. By default by the flow's own schedule, if it has one.",
 )  # fmt: skip
 @click.option(
     "--timezone", metavar="ZONE", help="Of the schedule, such as Europe/Berlin; else UTC."
@@ -124,7 +126,7 @@ def manifest(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     _write(parts, output, key_file)
-    _note(job, kind)
+    _note(job, kind, found.flow)
 
 
 def _name(argument: str) -> str:
@@ -163,9 +165,14 @@ def _write(parts: tuple[Part, ...], output: Path | None, key_files: tuple[Path, 
     say(f"Wrote {' and '.join(map(str, paths))}.", err=True)
 
 
-def _note(job: Job, kind: str) -> None:
+def _note(job: Job, kind: str, flow: Mapping[str, Any]) -> None:
     """Say what somebody may have meant otherwise."""
     if kind != "slurm" and not job.user.uid:
         say("Note: it runs as root within its container. --user 1000:1000 has it run so.", err=True)
+    if flow.get("schedule") and job.schedule is None:
+        say(
+            "Note: the flow's own schedule does not count here: it runs when it is applied.",
+            err=True,
+        )
     if kind == "systemd" and job.schedule is None:
         say("Note: without --schedule there is no timer: `systemctl start` runs it.", err=True)

@@ -60,6 +60,10 @@ _READ = {
 """The parameters that name what is read, by a path or by "-"."""
 
 
+ARGUMENTS = "prefect.arguments"
+"""Where a command's context has what it was called with."""
+
+
 class Command(click.Command):
     """A command that refuses empty values, standard input twice, and an option that counts but once."""
 
@@ -90,6 +94,7 @@ class Command(click.Command):
             once = isinstance(option, click.Option) and not option.multiple and not option.is_flag
             if once and given.count(option) > 1:
                 raise click.UsageError(f"{option.opts[-1]} is given twice, and can be but one", ctx)
+        ctx.meta[ARGUMENTS] = list(args)
         return super().parse_args(ctx, args)
 
 

@@ -10,6 +10,7 @@ import click
 
 from prefect.cli.artifacts import find_sealed, is_flow_file, name_of
 from prefect.cli.options import (
+    ARGUMENTS,
     Command,
     Suggested,
     key_file_option,
@@ -85,8 +86,15 @@ if TYPE_CHECKING:
     help="Refuse to run where what the flow needs is there in other versions than where it was "
     "packaged; else each is a warning.",
 )  # fmt: skip
+@click.option(
+    "--on-schedule", is_flag=True,
+    help="Wait for each time of the flow's own schedule, and run it then, until there are no more.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Report one JSON object a line.")
+@click.pass_context
 def run(
+    called: click.Context,
+    /,
     artifact: str,
     parameters: tuple[str, ...],
     place: str | None,
@@ -100,6 +108,7 @@ def run(
     result: Path | None,
     output: Path | None,
     strict: bool,
+    on_schedule: bool,
     as_json: bool,
     **wanted: Any,
 ) -> None:
@@ -128,6 +137,11 @@ def run(
         as_json=as_json,
         live=sys.stdout.isatty() and not as_json,
     )
+    if on_schedule:
+        from prefect.cli.run_on_schedule import run_on_schedule  # noqa: PLC0415 - seldom asked for
+
+        arguments = called.meta[ARGUMENTS]
+        sys.exit(run_on_schedule(artifact, given, key_file, trusted_signers, arguments))
     if is_flow_file(artifact):
         status = _run_file(artifact, place, image, requirements, include, wish)
     elif image is not None or requirements or include:

@@ -337,6 +337,11 @@ COMMANDS: dict[str, Command] = {
                 None,
                 ("--strict",),
             ),
+            "--on-schedule": (
+                "Wait for each time of the flow's own schedule, and run it then, until there are no more",
+                None,
+                ("--on-schedule",),
+            ),
             "--json": ("Report one JSON object a line", None, ("--json",)),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
             "--help": ("Show this message and exit", None, ("-h", "--help")),

@@ -55,6 +55,32 @@ def restored(description: Mapping[str, Any]) -> Schedule:
         raise FlowError(f"The description of the schedule cannot be read: {error}") from error
 
 
+def told(description: Mapping[str, Any]) -> str:
+    """Say in a few words what a described schedule is."""
+    parts = [_clock_told(each) for each in description.get("clocks", ())]
+    for kind, word in zip(_KINDS, ("if", "if one of", "if not", "then"), strict=True):
+        if names := [each.get("name", each.get("function")) for each in description.get(kind, ())]:
+            parts.append(f"{word} {', '.join(names)}")
+    return "; ".join(parts)
+
+
+def _clock_told(clock: Mapping[str, Any]) -> str:
+    start, end = clock.get("start_date", ""), clock.get("end_date", "")
+    match clock.get("type"):
+        case "IntervalClock":
+            text = f"every {timedelta(seconds=clock['interval'])}"
+        case "CronClock":
+            text = f"cron {clock['cron']}{'' if clock['day_or'] else ', on days that are both'}"
+        case "DatesClock":
+            text = f"on {len(clock['dates'])} dates"
+        case other:
+            text = str(other)
+    text += f" from {start}" if start else ""
+    text += f" until {end}" if end else ""
+    defaults = clock.get("parameter_defaults", {})
+    return text + "".join(f", {name}={value!r}" for name, value in defaults.items())
+
+
 def _clock(clock: clocks.Clock) -> dict[str, Any]:
     kind = type(clock)
     found: dict[str, Any] = {"type": kind.__name__}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from prefect.images.deploying.quantities import User, Volume
-    from prefect.images.deploying.schedule import Schedule
+    from prefect.images.deploying.schedule import Calendar, Schedule
 
 GRACE_SECONDS = 60  # that a run has to unwind in when it is stopped
 TMP = "/tmp"  # noqa: S108 - of a container of its own
@@ -66,7 +66,7 @@ class Job:
     time_limit: int | None = None
     volumes: tuple[Volume, ...] = ()
     writable: bool = False
-    schedule: Schedule | None = None
+    schedule: Schedule | Calendar | None = None
     namespace: str | None = None
     service_account: str | None = None
     pull_secrets: tuple[str, ...] = ()

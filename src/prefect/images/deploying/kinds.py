@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from prefect.images.deploying.pinning import Pinned
+    from prefect.images.deploying.schedule import Calendar, Schedule
     from prefect.payload.manifest import Manifest
 
 _KUBERNETES = "Kubernetes': choose a kind of it"
@@ -47,6 +49,11 @@ class Kind:
     longest_name: int = 63
     needs_schedule: bool = False
     has_user: bool = True
+
+    @property
+    def takes_schedule(self) -> bool:
+        """Whether it runs by a schedule, if there is one."""
+        return "schedule" not in self.refuses
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -99,11 +106,6 @@ def settings_for(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for name in given:
         if name in chosen.refuses:
             raise ValueError(f"--{name} is {chosen.refuses[name]}")
-    if chosen.needs_schedule and "schedule" not in given:
-        raise ValueError(
-            f"--kind {kind} runs by a schedule: give one, such as --schedule '0 6 * * *' for six in "
-            "the morning, or choose --kind kubernetes-job"
-        )
     if "timezone" in given and "schedule" not in given:
         raise ValueError("--timezone is of a schedule: give --schedule, too")
     parsed = {
@@ -169,6 +171,13 @@ def make_job(
     """
     fields = dict(settings)
     flow = manifest.flow
+    if flow.get("schedule") and "schedule" not in fields and KINDS[kind].takes_schedule:
+        fields["schedule"], pairs = _own_schedule(flow["schedule"], kind, pairs)
+    if KINDS[kind].needs_schedule and "schedule" not in fields:
+        raise ValueError(
+            f"--kind {kind} runs by a schedule, and the flow has none: give one, such as --schedule '0 6 * * *' "
+            "for six in the morning, or choose --kind kubernetes-job"
+        )
     read_parameters(flow, pairs)
     needed = merge_secrets(secrets, secrets_of(flow))
     variables = fields.get("variables", {})
@@ -203,6 +212,21 @@ def make_job(
         except UnicodeEncodeError:
             raise ValueError(f"{text!r} is no text that a file of UTF-8 can hold") from None
     return job
+
+
+def _own_schedule(
+    described: Mapping[str, Any], kind: str, pairs: Mapping[str, str]
+) -> tuple[Schedule | Calendar, dict[str, str]]:
+    """Return a flow's own schedule, and the parameters with those that its clock has."""
+    from prefect.images.deploying.of_flow import schedule_of  # noqa: PLC0415 - for flows with one
+
+    schedule, defaults = schedule_of(described, one=KINDS[kind].needs_schedule)
+    if twice := sorted(defaults.keys() & pairs.keys()):
+        raise ValueError(
+            f"The flow's own schedule has a value of its own for -p {twice[0]}: leave it out, or give --schedule"
+        )
+    own = {name: json.dumps(value, ensure_ascii=False) for name, value in defaults.items()}
+    return schedule, {**pairs, **own}
 
 
 def _user(named: str) -> quantities.User:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.images.deploying.job import GRACE_SECONDS, TMP, Job, Part, require_subdomain
 from prefect.images.deploying.quantities import memory_text
+from prefect.images.deploying.schedule import Schedule
 from prefect.images.deploying.telling import described
 from prefect.images.deploying.yaml import document
 from prefect.running.stopping import BAD_INPUT
@@ -49,7 +50,7 @@ def cron_job(job: Job) -> tuple[Part, ...]:
     Raises:
         ValueError: a volume's name cannot be that of a claim.
     """
-    assert job.schedule is not None  # noqa: S101 - its kind demands one
+    assert isinstance(job.schedule, Schedule)  # noqa: S101 - its kind demands one
     spec = {
         "schedule": job.schedule.cron,
         "timeZone": job.schedule.zone,

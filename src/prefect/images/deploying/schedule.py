@@ -60,6 +60,11 @@ class Schedule:
         """Whether it runs on days of the month and, besides, on days of the week."""
         return not any(self.fields[n].startswith(("*", "?")) for n in (2, 4))
 
+    @property
+    def both_days(self) -> bool:
+        """Whether it says days of the month and days of the week."""
+        return not any(self.fields[n] in {"*", "?"} for n in (2, 4))
+
     def calendar(self) -> list[str]:
         """Return systemd's calendar events, which together are the same."""
         minutes, hours, dates, months, days = (
@@ -73,6 +78,21 @@ class Schedule:
         if self.either_day:
             return [f"*-{months}-{dates} {time}", f"{weekdays}*-{months}-* {time}"]
         return [f"{weekdays}*-{months}-{dates} {time}"]
+
+
+@frozen
+class Calendar:
+    """When a job runs, as nothing but systemd has it.
+
+    Args:
+        events: systemd's calendar events.
+    """
+
+    events: tuple[str, ...]
+
+    def calendar(self) -> list[str]:
+        """Return the events."""
+        return list(self.events)
 
 
 def _listed(values: frozenset[int], least: int, greatest: int) -> str:
