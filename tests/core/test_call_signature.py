@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -100,11 +101,14 @@ def test_bound_methods():
     assert RunSignature.of(Holder().method, "f").required == ("x",)
 
 
+TASK = SimpleNamespace(name="f")
+
+
 def test_binds_like_python():
     """Arguments are bound as Python would, defaults left to the function."""
     signature = RunSignature.of(lambda a, b=1, *, c: (a, b, c), "f")
-    assert signature.bind((1,), {"c": 3}, "f") == {"a": 1, "c": 3}
-    assert signature.bind((1, 2), {"c": 3}, "f") == {"a": 1, "b": 2, "c": 3}
+    assert signature.bind((1,), {"c": 3}, TASK) == {"a": 1, "c": 3}
+    assert signature.bind((1, 2), {"c": 3}, TASK) == {"a": 1, "b": 2, "c": 3}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +123,8 @@ def test_binds_like_python():
 def test_refuses_wrong_arguments(args, kwargs, message):
     """Wrong arguments are a TypeError that names the task and what is wrong."""
     signature = RunSignature.of(lambda a, color: (a, color), "f")
-    with pytest.raises(TypeError, match=f"task 'f' .*{message}"):
-        signature.bind(args, kwargs, "task 'f'")
+    with pytest.raises(TypeError, match=f"Task 'f' .*{message}"):
+        signature.bind(args, kwargs, TASK)
 
 
 def test_suggestions():

@@ -128,3 +128,23 @@ def test_refuses_other_things(thing):
         Graph().add_task(thing)
     with pytest.raises(TypeError, match="call it to make one"):
         Graph().add_task(Task)
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_edges_are_known_however_many_there_are(count):
+    """An argument is not given twice, nor an edge added twice, to tasks with few and with many edges."""
+    tasks, last = [Task(name=f"t{number}") for number in range(count)], Task(name="last")
+    graph = Graph()
+    for number, each in enumerate(tasks):
+        graph.add_edge(Edge(each, last, f"x{number}"))
+        graph.add_edge(Edge(each, last))
+    for number, each in enumerate(tasks):
+        graph.add_edge(Edge(each, last, f"x{number}"))
+        graph.add_edge(Edge(each, last))
+        assert graph.has_input(last, f"x{number}")
+        with pytest.raises(FlowError, match="given twice"):
+            graph.add_edge(Edge(tasks[number - 1], last, f"x{number}"))
+        with pytest.raises(FlowError, match="mapped differently"):
+            graph.add_edge(Edge(each, last, mapped=True))
+    assert not graph.has_input(last, "y")
+    assert len(graph.incoming[last]) == len(graph.edges) == 2 * count

@@ -97,6 +97,41 @@ def test_flow_can_be_given():
     assert flow.run().is_successful()
 
 
+def test_tags_and_handlers_are_each_tasks_own():
+    """What nobody gave is empty, can be added to, and is shared with no copy."""
+    one = Task()
+    one.tags.add("x")
+    one.state_handlers.append(print)
+    other = one.copy()
+    other.tags.add("y")
+    other.state_handlers.clear()
+    assert (one.tags, one.state_handlers) == ({"x"}, [print])
+    assert (other.tags, other.state_handlers) == ({"x", "y"}, [])
+    assert (Task().tags, Task().state_handlers) == (set(), [])
+
+
+def test_what_a_class_has_is_no_argument():
+    """A class's attribute with the name of an argument does not take its place."""
+
+    class Own(Task):
+        max_retries = 5
+        tags = frozenset("abc")
+        trigger = triggers.all_failed
+
+    made = Own()
+    assert (made.max_retries, made.tags, made.trigger) == (0, set(), triggers.all_successful)
+
+
+def test_a_task_that_was_looked_at_pickles_as_before():
+    """What is empty leaves no trace in a pickle, and an instance has only what is its own."""
+    made = Task(name="t")
+    assert vars(made) == {"name": "t"}
+    before = cloudpickle.dumps(made)
+    assert not made.tags
+    assert not made.state_handlers
+    assert cloudpickle.dumps(made) == before
+
+
 @pytest.mark.parametrize(
     ("use", "message"),
     [

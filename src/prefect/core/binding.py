@@ -78,8 +78,9 @@ class Bindable(Operators):
             TypeError: `run` does not take these arguments.
         """
         flow = self._flow(flow)
-        self.tags |= ambient_tags()
-        arguments = self._signature.bind(args, kwargs, f"Task {self.name!r}")
+        if ambient := ambient_tags():
+            self.tags |= ambient
+        arguments = self._signature.bind(args, kwargs, self)  # type: ignore[arg-type]  # it is a Task
         flow.set_dependencies(
             self,  # type: ignore[arg-type]  # it is a Task
             upstream_tasks=upstream_tasks,

@@ -59,7 +59,7 @@ class FlowBuilding(FlowQueries):
         if isinstance(downstream_task, Parameter):
             raise FlowError(f"Parameter {downstream_task.name!r} cannot depend on a task")
         if key is not None:
-            downstream_task._signature.check(key, f"Task {downstream_task.name!r}")  # noqa: SLF001
+            downstream_task._signature.check(key, downstream_task)  # noqa: SLF001
             if key in self.constants.get(downstream_task, ()):
                 raise FlowError(f"Argument {key!r} of task {downstream_task.name!r} is given twice")
         self._graph.add_edge(edge)
@@ -101,12 +101,24 @@ class FlowBuilding(FlowQueries):
         check.instance("task", task, Task)
         if mapped is not False:
             check.flag("mapped", mapped)
-        upstream_tasks = listed_tasks("upstream_tasks", upstream_tasks)
-        downstream_tasks = listed_tasks("downstream_tasks", downstream_tasks)
+        if upstream_tasks is not None or downstream_tasks is not None:
+            listed_tasks("upstream_tasks", upstream_tasks)
+            listed_tasks("downstream_tasks", downstream_tasks)
         if keyword_tasks is not None and type(keyword_tasks) is not dict:
             keyword_tasks = check.mapping("keyword_tasks", "arguments", keyword_tasks)
-        for key, value in (keyword_tasks or {}).items():
-            self._set_input(task, key, value, mapped)
+        if keyword_tasks:
+            for key, value in keyword_tasks.items():
+                self._set_input(task, key, value, mapped)
+        if upstream_tasks is not None:
+            self._wait(task, upstream_tasks, mapped)
+        self.add_task(task)
+        if mapped and not any(edge.mapped for edge in self.edges_to(task)):
+            raise FlowError(f"Task {task.name!r} has nothing to map over: no argument is mapped")
+        if downstream_tasks is not None:
+            for downstream in in_order(downstream_tasks, self):
+                self.add_edge(task, downstream)
+
+    def _wait(self, task: Task, upstream_tasks: Iterable[Any], mapped: bool) -> None:
         for value in in_order(upstream_tasks, self):
             plain, each = value, mapped
             if type(value) in ANNOTATIONS:
@@ -115,11 +127,6 @@ class FlowBuilding(FlowQueries):
             if upstream is None:
                 raise TypeError(f"Task {task.name!r} cannot wait for {value!r}: it is not a task")
             self.add_edge(upstream, task, mapped=each)
-        self.add_task(task)
-        if mapped and not any(edge.mapped for edge in self.edges_to(task)):
-            raise FlowError(f"Task {task.name!r} has nothing to map over: no argument is mapped")
-        for downstream in in_order(downstream_tasks, self):
-            self.add_edge(task, downstream)
 
     def _set_input(self, task: Task, key: str, value: Any, mapped: bool) -> None:
         if type(value) in ANNOTATIONS:
@@ -132,7 +139,7 @@ class FlowBuilding(FlowQueries):
         if upstream is not None:
             self.add_edge(upstream, task, key=key, mapped=mapped)
             return
-        task._signature.check(key, f"Task {task.name!r}")  # noqa: SLF001  # of this package
+        task._signature.check(key, task)  # noqa: SLF001  # of this package
         if self._graph.has_input(task, key):
             raise FlowError(f"Argument {key!r} of task {task.name!r} is given twice")
         self.constants.setdefault(task, {})[key] = value
@@ -178,7 +185,7 @@ class FlowBuilding(FlowQueries):
         check.instance("new", new, Task)
         keys = [edge.key for edge in self.edges_to(old) if edge.key is not None]
         for key in [*keys, *self.constants.get(old, ())]:
-            new._signature.check(key, f"Task {new.name!r}")  # noqa: SLF001  # of this package
+            new._signature.check(key, new)  # noqa: SLF001  # of this package
         self._graph = self._graph.replaced(old, new)
         if old in self.constants:
             self.constants[new] = self.constants.pop(old)

@@ -14,7 +14,7 @@ from prefect.errors import CycleError, DuplicateNameError, FlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any, Self
 
 
@@ -46,9 +46,9 @@ class Edge(tuple[Task, Task, "str | None", bool]):
     ) -> Self:
         """Check the arguments and make the tuple."""
         ends: tuple[Any, Any] = (upstream_task, downstream_task)
-        for end in ends:
-            if not isinstance(end, Task):
-                raise check.wrong("An edge connects two tasks, and each", "a Task", end)
+        if not (isinstance(ends[0], Task) and isinstance(ends[1], Task)):
+            other = ends[1] if isinstance(ends[0], Task) else ends[0]
+            raise check.wrong("An edge connects two tasks, and each", "a Task", other)
         name: Any = key
         if not (name is None or isinstance(name, str)):
             raise check.wrong("An edge's key", "the name of an argument", name)
@@ -90,16 +90,29 @@ class Edge(tuple[Task, Task, "str | None", bool]):
         return f"<{kind}: {self.upstream_task.name} -> {self.downstream_task.name}{arrow}>"
 
 
+_FEW = 8
+"""Edges into a task up to which to go through them is as quick as to look one up."""
+
+
+def _append(edges: dict[Task, Sequence[Edge]], task: Task, edge: Edge) -> None:
+    if present := edges[task]:
+        present.append(edge)  # type: ignore[attr-defined]  # then it is a list
+    else:
+        edges[task] = [edge]
+
+
 class Graph:
     """Tasks with their positions, edges, and the edges into and out of each task."""
 
     def __init__(self) -> None:
         self.tasks: dict[Task, int] = {}
         self.edges: dict[Edge, None] = {}
-        self.incoming: dict[Task, list[Edge]] = {}
-        self.outgoing: dict[Task, list[Edge]] = {}
+        # Lists where there is something in them.
+        self.incoming: dict[Task, Sequence[Edge]] = {}
+        self.outgoing: dict[Task, Sequence[Edge]] = {}
         self._named: dict[str, Task] = {}
-        self._inputs: dict[tuple[Task, str | Task], Edge] = {}
+        self._many: dict[Task, dict[str | Task, Edge]] = {}
+        """The edges of a task into which many lead, by what they give."""
         self._order: list[Task] | None = []
 
     def add_task(self, task: Task) -> None:
@@ -127,8 +140,7 @@ class Graph:
                 )
             self._named[task.slug] = task
         self.tasks[task] = len(self.tasks)
-        self.incoming[task] = []
-        self.outgoing[task] = []
+        self.incoming[task] = self.outgoing[task] = ()
         if self._order is not None:
             self._order.append(task)
 
@@ -141,9 +153,8 @@ class Graph:
             FlowError: it contradicts another edge.
         """
         upstream, downstream, key, _ = edge
-        slot = (downstream, upstream if key is None else key)
-        present = self._inputs.get(slot)
-        if present is not None:
+        slot = upstream if key is None else key
+        if (present := self._edge_of(downstream, slot)) is not None:
             if present == edge:
                 return
             if key is None:
@@ -156,16 +167,29 @@ class Graph:
             raise CycleError(f"{upstream.name} -> {upstream.name}")
         self.add_task(upstream)
         self.add_task(downstream)
-        self._inputs[slot] = edge
         self.edges[edge] = None
-        self.incoming[downstream].append(edge)
-        self.outgoing[upstream].append(edge)
+        _append(self.incoming, downstream, edge)
+        _append(self.outgoing, upstream, edge)
+        if downstream in self._many:
+            self._many[downstream][slot] = edge
         if self.tasks[upstream] > self.tasks[downstream]:
             self._order = None
 
     def has_input(self, task: Task, key: str) -> bool:
         """Whether an edge gives this argument of a task."""
-        return (task, key) in self._inputs
+        return self._edge_of(task, key) is not None
+
+    def _edge_of(self, task: Task, slot: str | Task) -> Edge | None:
+        """Return the edge that gives an argument of a task, or has it wait for another."""
+        edges = self.incoming.get(task, ())
+        if len(edges) <= _FEW:
+            for edge in edges:
+                if slot == (edge[0] if edge[2] is None else edge[2]):
+                    return edge
+            return None
+        if task not in self._many:
+            self._many[task] = {edge[0] if edge[2] is None else edge[2]: edge for edge in edges}
+        return self._many[task].get(slot)
 
     def order(self) -> list[Task]:
         """Return the tasks so that each comes after those it depends on.

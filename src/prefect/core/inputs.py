@@ -260,6 +260,9 @@ _COLLECTIONS: dict[type, type[_Collection]] = {
 }
 
 
+_CONTAINERS: tuple[type[Any], ...] = tuple(_COLLECTIONS)
+
+
 def as_task(value: Any, flow: FlowBuilding) -> Task | None:
     """Return a task for a value: itself, or one that gathers a collection; None for a constant.
 
@@ -268,7 +271,7 @@ def as_task(value: Any, flow: FlowBuilding) -> Task | None:
     """
     if isinstance(value, Task):
         return value
-    if not _contains_task(value, set()):
+    if not isinstance(value, _CONTAINERS) or not _contains_task(value, set()):
         return None
     kind = _COLLECTIONS.get(type(value))
     if kind is None:
@@ -305,7 +308,7 @@ def _contains_task(value: Any, seen: set[int]) -> bool:
     """Whether there is a task in a collection, however deep. It may contain itself."""
     if isinstance(value, Task):
         return True
-    if not isinstance(value, (list, tuple, set, frozenset, dict)) or id(value) in seen:
+    if not isinstance(value, _CONTAINERS) or id(value) in seen:
         return False
     seen.add(id(value))
     if isinstance(value, dict) and any(_contains_task(item, seen) for item in value.values()):

@@ -9,7 +9,7 @@ from prefect.errors import FlowError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, KeysView
+    from collections.abc import Iterable, Iterator, KeysView, Sequence
     from typing import Any
 
     from prefect.core.graph import Edge, Graph
@@ -83,7 +83,7 @@ class FlowQueries:
         """
         return tuple(self._graph.order())
 
-    def tasks_with_edges(self) -> Iterator[tuple[Task, list[Edge]]]:
+    def tasks_with_edges(self) -> Iterator[tuple[Task, Sequence[Edge]]]:
         """Return the tasks in that order, each with the edges that end at it.
 
         Raises:

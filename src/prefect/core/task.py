@@ -6,6 +6,7 @@ from prefect.core import check
 from prefect.core.binding import Bindable
 from prefect.core.call_signature import RunSignature, suggest
 from prefect.core.context import ambient_tags, building, task_logger
+from prefect.core.own import OWN, own
 from prefect.core.triggers import all_successful
 
 TYPE_CHECKING = False
@@ -63,13 +64,27 @@ class Task(Bindable):
 
     _signature: ClassVar[RunSignature] = RunSignature()
     _type_name: ClassVar[str] = "prefect.core.task.Task"
+    _overridden: ClassVar[frozenset[str]] = frozenset()
+    """The names below for which a class has something else, which its instances do not take."""
     _is_plain: ClassVar[bool] = False
     """Whether an instance is what its dict has, and copied as such."""
     auto_generated: ClassVar[bool] = False
     """Whether a flow adds tasks of this class by itself."""
-    at_most_once: bool = False
     is_cleanup: ClassVar[bool] = False
     """Whether it ends what others needed, and so decides nothing of a flow."""
+
+    # What is as it is here has no place in an instance: flows may have a million tasks.
+    slug: str | None = None
+    tags: set[str] = own(set)  # type: ignore[assignment]  # what it makes for each instance
+    max_retries: int = 0
+    retry_delay: timedelta | None = None
+    timeout: float | None = None
+    trigger: Trigger = staticmethod(all_successful)
+    skip_on_upstream_skip: bool = True
+    state_handlers: list[TaskHandler] = own(list)  # type: ignore[assignment]  # likewise
+    log_stdout: bool = False
+    at_most_once: bool = False
+    nout: int | None = None
     retry_on: Any = None
     task_run_name: Any = None
     cache: bool = False
@@ -109,18 +124,22 @@ class Task(Bindable):
         target: str | Callable[..., str] | None = None,
     ) -> None:
         self.name = check.text("name", type(self).__name__ if name is None else name)
-        self.slug = check.slug(slug)
-        self.tags = check.tags(tags) | ambient_tags()
-        self.max_retries = check.count("max_retries", max_retries)
-        self.retry_delay = check.delay(retry_delay)
-        self.timeout = check.timeout(timeout)
-        self.trigger: Trigger = check.trigger(all_successful if trigger is None else trigger)
-        self.skip_on_upstream_skip = check.flag("skip_on_upstream_skip", skip_on_upstream_skip)
-        self.state_handlers: list[TaskHandler] = check.handlers(state_handlers, on_failure)
-        self.log_stdout = check.flag("log_stdout", log_stdout)
-        if at_most_once:
-            self.at_most_once = check.flag("at_most_once", at_most_once)
-        self.nout = check.nout(nout)
+        checked = {
+            "slug": check.slug(slug),
+            "tags": check.tags(tags) | ambient_tags(),
+            "max_retries": check.count("max_retries", max_retries),
+            "retry_delay": check.delay(retry_delay),
+            "timeout": check.timeout(timeout),
+            "trigger": check.trigger(all_successful if trigger is None else trigger),
+            "skip_on_upstream_skip": check.flag("skip_on_upstream_skip", skip_on_upstream_skip),
+            "state_handlers": check.handlers(state_handlers, on_failure),
+            "log_stdout": check.flag("log_stdout", log_stdout),
+            "at_most_once": bool(at_most_once) and check.flag("at_most_once", at_most_once),
+            "nout": check.nout(nout),
+        }
+        for attribute, value in checked.items():
+            if attribute in self._overridden or value != _DEFAULTS[attribute]:
+                setattr(self, attribute, value)
         given = (
             retry_on,
             task_run_name,
@@ -140,6 +159,10 @@ class Task(Bindable):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._is_plain = _copies_by_dict(cls)
+        special = cls.__mro__[: cls.__mro__.index(Task)]
+        cls._overridden = frozenset(
+            name for name in _DEFAULTS if any(name in base.__dict__ for base in special)
+        )
         cls._type_name = type_name(cls)
         owner = next(base for base in cls.__mro__ if "run" in base.__dict__)
         if owner is not cls and "_signature" in owner.__dict__:
@@ -168,6 +191,14 @@ class Task(Bindable):
         new.__dict__ = self.__dict__.copy()
         return new
 
+    def __getstate__(self) -> Any:
+        """Return what is pickled: the same whether or not somebody has looked at what is empty."""
+        state: Any = object.__getstate__(self)
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        if attributes is not None:
+            attributes = {k: v for k, v in attributes.items() if v or k not in OWN}
+        return attributes if slots is None else (attributes, slots)
+
     def copy(self, **task_args: Any) -> Self:
         """Return a copy, with other constructor arguments where given; tags come on top.
 
@@ -175,8 +206,10 @@ class Task(Bindable):
             TypeError: not an argument that all tasks have.
         """
         new = self._copied()
-        new.tags = self.tags | ambient_tags()
-        new.state_handlers = list(self.state_handlers)
+        for name in OWN.intersection(new.__dict__):
+            setattr(new, name, getattr(self, name).copy())
+        if ambient := ambient_tags():
+            new.tags |= ambient
         for name, value in task_args.items():
             if name in _CLASSIC:
                 _keep(new, {name: value})
@@ -218,6 +251,11 @@ class Task(Bindable):
         return (self[index] for index in range(nout))
 
 
+_DEFAULTS: dict[str, Any] = {
+    "slug": None, "tags": set(), "max_retries": 0, "retry_delay": None, "timeout": None,
+    "trigger": all_successful, "skip_on_upstream_skip": True, "state_handlers": [], "log_stdout": False,
+    "at_most_once": False, "nout": None,
+}  # fmt: skip
 _CLASSIC = (
     "retry_on", "task_run_name", "cache", "cache_for", "cache_key", "cache_validator", "checkpoint", "result", "target",
 )  # fmt: skip
@@ -230,7 +268,7 @@ def _keep(task: Task, given: dict[str, Any]) -> None:
     keep(task, given)
 
 
-_REDUCING = ("__reduce_ex__", "__reduce__", "__getstate__")
+_REDUCING = ("__reduce_ex__", "__reduce__")
 _COPYING = (
     "__copy__", "__setstate__", "__getnewargs__", "__getnewargs_ex__",
 )  # fmt: skip
@@ -241,6 +279,7 @@ def _copies_by_dict(kind: type) -> bool:
     own = [base for base in kind.__mro__ if base is not object]
     return (
         all(getattr(kind, name) is getattr(object, name) for name in _REDUCING)
+        and kind.__getstate__ is Task.__getstate__  # type: ignore[comparison-overlap]
         and not any(hasattr(kind, name) for name in _COPYING)
         and not any(base.__dict__.get("__slots__") for base in own)
     )

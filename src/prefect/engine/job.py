@@ -6,6 +6,7 @@ from contextvars import copy_context
 from types import CoroutineType, GeneratorType
 
 from prefect.core.context import values
+from prefect.core.own import has_handlers
 from prefect.core.signals import Signal
 from prefect.core.state import Failed, Retrying, State, Success, TimedOut, now
 from prefect.core.state_kinds import Looped
@@ -190,7 +191,7 @@ def _concluded(job: Job, state: State) -> State:
     """Return what becomes of a state: a failure may be tried again."""
     if job.keeping is not None:
         state = job.keeping.keep(state)
-    if isinstance(state, Failed) and not job.task.state_handlers:
+    if isinstance(state, Failed) and not has_handlers(job.task):
         return retry(job, state) or state
     return state
 

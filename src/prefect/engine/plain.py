@@ -37,7 +37,7 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
             task = step.task
             usual, inputs = step.default_trigger, step.constants
             if (
-                task.state_handlers
+                task.__dict__.get("state_handlers")  # as `has_handlers` does
                 or task.timeout is not None
                 or task.log_stdout
                 or task.task_run_name is not None

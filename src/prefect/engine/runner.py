@@ -10,6 +10,7 @@ from itertools import count
 from math import inf
 
 from prefect.core.context import values
+from prefect.core.own import has_handlers
 from prefect.core.parameter import Parameter
 from prefect.core.signals import Signal
 from prefect.core.state import (
@@ -163,7 +164,7 @@ class Run:
         if self.keeper is not None and (found := self.keeper.begin(node, job)) is not None:
             self.finish(node, self.change(node, Pending(), found))
             return False
-        if step.task.state_handlers and not self.may_run(node):
+        if has_handlers(step.task) and not self.may_run(node):
             return False
         if not self.session.tells_running:
             self.starts(node, Running("the task is running"))
@@ -315,7 +316,7 @@ class Run:
     def change(self, node: Node, old: State, new: State) -> State:
         """Tell state handlers of a change, and return what they make of it."""
         task = node.step.task
-        if not task.state_handlers:
+        if not has_handlers(task):
             return new
         inputs = {} if task.task_run_name is None else node.known_inputs()
         token = values.set(self.job(node, inputs))

@@ -6,6 +6,7 @@ import logging
 import pickle
 
 from prefect.core.inputs import items_of
+from prefect.core.own import has_handlers
 from prefect.core.refs import Ref
 from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
@@ -117,7 +118,7 @@ def _buffer(connection: Connection) -> bytearray:
 
 def for_workers(task: Task) -> Task:
     """Return a task as it goes to others: its state handlers stay here, where they are called."""
-    if not task.state_handlers:
+    if not has_handlers(task):
         return task
     sent = task.copy()
     sent.state_handlers = [stays_here]
