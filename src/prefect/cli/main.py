@@ -26,6 +26,8 @@ COMMANDS = (
     "info",
     "check",
     "run",
+    "runs",
+    "why",
     "graph",
     "diff",
     "manifest",

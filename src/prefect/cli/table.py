@@ -58,6 +58,8 @@ Commands:
   info        Look into a sealed flow or an image without running it.
   check       Tell whether an artifact can run in a place.
   run         Run a sealed flow, an image, or a file's flow.
+  runs        Show the runs that were kept, or one of them.
+  why         Say why a task of a kept run ran again, or did not.
   graph       Draw a flow's tasks.
   diff        Tell what differs between two packaged flows.
   manifest    Print what a platform applies to run an image there.
@@ -116,6 +118,8 @@ Commands:
   info        Look into a sealed flow or an image without running it.
   check       Tell whether an artifact can run in a place.
   run         Run a sealed flow, an image, or a file's flow.
+  runs        Show the runs that were kept, or one of them.
+  why         Say why a task of a kept run ran again, or did not.
   graph       Draw a flow's tasks.
   diff        Tell what differs between two packaged flows.
   manifest    Print what a platform applies to run an image there.
@@ -348,6 +352,29 @@ COMMANDS: dict[str, Command] = {
         },
         (),
     ),
+    "runs": (
+        "Show the runs that were kept, or one of them",
+        {
+            "--store": ("The store that has the runs", (), ("--store",)),
+            "--flow": ("Of this flow alone", (), ("--flow",)),
+            "--all": ("All of them, and not the last 20 alone", None, ("--all",)),
+            "--older-than": ("prune", (), ("--older-than",)),
+            "--larger-than": ("prune", (), ("--larger-than",)),
+            "--json": ("As JSON", None, ("--json",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "why": (
+        "Say why a task of a kept run ran again, or did not",
+        {
+            "--store": ("The store that has the runs", (), ("--store",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
     "graph": (
         "Draw a flow's tasks",
         {
@@ -514,6 +541,8 @@ COMMANDS: dict[str, Command] = {
             "info",
             "check",
             "run",
+            "runs",
+            "why",
             "graph",
             "diff",
             "manifest",

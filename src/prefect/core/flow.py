@@ -281,7 +281,8 @@ class Flow(FlowBuilding):
             TypeError: the executor is not one, or another argument is of the wrong type.
             ValueError: the executor's text form is none.
             ExecutorError: the executor cannot start.
-            StoreError: the store cannot be used, or has no such run.
+            StoreError: the store cannot be used.
+            RecordError: the store has no such run to go on with.
         """
         if (runner := core.runner) is None:
             raise RuntimeError("Flows can run after `import prefect`")

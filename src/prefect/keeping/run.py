@@ -15,9 +15,10 @@ from prefect.core.state import now
 from prefect.core.value_types import json_form
 from prefect.engine.flow_run import run_flow
 from prefect.engine.job import Job
-from prefect.errors import ParameterError, PrefectError, StoreError
+from prefect.errors import ParameterError, PrefectError, RecordError, StoreError
 from prefect.keeping.keeper import Keeper
 from prefect.keeping.origin import origin
+from prefect.records.finding import LAST, find_run, path_of, runs_in
 from prefect.records.names import new_run
 from prefect.records.writing import Recorder, recorder
 from prefect.secrets.masking import MASK, mask, mask_all
@@ -54,7 +55,8 @@ def run_kept(
         resume: a run to go on with, or True for the last one of this flow.
 
     Raises:
-        StoreError: the store cannot be used, or has no such run.
+        RecordError: the store has no such run.
+        StoreError: the store cannot be used.
     """
     flow.validate()
     requirements = origin.get().requirements
@@ -80,7 +82,7 @@ def run_kept(
     header = {
         "run": run,
         "flow": flow.serialize(),
-        "parameters": _plain(_given(flow, parameters)),
+        "parameters": _used(flow, parameters),
         "executor": executor if isinstance(executor, str) else _text_of(executor),
         "place": origin.get().place,
         "artifact": origin.get().artifact,
@@ -110,8 +112,8 @@ class _Record:
         self._remote = not isinstance(store.files, LocalFiles)
         # Elsewhere nothing can be appended: it is written here, and copied.
         base = Path(default_store() if self._remote else store.where) / "runs"
-        self._name = f"{run}.jsonl"
-        self._path = base / self._name
+        self._run = run
+        self._path = base.parent / path_of(run)
         try:
             base.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._recorder: Recorder = recorder(str(self._path), mask)
@@ -169,7 +171,7 @@ class _Record:
 
     def _copy(self) -> None:
         if self._remote and self._path.exists():
-            self._store.files.write(f"runs/{self._name}", [self._path.read_bytes()])
+            self._store.files.write(path_of(self._run), [self._path.read_bytes()])
 
 
 class _Handler(logging.Handler):
@@ -211,28 +213,16 @@ class _Earlier:
         """Find it.
 
         Raises:
-            StoreError: there is no such run, or several.
+            RecordError: there is no such run, or several.
+            StoreError: the store cannot be read.
         """
-        names = sorted(
-            path.rpartition("/")[2].removesuffix(".jsonl")
-            for path, _, _ in store.files.listed("runs")
-            if path.endswith(".jsonl")
-        )
-        if isinstance(resume, str):
-            found = [name for name in names if name == resume] or [
-                name for name in names if name.startswith(resume) or name.endswith(resume)
-            ]
-            if len(found) != 1:
-                many = f"{len(found)} runs" if found else "no run"
-                raise StoreError(
-                    f"{store.where} has {many} {resume!r}: `prefect runs` lists what there is"
-                )
-            return cls(_header(store, found[0]))
-        for name in reversed(names):
+        if isinstance(resume, str) and resume != LAST:
+            return cls(_header(store, find_run(store, resume)))
+        for name in reversed(runs_in(store)):
             header = _header(store, name)
             if header.get("flow", {}).get("name") == flow.name:
                 return cls(header)
-        raise StoreError(
+        raise RecordError(
             f"{store.where} has no run of flow {flow.name!r} to go on with: run it once without resume"
         )
 
@@ -259,32 +249,32 @@ _LACKS = "no JSON form"
 
 
 def _header(store: Store, run: str) -> dict[str, Any]:
-    read = store.files.read(f"runs/{run}.jsonl") or b""
+    read = store.files.read(path_of(run)) or b""
     try:
         found = json.loads(bytes(read[: read.find(b"\n")]))
         cls_fields = (found["run"], found["start"], found["parameters"], found["flow"])
         if not isinstance(cls_fields[0], str) or not isinstance(cls_fields[2], dict):
             raise ValueError("it is malformed")  # noqa: TRY004, TRY301
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"The record of run {run} in {store.where} cannot be read") from error
+        raise RecordError(f"The record of run {run} in {store.where} cannot be read") from error
     return dict(found)
 
 
-def _given(flow: Flow, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    known = {each.name for each in flow.parameters()}
-    return {name: value for name, value in parameters.items() if name in known}
-
-
-def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as JSON has them, with secrets masked."""
+def _used(flow: Flow, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run as JSON has them, defaults among them, with secrets masked."""
     found: dict[str, Any] = {}
-    for name, value in parameters.items():
+    for each in flow.parameters():
+        if each.name not in parameters and each.required:
+            continue
+        value = parameters.get(each.name, each.default)
         try:
             plain = json_form(value)
             json.dumps(plain, allow_nan=False)
-            found[name] = mask_all(plain)
         except (TypeError, ValueError):
-            found[name] = {_LACKS: type(value).__name__}
+            if each.name in parameters:  # a default is there another time
+                found[each.name] = {_LACKS: type(value).__name__}
+            continue
+        found[each.name] = mask_all(plain)
     return found
 
 

@@ -7,7 +7,6 @@ import re
 import time
 
 _UNFIT = re.compile(r"[^A-Za-z0-9]+")
-_RUN = re.compile(r"\d{8}-\d{6}-[A-Za-z0-9-]{1,40}-[0-9a-f]{8}")
 
 
 def new_run(flow: str) -> str:
@@ -17,10 +16,6 @@ def new_run(flow: str) -> str:
         flow: the flow's name.
     """
     named = _UNFIT.sub("-", flow).strip("-")[:40].strip("-") or "flow"
-    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    return f"{moment}-{named}-{os.urandom(4).hex()}"
-
-
-def is_run(name: str) -> bool:
-    """Tell whether a text is the name of a run."""
-    return _RUN.fullmatch(name) is not None
+    now = time.time_ns() // 1_000_000
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now // 1000))
+    return f"{moment}.{now % 1000:03}-{named}-{os.urandom(4).hex()}"

@@ -70,7 +70,7 @@ def read_record(path: str | os.PathLike[str]) -> Run:
 class _Task:
     """What is known so far of a task or a child."""
 
-    __slots__ = ("child_count", "children", "ended", "message", "result", "state", "traceback", "tries", "why")  # fmt: skip
+    __slots__ = ("child_count", "children", "ended", "inputs", "message", "result", "state", "traceback", "tries", "why")  # fmt: skip
 
     def __init__(self) -> None:
         self.state = PENDING
@@ -80,10 +80,11 @@ class _Task:
         self.result: Result | None = None
         self.child_count = 0
         self.children: dict[int, _Task] | None = None
+        self.inputs: dict[str, str] = {}
 
     def seen(self) -> TaskRun:
         children = {index: self.children[index].seen() for index in sorted(self.children)} if self.children else {}  # fmt: skip
-        return TaskRun(self.state, tuple(self.tries), self.ended, self.message, self.traceback, self.result, self.why, self.child_count, children)  # fmt: skip
+        return TaskRun(self.state, tuple(self.tries), self.ended, self.message, self.traceback, self.result, self.why, self.child_count, children, self.inputs)  # fmt: skip
 
 
 class RecordReader:
@@ -102,11 +103,13 @@ class RecordReader:
         self._room = _MOST_TEXT
         self._last = 0.0
         self._end: tuple[float, str, str] | None = None
+        self._code: dict[str, dict[str, str]] = {}
         self._takers: dict[str, Callable[[dict[str, Any], float], bool]] = {
             "task": self._take_task,
             "log": self._take_log,
             "output": self._take_output,
             "flow": self._take_end,
+            "code": self._take_code,
         }
 
     def read(self, file: BinaryIO) -> bool:
@@ -158,6 +161,7 @@ class RecordReader:
                 message=message,
                 tasks={slug: task.seen() for slug, task in self._tasks.items()},
                 logs={slug: tuple(lines) for slug, lines in self._logs.items()},
+                code=dict(self._code),
                 ignored=self._ignored,
             )
 
@@ -232,6 +236,9 @@ class RecordReader:
         traceback = ""
         if len(event) > _USUAL_KEYS:
             traceback = self._take_more(task, event)
+            started = get("started")
+            if started is not None and not (task.tries and task.tries[-1].ended is None):
+                _begin_try(task, event, min(_seconds(started) or time, time))
         ended = state in ENDED
         if ended:
             task.ended = time
@@ -258,6 +265,8 @@ class RecordReader:
             task.result = _result(event["result"])
         if "why" in event:
             task.why = self._text(event["why"])
+        if "inputs" in event:
+            task.inputs = _texts(event["inputs"])
         count = event.get("children")
         if type(count) is int and 0 <= count < _LARGEST:
             task.child_count = count
@@ -300,6 +309,14 @@ class RecordReader:
         self._log_count += 1
         line = Log(time, level, logger, self._text(message), index)
         self._logs.setdefault(slug, []).append(line)
+        return True
+
+    def _take_code(self, event: dict[str, Any], _: float) -> bool:
+        slug = event.get("task")
+        if type(slug) is not str or slug not in self._tasks:
+            return False
+        self._code[slug] = parts = _texts(event.get("parts"))
+        self._room -= sum(len(name) + len(text) for name, text in parts.items())
         return True
 
     def _take_end(self, event: dict[str, Any], time: float) -> bool:
@@ -367,6 +384,17 @@ def _versions(values: Any) -> dict[str, Any]:
     return found
 
 
+def _texts(values: Any) -> dict[str, str]:
+    """Return short texts by name."""
+    if not isinstance(values, dict):
+        return {}
+    return {
+        name[:_LONGEST_NAME]: text[:_LONGEST_NAME]
+        for name, text in list(values.items())[:_MOST_REQUIREMENTS]
+        if isinstance(text, str)
+    }
+
+
 def _result(value: Any) -> Result | None:
     if not isinstance(value, dict):
         return None
@@ -375,4 +403,4 @@ def _result(value: Any) -> Result | None:
         return None
     if type(size) is not int or not 0 <= size < _LARGEST or not isinstance(form, str):
         return None
-    return Result(digest, size, form[:_LONGEST_NAME])
+    return Result(digest, size, form[:_LONGEST_NAME], run_id(value.get("run")))

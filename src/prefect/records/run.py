@@ -45,12 +45,14 @@ class Result(NamedTuple):
     Args:
         digest: of its content, as "sha256:" and hexadecimal digits.
         size: in bytes.
-        format: "pickle", "json", "text" or "parquet".
+        format: "pickle", "json", "text" or "bytes".
+        run: the id of the run that stored it, where that was another one; else None.
     """
 
     digest: str
     size: int
     format: str
+    run: str | None = None
 
 
 class TaskRun(NamedTuple):
@@ -66,6 +68,7 @@ class TaskRun(NamedTuple):
         why: why it ran again, or did not; "" where nothing tells.
         child_count: how many children a mapped task has.
         children: those of them that have a state, by index.
+        inputs: digests of what it was given, by name, where a store was asked for its result.
     """
 
     state: str
@@ -77,6 +80,7 @@ class TaskRun(NamedTuple):
     why: str
     child_count: int
     children: Mapping[int, TaskRun]
+    inputs: Mapping[str, str]
 
 
 class Log(NamedTuple):
@@ -119,6 +123,7 @@ class Run:
         versions: "python", "prefect" and others, and "requirements": a list of texts.
         tasks: by slug, each task of the flow in its order.
         logs: lines by the slug of the task that logged them, those of none under "".
+        code: by slug what the code of a task consists of, each by its name: a digest, version or type.
         ignored: how many lines were left out: malformed, unknown, or too many.
     """
 
@@ -139,6 +144,7 @@ class Run:
     versions: dict[str, Any] = field(default_factory=dict)
     tasks: dict[str, TaskRun] = field(default_factory=dict)
     logs: dict[str, tuple[Log, ...]] = field(default_factory=dict)
+    code: dict[str, dict[str, str]] = field(default_factory=dict)
     ignored: int = 0
 
     def units(self) -> Iterator[tuple[str, int | None, TaskRun]]:

@@ -79,7 +79,7 @@ class Recorder:
 
     def code(self, task: str, parts: Mapping[str, str]) -> None:
         """Write what a task's code consists of."""
-        self._write("code", {"task": task, "parts": parts}, timed=False)
+        self._write("code", {"task": task, "parts": parts})
 
     def on_state(self, event: TaskEvent) -> None:
         """Write a change of a task's state."""
@@ -164,18 +164,8 @@ class Recorder:
         masked = self._mask(text)
         return masked if len(masked) <= _LONGEST else f"{masked[:_LONGEST]} …"
 
-    def _write(
-        self,
-        event: str,
-        told: Mapping[str, Any],
-        moment: float | None = None,
-        *,
-        timed: bool = True,
-    ) -> None:
-        line: dict[str, Any] = {"event": event}
-        if timed:
-            line["time"] = round(time.time() if moment is None else moment, 6)
-        line.update(told)
+    def _write(self, event: str, told: Mapping[str, Any], moment: float | None = None) -> None:
+        line = {"event": event, "time": round(time.time() if moment is None else moment, 6), **told}
         self._lines.append(f"{json.dumps(line, separators=(',', ':'), default=str)}\n")
 
     def _arm(self, moment: float) -> None:

@@ -1,0 +1,174 @@
+"""Why a task of a run ran again, or did not: what its record has, compared with that of the run before."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from prefect.errors import RecordError
+from prefect.printable import printable
+from prefect.records.finding import read_run, run_meant, runs_in
+from prefect.records.run import FAILED, PENDING
+from prefect.store.store import default_store, open_store
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from prefect.records.run import Run, TaskRun
+
+_MAPPED = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
+_LOOKED_AT = 50
+"""Runs before one that are looked at for the one that it is compared with."""
+
+
+def reasons(
+    meant: str, task: str | None = None, where: str | os.PathLike[str] | None = None
+) -> Iterator[str]:
+    """Yield a sentence for a task of a run, or for each of its tasks.
+
+    Args:
+        meant: the run, as `prefect.records.finding.run_meant` takes it.
+        task: a task's name or slug, with an index in brackets for a child of a mapped one.
+        where: the store; by default the user's.
+
+    Raises:
+        RecordError, StoreError: there is no such run, or no such task in it.
+    """
+    run = run_meant(meant, where)
+    before = _before(run, where)
+    names = {each["id"]: each["name"] for each in run.flow["tasks"]}
+    given = {
+        each["id"] for each in run.flow["tasks"] if each.get("type", "").endswith(".Parameter")
+    }
+    if task is not None:
+        for slug, index in _meant(run, names, task):
+            yield _sentence(run, before, slug, index, names)
+        return
+    for slug, index, found in run.units():
+        if slug not in given and (found.inputs or found.result or slug in run.code):
+            yield _sentence(run, before, slug, index, names)
+
+
+def _meant(run: Run, names: dict[str, str], text: str) -> list[tuple[str, int | None]]:
+    matched = _MAPPED.fullmatch(text)
+    name, index = (matched[1], int(matched[2])) if matched else (text, None)
+    slugs = [slug for slug in names if name in (slug, names[slug])]
+    found = [(slug, index) for slug in slugs if index is None or index in run.tasks[slug].children]
+    if not found:
+        known = ", ".join(sorted({printable(each) for each in names.values()})[:20])
+        raise RecordError(f"Run {run.run} has no task {printable(text)!r}. It has: {known}")
+    return found
+
+
+def _before(run: Run, where: str | os.PathLike[str] | None) -> Run | None:
+    """Return the run that one is to be compared with: that which it goes on with, or the last of its flow."""
+    store = open_store(default_store() if where is None else where)
+    if run.resumes is not None:
+        try:
+            return read_run(store, run.resumes)
+        except RecordError:
+            return None
+    earlier = [name for name in runs_in(store) if name < run.run]
+    for name in reversed(earlier[-_LOOKED_AT:]):
+        try:
+            found = read_run(store, name)
+        except RecordError:
+            continue
+        if found.flow["name"] == run.flow["name"]:
+            return found
+    return None
+
+
+def _sentence(
+    run: Run, before: Run | None, slug: str, index: int | None, names: dict[str, str]
+) -> str:
+    label = printable(names[slug]) + ("" if index is None else f"[{index}]")
+    now = _of(run, slug, index)
+    if now is None or now.state == PENDING:
+        return f"{label} did not run: run {run.run} ended before its turn."
+    if now.state == "Cached":
+        of_run = now.result and now.result.run
+        where = f"run {of_run}" if of_run else "an earlier run"
+        return f"{label} did not run again: {where} had stored its result, and code, inputs and versions are the same."
+    if now.state == "TriggerFailed" or not (now.tries or now.inputs or now.result):
+        return f"{label} did not run: {printable(now.message) or now.state}."
+    if before is None:
+        return f"{label} ran: this is the first run of flow {printable(run.flow['name'])!r} in this store."
+    return f"{label} ran{_because(run, before, slug, index, names)}"
+
+
+def _because(run: Run, before: Run, slug: str, index: int | None, names: dict[str, str]) -> str:
+    now, then = _of(run, slug, index), _of(before, slug, index)
+    if then is None or then.state == PENDING:
+        child = "" if index is None else f", which had no child {index}"
+        return f": run {before.run} did not come to it{child}."
+    if then.state in FAILED or then.state == "Cancelled":
+        return f" again: in run {before.run} it came to {printable(then.state)}."
+    changes = [
+        *_changed_code(run, before, slug),
+        *_changed_inputs(run, before, slug, now, then, names),
+    ]
+    if changes:
+        return f" again: {'; '.join(changes)}."
+    if then.result is None:
+        return f" again: run {before.run} had not stored its result."
+    if run.resumes is None:
+        return (
+            f" again: nothing that is recorded has changed since run {before.run}, but the run did not go on with "
+            "that one (--resume), and its result is not taken from any other (cache=True), or had expired."
+        )
+    return " again: its result was not in the store any more, or what it reads of the context has changed."
+
+
+def _changed_code(run: Run, before: Run, slug: str) -> Iterator[str]:
+    now, then = run.code.get(slug), before.code.get(slug)
+    if now is None or then is None:
+        return
+    for name in sorted(now.keys() | then.keys()):
+        old, new = then.get(name), now.get(name)
+        if old == new:
+            continue
+        shown = printable(name)
+        if old is None:
+            yield f"{shown} is new"
+        elif new is None:
+            yield f"{shown} is no longer part of it"
+        elif "." in old + new and not old.startswith("of type"):  # versions
+            yield f"{shown} is {printable(new)} now, and was {printable(old)}"
+        else:
+            yield f"{shown} has changed"
+    old, new = (each.versions.get("python", "") for each in (before, run))
+    if old.rpartition(".")[0] != new.rpartition(".")[0]:
+        yield f"Python is {printable(new)} now, and was {printable(old)}"
+
+
+def _changed_inputs(
+    run: Run, before: Run, slug: str, now: TaskRun | None, then: TaskRun, names: dict[str, str]
+) -> Iterator[str]:
+    inputs = {} if now is None else now.inputs
+    for name in sorted(inputs.keys() | then.inputs.keys()):
+        if inputs.get(name) == then.inputs.get(name):
+            continue
+        source = next(
+            (
+                edge["upstream"] for edge in run.flow["edges"]
+                if edge["downstream"] == slug and edge.get("key") == name
+            ),
+            None,
+        )  # fmt: skip
+        shown = printable(name)
+        if source in run.parameters and run.parameters.get(source) != before.parameters.get(source):
+            yield (
+                f"parameter {printable(str(source))} is {run.parameters[source]!r:.60} now, and was "
+                f"{before.parameters.get(source)!r:.60}"
+            )
+        elif source is not None:
+            yield f"its input {shown} has changed: {printable(names.get(source, source))} came to something else"
+        else:
+            yield f"its input {shown} has changed"
+
+
+def _of(run: Run, slug: str, index: int | None) -> TaskRun | None:
+    task = run.tasks.get(slug)
+    return task if task is None or index is None else task.children.get(index)

@@ -1,0 +1,135 @@
+"""`prefect runs` and `prefect why`: what was kept, and why tasks ran again."""
+
+import json
+import textwrap
+
+import pytest
+
+FLOW = """
+    from prefect import Flow, Parameter, task
+
+    FACTOR = 2
+
+    @task
+    def numbers(n):
+        return list(range(n))
+
+    @task
+    def double(x):
+        return FACTOR * x
+
+    @task
+    def total(xs, broken):
+        if broken:
+            raise ValueError("it is broken")
+        return sum(xs)
+
+    with Flow("sums") as flow:
+        total(double.map(numbers(Parameter("n", default=2))), Parameter("broken", default=False))
+"""
+
+
+@pytest.fixture
+def cli(prefect, monkeypatch, tmp_path):
+    """Call the command; return what it says, and its status."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+    def call(*words, status=0):
+        out, err = prefect(*words, status=status)
+        return out + err
+
+    return call
+
+
+@pytest.fixture
+def keep(tmp_path, monkeypatch):
+    """Run the flow, changed as is asked, in a process of its own, and keep it."""
+    import subprocess
+    import sys
+
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+
+    def run(change=("", ""), **arguments):
+        source = textwrap.dedent(FLOW).replace(*change) if change[0] else textwrap.dedent(FLOW)
+        where = str(tmp_path / "data" / "prefect")
+        source += f"flow.run(store={where!r}, **{arguments!r})\n"
+        (tmp_path / "flow.py").write_text(source)
+        subprocess.run([sys.executable, "flow.py"], check=True, capture_output=True)
+
+    return run
+
+
+def test_runs_are_listed_the_last_at_the_end(keep, cli):
+    """Each with its flow, what it came to, how long it took, and how many tasks came to what."""
+    assert "has no runs" in cli("runs")
+    keep()
+    keep(broken=True)
+    lines = cli("runs").splitlines()
+    assert len(lines) == 2
+    assert "sums" in lines[0]
+    assert "Success" in lines[0]
+    assert "Failed" in lines[1]
+    assert "1 Failed" in lines[1]
+    assert [json.loads(line)["state"] for line in cli("runs", "--json").splitlines()] == [
+        "Success", "Failed",
+    ]  # fmt: skip
+    assert "no runs of flow 'other'" in cli("runs", "--flow", "other")
+
+
+def test_one_run_is_shown_with_its_tasks(keep, cli):
+    """Where and when, parameters, and what became of each task."""
+    keep(broken=True)
+    shown = cli("runs", "show", "last")
+    assert "broken = true" in shown
+    assert "double[1]" in shown
+    assert "ValueError: it is broken" in shown
+    told = json.loads(cli("runs", "show", "last", "--json"))
+    assert told["tasks"]["double-1"]["children"]["1"]["state"] == "Success"
+
+
+def test_runs_are_pruned_by_age_and_size(keep, cli):
+    """Without a limit nothing is removed; nonsense is refused."""
+    keep()
+    assert "without --older-than" in cli("runs", "prune", status=2)
+    assert "Removed 0 files" in cli("runs", "prune", "--older-than", "30d")
+    assert "Removed" in cli("runs", "prune", "--older-than", "0s")
+    assert "has no runs" in cli("runs")
+    for wrong in (["--older-than", "soon"], ["--larger-than", "much"]):
+        assert wrong[0] in cli("runs", "prune", *wrong, status=2)
+    assert "is for `prefect runs prune`" in cli("runs", "--older-than", "3d", status=2)
+    assert "takes show RUN or prune, not 'frobnicate'" in cli("runs", "frobnicate", status=2)
+    assert "none of that name" in cli("runs", "show", "nonsense", status=2)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "task", "why"),
+    [
+        ({}, {}, "total", "total ran again: nothing that is recorded has changed"),
+        ({}, {"resume": True}, "total", "total did not run again: run "),
+        ({}, {"resume": True}, "double[1]", "double[1] did not run again: run "),
+        ({"broken": True}, {"resume": True, "broken": False}, "total", "it came to Failed"),
+        ({}, {"resume": True, "n": 3}, "numbers", "parameter n is 3 now, and was 2"),
+        ({}, {"resume": True, "n": 3}, "double[2]", "did not come to it, which had no child 2"),
+        ({}, {"resume": True, "n": 3}, "total", "its input xs has changed: double came to something else"),
+        ({}, {"resume": True, "change": ("FACTOR = 2", "FACTOR = 3")}, "double[1]", "FACTOR has changed"),
+        ({}, {"resume": True, "change": ("return FACTOR * x", "return x * FACTOR")}, "double[0]",
+         "double has changed"),
+    ],
+)  # fmt: skip
+def test_why_a_task_ran_again_is_said_in_a_sentence(keep, cli, first, then, task, why):
+    """It names what changed, or whose result was taken."""
+    keep(**first)
+    keep(**then)
+    said = cli("why", "last", task)
+    assert why in said
+    assert len(said.splitlines()) == 1
+
+
+def test_of_the_first_run_there_is_nothing_to_compare_with(keep, cli):
+    """That is said; and what there is no task of."""
+    keep()
+    assert "first run of flow 'sums'" in cli("why", "last", "total")
+    assert len(cli("why", "last").splitlines()) == 4
+    said = cli("why", "last", "nonsense", status=2)
+    assert "has no task 'nonsense'. It has: broken, double" in said
