@@ -57,7 +57,7 @@ def test_all_is_the_public_namespace():
         name
         for name, value in vars(prefect).items()
         if not name.startswith("_")
-        and name not in {"annotations", "lazy", "TYPE_CHECKING"}
+        and name not in {"annotations", "lazy", "refuse_classic_modules", "TYPE_CHECKING"}
         and not (isinstance(value, ModuleType) and name not in prefect.__all__)
     }
     assert public | {"__version__"} == set(prefect.__all__)

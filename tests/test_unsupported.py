@@ -1,5 +1,7 @@
 """What classic Prefect had and is not here."""
 
+import importlib
+
 import pytest
 
 import prefect
@@ -36,6 +38,32 @@ def test_its_use_says_what_to_use_instead(line, fix):
     """The line that uses it raises one kind of error, which names it and the way that there is here."""
     with pytest.raises(UnsupportedError, match=rf"prefect\.[\w.]+ of classic .*{fix}"):
         exec(line, {"prefect": prefect})
+
+
+@pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        ("from prefect.tasks.aws import S3Download", "boto3 in a task of your own"),
+        ("from prefect.tasks.notifications.email_task import EmailTask", "smtplib"),
+        ("import prefect.tasks.dbt", "ShellTask"),
+        ("from prefect.engine.task_runner import TaskRunner", "calls a task's function"),
+        ("import prefect.exceptions", "prefect.errors"),
+        ("import prefect.storage", "prefect build"),
+    ],
+)
+def test_a_module_that_is_not_here_is_an_import_error(line, fix):
+    """Who catches ImportError, as for an extra that is not installed, catches it; its name is the module's."""
+    with pytest.raises(ImportError, match=rf"of classic Prefect is not here: .*{fix}") as error:
+        exec(line, {})
+    assert isinstance(error.value, UnsupportedError)
+    assert error.value.name == line.split()[1].removesuffix(".email_task")
+
+
+@pytest.mark.parametrize("name", ["prefect.nonsense", "prefect.tasks.nonsense", "prefect.core.aws"])
+def test_a_module_that_neither_had_is_unknown_as_ever(name):
+    """A typing error is a ModuleNotFoundError."""
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(name)
 
 
 def test_a_flow_has_none_of_them():

@@ -18,7 +18,7 @@ assert state.result[doubled].result == 42
 from __future__ import annotations
 
 from prefect import core
-from prefect.lazy import lazy
+from prefect.lazy import lazy, refuse_classic_modules
 from prefect.version import __version__
 
 TYPE_CHECKING = False
@@ -115,3 +115,4 @@ async def _arun(call: Callable[[], State]) -> State:
 core.runner = _run
 core.scheduled_runner = _run_on_schedule
 core.async_runner = _arun
+refuse_classic_modules()

@@ -30,6 +30,7 @@
     ├── SettingError (ValueError)           a variable of the environment that means nothing
     ├── RenderError                         a drawing that cannot be made here
     ├── UnsupportedError (NotImplementedError)  what classic Prefect had and this package has not
+    │   └── UnsupportedModuleError (ImportError)    a module of it
     ├── RegistryError                       what a registry could not do, or refused
     │   ├── RegistryLoginError              credentials are missing, or were refused
     │   └── RegistryNotFoundError           it does not have what was asked for
@@ -84,6 +85,7 @@ __all__ = [
     "StoreError",
     "TaskTimeoutError",
     "UnsupportedError",
+    "UnsupportedModuleError",
 ]
 
 
@@ -212,6 +214,10 @@ class RenderError(PrefectError):
 
 class UnsupportedError(PrefectError, NotImplementedError):
     """Something of classic Prefect is used that is not here; the message says what to use instead."""
+
+
+class UnsupportedModuleError(UnsupportedError, ImportError):
+    """A module of classic Prefect is imported that is not here; the message says what to use instead."""
 
 
 class RegistryError(PrefectError):

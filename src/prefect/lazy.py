@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first asked for."""
+"""Names of a package that are imported when they are first asked for, and modules that are not here."""
 
 from __future__ import annotations
 
@@ -40,3 +40,21 @@ def lazy(
         return sorted({*vars(sys.modules[package]), *homes})
 
     return find, list_names
+
+
+class _ClassicModules:
+    """Comes after all other finders: refuses the import of what classic Prefect had, which costs nobody else."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:  # noqa: ARG004  # as of a finder
+        """Refuse a module, if it is one of those."""
+        if name[:8] == "prefect.":
+            from prefect.unsupported import refuse_module  # noqa: PLC0415  # seldom needed
+
+            refuse_module(name)
+
+
+def refuse_classic_modules() -> None:
+    """Have the import of modules that classic Prefect had, and that are not here, say what to use instead."""
+    if _ClassicModules not in sys.meta_path:
+        sys.meta_path.append(_ClassicModules)

@@ -6,7 +6,7 @@ run where it is to run.
 
 from __future__ import annotations
 
-from prefect.errors import UnsupportedError
+from prefect.errors import UnsupportedError, UnsupportedModuleError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,92 @@ _ENVIRONMENTS = (
     "flows are packaged by ContainerEnvironment and PickleEnvironment, and their tasks run where "
     "`Flow(executor=...)` says"
 )
+
+_RESULTS = "no result is stored, and none is taken from an earlier run"
+_SETTINGS = "settings are read from variables when they are asked for: `prefect.config`"
+_LIBRARIES = {
+    "airbyte": "requests",
+    "airtable": "pyairtable",
+    "asana": "asana",
+    "aws": "boto3",
+    "azure": "azure-storage-blob",
+    "azureml": "azureml-core",
+    "census": "requests",
+    "cubejs": "requests",
+    "database": "sqlite3, which Python has,",
+    "databricks": "databricks-sdk",
+    "dbt": "prefect.tasks.shell.ShellTask with `dbt run`, or dbt-core",
+    "docker": "docker",
+    "dremio": "pyarrow",
+    "dropbox": "dropbox",
+    "exasol": "pyexasol",
+    "files": "pathlib and shutil",
+    "firebolt": "firebolt-sdk",
+    "fivetran": "requests",
+    "gcp": "google-cloud-storage or google-cloud-bigquery",
+    "github": "PyGithub",
+    "great_expectations": "great_expectations",
+    "gsheets": "gspread",
+    "hightouch": "requests",
+    "jira": "jira",
+    "jupyter": "papermill",
+    "kafka": "confluent-kafka",
+    "kubernetes": "kubernetes",
+    "mixpanel": "requests",
+    "monday": "requests",
+    "monte_carlo": "pycarlo",
+    "mysql": "pymysql",
+    "neo4j": "neo4j",
+    "notifications": "smtplib or urllib.request",
+    "postgres": "psycopg",
+    "powershell": "prefect.tasks.shell.ShellTask with `pwsh -Command`",
+    "prometheus": "prometheus-client",
+    "redis": "redis",
+    "rss": "feedparser",
+    "sendgrid": "sendgrid",
+    "sftp": "paramiko",
+    "snowflake": "snowflake-connector-python",
+    "sodaspark": "soda-spark",
+    "sodasql": "soda-sql",
+    "spacy": "spacy",
+    "sql_server": "pyodbc",
+    "templates": "str.format or Jinja2",
+    "toloka": "toloka-kit",
+    "transform": "transform",
+    "trello": "py-trello",
+    "twitter": "tweepy",
+    "zendesk": "zenpy",
+}
+"""What the integrations of `prefect.tasks` were made of."""
+
+_MODULES = {
+    "prefect.cli": "the command is `prefect`, and its modules are its own",
+    "prefect.engine.cache_validators": _RESULTS,
+    "prefect.engine.cloud": _SERVERLESS,
+    "prefect.engine.flow_runner": "`flow.run()` runs a flow",
+    "prefect.engine.result": _RESULTS,
+    "prefect.engine.runner": "`flow.run()` runs a flow",
+    "prefect.engine.serializers": _RESULTS,
+    "prefect.engine.task_runner": "`task.run(...)` calls a task's function",
+    "prefect.exceptions": "errors are those of `prefect.errors`",
+    "prefect.hello_world": "`examples/hello.py` of this package is such a flow",
+    "prefect.serialization": "`flow.serialize()` describes a flow, `state.serialize()` a state",
+    "prefect.utilities.agent": _SERVERLESS,
+    "prefect.utilities.aws": "use boto3",
+    "prefect.utilities.backend": _SERVERLESS,
+    "prefect.utilities.configuration": _SETTINGS,
+    "prefect.utilities.diagnostics": "`prefect info` says what a flow is",
+    "prefect.utilities.executors": "an internal of it; `prefect.executors` has the executors",
+    "prefect.utilities.filesystems": "use pathlib or fsspec in a task",
+    "prefect.utilities.gcp": "use google-cloud-storage",
+    "prefect.utilities.git": "`prefect build` packages what is checked out",
+    "prefect.utilities.graphql": _SERVERLESS,
+    "prefect.utilities.kubernetes": "use the package kubernetes",
+    "prefect.utilities.plugins": "there are no plugins",
+    "prefect.utilities.serialization": "an internal of it",
+    "prefect.utilities.storage": _PACKAGED,
+}
+"""Modules that are not here, besides those whose names are refused as attributes, too."""
 
 _REASONS = {
     "prefect.Client": _SERVERLESS,
@@ -76,6 +162,22 @@ def refuse(name: str) -> None:
     reason = _REASONS.get(name)
     if reason is not None:
         raise UnsupportedError(f"{name} of classic Prefect is not here: {reason}")
+
+
+def refuse_module(name: str) -> None:
+    """Refuse the import of a module that classic Prefect had, if it is one.
+
+    Raises:
+        UnsupportedModuleError: it is; the message says what to use instead.
+    """
+    reason = _MODULES.get(name) or _REASONS.get(name)
+    home, _, integration = name.rpartition(".")
+    if reason is None and home == "prefect.tasks" and integration in _LIBRARIES:
+        reason = f"use {_LIBRARIES[integration]} in a task of your own"
+    if reason is not None:
+        error = UnsupportedModuleError(f"{name} of classic Prefect is not here: {reason}")
+        error.name = name
+        raise error
 
 
 class RefusedAttribute:
