@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import operator
+import _operator as operator  # by itself: what is around it takes a millisecond
 
 from prefect.core.serialization import stable_repr
 from prefect.core.signals import ENDRUN

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from math import prod
 
 from prefect.core.refs import Ref, Released
 from prefect.core.state import Mapped, Success
@@ -152,6 +151,8 @@ def _measure(value: Any) -> tuple[int, Iterable[Any]]:
         )
         size = max(nbytes, base if isinstance(base, int) else 0, cells * _CELL)
     elif isinstance(shape := getattr(value, "shape", None), tuple):  # of a data frame
+        from math import prod  # noqa: PLC0415  # seldom needed
+
         size = _CELL * prod(shape)
     elif (found := _attributes(value, kind)) is not None:
         size, within = 64, found

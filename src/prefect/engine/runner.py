@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
 from heapq import heappop, heappush
 from itertools import count
-from math import inf
 
 from prefect.core.context import values
 from prefect.core.own import has_handlers
@@ -29,7 +27,6 @@ from prefect.engine.ending import RunTimeoutError
 from prefect.engine.events import TaskEvent
 from prefect.engine.executors.base import DETACHED
 from prefect.engine.job import Job, retry
-from prefect.engine.limits import Limits
 from prefect.engine.mapping import expand
 from prefect.engine.plain import run_plain
 from prefect.engine.releasing import done_with_sources, let_go
@@ -37,12 +34,14 @@ from prefect.engine.transitions import change_state, gate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Protocol
 
     from prefect.core.state import State
     from prefect.core.task import Task
     from prefect.engine.executors.base import Session
+    from prefect.engine.limits import Limits
     from prefect.engine.nodes import Node
 
     class Keeper(Protocol):
@@ -50,6 +49,8 @@ if TYPE_CHECKING:
 
         def begin(self, node: Node, job: Job) -> State | None:
             """Return the state of a task whose result is there; else have the job keep what it makes."""
+else:
+    from _collections import deque  # all of collections takes longer to import than this module
 
 
 HOUR = 3600.0
@@ -88,7 +89,7 @@ class Run:
         self.verbose = logs.is_verbose()
         self.tells = self.verbose or on_state is not None
         self.ready: deque[Node] = deque()
-        self.limits = Limits(limits, self.ready) if limits else None
+        self.limits = _limits(limits, self.ready) if limits else None
         self.begins = self.begin_here
         if limits:
             self.begins = self.begin_within_limits
@@ -345,7 +346,13 @@ class Run:
         due = [self.delayed[0][0]] if self.delayed else []
         if self.deadline is not None:
             due.append(self.deadline)
-        return min(max(min(due, default=inf) - time.monotonic(), 0.0), self.longest_wait)
+        return min(max(min(due, default=float("inf")) - time.monotonic(), 0.0), self.longest_wait)
+
+
+def _limits(limits: Mapping[str, int], ready: deque[Node]) -> Limits:
+    from prefect.engine.limits import Limits  # noqa: PLC0415  # few flows have some
+
+    return Limits(limits, ready)
 
 
 def _is_main_thread() -> bool:
