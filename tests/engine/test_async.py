@@ -3,13 +3,18 @@
 import asyncio
 import functools
 import logging
+import os
+import signal
 import threading
+import time
+from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 
 from prefect import Flow, Task, context, task
 from prefect.engine import signals
-from prefect.engine.executors import LocalExecutor, ThreadExecutor
+from prefect.engine.executors import DaskExecutor, LocalExecutor, ProcessExecutor, ThreadExecutor
 from prefect.engine.state import Cancelled, Failed, Skipped, Success, TimedOut
 from prefect.errors import FlowError
 
@@ -68,6 +73,109 @@ def test_they_wait_at_the_same_time(where):
     assert state.result[many].result == list(range(50))
     assert len(threads) == 1
     assert threading.get_ident() not in threads
+
+
+def met(many, asked, group=500):
+    """Return an async task that ends when so many of its kind have begun in its process."""
+    begun = []
+
+    async def meet(x):
+        begun.append(x)
+        while len(begun) < min(many, group):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        return x, os.getpid(), threading.get_ident()
+
+    return task(meet, **asked)
+
+
+@pytest.fixture
+def elsewhere(request):
+    """An executor whose tasks run in other processes, one at a time."""
+    if request.param == "processes":
+        yield ProcessExecutor(1)
+        return
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        yield DaskExecutor(cluster.scheduler_address)
+
+
+@pytest.mark.parametrize("elsewhere", ["processes", "dask"], indirect=True)
+@pytest.mark.parametrize("settings", [{}, {"timeout": LONG, "log_stdout": True}], ids=["", "more"])
+def test_they_wait_at_the_same_time_in_other_processes(elsewhere, settings):
+    """Hundreds wait on one event loop of a process that does one plain task at a time, beside those."""
+    with Flow("test") as flow:
+        many = met(500, settings).map(list(range(500)))
+        plain = task(lambda x: (os.getpid(), threading.get_ident()), name="plain").map([1, 2, 3])
+    state = flow.run(executor=elsewhere, timeout=2 * LONG)
+    numbers, *where = zip(*state.result[many].result, strict=True)
+    assert numbers == tuple(range(500))
+    assert [len(set(each)) for each in where] == [1, 1]
+    assert {process for process, _ in state.result[plain].result} == set(where[0])
+    assert os.getpid() not in where[0]
+
+
+@pytest.mark.parametrize("elsewhere", ["processes", "dask"], indirect=True)
+def test_they_begin_in_other_processes_beside_plain_tasks(elsewhere, tmp_path):
+    """A plain task that takes long does not keep them waiting."""
+    begun, write = tmp_path / "begun", lambda path, text: Path(path).write_text(text)
+
+    @task
+    async def begin(path):
+        write(path, "")
+
+    @task
+    def wait_for(path):
+        until = time.monotonic() + LONG
+        while not Path(path).exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        return Path(path).exists()
+
+    with Flow("test") as flow:
+        begin(str(begun))
+        waited = wait_for(str(begun))
+    assert flow.run(executor=elsewhere).result[waited].result is True
+
+
+@pytest.mark.parametrize("elsewhere", ["processes", "dask"], indirect=True)
+def test_they_are_cancelled_in_other_processes(elsewhere, tmp_path):
+    """When the run ends early, what awaits there is cancelled, and has time for its end."""
+    files = [str(tmp_path / str(number)) for number in range(20)]
+    write = lambda path, text: Path(path).write_text(text)  # noqa: E731  # known by value
+
+    @task
+    async def wait(path):
+        try:
+            write(path, "begun")
+            await asyncio.sleep(LONG)
+        finally:
+            write(path, "ended")
+
+    with Flow("test") as flow:
+        many = wait.map(files)
+    state = flow.run(executor=elsewhere, timeout=8)
+    assert {type(each) for each in state.result[many].map_states} == {Cancelled}
+    assert {Path(file).read_text() for file in files} == {"ended"}
+
+
+@pytest.mark.parametrize("elsewhere", ["processes"], indirect=True)
+def test_they_fail_with_their_process(elsewhere):
+    """All that a process awaits is lost when it dies, and tried again if it may be."""
+
+    @task(max_retries=1)
+    async def waits(x):
+        if context.task_run_count == 1:
+            await asyncio.sleep(LONG)
+        return x
+
+    @task
+    async def kills():
+        await asyncio.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with Flow("test") as flow:
+        many, killed = waits.map([1, 2, 3]), kills()
+    state = flow.run(executor=elsewhere, timeout=2 * LONG)
+    assert state.result[many].result == [1, 2, 3]
+    assert "the worker process was ended by SIGKILL" in state.result[killed].message
 
 
 @pytest.mark.parametrize("where", ["local", "threads:1"])

@@ -70,6 +70,7 @@ _UNINTERRUPTIBLE = frozenset(
         "Underway.__enter__",
         "Underway.__exit__",
         "Underway.end",
+        "InThread.end",
         "work_for_run",
     }
 )

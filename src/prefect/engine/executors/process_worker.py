@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from queue import SimpleQueue
 
 from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
@@ -21,7 +22,7 @@ from prefect.engine.executors.travelling import (
     send,
     unpacked,
 )
-from prefect.engine.job import Job, run_job
+from prefect.engine.job import Awaiting, Job, begin_job, run_job
 from prefect.errors import RemoteTaskError
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prefect.core.state import State
+    from prefect.engine.awaiting import EventLoop
 
 _GRACE = 5.0
 """Seconds that a task has when the run is gone."""
@@ -48,6 +50,90 @@ class _Forwarder(logging.Handler):
             send(self._connection, b"log", data)
 
 
+class _Worker:
+    """What a worker process has been sent: plain jobs wait for the main thread, async ones do not."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._tasks: dict[int, Any] = {}
+        self._context: dict[str, Any] = {}
+        self._plain: SimpleQueue[tuple[int, list[Any]] | None] = SimpleQueue()
+        self._loop: EventLoop | None = None
+
+    def receive(self) -> None:
+        """Take what comes, in a thread of its own, until there is no more."""
+        with suppress(EOFError, OSError):
+            while True:
+                message, *parts = received(self._connection)
+                kind, _, number = message.partition(b":")
+                if kind == b"run":
+                    self._context, levels, sys.argv = unpacked(parts[0])
+                    _forward_logs(self._connection, self._sending, levels)
+                elif kind == b"task":
+                    self._tasks[int(number)] = parts[0]
+                elif kind == b"await":
+                    self._begin(int(number), parts[0])
+                else:
+                    self._plain.put((int(number), parts[0]))
+        self._plain.put(None)
+
+    def work(self) -> None:
+        """Do plain jobs, one after the other, until there are no more."""
+        while (sent := self._plain.get()) is not None:
+            number, data = sent
+            job = self._loaded(data)
+            try:
+                found: State | BaseException = run_job(job) if isinstance(job, Job) else job
+            except KeyboardInterrupt as error:
+                found = error
+            self._answer(number, found)
+            del sent, data, job, found
+
+    def stop(self) -> None:
+        """Cancel what is awaited, and give it time for its end."""
+        if self._loop is not None:
+            self._loop.stop()
+
+    def _begin(self, number: int, data: list[Any]) -> None:
+        """Have a job of an async task awaited on the event loop of this process."""
+        job = self._loaded(data)
+        begun = begin_job(job) if isinstance(job, Job) else job
+        if not isinstance(begun, Awaiting):
+            self._answer(number, begun)
+            return
+        if self._loop is None:
+            from prefect.engine.awaiting import EventLoop  # noqa: PLC0415  # few tasks are async
+
+            self._loop = EventLoop(self._answer)
+        self._loop.add(number, begun)
+        self._loop.wake()
+
+    def _loaded(self, data: list[Any]) -> Job | State:
+        """Load a job; return a failure if that cannot be."""
+        try:
+            key, slug, map_index, inputs, run_count, retrying = unpacked(data)
+            if isinstance(self._tasks[key], list):
+                self._tasks[key] = unpacked(self._tasks[key])
+        except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
+            message = f"a worker process cannot load the task or its inputs: {describe(error)}"
+            return Failed(message, RemoteTaskError(message))
+        task = self._tasks[key]
+        return Job(task, slug, map_index, inputs, self._context, run_count, retrying)
+
+    def _answer(self, number: int, found: State | BaseException) -> None:
+        """Send what a job has come to, after what it has printed."""
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(ValueError, OSError, AttributeError):  # closed, by a task
+                stream.flush()
+        if isinstance(found, BaseException):
+            kind, parts = b"raised", _raised(found)
+        else:
+            kind, parts = b"state", packed_state(found, _parts, _loaded)
+        with self._sending, suppress(OSError):  # the run is over
+            send(self._connection, b"%s:%d" % (kind, number), *parts)
+
+
 def main(number: int, watched: int) -> None:
     """Do the jobs that come in until there are no more.
 
@@ -56,43 +142,14 @@ def main(number: int, watched: int) -> None:
         watched: the descriptor of a pipe that ends when that process does.
     """
     threading.Thread(target=_end_with, args=(watched,), name="prefect-watch", daemon=True).start()
-    connection, sending = Connection(number), threading.Lock()
-    tasks: dict[int, Any] = {}
-    context: dict[str, Any] = {}
+    worker = _Worker(Connection(number))
+    threading.Thread(target=worker.receive, name="prefect-receive", daemon=True).start()
     try:
-        while True:
-            kind, *parts = received(connection)
-            if kind == b"run":
-                context, levels, sys.argv = unpacked(parts[0])
-                _forward_logs(connection, sending, levels)
-            elif kind == b"task":
-                tasks[unpacked(parts[0])] = parts[1]
-            else:
-                answer = _answer(tasks, context, parts[0])
-                for stream in (sys.stdout, sys.stderr):
-                    with suppress(ValueError, OSError, AttributeError):  # closed, by a task
-                        stream.flush()
-                with sending:
-                    send(connection, *answer)
-    except (EOFError, OSError, KeyboardInterrupt):
+        worker.work()
+    except KeyboardInterrupt:
         pass  # the run is over
-
-
-def _answer(
-    tasks: dict[int, Any], context: dict[str, Any], data: Any
-) -> tuple[bytes, list[Any], list[Any]]:
-    try:
-        key, slug, map_index, inputs, run_count, retrying = unpacked(data)
-        if isinstance(tasks[key], list):
-            tasks[key] = unpacked(tasks[key])
-    except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
-        message = f"a worker process cannot load the task or its inputs: {describe(error)}"
-        return b"state", packed(Failed(message, RemoteTaskError(message))), []
-    try:
-        state = run_job(Job(tasks[key], slug, map_index, inputs, context, run_count, retrying))
-    except KeyboardInterrupt as error:
-        return b"raised", packed(error), []
-    return b"state", *packed_state(state, _parts, _loaded)
+    finally:
+        worker.stop()
 
 
 def _parts(state: State) -> tuple[list[Any], list[Any]]:
@@ -101,6 +158,10 @@ def _parts(state: State) -> tuple[list[Any], list[Any]]:
         state.result = None
         return packed(state), value
     return packed(state), []
+
+
+def _raised(error: BaseException) -> tuple[list[Any], list[Any]]:
+    return packed(error), []
 
 
 def _loaded(parts: tuple[list[Any], list[Any]]) -> State:

@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from contextlib import suppress
+from itertools import count as count_from
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Thread
@@ -17,7 +19,7 @@ from threading import Thread
 from prefect.core.check import count
 from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
-from prefect.engine.executors.base import Executor, Session
+from prefect.engine.executors.base import DETACHED, Executor, Session
 from prefect.engine.executors.travelling import (
     Packed,
     arrived,
@@ -27,7 +29,7 @@ from prefect.engine.executors.travelling import (
     send,
     unpacked,
 )
-from prefect.engine.job import after_loss
+from prefect.engine.job import after_loss, is_async
 from prefect.errors import RemoteTaskError
 
 TYPE_CHECKING = False
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 _GRACE = 5.0
 """Seconds that a task which is interrupted has for its `finally` blocks."""
+_MUCH = 100
+"""How many async tasks a process awaits before another is started for more."""
 _LAST_WORDS = 0.5
 """Seconds that are waited for the rest of the output of a process that has ended."""
 _LONGEST_LINE = 1 << 20
@@ -111,8 +115,8 @@ class _Worker:
                 os.close(watched)
         self.connection = Connection(ours.detach())
         self.tasks: set[int] = set()
-        self.token: Any = None
-        self.job: Job | None = None
+        self.jobs: dict[int, tuple[Any, Job]] = {}
+        self.plain: int | None = None  # which of them has its main thread
         self._writers = [
             Thread(target=_pass_on, args=(pipe, name), name="prefect-output", daemon=True)
             for pipe, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr"))
@@ -177,35 +181,52 @@ class _ProcessSession(Session):
         self._idle: list[_Worker] = []
         self._tasks: dict[int, list[Any]] = {}  # pickled, by the number of what was pickled
         self._kept: list[Any] = []  # so that no other task gets the same number
-        self._failed: list[tuple[Any, State]] = []
+        self._numbers = count_from()
+        self._ready: deque[tuple[Any, State]] = deque()
 
     def submit(self, token: Any, job: Job) -> None:
-        number = id(job.task)
+        task = id(job.task)
         try:
-            if number not in self._tasks:
-                self._tasks[number] = packed(for_workers(job.task))
+            if task not in self._tasks:
+                self._tasks[task] = packed(for_workers(job.task))
                 self._kept.append(job.task)
-            work = packed(
-                (number, job.slug, job.map_index, job.inputs, job.run_count, job.retrying)
-            )
+            work = packed((task, job.slug, job.map_index, job.inputs, job.run_count, job.retrying))
         except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
             self._fail(token, "the task or its inputs cannot be pickled", error)
             return
+        awaits = is_async(job.task)
         try:
-            worker = self._idle.pop() if self._idle else self._start(job.context)
+            worker = self._for_async(job) if awaits else self._for_plain(job)
         except Exception as error:  # noqa: BLE001
             what = "no process can be started" if isinstance(error, OSError) else _CONTEXT
             self._fail(token, what, error)
             return
-        worker.token, worker.job = token, job
+        number = next(self._numbers)
+        worker.jobs[number] = (token, job)
+        if awaits:
+            self._ready.append((token, DETACHED))
+        else:
+            worker.plain = number
         with suppress(OSError):  # it has died: that is seen when its answer is waited for
-            if number not in worker.tasks:
-                worker.tasks.add(number)
-                send(worker.connection, b"task", packed(number), self._tasks[number])
-            send(worker.connection, b"work", work)
+            if task not in worker.tasks:
+                worker.tasks.add(task)
+                send(worker.connection, b"task:%d" % task, self._tasks[task])
+            send(worker.connection, b"%s:%d" % (b"await" if awaits else b"work", number), work)
+
+    def _for_plain(self, job: Job) -> _Worker:
+        """Return a process that is free."""
+        return self._idle.pop() if self._idle else self._start(job.context)
+
+    def _for_async(self, job: Job) -> _Worker:
+        """Return the process that awaits least; another is started where that is much."""
+        least = min(self._workers.values(), key=lambda each: len(each.jobs), default=None)
+        if least is None or (len(least.jobs) >= _MUCH and len(self._workers) < self.capacity):
+            least = self._start(job.context)
+            self._idle.append(least)
+        return least
 
     def _fail(self, token: Any, what: str, error: Exception) -> None:
-        self._failed.append((token, Failed(f"{what}: {describe(error)}", error)))
+        self._ready.append((token, Failed(f"{what}: {describe(error)}", error)))
 
     def _start(self, context: dict[str, Any]) -> _Worker:
         run = packed((context, _levels(), sys.argv))
@@ -216,10 +237,8 @@ class _ProcessSession(Session):
         return worker
 
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
-        if self._failed:
-            return self._failed.pop()
         until = None if timeout is None else time.monotonic() + timeout
-        while True:
+        while not self._ready:
             left = None if until is None else max(until - time.monotonic(), 0)
             ready = wait(self._workers, left)
             if not ready:
@@ -227,35 +246,41 @@ class _ProcessSession(Session):
             for connection in ready:
                 worker = self._workers[connection]  # type: ignore[index]
                 try:
-                    kind, *parts = received(worker.connection)
+                    message, *parts = received(worker.connection)
                 except (EOFError, OSError):
-                    if (lost := self._lose(worker)) is not None:
-                        return lost
-                    break  # the connections that are waited for are others now
-                if kind == b"log":
-                    record = logging.makeLogRecord(unpacked(parts[0]))
-                    logging.getLogger(record.name).handle(record)
+                    self._lose(worker)
                     continue
-                token, worker.token, worker.job = worker.token, None, None
-                self._idle.append(worker)
-                return token, _outcome(kind, *parts)
+                self._take(worker, message, parts)
+        return self._ready.popleft()
 
-    def _lose(self, worker: _Worker) -> tuple[Any, State] | None:
-        """Let a process go that has died; return the state of the task that it worked on."""
+    def _take(self, worker: _Worker, message: bytes, parts: list[Any]) -> None:
+        """Take what a process tells."""
+        kind, _, number = message.partition(b":")
+        if kind == b"log":
+            record = logging.makeLogRecord(unpacked(parts[0]))
+            logging.getLogger(record.name).handle(record)
+            return
+        token, _ = worker.jobs.pop(int(number))
+        if worker.plain == int(number):
+            worker.plain = None
+            self._idle.append(worker)
+        self._ready.append((token, _outcome(kind, *parts)))
+
+    def _lose(self, worker: _Worker) -> None:
+        """Let a process go that has died, with what it worked on."""
         del self._workers[worker.connection]
         status = worker.end(time.monotonic() + _GRACE)
-        if worker.job is None:
-            if worker in self._idle:
-                self._idle.remove(worker)
-            return None
+        if worker in self._idle:
+            self._idle.remove(worker)
         message = f"the worker process {_death(status)}"
-        failed = Failed(message, RemoteTaskError(message))
-        return worker.token, after_loss(worker.job, failed)
+        for token, job in worker.jobs.values():
+            failed = Failed(message, RemoteTaskError(message))
+            self._ready.append((token, after_loss(job, failed)))
 
     def stop(self, *, abandon: bool) -> None:
         until = time.monotonic() + _GRACE
         for worker in self._workers.values():
-            if abandon and worker.job is not None:
+            if abandon and worker.jobs:
                 worker.interrupt()
             worker.connection.close()
         for worker in self._workers.values():

@@ -55,7 +55,7 @@ class RunIsOverError(Exception):
 
 
 class Underway:
-    """A job in a thread of a worker, for as long as a `with` has it.
+    """A job on a worker, for as long as a `with` has it.
 
     Args:
         topic: identifies its run.
@@ -67,13 +67,7 @@ class Underway:
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self._lock = threading.Lock()
-        self._thread = threading.current_thread()
-        self._place = vars(threadpoolexecutor.thread_state)  # this thread's own
-        self._key = thread_state.key
-        self._start = time()
-        self._worker = get_worker()
         self.is_over = False
-        self._interrupted = False
 
     def __enter__(self) -> Self:
         with _lock:
@@ -93,17 +87,41 @@ class Underway:
         current.reset(self._token)
 
     def end(self) -> None:
-        """Have nothing raised in this thread any more."""
+        """Have it interrupted no more."""
         with self._lock:
             self.is_over = True
-        if self._interrupted:  # and perhaps not seen yet
-            raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
-            raise_in(ctypes.c_ulong(self._thread.ident or 0), None)
         with _lock:
             jobs = _underway.get(self._topic, set())
             jobs.discard(self)
             if not jobs:
                 _underway.pop(self._topic, None)
+
+    def interrupt(self) -> None:
+        """End it from outside, if that can be done just now."""
+        raise NotImplementedError
+
+    def leave_place(self) -> None:
+        """Give its place on the worker to others."""
+
+
+class InThread(Underway):
+    """A job in a thread of a worker."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self._thread = threading.current_thread()
+        self._place = vars(threadpoolexecutor.thread_state)  # this thread's own
+        self._key = thread_state.key
+        self._start = time()
+        self._worker = get_worker()
+        self._interrupted = False
+
+    def end(self) -> None:
+        """Have nothing raised in this thread any more."""
+        super().end()
+        if self._interrupted:  # and perhaps not seen yet
+            raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+            raise_in(ctypes.c_ulong(self._thread.ident or 0), None)
 
     def interrupt(self) -> None:
         """Raise an Interruption in the job, once, unless it takes or gives back a lock just now."""
@@ -112,7 +130,7 @@ class Underway:
                 self._interrupted = interrupt_now(self._thread)
 
     def leave_place(self) -> None:
-        """Give its place on the worker to others, from whatever thread: it waits, or cannot be ended."""
+        """Give its place to others, from whatever thread: it waits, or cannot be ended."""
         with self._lock:
             if self.is_over or not self._place.get("proceed"):
                 return
@@ -121,11 +139,29 @@ class Underway:
             with threadpoolexecutor.threads_lock:  # as `distributed.secede` does
                 executor._threads.discard(self._thread)  # noqa: SLF001
                 executor._adjust_thread_count()  # noqa: SLF001
-        taken = time() - self._start
-        event = SecedeEvent(
-            key=self._key, compute_duration=taken, stimulus_id=f"prefect-leaves-{time()}"
-        )
-        self._worker.loop.add_callback(self._worker.handle_stimulus, event)
+        self._worker.loop.add_callback(secede, self._worker, self._key, time() - self._start)
+
+
+def secede(worker: Any, key: Any, seconds: float) -> None:
+    """Tell a worker, in its event loop, that a job takes no place there any more."""
+    event = SecedeEvent(key=key, compute_duration=seconds, stimulus_id=f"prefect-leaves-{time()}")
+    worker.handle_stimulus(event)
+
+
+class OnLoop(Underway):
+    """A job that is awaited on the event loop of a worker's async tasks."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+
+    def interrupt(self) -> None:
+        """Cancel it, once."""
+        if self._task is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._task.cancel)
+            self._task = None
 
 
 async def stop_run(topic: str) -> int:

@@ -30,7 +30,7 @@ from prefect.engine.executors.dask.refs import ClusterRef, gather_here
 from prefect.engine.executors.dask.scheduler import OVER, plugin_for
 from prefect.engine.executors.dask.sending import Packing, Parcel, dumps
 from prefect.engine.executors.travelling import arrived
-from prefect.engine.job import after_loss
+from prefect.engine.job import after_loss, is_async
 from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
@@ -136,14 +136,18 @@ class DaskSession(Session):
         self._waiting.append((number, call, parcel))
 
     def _flush(self) -> None:
-        """Hand the jobs over that have gathered: those that use up values come first there."""
+        """Hand the jobs over that have gathered.
+
+        Those that take no place there for long come first, and then those that use up values.
+        """
         waiting, self._waiting = self._waiting, []
-        for uses_values in (True, False):
-            jobs = [each for each in waiting if bool(each[2].references) is uses_values]
-            if not jobs:
-                continue
+        kinds: dict[tuple[bool, bool], list[tuple[int, _Call, Parcel]]] = {}
+        for each in waiting:
+            kind = bool(each[2].references), is_async(each[1].job.task)
+            kinds.setdefault(kind, []).append(each)
+        for (uses_values, awaits), jobs in sorted(kinds.items(), reverse=True):
             try:
-                futures = self._map(jobs, priority=int(uses_values))
+                futures = self._map(jobs, 2 if awaits else int(uses_values), awaits=awaits)
             except Exception as error:  # noqa: BLE001  # the client has been closed, for example
                 message = f"lost on the cluster: {describe(error)}"
                 self._ready.extend((call.token, Failed(message, error)) for _, call, _ in jobs)
@@ -152,19 +156,28 @@ class DaskSession(Session):
                 call.future = future
                 self._calls[number] = call
 
-    def _map(self, jobs: list[tuple[int, _Call, Parcel]], priority: int) -> list[Any]:
+    def _map(
+        self, jobs: list[tuple[int, _Call, Parcel]], priority: int, *, awaits: bool
+    ) -> list[Any]:
         parcels = [parcel for _, _, parcel in jobs]
+        # Of what is of one group Dask gives each worker only as much as it has threads.
+        more = ["job" if not awaits else f"{number}-job" for number, _, _ in jobs]
+        keys = [
+            (f"{call.job.slug}-{each}-{self._topic}", number)
+            for (number, call, _), each in zip(jobs, more, strict=True)
+        ]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
             futures: list[Any] = self.client.map(
-                worker.work_for_run,
+                worker.await_for_run if awaits else worker.work_for_run,
                 [self._run] * len(jobs),
                 [number for number, _, _ in jobs],
                 [parcel.step for parcel in parcels],
                 [parcel.context for parcel in parcels],
                 [parcel.payload for parcel in parcels],
                 [parcel.references for parcel in parcels],
-                key=[(f"{call.job.slug}-job-{self._topic}", number) for number, call, _ in jobs],
+                *([keys] if awaits else []),
+                key=keys,
                 pure=False,
                 priority=priority,
             )

@@ -6,12 +6,14 @@ log lines, that it is done with a value of some size, or ended otherwise.
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import os
 import pickle
 import threading
-from contextvars import ContextVar
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
 from uuid import uuid4
 
 from distributed import get_worker
@@ -22,18 +24,20 @@ from prefect.core.inputs import unmappable
 from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.dask.here import SUCCEEDED
-from prefect.engine.executors.dask.interrupting import RunIsOverError, Underway
+from prefect.engine.executors.dask.interrupting import InThread, OnLoop, RunIsOverError, secede
 from prefect.engine.executors.travelling import packed_record, packed_state, without_result
 from prefect.engine.interruption import Interruption
-from prefect.engine.job import Job, run_job
+from prefect.engine.job import Awaiting, Job, begin_job, run_job
 from prefect.errors import RemoteTaskError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any, TypeVar
 
     from prefect.core.state import State
+
+    T = TypeVar("T")
 
 INLINE = 1024
 """Bytes, pickled, up to which a value is told with the event and is not kept on the worker."""
@@ -149,16 +153,19 @@ def work_for_run(
     """
     topic, home, level = run
     try:
-        with Underway(topic):
-            return _work(Outbox(topic, number), home, level, step, shared, payload, references)
+        with InThread(topic):
+            outbox = Outbox(topic, number, get_worker())
+            with forwarded_logs(outbox, level, home):
+                return _ended(*_done(outbox, step, shared, payload, references, run_job))
     except (Interruption, RunIsOverError):
         raise EndedError(b"") from None  # nobody hears of it
 
 
-def _work(
-    outbox: Outbox, home: str, level: int, step: Kept | bytes, shared: Kept | bytes,
-    payload: bytes, references: Sequence[Any],
-) -> Any:  # fmt: skip
+def _done(
+    outbox: Outbox, step: Kept | bytes, shared: Kept | bytes, payload: bytes,
+    references: Sequence[Any], do: Callable[[Job], T],
+) -> tuple[Outbox, Job, T | None]:  # fmt: skip
+    """Load a job and do it, or begin it."""
     outbox.tell("running")
     try:
         task, context = _loaded(step), _loaded(shared)
@@ -172,11 +179,65 @@ def _work(
         raise outbox.ended(_dumps(Failed(message, RemoteTaskError(message)))) from None
     job = Job(task, slug, map_index, inputs, context, run_count, retrying)
     try:
-        state = _run(job, outbox, level) if home != process() else run_job(job)
+        return outbox, job, do(job)
     except KeyboardInterrupt as error:
         outbox.tell("interrupted", _dumps((type(error), error.args)))
+        return outbox, job, None
+
+
+def _ended(outbox: Outbox, job: Job, state: State | None) -> Any:
+    """Return what is to be kept of what a job has come to."""
+    if state is None:
         return None
-    return _told(state, outbox, limit=None if task.at_most_once else INLINE)
+    return _told(state, outbox, limit=None if job.task.at_most_once else INLINE)
+
+
+async def await_for_run(
+    run: tuple[str, str, int], number: int, step: Kept | bytes, shared: Kept | bytes,
+    payload: bytes, references: Sequence[Any], key: Any,
+) -> Any:  # fmt: skip
+    """Do a job of an async task, on the event loop that this worker has for them, beside its places.
+
+    Dask's own loop has the worker's business to do, and may not be kept by a task.
+
+    Args:
+        run: as above, and so are the others.
+        key: of the job's future.
+    """
+    topic, home, level = run
+    dask_worker = get_worker()
+    # In a context of its own: in this one, what begins then would be measured as a part of this job.
+    asyncio.get_running_loop().call_soon(secede, dask_worker, key, 0.001, context=Context())
+
+    async def do() -> Any:
+        try:
+            with OnLoop(topic):
+                outbox = Outbox(topic, number, dask_worker)
+                with forwarded_logs(outbox, level, home):
+                    _, job, begun = _done(outbox, step, shared, payload, references, begin_job)
+                    if isinstance(begun, Awaiting):
+                        loop = asyncio.get_running_loop()
+                        state = await loop.create_task(begun.state(), context=begun.context)
+                    else:
+                        state = begun  # type: ignore[assignment]
+                    return _ended(outbox, job, state)
+        except (asyncio.CancelledError, Interruption, RunIsOverError):
+            raise EndedError(b"") from None  # as above
+
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(do(), _event_loop()))
+
+
+_loops: dict[int, asyncio.AbstractEventLoop] = {}
+_making = threading.Lock()
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop of this process's async tasks."""
+    with _making:
+        if (loop := _loops.get(os.getpid())) is None:
+            loop = _loops[os.getpid()] = asyncio.new_event_loop()
+            threading.Thread(target=loop.run_forever, name="prefect-async", daemon=True).start()
+        return loop
 
 
 def _loaded(kept: Kept | bytes) -> Any:
@@ -255,10 +316,10 @@ class Outbox:
     _waiting: dict[tuple[int, str], list[Any]] = {}  # noqa: RUF012  # of all
     _lock = threading.Lock()
 
-    def __init__(self, topic: str, number: int) -> None:
+    def __init__(self, topic: str, number: int, worker: Any) -> None:
         self._topic = topic
         self._number = number
-        self._worker = get_worker()
+        self._worker = worker
 
     def tell(self, kind: str, *data: Any) -> None:
         """Send an event."""
@@ -297,14 +358,18 @@ class _Forwarder(logging.Handler):
 _forwarder = _Forwarder()
 
 
-def _run(job: Job, outbox: Outbox, level: int) -> State:
-    """Do a job, and have its log lines handled where the flow runs."""
+@contextmanager
+def forwarded_logs(outbox: Outbox, level: int, home: str) -> Iterator[None]:
+    """Have log lines of a job handled where the flow runs, if that is another process."""
+    if home == process():
+        yield
+        return
     logging.getLogger("prefect").setLevel(level)
     root = logging.getLogger()
     if _forwarder not in root.handlers:
         root.addHandler(_forwarder)
     token = _current.set(outbox)
     try:
-        return run_job(job)
+        yield
     finally:
         _current.reset(token)
