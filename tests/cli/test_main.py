@@ -16,6 +16,8 @@ COMMANDS = [
     "info",
     "check",
     "run",
+    "report",
+    "view",
     "graph",
     "diff",
     "manifest",

@@ -81,6 +81,25 @@ def test_tries_follow_from_the_lines_in_their_order():
     assert one.ended == START + 6
 
 
+def test_a_short_try_may_have_one_line():
+    """Its last line says when it began, and counts no second time where a Running line did."""
+    one = told(
+        task("Retrying", 2, started=START + 1, worker="w", message="x"), task("Success", 4, started=START + 3)
+    ).tasks["a-1"]  # fmt: skip
+    assert [(t.started - START, t.ended - START, t.state, t.worker, t.run_count) for t in one.tries] == [
+        (1, 2, "Retrying", "w", 1), (3, 4, "Success", "", 2),
+    ]  # fmt: skip
+    assert (
+        len(told(task("Running", 1), task("Success", 2, started=START + 1)).tasks["a-1"].tries) == 1
+    )
+
+
+def test_what_a_later_release_tells_is_no_mistake():
+    """Events that this one does not know are passed by."""
+    run = told({"event": "tomorrow"}, task("Success", new=1))
+    assert (run.ignored, run.tasks["a-1"].state) == (0, "Success")
+
+
 def test_a_run_that_goes_on_or_was_killed_has_no_end():
     """What runs has an open try, and the time of the last line is known."""
     run = told(task("Running", 4, "b-1", map_index=2))
@@ -137,7 +156,7 @@ def test_what_does_not_begin_as_a_record_is_an_error(lines, says):
 @pytest.mark.parametrize(
     "line",
     [
-        "", "no JSON", "[]", "{}", "[" * 100_000, '{"event": ["task"]}', '{"event": "tomorrow", "time": 1}',
+        "", "no JSON", "[]", "{}", "[" * 100_000, '{"event": ["task"]}',
         task("Success", slug="nobody"), task("Success", slug=["a-1"]), task("Success") | {"time": "now"},
         task("Success") | {"time": True}, task("Success", -1e12), task("Success", 1e300), task("No state\n"),
         task(7), task("Success", map_index=-1), task("Success", map_index="0"), task("Success", map_index=True),

@@ -28,6 +28,8 @@ COMMANDS = (
     "run",
     "runs",
     "why",
+    "report",
+    "view",
     "graph",
     "diff",
     "manifest",

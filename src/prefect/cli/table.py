@@ -60,6 +60,8 @@ Commands:
   run         Run a sealed flow, an image, or a file's flow.
   runs        Show the runs that were kept, or one of them.
   why         Say why a task of a kept run ran again, or did not.
+  report      Show what became of a run, as a page or text.
+  view        Follow a run in a browser while it goes on.
   graph       Draw a flow's tasks.
   diff        Tell what differs between two packaged flows.
   manifest    Print what a platform applies to run an image there.
@@ -120,6 +122,8 @@ Commands:
   run         Run a sealed flow, an image, or a file's flow.
   runs        Show the runs that were kept, or one of them.
   why         Say why a task of a kept run ran again, or did not.
+  report      Show what became of a run, as a page or text.
+  view        Follow a run in a browser while it goes on.
   graph       Draw a flow's tasks.
   diff        Tell what differs between two packaged flows.
   manifest    Print what a platform applies to run an image there.
@@ -375,6 +379,31 @@ COMMANDS: dict[str, Command] = {
         },
         (),
     ),
+    "report": (
+        "Show what became of a run, as a page or text",
+        {
+            "-o": ("Write to this file, in the form of its ending", (), ("-o", "--output")),
+            "--output": ("Write to this file, in the form of its ending", (), ("-o", "--output")),
+            "--text": ("Print text, as without any option", None, ("--text",)),
+            "--svg": ("Print the graph as SVG", None, ("--svg",)),
+            "--all": ("In text, all tasks, failures and log lines", None, ("--all",)),
+            "--store": ("The store that has the runs", (), ("--store",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
+    "view": (
+        "Follow a run in a browser while it goes on",
+        {
+            "--port": ("Its port", (), ("--port",)),
+            "--open": ("Open it in the browser of this machine", None, ("--open",)),
+            "--store": ("The store that has the runs", (), ("--store",)),
+            "-h": ("Show this message and exit", None, ("-h", "--help")),
+            "--help": ("Show this message and exit", None, ("-h", "--help")),
+        },
+        (),
+    ),
     "graph": (
         "Draw a flow's tasks",
         {
@@ -543,6 +572,8 @@ COMMANDS: dict[str, Command] = {
             "run",
             "runs",
             "why",
+            "report",
+            "view",
             "graph",
             "diff",
             "manifest",

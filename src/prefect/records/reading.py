@@ -173,13 +173,17 @@ class RecordReader:
             event, end = _decode(text)
             if end < len(text) - 1 and text[end:].strip():
                 event = None
-            taker, time = self._takers[event["event"]], event["time"]
+            kind = event["event"]
+            taker = self._takers.get(kind)
+            time = event["time"] if taker is not None else 0.0
         except (ValueError, RecursionError, TypeError, KeyError):
             if self._head is not None:
                 return False
         if self._head is None:
             self._begin(event)
             return True
+        if taker is None:
+            return type(kind) is str and kind != "run"  # of a later release, or for others
         if type(time) is not float and (time := _seconds(time)) is None:
             return False
         if not (0 <= time < _LATEST and taker(event, time)):

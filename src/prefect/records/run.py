@@ -124,7 +124,7 @@ class Run:
         tasks: by slug, each task of the flow in its order.
         logs: lines by the slug of the task that logged them, those of none under "".
         code: by slug what the code of a task consists of, each by its name: a digest, version or type.
-        ignored: how many lines were left out: malformed, unknown, or too many.
+        ignored: how many lines were left out: malformed, or too many.
     """
 
     run: str

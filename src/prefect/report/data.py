@@ -80,7 +80,7 @@ def page_data(run: Run, *, live: bool = False) -> dict[str, Any]:
         "started": begun,
         "ended": None if run.ended is None else round((run.ended - begun) * _TICKS),
         "now": round((now - begun) * _TICKS),
-        "live": live,
+        "live": live and run.ended is None,
         "facts": [[printable(name), printable(value)] for name, value in facts(run) if value],
         "parameters": [[printable(name), value_text(value)] for name, value in run.parameters.items()],
         "requirements": [printable(each) for each in run.versions.get("requirements", ())],

@@ -222,7 +222,7 @@ async function follow(path) {
         wait = Math.max(1000, 10 * (performance.now() - began));
       }
       $("live").textContent = "live";
-      if (D.ended !== null || reply.status === 410) { $("live").hidden = true; return; }
+      if (!D.live) { $("live").hidden = true; return; }
     } catch {
       $("live").textContent = "no longer served";
       wait = 5000;

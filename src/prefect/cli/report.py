@@ -1,0 +1,97 @@
+"""`prefect report`: what became of a run, as a page, a picture or text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from prefect.cli.options import Command
+from prefect.cli.output import refuse_inputs, require_directory, say
+from prefect.cli.runs import store_option
+
+if TYPE_CHECKING:
+    from prefect.records.run import Run
+
+_FORMS = {".html": "html", ".htm": "html", ".svg": "svg", ".txt": "text"}
+
+
+@click.command(cls=Command, short_help="Show what became of a run, as a page or text.")
+@click.argument("run", metavar="RUN|FILE.jsonl|last")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file, in the form of its ending: .html, a page that needs no network; .svg, the "
+    "graph coloured by state; .txt.",
+)  # fmt: skip
+@click.option("--text", "form", flag_value="text", help="Print text, as without any option.")
+@click.option("--svg", "form", flag_value="svg", help="Print the graph as SVG.")
+@click.option(
+    "--all", "everything", is_flag=True, help="In text, all tasks, failures and log lines."
+)
+@store_option
+def report(
+    run: str, output: Path | None, form: str | None, everything: bool, store: str | None
+) -> None:
+    """Show what became of RUN, of which a record was kept: `prefect run --keep`.
+
+    RUN is the run's id, its beginning or its end as far as no other has it, "last", or a path that ends in
+    .jsonl. It may still go on, or have been killed. Nothing of it is executed.
+
+    \b
+      prefect report last
+      prefect report last -o run.html                 (opens in any browser)
+      prefect report 3f9a2c -o run.svg
+      prefect view last                               (follows it while it goes on)
+    """  # noqa: D301 - click reads the \b
+    from prefect.records.finding import run_meant  # noqa: PLC0415 - not for --help
+
+    if output is not None and form is not None:
+        raise click.UsageError("The ending of --output says its form: leave --text and --svg out")
+    if output is not None:
+        form = _FORMS.get(output.suffix.lower())
+        if form is None:
+            raise click.UsageError(
+                f"No report has the ending {output.suffix!r}; there are .html, .svg and .txt"
+            )
+    try:
+        found = run_meant(run, store)
+    except OSError as error:
+        raise click.FileError(run, error.strerror or str(error)) from error
+    data = _rendered(found, form or "text", everything=everything)
+    if output is None:
+        click.echo(data, nl=False)
+        return
+    write_report(output, data, Path(run))
+    say(f"Wrote the report of {found.run} to {output}.")
+
+
+def write_report(output: Path, data: bytes, record: Path) -> None:
+    """Write a report, whole or not at all, and not over what it is made of.
+
+    Raises:
+        click.ClickException: it cannot be written.
+    """
+    from prefect.files import replacing  # noqa: PLC0415 - not for --help
+
+    require_directory(output)
+    refuse_inputs(output, [record])
+    try:
+        with replacing(output, mode=None) as file:
+            file.write(data)
+    except OSError as error:
+        raise click.FileError(str(output), error.strerror or str(error)) from error
+
+
+def _rendered(run: Run, form: str, *, everything: bool) -> bytes:
+    if form == "html":
+        from prefect.report.html import html  # noqa: PLC0415 - one of three
+
+        return html(run)
+    from prefect.report.text import states_of, text  # noqa: PLC0415 - likewise
+
+    if form == "text":
+        return text(run, everything=everything).encode()
+    from prefect.core.picture import to_svg  # noqa: PLC0415 - likewise
+
+    return to_svg(run.flow, {slug: states_of(task) for slug, task in run.tasks.items()}).encode()

@@ -1,0 +1,68 @@
+"""`prefect report` and `prefect view`."""
+
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+import records
+
+
+@pytest.fixture
+def kept(prefect):
+    """The command in a directory that has a store with a run, in store/."""
+    (prefect.directory / "store" / "runs").mkdir(parents=True)
+    lines = records.small()
+    records.write(prefect.directory / "store" / "runs" / f"{lines[0]['run']}.jsonl", lines)
+    return prefect
+
+
+def test_a_run_is_reported_in_the_form_of_the_ending(kept):
+    """A page, a picture or text; text where nothing is named."""
+    out, _ = kept("report", "last", "--store", "store")
+    assert out.startswith("✗ nightly-sales: Failed")
+    assert kept("report", "3f9a2c", "--store", "store", "--text")[0] == out
+    assert kept("report", "3f9a2c", "--store", "store", "--svg")[0].startswith("<svg")
+    for name, start in (
+        ("r.html", "<!DOCTYPE html>"),
+        ("r.svg", "<svg"),
+        ("r.txt", "✗ nightly-sales"),
+    ):
+        assert f"to {name}." in kept("report", "last", "--store", "store", "-o", name)[0]
+        assert (kept.directory / name).read_text().startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["last"], "no such run"),
+        (["nobody", "--store", "store"], "none of that name"),
+        (["etl.py"], "none of that name"),
+        (["last", "--store", "store", "-o", "x.pdf"], "there are .html, .svg and .txt"),
+        (["last", "--store", "store", "-o", "none/x.html"], "There is no directory none"),
+        (["last", "--store", "store", "-o", "x.svg", "--text"], "leave --text and --svg out"),
+    ],
+)
+def test_what_cannot_be_reported_is_said(kept, arguments, says, tmp_path):
+    """In a sentence, with the exit status of bad input."""
+    _, err = kept("report", *arguments, status=2, XDG_DATA_HOME=str(tmp_path / "data"))
+    assert says in " ".join(err.split())
+
+
+def test_a_run_is_served_until_ctrl_c(kept):
+    """The address that it prints has the page, whose data are JSON."""
+    command = [sys.executable, "-m", "prefect", "view", "last", "--store", "store"]
+    with subprocess.Popen(
+        command, cwd=kept.directory, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            url = re.search(r"http://127\.0\.0\.1:\d+/[0-9a-f]{32}/", process.stdout.readline())[0]
+            with urllib.request.urlopen(url, timeout=60) as reply:
+                assert b"nightly-sales" in reply.read()
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=60) == 130
+        finally:
+            process.kill()

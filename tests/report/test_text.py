@@ -1,0 +1,48 @@
+"""`prefect.report.text`: a run for a terminal."""
+
+import pytest
+
+import records
+from prefect.core.picture import to_svg
+from prefect.records.reading import read_record
+from prefect.report.text import states_of, text
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return a function that reads a record's lines."""
+    return lambda events: read_record(records.write(tmp_path / "r.jsonl", events))
+
+
+def test_a_run_is_told_in_lines(read):
+    """What became of it, of each task and when; the failure with its traceback."""
+    shown = text(read(records.small()))
+    assert shown.startswith("✗ nightly-sales: Failed after 23.1 s: Some reference tasks failed.\n")
+    for part in (
+        "Executor      threads:8", "Parameter     n = 12", "18 Success, 1 Cached, 1 Failed, 1 TriggerFailed, 2 tried again",
+        "= extract-1", "✓ train-1", "\u00d712", "⊘ notify-1",
+        "✗ publish-1: ConnectionError: database db-7", '      File "/home/ana/etl/etl.py", line 42, in load',
+    ):  # fmt: skip
+        assert part in shown
+    (train,) = [line for line in shown.split("\n") if line.startswith("✓ train-1")]
+    assert "┈┈█" in train
+    assert "dropped 312" not in shown
+    assert "clean-1: dropped 312 of 48,120 rows" in text(read(records.small()), everything=True)
+
+
+def test_a_large_run_is_told_in_part(read):
+    """The rest is counted, and told where everything is asked for."""
+    run = read(records.large(2_000))
+    assert "more tasks: --all shows them" in text(run)
+    assert len(text(run).split("\n")) < 300
+    assert all(slug in text(run, everything=True) for slug in run.tasks)
+
+
+def test_nothing_of_it_commands_a_terminal(read):
+    """Whatever a record says, and wherever it breaks off."""
+    lines = records.hostile()
+    for end in range(1, len(lines) + 1):
+        run = read(lines[:end])
+        assert "".join(text(run, everything=True).split("\n")).isprintable()
+        counts = {slug: states_of(task) for slug, task in run.tasks.items()}
+        assert "".join(to_svg(run.flow, counts).split("\n")).isprintable()
