@@ -24,6 +24,10 @@ def main() -> None:
         from prefect.places.venv.ahead import begin  # noqa: PLC0415 - for such runs alone
 
         begin()
+    elif _is_run_of_file_in_image(words):
+        from prefect.places.sandbox import ahead  # noqa: PLC0415 - for such runs alone
+
+        ahead.begin(words)
     from prefect.cli.main import main as command  # noqa: PLC0415 - see above
 
     command(prog_name="prefect")
@@ -34,6 +38,11 @@ def _is_run_in_venv(words: list[str]) -> bool:
     pairs = zip(words, words[1:], strict=False)  # noqa: RUF007 - itertools is slow to import
     asked = "--in=venv" in words or ("--in", "venv") in pairs
     return words[:1] == ["run"] and asked
+
+
+def _is_run_of_file_in_image(words: list[str]) -> bool:
+    """Tell whether a run of a file in a sandbox is asked for, as far as can be told without click."""
+    return words[:1] == ["run"] and any(word.startswith("--image") for word in words)
 
 
 def _answer(words: list[str]) -> str | None:

@@ -68,12 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 success, 1 the flow failed, 2 bad input, 130 and 143 stopped by Ctrl-C and by SIGTERM.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    if words[:1] == ["wait"]:
-        words = _awaited([*words[1:]])
-    options = _parser().parse_args(words)
     provide_streams()
     unwind_on_signals()
     try:
+        if words[:1] == ["wait"]:
+            words = _awaited([*words[1:]])
+        options = _parser().parse_args(words)
         try:
             status: int = options.action(options)
         finally:

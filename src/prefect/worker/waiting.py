@@ -1,7 +1,8 @@
 """A worker that was started before there was anything to do: it waits for its order, and enters an environment.
 
-Until then nothing but this package and Python's own library is imported, nor can be found: the order comes from
-who has authenticated the flow. It is a length in four bytes, and an object of JSON.
+On a machine nothing but this package and Python's own library is imported until then, nor can be found: the order
+comes from who has authenticated the flow. In a sandbox the environment is the image's, and what it is told to import
+is imported. The order is a length in four bytes, and an object of JSON.
 """
 
 from __future__ import annotations
@@ -19,21 +20,33 @@ def take_order(options: list[str]) -> list[str]:
     """Wait for what to do; return the worker's arguments, in the environment that they are for.
 
     Args:
-        options: of the worker, the first of which tells the descriptor that the order comes through.
+        options: of the worker. --handover tells the descriptor that the order comes through, --import
+            modules to import meanwhile.
 
     Raises:
         SystemExit: who started this process has ended, or has no use for it.
     """
-    number = int(options[0].partition("=")[2])
-    order = _read(number)
-    _keep(order["lock"])
-    for name in order["without"]:
-        os.environ.pop(name, None)
-    os.environ.update(order["variables"])
-    enter(order["python"])
+    told = dict(option.split("=", 1) for option in options)
+    if "--import" in told:
+        _import(told["--import"].split(","))
+    order = _read(int(told["--handover"]))
+    if "python" in order:
+        _keep(order["lock"])
+        for name in order["without"]:
+            os.environ.pop(name, None)
+        os.environ.update(order["variables"])
+        enter(order["python"])
     arguments: list[str] = order["arguments"]
     sys.argv[1:] = arguments
     return arguments
+
+
+def _import(names: list[str]) -> None:
+    from contextlib import suppress  # noqa: PLC0415 - Python has imported it
+
+    for name in names:
+        with suppress(Exception, SystemExit):  # as the flow will tell, if it imports it
+            __import__(name)
 
 
 def enter(python: str) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from prefect.errors import PlaceError
 from prefect.frozen import frozen
 from prefect.oci.cache import directories
+from prefect.oci.cache.facts import recall
 from prefect.oci.cache.layout import DIRECTORIES, MOUNT
 from prefect.places.sandbox import entering
 
@@ -64,16 +65,30 @@ def find_host(store: Store) -> Host:
                 f"There is no bwrap here, and runc makes sandboxes for root alone: {INSTALL}"
             )
         return Host(None, overlay=True, runc=runc)
-    status = Path(bwrap).stat()
-    identity = [os.geteuid(), bwrap, status.st_mtime_ns, status.st_size]
-    key = f"sandboxes {directories.boot()} {identity} {entering.FORM}"
-    known = store.recall(key)
-    match known:
+    if (known := _known(bwrap, store.root)) is not None:
+        return known
+    host = _tried(bwrap, store)
+    store.remember(_key(bwrap), [host.overlay, host.tied])
+    return host
+
+
+def known_host(root: Path) -> Host | None:
+    """Return what is remembered in the directory of a store; None where nothing is."""
+    bwrap = program("bwrap")
+    return None if bwrap is None else _known(bwrap, root)
+
+
+def _known(bwrap: str, root: Path) -> Host | None:
+    match recall(root, _key(bwrap)):
         case [bool(overlay), bool(tied)]:
             return Host(bwrap, overlay, tied=tied)
-    host = _tried(bwrap, store)
-    store.remember(key, [host.overlay, host.tied])
-    return host
+    return None
+
+
+def _key(bwrap: str) -> str:
+    status = Path(bwrap).stat()
+    identity = [os.geteuid(), bwrap, status.st_mtime_ns, status.st_size]
+    return f"sandboxes {directories.boot()} {identity} {entering.FORM}"
 
 
 def program(name: str) -> str | None:

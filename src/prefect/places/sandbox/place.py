@@ -16,7 +16,7 @@ from prefect.oci.cache.layout import DIRECTORIES, MOUNT
 from prefect.oci.cache.of_user import open_cache
 from prefect.oci.images import canonical_json
 from prefect.places.process import WorkerProcess
-from prefect.places.sandbox import bubblewrap, entering
+from prefect.places.sandbox import ahead, bubblewrap, entering
 from prefect.places.sandbox.beginning import tied_without_keys
 from prefect.places.sandbox.entering import Launch, Layers
 from prefect.places.sandbox.host import find_host
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from prefect.images.inspection import FlowImage
     from prefect.oci.cache.store import Store
     from prefect.oci.images import Image
+    from prefect.places.process import Child
     from prefect.places.protocol import Work
     from prefect.places.sandbox.host import Host
     from prefect.places.sandbox.spec import Spec
@@ -71,6 +72,10 @@ class Sandbox:
             ImageContentError: its layers are malformed, hostile, or not what their digests promise.
         """
         require(self._image, work)
+        if (found := ahead.take(self._image, work)) is not None:
+            return SandboxProcess(
+                found.child, found.launch, result=found.result, clean_up=found.close
+            )
         with ExitStack() as closing:
             store = self._store or closing.enter_context(open_cache())
             host = find_host(store)
@@ -87,7 +92,7 @@ class Sandbox:
             closing.callback(launch.close)
             try:
                 clean_up = closing.pop_all()
-                return SandboxProcess(
+                started = SandboxProcess(
                     [*limits, *launch.command],
                     launch,
                     env=entering.ENVIRONMENT,
@@ -99,6 +104,9 @@ class Sandbox:
                 )
             finally:
                 launch.begun()
+            if host.overlay:
+                ahead.remember(self._image, work, stack, spec, store)  # while the worker starts
+            return started
 
     def _launch(
         self,
@@ -173,7 +181,7 @@ class SandboxProcess(WorkerProcess):
         launch: what it is started with.
     """
 
-    def __init__(self, command: Sequence[str], launch: Launch, **settings: Any) -> None:
+    def __init__(self, command: Sequence[str] | Child, launch: Launch, **settings: Any) -> None:
         self._told = b""
         self._status_of = launch.status
         self._depth = launch.depth

@@ -49,10 +49,15 @@ class Stack:
         first = max((n for n, tree in enumerate(trees) if "" in tree.about["opaque"]), default=0)
         # A layer that is there twice hides its own lower occurrence. Overlays refuse both.
         last = {tree.path: number for number, tree in enumerate(trees)}
+        self._all = tuple(trees)
         self.trees = tuple(trees[number] for number in sorted(last.values()) if number >= first)
         self._removed = [frozenset(tree.about["removed"]) for tree in self.trees]
         self._implied = [frozenset(tree.about["implied"]) for tree in self.trees]
         self._opaque = [frozenset(tree.about["opaque"]) for tree in self.trees]
+
+    def without_last(self) -> Stack:
+        """Return the stack below its uppermost layer."""
+        return Stack(self._all[:-1])
 
     @property
     def marked(self) -> bool:

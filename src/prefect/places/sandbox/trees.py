@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OPAQUE = "user.overlay.opaque"  # of a directory that hides what lower layers have in it
 IMPLIED = 0o755  # permissions of directories that a layer does not list
 _FORM = 1  # counts up when layers are unpacked in another way
-_FILES, _ABOUT = "files", "about"
+FILES, _ABOUT = "files", "about"  # in a directory of the store
 _UNPACKERS = 4
 
 
@@ -83,36 +83,37 @@ class Trees:
         """Return a directory that was made of trees, or make it from these, which are held."""
 
         def made(path: Path) -> None:
-            (path / _FILES).mkdir(parents=True)
-            (path / _FILES).chmod(0o755)
-            make(path / _FILES)
+            (path / FILES).mkdir(parents=True)
+            (path / FILES).chmod(0o755)
+            make(path / FILES)
 
         held = self._store.directory(f"merged layers {_FORM} {key}", made, lasting=False)
         self._held.callback(held.close)
-        return held.path / _FILES
+        return held.path / FILES
 
     def _is_wanted(self) -> bool:
         return self._wanted
 
     def _find(self, diff_id: str) -> Tree | None:
-        held = directories.hold(directories.place_of(self._store.root, _key(diff_id)))
+        held = directories.hold(directories.place_of(self._store.root, key_of(diff_id)))
         return None if held is None else self._as_tree(held)
 
     def _unpack(self, layer: Layer) -> Tree:
         from prefect.places.sandbox.unpacking import unpack  # noqa: PLC0415 - loads isal
 
         def make(path: Path) -> None:
-            (path / _FILES).mkdir(parents=True)
-            (path / _FILES).chmod(0o755)
-            (path / _ABOUT).write_text(json.dumps(unpack(layer, path / _FILES, self._is_wanted)))
+            (path / FILES).mkdir(parents=True)
+            (path / FILES).chmod(0o755)
+            (path / _ABOUT).write_text(json.dumps(unpack(layer, path / FILES, self._is_wanted)))
 
         # Many small files, which a machine that crashed can unpack anew sooner than wait for a disk.
-        return self._as_tree(self._store.directory(_key(layer.diff_id), make, lasting=False))
+        return self._as_tree(self._store.directory(key_of(layer.diff_id), make, lasting=False))
 
     def _as_tree(self, held: HeldDirectory) -> Tree:
         self._held.callback(held.close)
-        return Tree(held.path / _FILES, json.loads((held.path / _ABOUT).read_bytes()))
+        return Tree(held.path / FILES, json.loads((held.path / _ABOUT).read_bytes()))
 
 
-def _key(diff_id: str) -> str:
+def key_of(diff_id: str) -> str:
+    """Return the key by which the store has a layer unpacked."""
     return f"layer {_FORM} {diff_id}"
