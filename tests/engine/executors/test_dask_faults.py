@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from dask_cluster import Cluster
+from tcp_proxy import Proxy
 
 import prefect
 from prefect import Flow, task
@@ -22,6 +23,14 @@ def cluster(tmp_path):
     cluster = Cluster(tmp_path)
     yield cluster
     cluster.end()
+
+
+@pytest.fixture
+def proxy(cluster):
+    """A network to the scheduler that can be cut."""
+    proxy = Proxy(cluster.port)
+    yield proxy
+    proxy.end()
 
 
 @contextmanager
@@ -266,3 +275,150 @@ def test_a_cluster_that_scales_from_zero():
         adapt={"minimum": 0, "maximum": 1, "interval": "100ms"},
     )
     assert flow.run(executor=executor).result[two].result == 2
+
+
+@pytest.mark.parametrize("fault", ["cut", "break_connections"])
+def test_a_network_to_the_scheduler_that_is_gone(cluster, proxy, tmp_path, fault):
+    """Lost in silence, or with its connections: what runs and what follows has failed, with what to do."""
+    cluster.worker()
+    cluster.wait_for_workers(1)
+    path = tmp_path / "tries"
+    with Flow("test") as flow:
+        lost = tried(str(path), seconds=60)
+        after = tried(
+            str(tmp_path / "after"),
+            upstream_tasks=[lost],
+            task_args={"trigger": prefect.triggers.all_finished},
+        )
+    with _when(path, getattr(proxy, fault)):
+        result = flow.run(executor=DaskExecutor(proxy.address, silence_timeout=6)).result
+    assert [type(result[each]) for each in (lost, after)] == [Failed, Failed]
+    assert "run the flow again" in result[lost].message
+    assert _tries(path) == ["1"]
+    assert not (tmp_path / "after").exists()
+
+
+def test_a_scheduler_that_listens_and_does_not_answer(cluster, proxy):
+    """Where a connection is taken, and nothing comes of it, the run is refused."""
+    proxy.cut()
+    with Flow("test") as flow:
+        tried("nowhere")
+    with pytest.raises(ExecutorError, match="No Dask scheduler answers at"):
+        flow.run(executor=DaskExecutor(proxy.address))
+
+
+def test_a_network_to_the_scheduler_that_comes_back(cluster, proxy, tmp_path, caplog):
+    """It is said, and the run goes on: each task was done once."""
+    cluster.worker()
+    cluster.wait_for_workers(1)
+    first, second = tmp_path / "first", tmp_path / "second"
+
+    def cut():
+        proxy.cut()
+        time.sleep(8)
+        proxy.restore()
+
+    with Flow("test") as flow:
+        one = tried(str(first), seconds=2)
+        two = tried(str(second), upstream_tasks=[one])
+    with _when(first, cut):
+        state = flow.run(executor=DaskExecutor(proxy.address, silence_timeout=30))
+    assert state.is_successful()
+    assert (_tries(first), _tries(second)) == (["1"], ["1"])
+    assert "has not answered for" in caplog.text
+    assert len(state.result[two].result) == 1000
+
+
+def test_a_network_to_a_worker_that_is_cut(cluster, proxy, tmp_path, caplog):
+    """The worker is left out as one that froze; its task has failed, others are done elsewhere."""
+    cluster.worker(name="far", address=proxy.address)
+    cluster.wait_for_workers(1)
+    path = tmp_path / "tries"
+    with Flow("test") as flow:
+        stuck = tried(str(path), seconds=30)
+        good = tried(str(tmp_path / "good"), upstream_tasks=[stuck],
+                     task_args={"trigger": prefect.triggers.all_finished})  # fmt: skip
+
+    def cut():
+        cluster.worker(name="near")
+        time.sleep(2)  # until it is known that the task runs
+        proxy.cut()
+
+    with _when(path, cut):
+        result = flow.run(executor=DaskExecutor(cluster.address, silence_timeout=12)).result
+    assert type(result[stuck]) is Failed
+    assert type(result[good]) is Success
+    assert "has given no sign" in caplog.text
+    assert _tries(path) == ["1"]
+
+
+def test_a_worker_that_takes_too_much_memory(cluster, tmp_path):
+    """Its nanny ends it: the task has failed, once, with what to do, and others go on."""
+    cluster.worker(memory="400 MB")
+    cluster.wait_for_workers(1)
+    path = tmp_path / "tries"
+
+    @task
+    def takes(path):
+        with Path(path).open("a") as file:
+            file.write(f"{os.getpid()} {prefect.context.task_run_count}\n")
+        held = []
+        while True:
+            held.append(bytearray(b"x") * 10_000_000)
+            time.sleep(0.02)
+
+    with Flow("test") as flow:
+        bad = takes(str(path))
+        good = tried(str(tmp_path / "good"), upstream_tasks=[bad],
+                     task_args={"trigger": prefect.triggers.all_finished})  # fmt: skip
+    result = flow.run(executor=DaskExecutor(cluster.address, worker_timeout=60)).result
+    assert type(result[bad]) is Failed
+    assert "more memory" in result[bad].message
+    assert type(result[good]) is Success
+    assert _tries(path) == ["1"]
+
+
+MODULE = """
+class Only:
+    def __init__(self):
+        self.data = "x" * 10_000
+"""
+
+
+def test_a_module_that_one_worker_lacks(cluster, tmp_path):
+    """A value that a worker cannot load fails the task that was to take it there, which says so."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules/only_one.py").write_text(MODULE)
+    cluster.worker(f"sys.path.append({str(tmp_path / 'modules')!r})", name="has")
+    cluster.worker(name="lacks")
+    cluster.wait_for_workers(2)
+
+    @task(max_retries=50)
+    def makes():
+        import only_one  # which fails on one of them
+
+        return only_one.Only()
+
+    @task(max_retries=50)
+    def fills():
+        try:
+            import only_one  # noqa: F401  # the value is to be made on the other
+        except ModuleNotFoundError:
+            return "y" * 5_000_000
+        raise ValueError
+
+    with Flow("test") as flow:
+        value, more = makes(), fills()
+        takes = task(lambda value, more: len(value.data) + len(more), name="takes")
+        taken = takes(value, more)
+        later = takes(value, more, upstream_tasks=[taken],
+                      task_args={"trigger": prefect.triggers.all_finished})  # fmt: skip
+        other = task(lambda more: len(more) + 1, name="other")(
+            more, upstream_tasks=[later], task_args={"trigger": prefect.triggers.all_finished}
+        )
+    result = flow.run(executor=DaskExecutor(cluster.address), timeout=60).result
+    assert type(result[taken]) is Failed
+    assert "a worker cannot load the value of task 'makes-1' (tcp://" in result[taken].message
+    assert "ModuleNotFoundError: No module named 'only_one'" in result[taken].message
+    assert type(result[later]) in {Failed, Success}  # as it is run by one or the other
+    assert result[other].result == 5_000_001

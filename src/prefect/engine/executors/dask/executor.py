@@ -161,10 +161,12 @@ def _arguments(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _require_listener(address: str, timeout: Any) -> None:
-    """Refuse an address where nothing listens at once: Dask's client tries again for half a minute.
+    """Refuse an address at once where nobody listens, or who listens says nothing.
+
+    Dask's client tries again for half a minute, and waits for ever for one that does not answer.
 
     Raises:
-        OSError: nobody listens there.
+        OSError: nobody listens there, or answers.
         ValueError: it is no address.
     """
     from distributed.comm.addressing import (  # noqa: PLC0415  # an extra
@@ -172,6 +174,15 @@ def _require_listener(address: str, timeout: Any) -> None:
         parse_address,
     )
 
-    if parse_address(address)[0] in {"tcp", "tls", "ws", "wss"}:
-        seconds = timeout if isinstance(timeout, int | float) else _ANSWER_SECONDS
-        socket.create_connection(get_address_host_port(address), timeout=seconds).close()
+    kind = parse_address(address)[0]
+    if kind not in {"tcp", "tls", "ws", "wss"}:
+        return
+    seconds = timeout if isinstance(timeout, int | float) else _ANSWER_SECONDS
+    with socket.create_connection(get_address_host_port(address), timeout=seconds) as connection:
+        if kind == "tcp":  # where a scheduler speaks first
+            try:
+                connection.recv(1)
+            except TimeoutError as error:
+                raise TimeoutError(
+                    f"who listens there has said nothing for {seconds:g} s: is it frozen, or no scheduler?"
+                ) from error

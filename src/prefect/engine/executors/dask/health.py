@@ -6,9 +6,9 @@ import asyncio
 import logging
 import platform
 from contextlib import suppress
-from pydoc import locate
 from time import monotonic
 
+from prefect.engine.executors.dask.unloadable import preparation
 from prefect.errors import ExecutorError
 from prefect.version import __version__
 
@@ -52,6 +52,7 @@ class Health:
         self._worker_timeout = worker_timeout
         self._silence_timeout = silence_timeout
         self._address = client.scheduler.address if client.scheduler else "?"
+        self._connection = client.scheduler_comm
         self.broken: str | None = None
         self._probe: Future[Any] | None = None
         self._asked = self._answered = self._had_workers = monotonic()
@@ -102,7 +103,7 @@ class Health:
             msg={"op": "versions", "packages": []}, workers=workers, on_error="return"
         )
         ours = await client._run(  # noqa: SLF001  # `run`, in this loop
-            locate, "prefect.version.__version__", workers=workers, on_error="return"
+            preparation(), workers=workers, on_error="return"
         )
         for worker in workers:
             if isinstance(found.get(worker), dict):
@@ -125,7 +126,8 @@ class Health:
         if self.broken is not None or not busy:
             return self.broken
         moment = monotonic()
-        if self._client.status in {"closed", "closing", "connecting"}:
+        # Dask's client connects again, but has let go of all futures before.
+        if self._client.scheduler_comm is not self._connection or self._client.status != "running":
             self.broken = (
                 f"the connection to the Dask scheduler at {self._address} broke: has it ended, or the "
                 "network failed? Start it again, and run the flow again"

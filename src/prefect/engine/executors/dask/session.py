@@ -258,12 +258,17 @@ class DaskSession(Session):
     def _look(self) -> None:
         """Look for what no event tells: workers that died, and what of the cluster is not there."""
         self._next_look = monotonic() + LOOK
+        ended = {
+            number
+            for number, call in self._calls.items()
+            if call.future is not None and call.future.status in {"error", "cancelled", "lost"}
+        }
+        # Afterwards, for a connection that breaks takes the futures along.
         broken = self.health.look(busy=bool(self._calls))
         lost = [
             (number, call)
             for number, call in self._calls.items()
-            if broken is not None
-            or (call.future is not None and call.future.status in {"error", "cancelled", "lost"})
+            if broken is not None or number in ended
         ]
         blamed = {call.worker for _, call in lost if call.begun}
         for number, call in lost:
