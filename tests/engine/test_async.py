@@ -193,6 +193,33 @@ def test_a_plain_task_that_waits_for_an_async_one(where):
     assert flow.run(executor=where).result[waited].result is True
 
 
+@pytest.mark.parametrize("where", ["local", "threads:2"])
+def test_thousands_of_them_between_plain_ones(where):
+    """However many there are, each comes to its own end, and what needs one gets it."""
+
+    @task
+    async def wait(number):
+        await asyncio.sleep(0.01 * (number % 3))
+        if number % 7 == 0:
+            raise ValueError(number)
+        return number
+
+    @task
+    def double(number):
+        return 2 * number
+
+    with Flow("many") as flow:
+        waits = [wait(number) for number in range(1000)]
+        doubles = [double(each) for each in waits[::2]]
+        flow.set_reference_tasks(doubles[1:2])
+    state = flow.run(executor=where)
+    for number, each in enumerate(waits):
+        assert state.result[each].is_failed() == (number % 7 == 0)
+    for number, each in enumerate(doubles):
+        found = state.result[each]
+        assert found.is_failed() if 2 * number % 7 == 0 else found.result == 4 * number
+
+
 def test_what_tasks_know_holds_for_async_ones(executor):
     """Context, signals, failures, timeouts, retries and handlers are as for others."""
     kinds = []

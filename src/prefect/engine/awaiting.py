@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MOST_WAITED = 1.0
 """Seconds in which tasks of a run that was stopped are to end."""
+_AT_A_TIME = 250
+"""Tasks after which the first are awaited while others are still being made."""
 
 
 async def awaited(task: Task, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -61,14 +63,17 @@ class EventLoop:
     def __init__(self, done: Callable[[Any, State | BaseException], None]) -> None:
         self._done = done
         self._loop = asyncio.new_event_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Any, asyncio.Task[None]] = {}
         self._new: list[tuple[Any, Awaiting]] = []
+        self._ended: list[tuple[Any, State | BaseException]] = []
         self._thread = threading.Thread(target=self._run, name="prefect-async", daemon=True)
         self._thread.start()
 
     def add(self, token: Any, awaiting: Awaiting) -> None:
-        """Have a task awaited from the next `wake` on."""
+        """Have a task awaited from the next `wake` on; of many, the first soon."""
         self._new.append((token, awaiting))
+        if len(self._new) >= _AT_A_TIME:
+            self.wake()
 
     def wake(self) -> None:
         """Begin with what was added. To wake the thread takes long beside a task that only waits."""
@@ -78,24 +83,34 @@ class EventLoop:
 
     def _begin(self, new: list[tuple[Any, Awaiting]]) -> None:
         for token, awaiting in new:
-            task = self._loop.create_task(self._await(token, awaiting), context=awaiting.context)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[token] = self._loop.create_task(
+                self._await(token, awaiting), context=awaiting.context
+            )
 
     async def _await(self, token: Any, awaiting: Awaiting) -> None:
         try:
             found: State | BaseException = await awaiting.state()
         except BaseException as error:  # noqa: BLE001  # raised again in the runner's thread
             found = error
-        self._done(token, found)
+        del self._tasks[token]
+        if not self._ended:
+            self._loop.call_soon(self._tell)
+        self._ended.append((token, found))
+
+    def _tell(self) -> None:
+        """Tell of all that have ended in one turn of the loop: threads take turns slowly."""
+        ended, self._ended = self._ended, []
+        for token, found in ended:
+            self._done(token, found)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.get_loop().run_forever()
-            for task in self._tasks:
+            left = [*self._tasks.values()]
+            for task in left:
                 task.cancel()
-            if self._tasks:
-                self._loop.run_until_complete(asyncio.wait(self._tasks, timeout=_MOST_WAITED))
+            if left:
+                self._loop.run_until_complete(asyncio.wait(left, timeout=_MOST_WAITED))
 
     def stop(self) -> None:
         """Cancel what has not ended, and wait for it."""

@@ -12,7 +12,7 @@ from types import CoroutineType, GeneratorType
 from prefect.core.context import values
 from prefect.core.state import Success
 from prefect.engine.executors.base import DETACHED
-from prefect.engine.job import Awaiting, outcome, state_of
+from prefect.engine.job import Awaiting, is_async, outcome, state_of
 from prefect.engine.nodes import is_plain
 from prefect.engine.releasing import done_with_sources
 
@@ -57,6 +57,8 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
                         inputs[key] = state.held
             if not usual:
                 return node
+            if session.awaits and not is_async(task):
+                session.wake()
             set_context(node)
             raised: BaseException | None = None
             try:

@@ -58,6 +58,9 @@ class Session:
     """Whether the runner may do jobs itself, in place of `submit` and `next_completed`, that need nothing
     but a call of the task. Of an async one it gives to `add` what is to be awaited."""
 
+    awaits: bool = False
+    """Whether anything was given to `add`: then `wake` has to be called before a task that may take long."""
+
     deadline: float | None = None
     """The time, as of `time.monotonic`, when the run is to end. A session that does jobs in the thread
     that calls it interrupts them then; others are stopped by the runner."""
@@ -72,6 +75,9 @@ class Session:
     def add(self, token: Any, awaiting: Awaiting) -> None:
         """Have an async task awaited, while `in_this_thread`; its state comes by `next_completed`."""
         raise NotImplementedError
+
+    def wake(self) -> None:
+        """Have what was given to `add` awaited from now on."""
 
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
         """Wait for any job and return its token and state; None after `timeout` seconds.

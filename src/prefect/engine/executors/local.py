@@ -54,10 +54,10 @@ class _LocalSession(Session):
             from prefect.engine.timeouts import wait_for_given_up  # noqa: PLC0415  # seldom needed
 
             wait_for_given_up()
-        if self._loop is not None and not is_async(job.task):
-            self._loop.wake()  # before this task, which may take long
+        if self.awaits and not is_async(job.task):
+            self.wake()
         self._may_have_given_up = job.task.timeout is not None
-        self.in_this_thread = self._loop is None and not self._may_have_given_up
+        self.in_this_thread = not self._may_have_given_up
         state = begin_job(job) if self.deadline is None else self._until_deadline(job)
         if type(state) is Awaiting:
             self.add(token, state)
@@ -83,16 +83,19 @@ class _LocalSession(Session):
 
             from prefect.engine.awaiting import EventLoop  # noqa: PLC0415
 
-            self.in_this_thread = False  # but the loop is woken before each task
+            self.awaits = True
             self._done = SimpleQueue()
             self._loop = EventLoop(lambda token, state: self._done.put((token, state)))
         self._loop.add(token, awaiting)
 
+    def wake(self) -> None:
+        if self._loop is not None:
+            self._loop.wake()
+
     def _awaited(self, timeout: float | None) -> tuple[Any, State] | None:
         from queue import Empty  # noqa: PLC0415  # as above
 
-        assert self._loop is not None  # noqa: S101  # for the type checker
-        self._loop.wake()
+        self.wake()
         try:
             token, state = self._done.get(timeout=timeout)
         except Empty:
