@@ -7,6 +7,8 @@ import uuid
 
 import pytest
 
+import records
+
 LOADED = (
     "import sys, atexit; from prefect.cli.start import main;"
     "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
@@ -49,6 +51,10 @@ CASES = {
     ),
     "verify": (("verify", "hello.flow", *KEY), COMPILED | IMAGES | ELSEWHERE | PICKLED | RUN),
     "graph": (("graph", "hello.py"), COMPILED | IMAGES | ELSEWHERE | SEALED | PICKLED | RUN),
+    "report": (
+        ("report", "run.jsonl"),
+        COMPILED | IMAGES | ELSEWHERE | PICKLED | RUN,
+    ),
     "mistyped": (("biuld",), IMAGES | ELSEWHERE | SEALED | PICKLED | RUN),
 }
 
@@ -58,6 +64,7 @@ def flow_files(tmp_path_factory):
     """A directory with hello.py, hello.flow and its key."""
     directory = tmp_path_factory.mktemp("flow")
     (directory / "hello.py").write_text(HELLO)
+    records.write(directory / "run.jsonl", records.small())
     for arguments in (["keygen", "flow.key"], ["build", "hello.py", *KEY]):
         subprocess.run([sys.executable, "-m", "prefect", *arguments], cwd=directory, check=True)
     return directory

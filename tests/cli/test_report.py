@@ -66,3 +66,14 @@ def test_a_run_is_served_until_ctrl_c(kept):
             assert process.wait(timeout=60) == 130
         finally:
             process.kill()
+
+
+def test_the_page_says_why_tasks_ran_again(prefect):
+    """It is what `prefect why` finds in the records of two runs."""
+    go = "from etl import flow\nfor n in (3, 4): flow.run(store='store', n=n)\n"
+    (prefect.directory / "go.py").write_text(go)
+    subprocess.run([sys.executable, "go.py"], cwd=prefect.directory, check=True, timeout=120)
+    prefect("report", "last", "--store", "store", "-o", "r.html")
+    assert (
+        "Ran again: parameter n is 4 now, and was 3" in (prefect.directory / "r.html").read_text()
+    )

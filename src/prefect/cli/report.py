@@ -58,7 +58,7 @@ def report(
         found = run_meant(run, store)
     except OSError as error:
         raise click.FileError(run, error.strerror or str(error)) from error
-    data = _rendered(found, form or "text", everything=everything)
+    data = _rendered(found, form or "text", store, everything=everything)
     if output is None:
         click.echo(data, nl=False)
         return
@@ -83,11 +83,12 @@ def write_report(output: Path, data: bytes, record: Path) -> None:
         raise click.FileError(str(output), error.strerror or str(error)) from error
 
 
-def _rendered(run: Run, form: str, *, everything: bool) -> bytes:
+def _rendered(run: Run, form: str, store: str | None, *, everything: bool) -> bytes:
     if form == "html":
+        from prefect.records.reasons import changes  # noqa: PLC0415 - one of three
         from prefect.report.html import html  # noqa: PLC0415 - one of three
 
-        return html(run)
+        return html(run, changes(run, store))
     from prefect.report.text import states_of, text  # noqa: PLC0415 - likewise
 
     if form == "text":

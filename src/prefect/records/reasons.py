@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from prefect.errors import RecordError
+from prefect.errors import RecordError, StoreError
 from prefect.printable import printable
 from prefect.records.finding import read_run, run_meant, runs_in
 from prefect.records.run import FAILED, PENDING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prefect.records.run import Run, TaskRun
 
 _MAPPED = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
+_TOLD = 5_000
 _LOOKED_AT = 50
 """Runs before one that are looked at for the one that it is compared with."""
 
@@ -48,6 +49,36 @@ def reasons(
     for slug, index, found in run.units():
         if slug not in given and (found.inputs or found.result or slug in run.code):
             yield _sentence(run, before, slug, index, names)
+
+
+def changes(
+    run: Run, where: str | os.PathLike[str] | None = None
+) -> dict[tuple[str, int | None], str]:
+    """Return what had tasks run again, and which did not: a sentence by slug and index, for those of which it is known.
+
+    Args:
+        run: a run.
+        where: the store that has the run before it; by default the user's.
+    """
+    try:
+        before = _before(run, where)
+    except StoreError:
+        before = None
+    names = {each["id"]: each["name"] for each in run.flow["tasks"]}
+    found: dict[tuple[str, int | None], str] = {}
+    for slug, index, now in run.units():
+        then = None if before is None else _of(before, slug, index)
+        if now.state == "Cached":
+            whose = f"run {now.result.run}" if now.result and now.result.run else "an earlier run"
+            found[slug, index] = f"Not run again: {whose} had stored its result"
+        elif before is not None and then is not None and now.tries and len(found) < _TOLD:
+            known = [
+                *_changed_code(run, before, slug),
+                *_changed_inputs(run, before, slug, now, then, names),
+            ]
+            if known:
+                found[slug, index] = f"Ran again: {'; '.join(known)}"
+    return found
 
 
 def _meant(run: Run, names: dict[str, str], text: str) -> list[tuple[str, int | None]]:

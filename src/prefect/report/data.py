@@ -15,6 +15,8 @@ from prefect.printable import printable, printable_lines
 from prefect.records.run import MAPPED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from prefect.records.run import Result, Run, TaskRun
 
 _TICKS = 10_000  # a second
@@ -36,22 +38,31 @@ class _Texts:
         return [text if text.isprintable() else printable_lines(text) for text in self._places]
 
 
-def page_data(run: Run, *, live: bool = False) -> dict[str, Any]:
+def page_data(
+    run: Run,
+    *,
+    live: bool = False,
+    reasons: Mapping[tuple[str, int | None], str] | None = None,
+) -> dict[str, Any]:
     """Return what the page of a run draws, as plain JSON values.
 
     Args:
         run: as its record tells of it.
         live: whether it is followed while it goes on, so that what runs has run until now.
+        reasons: why tasks ran again or did not, where the record itself does not tell it, by slug and index.
     """
     texts, states, workers = _Texts(""), _Texts(), _Texts("")
     levels, loggers = _Texts(), _Texts()
     begun = run.started
     numbers = {slug: number for number, slug in enumerate(run.tasks)}
 
-    def row(number: int, index: int, one: TaskRun) -> list[Any]:
+    known = reasons or {}
+
+    def row(slug: str, index: int, one: TaskRun) -> list[Any]:
         last = -1 if one.ended is None else round((one.ended - begun) * _TICKS)
-        values: list[Any] = [number, index, states.place(one.state), texts.place(one.message),
-                             texts.place(one.traceback), texts.place(one.why), _result(one.result), last]  # fmt: skip
+        why = one.why or (known.get((slug, None if index < 0 else index), "") if known else "")
+        values: list[Any] = [numbers[slug], index, states.place(one.state), texts.place(one.message),
+                             texts.place(one.traceback), texts.place(why), _result(one.result), last]  # fmt: skip
         for each in one.tries:
             took = -1 if each.ended is None else round((each.ended - each.started) * _TICKS)
             values += (round((each.started - begun) * _TICKS), took, states.place(each.state), workers.place(each.worker),
@@ -60,8 +71,8 @@ def page_data(run: Run, *, live: bool = False) -> dict[str, Any]:
 
     rows = []
     for slug, task in run.tasks.items():
-        rows.append(row(numbers[slug], -1, task))
-        rows += [row(numbers[slug], index, child) for index, child in task.children.items()]
+        rows.append(row(slug, -1, task))
+        rows += [row(slug, index, child) for index, child in task.children.items()]
     lines = sorted(
         (line.time, numbers.get(slug, -1), line) for slug, some in run.logs.items() for line in some
     )

@@ -19,26 +19,35 @@ from prefect.printable import printable
 from prefect.report.data import page_data
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from prefect.records.run import Run
 
 _SCRIPTS = ("model.js", "graph.js", "timeline.js", "lists.js", "detail.js", "main.js")
 
 
-def html(run: Run) -> bytes:
+def html(run: Run, reasons: Mapping[tuple[str, int | None], str] | None = None) -> bytes:
     """Return the page of a run, in UTF-8.
 
     Args:
         run: as `prefect.records.reading.read_record` gives it.
+        reasons: why tasks ran again or did not, as `prefect.records.reasons.changes` gives it.
     """
-    return page(run)
+    return page(run, reasons=reasons)
 
 
-def page(run: Run, *, data_path: str = "") -> bytes:
+def page(
+    run: Run,
+    *,
+    data_path: str = "",
+    reasons: Mapping[tuple[str, int | None], str] | None = None,
+) -> bytes:
     """Return the page of a run.
 
     Args:
         run: as its record tells of it.
         data_path: where the page gets newer data from, below where it is served itself; "" for a file.
+        reasons: as `html` takes them.
     """
     style, script = _part("page.css"), script_text()
     text = Template(_part("page.html")).substitute(
@@ -47,7 +56,7 @@ def page(run: Run, *, data_path: str = "") -> bytes:
         title=escape(printable(run.flow["name"])),
         style=style,
         script=script,
-        data=as_json(page_data(run, live=bool(data_path))),
+        data=as_json(page_data(run, live=bool(data_path), reasons=reasons)),
     )
     return text.encode()
 
