@@ -5,7 +5,7 @@ const shape = (tag, attributes) => {
   for (const name in attributes) made.setAttribute(name, attributes[name]);
   return made;
 };
-const Graph = { boxes: [], scale: null, svg: null };
+const Graph = { boxes: [], scale: null, svg: null, fits: true };
 
 function drawGraph() {
   const { w, h, boxes, arrows } = D.graph, view = $("graph-view");
@@ -62,7 +62,7 @@ function drawGraph() {
   });
   view.replaceChildren(svg);
   Graph.svg = svg;
-  if (Graph.scale === null) fitGraph();
+  if (Graph.fits) fitGraph();
   else zoomGraph(Graph.scale);
   if (had >= 0 && Graph.boxes[had]) Graph.boxes[had].g.focus({ preventScroll: true });
   const grouped = Graph.boxes.length < M.tasks.length;
@@ -71,6 +71,7 @@ function drawGraph() {
 
 function fitGraph() {
   const view = $("graph-view");
+  Graph.fits = true;
   const room = Math.max(view.clientWidth, 200), least = D.graph.h > 900 ? 0.45 : 0.5;
   zoomGraph(Math.min(1, Math.max(least, Math.min(room / D.graph.w, 1))));
 }
@@ -90,6 +91,17 @@ function markGraph() {
   }
   const on = new Set(Graph.boxes.filter((box) => box.g.classList.contains("on")).map((box) => box.n));
   for (const { up, down, path } of Graph.arrows) path.classList.toggle("on", on.has(up) || on.has(down));
+}
+
+// Have the box of what was picked be seen, without moving the page.
+function reachBox() {
+  const view = $("graph-view"), box = Graph.boxes.find(({ g }) => g.classList.contains("on"));
+  if (!box) return;
+  const inside = view.getBoundingClientRect(), at = box.g.getBoundingClientRect();
+  if (at.left < inside.left) view.scrollLeft += at.left - inside.left - 20;
+  else if (at.right > inside.right) view.scrollLeft += at.right - inside.right + 20;
+  if (at.top < inside.top) view.scrollTop += at.top - inside.top - 20;
+  else if (at.bottom > inside.bottom) view.scrollTop += at.bottom - inside.bottom + 20;
 }
 
 function boxOf(target) {
@@ -121,6 +133,13 @@ function stepInGraph(box, key) {
 
 function startGraph() {
   const view = $("graph-view");
+  let width = 0;
+  new ResizeObserver(() => {
+    if (view.clientWidth === width) return;
+    width = view.clientWidth;
+    if (Graph.fits && Graph.svg) fitGraph();
+    reachBox();
+  }).observe(view);
   view.addEventListener("click", (event) => { const box = boxOf(event.target); if (box && !Graph.dragged) openBox(box); });
   view.addEventListener("keydown", (event) => {
     const box = boxOf(event.target);
@@ -148,11 +167,13 @@ function startGraph() {
   view.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
+    Graph.fits = false;
     zoomGraph(Graph.scale * (event.deltaY < 0 ? 1.12 : 1 / 1.12));
   }, { passive: false });
   for (const button of document.querySelectorAll("[data-zoom]")) {
     button.addEventListener("click", () => {
       const way = Number(button.dataset.zoom);
+      Graph.fits = !way;
       if (way) zoomGraph(Graph.scale * (way > 0 ? 1.25 : 0.8));
       else fitGraph();
     });

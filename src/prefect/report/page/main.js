@@ -27,6 +27,7 @@ function pick(unit, open = true) {
   const n = L.table.items.indexOf(unit);
   if (n >= 0) L.table.show(n);
   if (open || S.detail) openDetail();
+  soon(reachBox);
   soon(drawTimeline);
 }
 
