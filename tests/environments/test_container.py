@@ -791,6 +791,25 @@ def test_a_secret_rests_nowhere(daemon, environment, monkeypatch, odd):
     assert at_rest(daemon, container, value) == []
 
 
+def test_exec_run_has_secrets_as_the_page_says(environment, monkeypatch):
+    """In a container with a terminal they are files; the worker's `exec` makes variables of them, and Secret finds them."""
+    monkeypatch.setenv("TOKEN", "a value of some length")
+    container = environment.run(tty=True)
+    worker = ["/opt/prefect/bin/python", "-m", "prefect.worker"]
+    deadline = time.monotonic() + 30
+    while b"token ***" not in container.logs() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for command in (
+        ["sh", "-c", "cat /run/secrets/TOKEN"],
+        [*worker, "exec", "--secret", "TOKEN", "--", "sh", "-c", "echo $TOKEN"],
+        ["python", "-c", "import prefect; print(prefect.Secret('TOKEN').value)"],
+    ):
+        done = container.exec_run(command)
+        assert (done.exit_code, done.output.strip()[-40:]) == (0, b"a value of some length"), (
+            command
+        )
+
+
 def test_the_search_finds_what_is_planted(daemon, environment, built):
     """A value that is handed over carelessly is found: the search can fail."""
     value = "Canary/" + os.urandom(12).hex()

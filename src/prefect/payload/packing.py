@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prefect.core.executor_text import parse
 from prefect.core.flow import Flow
 from prefect.core.serialization import executor_text
+from prefect.core.task import Task
 from prefect.errors import (
     NotAFlowError,
     PicklingError,
@@ -18,13 +19,15 @@ from prefect.frozen import frozen, replace
 from prefect.payload.attachments import listed
 from prefect.payload.canonical.writing import canonical
 from prefect.payload.closure import installed_closure
+from prefect.payload.culprit import find_culprit
 from prefect.payload.local_modules import is_local_file, is_provided, requirements_of
 from prefect.payload.manifest import Manifest
 from prefect.payload.optional_needs import optional_needs
-from prefect.payload.pickler import FlowPickler, Seen, Sink, local_modules_by_value
+from prefect.payload.pickler import FlowPickler, Nowhere, Seen, Sink, local_modules_by_value
 from prefect.payload.references import warn_of_references
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from prefect.payload.including import Included
@@ -82,7 +85,7 @@ def settle(flow: Flow, own: OwnModules | None) -> None:
     settled = False
     while not settled:
         with local_modules_by_value(own) as local:
-            seen = _dump(flow, FlowPickler(_Nowhere(), local), local, own)
+            seen = _dump(flow, FlowPickler(Nowhere(), local), local, own)
         settled = own.settle(seen.modules | seen.imported_in_functions)
 
 
@@ -198,11 +201,6 @@ def warn_of_fixed(manifest: Manifest) -> None:
         )  # fmt: skip
 
 
-class _Nowhere:
-    def write(self, data: bytes | memoryview, /) -> int:
-        return len(data)
-
-
 def _dump(
     flow: Flow, pickler: FlowPickler, local: dict[str, ModuleType], own: OwnModules | None
 ) -> Seen:
@@ -229,15 +227,34 @@ def _dump(
 
 
 def _explain(flow: Flow, local: dict[str, ModuleType], error: Exception) -> str:
-    cause = f"{type(error).__name__}: {error}"
-    fix = "create such objects within the task's run, where they are needed"
-    pickler = FlowPickler(_Nowhere(), local)
-    for part in (*flow.tasks, flow.environment):
+    """Say what of a flow cannot be pickled: the task, the object, and the way to it."""
+
+    def failure(obj: Any) -> Exception | None:
         try:
-            pickler.dump(part)
+            FlowPickler(Nowhere(), local).dump(obj)
         except Exception as inner:  # noqa: BLE001 - any failure names the culprit
-            name = getattr(part, "name", type(part).__name__)
-            return f"Task {name!r} of the flow {flow.name!r} cannot be pickled: {inner}; {fix}"
+            return inner
+        return None
+
+    for part in (*flow.tasks, flow.environment, flow.schedule):
+        if inner := failure(part):
+            name = f"Task {part.name!r}" if isinstance(part, Task) else f"The {type(part).__name__}"
+            return f"{name} of the flow {flow.name!r} cannot be pickled: {_culprit(part, inner, failure)}"
     if isinstance(error, OSError):  # of the file, such as a full disk: no part fails by itself
         raise error
-    return f"The flow {flow.name!r} cannot be pickled: {cause}; {fix}"
+    return f"The flow {flow.name!r} cannot be pickled: {_culprit(flow, error, failure)}"
+
+
+def _culprit(part: Any, error: Exception, failure: Callable[[Any], Exception | None]) -> str:
+    steps, way = find_culprit(part, lambda obj: failure(obj) is not None)
+    told = str(error) if isinstance(error, TypeError) else f"{type(error).__name__}: {error}"
+    if steps:
+        kind = type(way[-1])
+        told += f", at {' > '.join(steps)} (a {kind.__module__}.{kind.__qualname__})"
+    for each in way:
+        if isinstance(each, type) and type(each) is not type:
+            return (
+                f"{told}. A library has a registry with the class {each.__qualname__}: define it in a module of its own "
+                "beside the script, and it travels as source"
+            )
+    return f"{told}. Create such objects within the task's run, where they are needed"

@@ -29,6 +29,7 @@ from prefect.payload.located import located, located_path, with_roots
 from prefect.payload.packaged_module import NOT_OF_THE_SOURCE, PackagedModule
 from prefect.payload.rebuilding import cached_function, class_state, same_module
 from prefect.payload.references import References
+from prefect.payload.registered import Registered, SourceGlobals, with_registered_classes
 from prefect.payload.source_lines import SourceLines
 from prefect.payload.standard_types import REDUCERS
 
@@ -80,6 +81,14 @@ class _Flat:
         return len(view)
 
 
+class Nowhere:
+    """Takes a payload that is only tried."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Take the next piece."""
+        return len(data)
+
+
 class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
     """A cloudpickle pickler of flows.
 
@@ -92,6 +101,8 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         track_classes: whether what is loaded in the process that packages it has that process's own
             classes, as cloudpickle would have it by giving each a random id. Without, every load
             has classes of its own.
+        executed: whether local modules with classes that cannot travel by themselves are executed anew
+            where the flow is loaded.
     """
 
     def __init__(
@@ -101,6 +112,7 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         *,
         included: Included | None = None,
         track_classes: bool = True,
+        executed: bool = True,
     ) -> None:
         super().__init__(_Flat(file), protocol=_PROTOCOL)
         self.seen = Seen()
@@ -114,6 +126,22 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._shells = {id(module): _Shell(module, self._placeless) for module in local.values()}
         for module in local.values():
             self.globals_ref[id(vars(module))] = _Globals(self._shells[id(module)])
+        self._registered: Registered | None = None
+        if executed and (names := with_registered_classes(local, self._can_travel)):
+            self._registered = Registered(names, local, self._source)
+            for name in self._registered.sources:
+                around = SourceGlobals(self._registered.modules, name)
+                self.globals_ref[id(vars(local[name]))] = around
+
+    def _can_travel(self, kind: type) -> bool:
+        """Try a class by itself."""
+        try:
+            FlowPickler(Nowhere(), self._local, executed=False).dump(kind)
+        except PicklingError:
+            return True  # as a refusal of ours, it is told when it comes to it
+        except Exception:  # noqa: BLE001 - whatever a library's objects raise
+            return False
+        return True
 
     @property
     def sources(self) -> Sources:
@@ -135,12 +163,18 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         roots = self._included.roots(self._local.values()) if self._included else []
         self.dump(WithRoots(flow, roots) if roots else flow)
 
-    def reducer_override(self, obj: Any) -> Any:  # noqa: PLR0911 - one for each kind
+    def reducer_override(self, obj: Any) -> Any:
         """Return how to pickle an object, for those that need something special."""
         # Both, for some functions of compiled modules are instances: numpy's, or cached ones.
         for module in (getattr(obj, "__module__", None), type(obj).__module__):
             if isinstance(module, str):
                 self._see(module)
+        if self._registered and (reduced := self._registered.reduce(obj)):
+            self.seen.imported_in_functions.update(self._registered.imported)
+            return reduced
+        return self._reduced(obj)
+
+    def _reduced(self, obj: Any) -> Any:  # noqa: PLR0911 - one for each kind
         if isinstance(obj, FunctionType):
             return self._function(obj)
         if isinstance(obj, type):

@@ -1,0 +1,230 @@
+"""Classes that a library has entered in a registry travel with their module's source."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MODELS = """
+import enum
+import lazily
+from shared import SHOUT
+from sqlalchemy import Column, Enum, ForeignKey, Integer, MetaData, String, Table
+from sqlalchemy.orm import (
+    DeclarativeBase, Mapped, declarative_base, mapped_column, registry, relationship, sessionmaker,
+)
+
+class Base(DeclarativeBase):
+    pass
+
+class Mood(enum.Enum):
+    GOOD = 1
+
+class User(Base):
+    __tablename__ = "users"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(30))
+    mood: Mapped[Mood] = mapped_column(Enum(Mood), default=Mood.GOOD)
+    addresses: Mapped[list["Address"]] = relationship(back_populates="user")
+
+    def greet(self):
+        return f"hello {self.name}" + SHOUT
+
+class Address(Base):
+    __tablename__ = "addresses"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    user: Mapped[User] = relationship(back_populates="addresses")
+
+Old = declarative_base()
+
+class Legacy(Old):
+    __tablename__ = "legacy"
+    id = Column(Integer, primary_key=True)
+
+mapper = registry()
+
+@mapper.mapped
+class Plain:
+    __tablename__ = "plain"
+    id = Column(Integer, primary_key=True)
+
+Sessions = sessionmaker()
+
+def add(session, name):
+    from lazily import EMAIL
+    session.add(User(name=name, addresses=[Address(email=EMAIL)]))
+"""
+FLOW = """
+import sys
+from prefect import Flow, Parameter, task
+from sqlalchemy import create_engine, select
+import models
+from models import Address, Base, Legacy, Plain, Sessions, User, add
+from shared import SHOUT
+
+@task
+def work(name):
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    for kind in (Legacy, Plain):
+        kind.__table__.metadata.create_all(engine)
+    with Sessions(bind=engine) as session:
+        add(session, name)
+        session.commit()
+        user = session.scalars(select(User).join(Address)).one()
+        assert models.User is User
+        print(user.greet(), user.mood.name, [each.email for each in user.addresses], SHOUT)
+
+with Flow("models") as flow:
+    work(Parameter("name", default="ann"))
+print("the script runs")
+"""
+FILES = {
+    "models.py": MODELS,
+    "shared.py": "SHOUT = '!'\n",
+    "lazily.py": "EMAIL = 'a@example.com'\n",
+    "flow.py": FLOW,
+}
+
+
+def prefect(directory, *arguments, status=0):
+    """Run the command."""
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", *arguments],
+        cwd=directory, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == status, (done.stdout, done.stderr)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A directory with a flow and its models, and a key."""
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    prefect(tmp_path, "keygen", "flow.key")
+    return tmp_path
+
+
+def run_elsewhere(home, *more):
+    """Package the flow, and run it where its files are not."""
+    prefect(home, "build", "flow.py", "-o", "models.flow", "--key-file", "flow.key", *more)
+    elsewhere = home / "elsewhere"
+    elsewhere.mkdir(exist_ok=True)
+    return prefect(elsewhere, "run", "../models.flow", "--key-file", "../flow.key")
+
+
+def test_models_of_sqlalchemy_travel(home):
+    """Declarative models of both styles and mapped classes work where their files are not, with all that they import."""
+    out = run_elsewhere(home)
+    assert "hello ann! GOOD ['a@example.com'] !" in out
+    assert "the script runs" not in out
+    told = prefect(home, "info", "models.flow", "--key-file", "flow.key")
+    assert "SQLAlchemy==" in told
+    assert "models.py" in told
+
+
+def test_a_package_of_models_travels(home):
+    """Modules of a package import each other as ever, by relative imports as well."""
+    package = home / "shop"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .models import User\n")
+    (package / "models.py").write_text(
+        (home / "models.py")
+        .read_text()
+        .replace("from shared", "from .shared")
+        .replace("from lazily", "from .lazily")
+        .replace("import lazily", "from . import lazily")
+    )
+    for name in ("shared.py", "lazily.py"):
+        (home / name).rename(package / name)
+    (home / "models.py").unlink()
+    flow = FLOW.replace("import models", "from shop import models").replace(
+        "from models", "from shop.models"
+    )
+    (home / "flow.py").write_text(flow.replace("from shared", "from shop.shared"))
+    assert "hello ann! GOOD" in run_elsewhere(home)
+
+
+def test_a_module_that_is_imported_late_is_refused_with_the_fix(home):
+    """What nothing has loaded here would be missing elsewhere, as with any local module."""
+    (home / "models.py").write_text(MODELS.replace("import lazily\n", ""))
+    out = prefect(home, "build", "flow.py", "-o", "x.flow", "--key-file", "flow.key", status=2)
+    assert "imports lazily within a function" in " ".join(out.split())
+
+
+def test_the_same_sources_give_the_same_bytes(home):
+    """A packaged flow with models is as reproducible as any other."""
+    script = (
+        "import flow\nfrom prefect.payload.packing import pickle_flow\nimport hashlib\n"
+        "print(hashlib.sha256(pickle_flow(flow.flow).payload).hexdigest())\n"
+    )
+    (home / "digest.py").write_text(script)
+    runs = [
+        subprocess.run(
+            [sys.executable, "digest.py"], cwd=home, capture_output=True, text=True, check=True, timeout=120,
+            env={"PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    assert runs[0] == runs[1]
+
+
+def test_a_flow_is_loaded_where_it_was_packaged(home):
+    """The classes of this process and those that are loaded are apart, and both work."""
+    script = (
+        "import flow, models\nfrom prefect.environments import PickleEnvironment\n"
+        "e = PickleEnvironment()\nassert e.run(e.build(flow.flow)).is_successful()\n"
+        "import sys\nassert sys.modules['models'] is models\nassert flow.flow.run().is_successful()\n"
+    )
+    (home / "both.py").write_text(script)
+    subprocess.run([sys.executable, "both.py"], cwd=home, check=True, timeout=120)
+
+
+def test_models_in_the_script_are_refused_with_the_fix(home):
+    """The script is not executed anew: the error names the class, the way to it, and where to put it."""
+    imports = (
+        "import models\n",
+        "from models import Address, Base, Legacy, Plain, Sessions, User, add\n",
+    )
+    text = MODELS + FLOW.replace(imports[0], "").replace(imports[1], "").replace(
+        "models.User", "User"
+    )
+    (home / "script.py").write_text(text)
+    out = prefect(home, "build", "script.py", "-o", "x.flow", "--key-file", "flow.key", status=2)
+    assert "Task 'work' of the flow 'models' cannot be pickled" in out
+    assert "run > script." in out
+    assert "in a module of its own beside the script" in " ".join(out.split())
+
+
+def test_what_cannot_be_pickled_is_named(tmp_path):
+    """The error has the task, the module, the object and the way to it."""
+    (tmp_path / "helper.py").write_text(
+        "import socket\n"
+        "class Client:\n    def __init__(self):\n        self.pool = {'x': [socket.socket()]}\n"
+        "CLIENT = Client()\n"
+        "def fetch(client=None):\n    return CLIENT\n"
+    )
+    (tmp_path / "flow.py").write_text(
+        "import helper, socket\nfrom prefect import Flow, task\n"
+        "def around(thing):\n    @task(name='closure')\n    def inner():\n        return thing\n    return inner\n"
+        "@task(name='global')\ndef uses():\n    return helper.fetch()\n"
+        "@task(name='default')\ndef takes(x=socket.socket()):\n    return x\n"
+        "@task(name='constant')\ndef constant(x):\n    return x\n"
+        "with Flow('a') as a:\n    uses()\n"
+        "with Flow('b') as b:\n    around([socket.socket()])()\n"
+        "with Flow('c') as c:\n    takes()\n"
+    )
+    prefect(tmp_path, "keygen", "flow.key")
+    of_a = "'global' of the flow 'a' cannot be pickled: cannot pickle 'socket' object, at run > "
+    for name, way in {
+        "a": of_a + "flow.helper > helper.CLIENT.pool['x'][0] (a socket.socket)",
+        "b": "at run > thing of around.<locals>.inner[0] (a socket.socket)",
+        "c": "at run > a default of takes (a socket.socket)",
+    }.items():
+        arguments = ("build", f"flow.py:{name}", "-o", "x.flow", "--key-file", "flow.key")
+        assert way in " ".join(prefect(tmp_path, *arguments, status=2).split())
+    assert not Path(tmp_path / "x.flow").exists()
