@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from prefect.errors import InputTooLargeError
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,7 @@ HEAD_BYTES = 262
 """How much of a file's beginning tells what it is."""
 _PIECE_BYTES = 1024 * 1024
 _SUFFIX = ".prefect-part"
-_PART = re.compile(r"\..*\.[0-9a-f]{16}" + re.escape(_SUFFIX))
+_PART = pattern(r"\..*\.[0-9a-f]{16}" + re.escape(_SUFFIX))
 
 
 def begins_as_archive(head: bytes) -> bool:

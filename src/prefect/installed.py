@@ -10,11 +10,13 @@ import os
 import re
 import sys
 
+from prefect.patterns import pattern
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DIRECTORY = re.compile(r"([A-Za-z0-9][^-]*)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
+_DIRECTORY = pattern(r"([A-Za-z0-9][^-]*)-([^-]+)(?:-py[\d.]+)?\.(?:dist|egg)-info")
 
 
 def normal_name(name: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import FormatError
 from prefect.frozen import field, frozen, ordered
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,14 +28,14 @@ _MOST_TARGETS = 32
 _SHOWN = {"linux": "linux", "darwin": "macos"}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _VARIABLES = ("python_version", "sys_platform", "platform_machine")
-_EQUAL = re.compile(
+_EQUAL = pattern(
     r"(python_version|sys_platform|platform_machine) == '([a-z0-9_.]{1,40})'", re.ASCII
 )
-_SERIES = re.compile(r"3\.\d{1,3}", re.ASCII)
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
-_VERSION = re.compile(r"[\w.!+-]{1,100}", re.ASCII)
-_FILE_NAME = re.compile(r"[A-Za-z0-9][\w.!+-]{0,250}(\.whl|\.tar\.gz|\.zip)", re.ASCII)
-_FILE = re.compile(
+_SERIES = pattern(r"3\.\d{1,3}", re.ASCII)
+_NAME = pattern(r"[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
+_VERSION = pattern(r"[\w.!+-]{1,100}", re.ASCII)
+_FILE_NAME = pattern(r"[A-Za-z0-9][\w.!+-]{0,250}(\.whl|\.tar\.gz|\.zip)", re.ASCII)
+_FILE = pattern(
     r'\{ path = "([^"]+)",(?: size = (\d{1,15}),)? hashes = \{ sha256 = "([0-9a-f]{64})" \} \}',
     re.ASCII,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import time
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from prefect.cli.output import say
 from prefect.errors import PrefectError
 from prefect.files import read_small_text
 from prefect.frozen import frozen
+from prefect.patterns import pattern
 from prefect.printable import printable
 from prefect.running.stopping import BAD_INPUT, FLOW_FAILED
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _PACKAGES = (".whl", ".tar.gz", ".zip")
-_NAMES_FILE = re.compile(r"(?:-r|--requirement)[\s=]+(\S.*)")
+_NAMES_FILE = pattern(r"(?:-r|--requirement)[\s=]+(\S.*)")
 _CONTINUED = "\0"  # in no requirement
 _SHORT_ID = len("sha256:") + 12  # as container engines show it
 _SHOWN_WITHOUT_TERMINAL = (

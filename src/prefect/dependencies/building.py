@@ -28,6 +28,7 @@ from prefect.dependencies.uv import (
 from prefect.dependencies.wheels import Wheel, read_wheel, repack
 from prefect.errors import RequirementsError
 from prefect.oci.layers.writing import Written
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 _FORMAT = 1  # counts up when the same files give another wheel
 _EPOCH = "1577836800"
 # Of a project whose version, or whose list of files, is in its version control: a copy has none.
-_VERSIONED = re.compile(
+_VERSIONED = pattern(
     r"scm|vcs|versioningit|versioneer|dunamai|dynamic.versioning|pbr|setuptools.git|mesonpy|meson-python"
 )
 _DEFAULT_BACKEND = ["setuptools >= 40.8.0"]  # of PEP 518

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import zipfile
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.targets import c_library_told, uv_platform, wheel_tags
 from prefect.errors import RequirementsError
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from prefect.dependencies.wheels import Wheel
     from prefect.pylock import Target
 
-_PYTHON = re.compile(r"(cp|py)(\d)(\d*)")
-_MANYLINUX = re.compile(r"manylinux_2_(\d+)_(\w+)")
+_PYTHON = pattern(r"(cp|py)(\d)(\d*)")
+_MANYLINUX = pattern(r"manylinux_2_(\d+)_(\w+)")
 _OLD_MANYLINUX = {"manylinux1_": 5, "manylinux2010_": 12, "manylinux2014_": 17}
-_GLIBC_SYMBOL = re.compile(rb"GLIBC_2\.(\d+)")
+_GLIBC_SYMBOL = pattern(rb"GLIBC_2\.(\d+)")
 
 
 def require_fit(wheel: Wheel, python: str, platform: str, *, target: str = "") -> None:

@@ -35,6 +35,7 @@ from prefect.dependencies.uv import (
 from prefect.errors import IndexUnreachableError, RequirementsError
 from prefect.frozen import frozen
 from prefect.oci.layers.writing import Entry
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -43,17 +44,17 @@ if TYPE_CHECKING:
 
 _SERIES = f"python{sys.version_info.major}.{sys.version_info.minor}"
 # Where uv puts packages and headers depends on how this Python was built.
-_PACKAGES = re.compile(rf"(?:local/)?lib(?:64)?/{re.escape(_SERIES)}/(?:site|dist)-packages/")
-_HEADERS = re.compile(rf"include/(site/)?{re.escape(_SERIES)}/")
+_PACKAGES = pattern(rf"(?:local/)?lib(?:64)?/{re.escape(_SERIES)}/(?:site|dist)-packages/")
+_HEADERS = pattern(rf"include/(site/)?{re.escape(_SERIES)}/")
 # What uv writes where the interpreter's path is too long for a first line, or has a space.
-_LONG = re.compile(rb"#!/bin/sh\n'''exec' [^\n]* \"\$0\" \"\$@\"\n' '''\n")
+_LONG = pattern(rb"#!/bin/sh\n'''exec' [^\n]* \"\$0\" \"\$@\"\n' '''\n")
 _LEFT_BY_UV = frozenset({".lock", ".gitignore", "CACHEDIR.TAG"})
-_ENVIRONMENT = re.compile(r"pyvenv\.cfg|bin/(python[\d.]*|activate.*)|flow(/.*)?")
+_ENVIRONMENT = pattern(r"pyvenv\.cfg|bin/(python[\d.]*|activate.*)|flow(/.*)?")
 # What uv itself finds: files for elsewhere than site-packages that the RECORD lacks, and other nonsense.
-_MALFORMED = re.compile(
+_MALFORMED = pattern(
     r"Failed to install: \S+ \(([A-Za-z0-9._-]+)==[^)]*\)\s[^\n]*(?:`RECORD`|wheel is invalid)"
 )
-_OTHER_HASH = re.compile(r"Hash mismatch for `([^`]+)`")
+_OTHER_HASH = pattern(r"Hash mismatch for `([^`]+)`")
 
 
 def install(

@@ -18,6 +18,7 @@ from prefect.dependencies.requirements import (
 from prefect.dependencies.resolving import FRESH, Question, facts, resolve
 from prefect.errors import RequirementsError
 from prefect.frozen import frozen
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
     from prefect.oci.cache.store import Store
 
 _logger = logging.getLogger("prefect.environments")
-_ENTRY = re.compile(
+_ENTRY = pattern(
     r"(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<extras>[^\]]*)\])?==(?P<version>[^\s;]+)(?P<rest>.*)"
 )
-_HASH = re.compile(r"--hash=(\S+)")
-_BLOCK = re.compile(r"^(\S[^\n]*?)((?: \\\n +--hash=\S+)+)$", re.MULTILINE)
-_OWN_BLOCK = re.compile(
+_HASH = pattern(r"--hash=(\S+)")
+_BLOCK = pattern(r"^(\S[^\n]*?)((?: \\\n +--hash=\S+)+)$", re.MULTILINE)
+_OWN_BLOCK = pattern(
     r"^(?P<name>[A-Za-z0-9][\w.-]*)(?P<extras>\[[^\]]*\])? @ file:\S+(?P<rest> ;[^\n]*?)?"
     r"(?: \\\n +--hash=\S+)+$",
     re.MULTILINE,
@@ -126,8 +127,8 @@ def _nameless(text: str, wheels: Sequence[Wheel]) -> str:
 def _with_hashes(text: str, wheels: Sequence[Wheel]) -> str:
     """Put the hashes of wheels of one's own into a lock, which may be of former ones."""
     for one in wheels:
-        pattern = rf"^({re.escape(one.name)}(?:\[[^\]]*\])?==[^\n]* \\\n    --hash=){_OWN_HASH}$"
-        text = re.sub(pattern, rf"\g<1>sha256:{one.sha256}", text, flags=re.MULTILINE)
+        found = rf"^({re.escape(one.name)}(?:\[[^\]]*\])?==[^\n]* \\\n    --hash=){_OWN_HASH}$"
+        text = re.sub(found, rf"\g<1>sha256:{one.sha256}", text, flags=re.MULTILINE)
     return text
 
 

@@ -24,6 +24,7 @@ from prefect.errors import RequirementsError
 from prefect.frozen import frozen
 from prefect.installed import distributions
 from prefect.oci.cache.of_user import open_cache
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,14 +33,14 @@ if TYPE_CHECKING:
     from prefect.oci.cache.store import Store
     from prefect.pylock import Target
 
-_EDITABLE = re.compile(r"(?:-e|--editable)(?:\s+|\s*=\s*)")
+_EDITABLE = pattern(r"(?:-e|--editable)(?:\s+|\s*=\s*)")
 # Also without white space around it, where what follows can be nothing else.
-_MARKER = re.compile(
+_MARKER = pattern(
     r"\s+;|;\s|;(?=\(?(?:python_|platform_|implementation_|os_name|sys_platform|extra\b))"
 )
-_EXTRAS = re.compile(r"\[([\w\s,.-]*)\]$")
-_ADDRESS = re.compile(r"\s*([A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?)\s*@\s*(\S+)")
-_EGG = re.compile(r"[#&]egg=([A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)")
+_EXTRAS = pattern(r"\[([\w\s,.-]*)\]$")
+_ADDRESS = pattern(r"\s*([A-Za-z0-9][\w.-]*\s*(?:\[[^\]]*\])?)\s*@\s*(\S+)")
+_EGG = pattern(r"[#&]egg=([A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)")
 _FILES = (".whl", ".tar.gz", ".zip")
 
 

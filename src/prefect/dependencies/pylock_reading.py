@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from prefect.dependencies.requirements import requirement_name
 from prefect.dependencies.targets import c_library_told, environment, uv_platform, wheel_tags
 from prefect.errors import FormatError, RequirementsError
+from prefect.patterns import pattern
 from prefect.pylock import File, Package, read, shown
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from prefect.pylock import Target
 
 _RELEASES = 100  # of a series of Python: more than any has
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256 = pattern(r"[0-9a-f]{64}")
 
 
 def is_pylock(text: str) -> bool:

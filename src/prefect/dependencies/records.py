@@ -9,11 +9,11 @@ import base64
 import csv
 import hashlib
 import posixpath
-import re
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import requirement_name
 from prefect.errors import RequirementsError
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _HASHES = ("sha256", "sha384", "sha512")
 # Of a directory of metadata in site-packages; what is vendored deeper belongs to who vendors it.
-_METADATA = re.compile(r".*-packages/([^/]+\.dist-info)/([^/]+)")
+_METADATA = pattern(r".*-packages/([^/]+\.dist-info)/([^/]+)")
 # What stands in no wheel's RECORD by rights: its signatures, and what installers write.
 _BESIDE = frozenset(
     {"RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED", "direct_url.json"}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import RequirementsError
 from prefect.installed import distributions, normal_name
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
 # What PEP 440 calls a version, without the local part that no index has.
-_VERSION = re.compile(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?")
-_URL = re.compile(r"://([^\s'\"`<>]+)")
-_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_HASH_OPTION = re.compile(r"\s+--hash(?:=|\s+)(\S+)")
-_HASH = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
+_VERSION = pattern(r"(\d+!)?\d+(\.\d+)*((a|b|rc)\d+)?(\.post\d+)?(\.dev\d+)?")
+_URL = pattern(r"://([^\s'\"`<>]+)")
+_NAME = pattern(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
+_DISTRIBUTION = pattern(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_HASH_OPTION = pattern(r"\s+--hash(?:=|\s+)(\S+)")
+_HASH = pattern(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
 
 
 def requirement_name(line: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +25,7 @@ from prefect.dependencies.uv import (
 )
 from prefect.errors import IndexUnreachableError, RequirementsError
 from prefect.oci.cache.full import TEMPORARY, told_if_full
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 
 FRESH = 24 * 3600  # seconds for which an answer is remembered
 _FORMAT = 6  # counts up when uv is asked in another way
-_SEPARATORS = re.compile(r"[\s,=]+|file://")
-_WITHOUT_WHEEL = re.compile(
+_SEPARATORS = pattern(r"[\s,=]+|file://")
+_WITHOUT_WHEEL = pattern(
     r"(?:[Bb]ecause|and) (?:all versions of |only )?([A-Za-z0-9._-]+?)(?:[<>=!~,\[][^\s]*)? "
     r"ha(?:s|ve) no (?:usable wheels|wheels with a matching)"
 )
-_OTHER_PYTHON = re.compile(r"matching Python (?:version|ABI|implementation) tag")
-_NEW_GLIBC = re.compile(r"manylinux_2_(?:3[4-9]|4\d)$")  # than nearly all wheels need
-_ABSENT = re.compile(
+_OTHER_PYTHON = pattern(r"matching Python (?:version|ABI|implementation) tag")
+_NEW_GLIBC = pattern(r"manylinux_2_(?:3[4-9]|4\d)$")  # than nearly all wheels need
+_ABSENT = pattern(
     r"(?:[Bb]ecause|and) (?:there (?:is|are) no versions? of )?([A-Za-z0-9._-]+?)(?:==\S+)?"
     r"(?: was not found in the package registry| and you require)"
 )
 # What uv says of each that there is not; it names them one by one.
-_UNKNOWN = re.compile(
+_UNKNOWN = pattern(
     r"([A-Za-z0-9][\w.-]*) was not found in the |there (?:is|are) no versions? of ([A-Za-z0-9][\w.-]*)"
 )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from prefect.dependencies.uv import platform_name
 from prefect.errors import RequirementsError
+from prefect.patterns import pattern
 from prefect.pylock import USUAL_GLIBC, Target
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _KNOWN = {
     "darwin": ("arm64", "x86_64"),
 }
 _OLDEST = (3, 11)
-_SERIES = re.compile(r"3\.(\d{1,2})")
+_SERIES = pattern(r"3\.(\d{1,2})")
 
 
 def targets(platforms: Sequence[str] = (), pythons: Iterable[str] = ()) -> list[Target]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from prefect.dependencies.requirements import without_passwords
 from prefect.errors import RequirementsError, SettingError
 from prefect.oci.cache.full import TEMPORARY, no_space
+from prefect.patterns import pattern
 from prefect.user_cache import cache_home, make_private
 
 if TYPE_CHECKING:
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
 # The newest glibc for which uv knows a platform of its own; wheels for older ones fit as well.
 _NEWEST_GLIBC = 40
 _OLDEST_GLIBC = 31
-_PLAIN = re.compile(
+_PLAIN = pattern(
     r"PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|TMP|TEMP|TZ|LANG|LANGUAGE|LC_[A-Z]+|LD_LIBRARY_PATH"
     r"|XDG_RUNTIME_DIR|XDG_(?:CACHE|CONFIG|DATA|STATE|BIN)_(?:HOME|DIRS)"
 )
 # Of uv's own, all but what is for publishing; and how the network is reached.
-_FOR_UV = re.compile(
+_FOR_UV = pattern(
     rf"{_PLAIN.pattern}|UV_(?!PUBLISH_)\w+|NETRC|SSL_CERT_FILE|SSL_CERT_DIR|SSL_CLIENT_CERT"
     r"|(?i:https?_proxy|all_proxy|no_proxy)|DBUS_SESSION_BUS_ADDRESS"
 )
 # As Linux numbers a full disk, and a full quota.
-_FULL = re.compile(r"^(.*)\(os error (?:28|122)\)", re.MULTILINE)
-_UNUSABLE = re.compile(r"Failed to initialize cache at `([^`]+)`\s+(?:cause: )?([^\n]+)")
+_FULL = pattern(r"^(.*)\(os error (?:28|122)\)", re.MULTILINE)
+_UNUSABLE = pattern(r"Failed to initialize cache at `([^`]+)`\s+(?:cause: )?([^\n]+)")
 # Variables for the resolver: they had their say when a lock was made.
 _RESOLVING = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER"})
 _REPORTED = ("Downloading ", "Downloaded ", "Preparing ", "Prepared ")
@@ -41,7 +42,7 @@ UNREACHABLE = (
     "or a directory of wheels with UV_FIND_LINKS."
 )
 """The cause and the fix of what `is_unreachable` tells."""
-_USER_IN_URL = re.compile(r"://[^/@\s]+@")
+_USER_IN_URL = pattern(r"://[^/@\s]+@")
 
 
 def uv_program() -> str:

@@ -7,7 +7,6 @@ installed is put together again. So it asks the indexes with all that it knows o
 from __future__ import annotations
 
 import os
-import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from prefect.dependencies.lock import Distribution
 from prefect.dependencies.reassembling import reassemble_at
 from prefect.dependencies.targets import uv_platform
 from prefect.frozen import replace
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from prefect.pylock import Lock, Package
 
 _SITES = {"site-packages", "dist-packages"}
-_GLIBC = re.compile(r"manylinux(?:_2_)?(\d+)_")
+_GLIBC = pattern(r"manylinux(?:_2_)?(\d+)_")
 _LEGACY = {"2014": "17", "2010": "12", "1": "5"}
 # As uv has platforms: for 2.17, for 2.28, and for each from 2.31 on.
 _PLATFORMS = (17, 28, 31)

@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING
 from prefect.dependencies.requirements import requirement_name
 from prefect.errors import RequirementsError
 from prefect.frozen import frozen
+from prefect.patterns import pattern
 from prefect.pylock import File, Package
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-_NAME = re.compile(
+_NAME = pattern(
     r"(?P<name>[A-Za-z0-9][\w.]*)-(?P<version>[A-Za-z0-9_.!+]+)(?:-\d[^-]*)?-(?P<tags>[\w.]+-[\w.]+-[\w.]+)\.whl",
     re.ASCII,
 )
-_SUFFIX = re.compile(r"\.py|(?:\.[\w-]+)?\.(?:so|pyd)")
-_LIBRARIES = re.compile(r"[^/]+\.data/(?:pure|plat)lib/")
-_INFO = re.compile(r"([^/]+\.dist-info)/([^/]+)")
+_SUFFIX = pattern(r"\.py|(?:\.[\w-]+)?\.(?:so|pyd)")
+_LIBRARIES = pattern(r"[^/]+\.data/(?:pure|plat)lib/")
+_INFO = pattern(r"([^/]+\.dist-info)/([^/]+)")
 _SIGNATURES = frozenset({"RECORD", "RECORD.jws", "RECORD.p7s"})
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip archive can say
 _FILE, _PROGRAM = 0o100644, 0o100755

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
+
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from prefect.oci.cache.store import Store
     from prefect.oci.images import Image
 
 _BASE = "the base"
-_DISTRIBUTIONS = re.compile(r"[a-z0-9-]+ \d\S*(, [a-z0-9-]+ \d\S*)*")
+_DISTRIBUTIONS = pattern(r"[a-z0-9-]+ \d\S*(, [a-z0-9-]+ \d\S*)*")
 _MOST_TOLD = 6
 
 

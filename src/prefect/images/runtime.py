@@ -23,6 +23,7 @@ INSIDE = (
     "installed",
     "keeping",
     "lazy",
+    "patterns",
     "payload",
     "printable",
     "pylock",

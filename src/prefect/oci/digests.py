@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from prefect.errors import ImageContentError
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # The one algorithm that every implementation has (OCI image specification, descriptor.md). As the
 # digits name files, nothing else may be taken for a digest.
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+DIGEST = pattern(r"sha256:[0-9a-f]{64}")
 CHUNK = 1 << 20  # bytes that are read and hashed at a time
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import platform as host
-import re
 
 from prefect.frozen import frozen
+from prefect.patterns import pattern
 
 # What operating systems call the processors that registries call otherwise, and the variant meant.
 _MACHINES = {
@@ -20,8 +20,8 @@ _MACHINES = {
     "i686": ("386", ""),
 }
 _IMPLIED = {"amd64": "v1", "arm64": "v8", "arm": "v7"}  # variants that most images leave out
-_PART = re.compile(r"[a-z0-9_]+(?:[-.][a-z0-9_]+)*")
-_VARIANT = re.compile(r"v([0-9]{1,2})(?:\.([0-9]))?")
+_PART = pattern(r"[a-z0-9_]+(?:[-.][a-z0-9_]+)*")
+_VARIANT = pattern(r"v([0-9]{1,2})(?:\.([0-9]))?")
 
 
 @frozen

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import zlib
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ArtifactError, FormatError, IncludeError
 from prefect.frozen import field, frozen
+from prefect.patterns import pattern
 from prefect.printable import printable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PIECE = 1 << 20
 _MOST = 100_000
 _LARGEST = 2**40
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256 = pattern(r"[0-9a-f]{64}")
 _MEMBERS = {"size", "sha256", "executable"}
 
 

@@ -12,6 +12,8 @@ import re
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from prefect.patterns import pattern
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -29,8 +31,8 @@ _DIGEST = "sha256:"
 # What travels by its source or its name, or is described by itself.
 _NOT_VALUES = (FunctionType, BuiltinFunctionType, MethodType, ModuleType, CodeType, type)
 # Whatever known tokens have, and passwords in names that say so.
-_SECRET_LIKE = re.compile(r"[A-Za-z0-9_+/=-]{20}")
-_SECRET_NAME = re.compile(r"pass|pwd|secret|token|key|credential|auth", re.IGNORECASE)
+_SECRET_LIKE = pattern(r"[A-Za-z0-9_+/=-]{20}")
+_SECRET_NAME = pattern(r"pass|pwd|secret|token|key|credential|auth", re.IGNORECASE)
 _PLAIN = {
     *(
         (kind.__module__, kind.__qualname__)

@@ -8,15 +8,16 @@ from typing import Any
 
 from prefect.errors import FormatError
 from prefect.frozen import as_dict, frozen
+from prefect.patterns import pattern
 
 _LARGEST_LOCK = 8 << 20
 _TEXTS = {
-    "base": re.compile(r"[^\s\x00-\x1f]{0,1000}"),
-    "digest": re.compile(r"(sha256:[0-9a-f]{64})?", re.ASCII),
-    "platform": re.compile(r"[a-z0-9]{1,30}/[a-z0-9_]{1,30}(/[a-z0-9_.]{1,30})?", re.ASCII),
-    "python": re.compile(r"3\.\d{1,3}(\.[\w.+]{1,30})?", re.ASCII),
+    "base": pattern(r"[^\s\x00-\x1f]{0,1000}"),
+    "digest": pattern(r"(sha256:[0-9a-f]{64})?", re.ASCII),
+    "platform": pattern(r"[a-z0-9]{1,30}/[a-z0-9_]{1,30}(/[a-z0-9_.]{1,30})?", re.ASCII),
+    "python": pattern(r"3\.\d{1,3}(\.[\w.+]{1,30})?", re.ASCII),
 }
-_PIN = re.compile(
+_PIN = pattern(
     r"([a-z0-9]+(?:-[a-z0-9]+)*)==([\w.!+-]{1,100})((?: --hash=[a-z0-9_]{3,20}:[0-9a-f]{32,128})+)",
     re.ASCII,
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from prefect.errors import CompatibilityError, FlowError, FormatError
 from prefect.frozen import field, field_names, frozen, replace
 from prefect.installed import cloudpickle_here, distributions, normal_name
+from prefect.patterns import pattern
 from prefect.payload.attachments import attachments
 from prefect.payload.description import check_description
 from prefect.payload.global_values import are_globals
@@ -43,10 +44,10 @@ _NEW_IN = {
 }
 _READABLE = (1, 2, 3, FORMAT)
 # Names and versions as they are: what is quoted of them cannot be taken for anything else.
-_WORD = re.compile(r"[\w.!+-]{1,100}", re.ASCII)
-_VERSION = re.compile(r"\d{1,9}(\.\d{1,9})+[\w.!+-]{0,60}", re.ASCII)
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_REQUIREMENT = re.compile(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
+_WORD = pattern(r"[\w.!+-]{1,100}", re.ASCII)
+_VERSION = pattern(r"\d{1,9}(\.\d{1,9})+[\w.!+-]{0,60}", re.ASCII)
+_DIGEST = pattern(r"[0-9a-f]{64}")
+_REQUIREMENT = pattern(r"[\w.-]{1,200}==[\w.!+-]{1,100}", re.ASCII)
 
 
 # Of bytes and of values in them, each of which takes some hundred bytes of memory when it is read.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dis
 import logging
 import os
-import re
 import sys
 from pathlib import PurePath
 from shlex import quote
@@ -17,6 +16,7 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from prefect.frozen import ordered
+from prefect.patterns import pattern
 from prefect.printable import printable
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from prefect.payload.own_modules import OwnModules
 
 _LONGEST = 255
-_LOOKS_LIKE_A_PATH = re.compile(r"[^\n]*(/|\.[A-Za-z0-9_]{1,10}$)[^\n]*")
+_LOOKS_LIKE_A_PATH = pattern(r"[^\n]*(/|\.[A-Za-z0-9_]{1,10}$)[^\n]*")
 _FINDS_FILES = {"__file__", "resources", "files", "as_file", "get_data"}
-_MODE_OF_WRITING = re.compile(r"[wxa][bt+]{0,2}")
-_WRITES = re.compile(
+_MODE_OF_WRITING = pattern(r"[wxa][bt+]{0,2}")
+_WRITES = pattern(
     r"(to|write|save|dump|print|export|sink)(_\w+|fig\w*|txt|z)?|mkdir|makedirs|touch|unlink|remove|rmtree"
 )
 # What is the same, or something else, on every machine.

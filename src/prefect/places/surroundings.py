@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 from prefect.core import check
 from prefect.errors import PlaceError
 from prefect.frozen import field_names, frozen
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([bkmgt]?)b?", re.IGNORECASE)
+_SIZE = pattern(r"(\d+(?:\.\d+)?)([bkmgt]?)b?", re.IGNORECASE)
 _KILLED = 128 + 9  # the status of what the kernel kills
 _LEAST_MEMORY = 6 << 20  # bytes, as docker has it
-_GPUS = re.compile(r"all|[1-9]\d{0,3}|device=[\w:.-]+(?:,[\w:.-]+)*", re.ASCII)
-_USER = re.compile(r"[\w.-]+\$?(?::[\w.-]+\$?)?", re.ASCII)
+_GPUS = pattern(r"all|[1-9]\d{0,3}|device=[\w:.-]+(?:,[\w:.-]+)*", re.ASCII)
+_USER = pattern(r"[\w.-]+\$?(?::[\w.-]+\$?)?", re.ASCII)
 
 
 @frozen

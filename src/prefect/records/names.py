@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 
-_UNFIT = re.compile(r"[^A-Za-z0-9]+")
+from prefect.patterns import pattern
+
+_UNFIT = pattern(r"[^A-Za-z0-9]+")
 
 
 def new_run(flow: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from prefect.core.serialization import is_plain, stable_repr
 from prefect.engine.collection import no_collection
 from prefect.errors import FormatError, InputTooLargeError, RecordError
+from prefect.patterns import pattern
 from prefect.payload.description import check_description
 from prefect.printable import printable
 from prefect.records.run import ENDED, PENDING, RUNNING, Log, Result, Run, TaskRun, Try
@@ -38,9 +39,9 @@ _MOST_TRIES = 1_000
 _MOST_REQUIREMENTS = 5_000
 _LATEST = 1e11
 _LARGEST = 2**63
-_STATE = re.compile(r"[A-Za-z]{1,40}")
-_RUN = re.compile(r"[\w.-]{1,200}", re.ASCII)
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_STATE = pattern(r"[A-Za-z]{1,40}")
+_RUN = pattern(r"[\w.-]{1,200}", re.ASCII)
+_DIGEST = pattern(r"sha256:[0-9a-f]{64}")
 _USUAL_KEYS = 4  # most lines have no more
 _AGAIN = {"Retrying", "Looped"}
 _decode = json.JSONDecoder(parse_constant=str).raw_decode  # JSON has no NaN, but Python writes it

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from prefect.errors import RecordError, StoreError
+from prefect.patterns import pattern
 from prefect.printable import printable
 from prefect.records.finding import read_run, run_meant, runs_in
 from prefect.records.run import FAILED, PENDING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from prefect.records.run import Run, TaskRun
 
-_MAPPED = re.compile(r"(.*)\[(\d+)\]", re.DOTALL)
+_MAPPED = pattern(r"(.*)\[(\d+)\]", re.DOTALL)
 _TOLD = 5_000
 _LOOKED_AT = 50
 """Runs before one that are looked at for the one that it is compared with."""

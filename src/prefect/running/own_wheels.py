@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import sys
 from contextlib import contextmanager, suppress
 from importlib import invalidate_caches
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from prefect.engine.executors.base import ARCHIVES
 from prefect.errors import ArtifactError, CompatibilityError
 from prefect.installed import distribution_directories, normal_name
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from prefect.payload.manifest import Manifest
     from prefect.pylock import Lock
 
-_LIBRARIES = re.compile(r"[^/]+\.data/(?:pure|plat)lib/(.+)")
-_INFO = re.compile(r"([^/]+)-([^/-]+)\.dist-info/RECORD")
+_LIBRARIES = pattern(r"[^/]+\.data/(?:pure|plat)lib/(.+)")
+_INFO = pattern(r"([^/]+)-([^/-]+)\.dist-info/RECORD")
 
 
 @contextmanager

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import struct
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect.errors import FormatError
 from prefect.frozen import frozen, replace
+from prefect.patterns import pattern
 from prefect.sealed.keys import signers as signatures
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.sealed.keys.recipients import Recipient
 from prefect.sealed.keys.text import decode_base64
 
 if TYPE_CHECKING:
+    import re
+
     from prefect.sealed.source import Source
 
 MAGIC: Final = b"prefect sealed flow 1\n"
@@ -40,10 +42,10 @@ _MAGICS: Final = (MAGIC, MAGIC_2)
 _ALWAYS: Final = (MANIFEST, PAYLOAD)
 _SUITE: Final = "cobblestone256-sha256"
 _WRAPPED_BYTES: Final = {EncryptionKey.algorithm: 40, Recipient.algorithm: 1168}
-_PAYLOAD_TYPE: Final = re.compile(r"[a-z0-9+.-]{1,64}")
-_LENGTH: Final = re.compile(r"[0-9a-f]{16}")
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_KEY_ID: Final = re.compile(r"[0-9a-f]{16}")
+_PAYLOAD_TYPE: Final = pattern(r"[a-z0-9+.-]{1,64}")
+_LENGTH: Final = pattern(r"[0-9a-f]{16}")
+_SHA256: Final = pattern(r"[0-9a-f]{64}")
+_KEY_ID: Final = pattern(r"[0-9a-f]{16}")
 
 
 @frozen
@@ -308,8 +310,8 @@ def _object(value: Any, what: str, keys: set[str]) -> dict[str, Any]:
     return value
 
 
-def _text(value: Any, pattern: re.Pattern[str], what: str) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
+def _text(value: Any, form: re.Pattern[str], what: str) -> str:
+    if not isinstance(value, str) or not form.fullmatch(value):
         raise _malformed(f"a {what} is not spelled as one")
     return value
 

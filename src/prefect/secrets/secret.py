@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.core import check
 from prefect.errors import FormatError, SecretError
+from prefect.patterns import pattern
 from prefect.secrets.spellings import SHORTEST
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ DEFAULT_DIRECTORY = "/run/secrets"
 DIRECTORY_VARIABLE = "PREFECT_SECRETS_DIR"
 _LARGEST_VALUE = 1024 * 1024  # as Kubernetes'; an environment carries less on Linux
 _SHORTEST_TOKEN = 20
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Secret:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.core.refs import Ref
 from prefect.errors import ResultUnavailableError, StoreError
 from prefect.frozen import frozen
+from prefect.patterns import pattern
 from prefect.store.files import LocalFiles, RemoteFiles
 from prefect.store.formats import FORMATS, decode, encode
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 _SMALL = 1 << 12
 """Bytes of a result up to which it lies beside what is known of it."""
 _LONGEST_LINE = 1 << 16
-_HEX = re.compile(r"[0-9a-f]{64}")
-_IS_URL = re.compile(r"[a-z][a-z0-9+.-]*(::|://)")
+_HEX = pattern(r"[0-9a-f]{64}")
+_IS_URL = pattern(r"[a-z][a-z0-9+.-]*(::|://)")
 
 
 @frozen

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from prefect.errors import ImageError
 from prefect.oci.platforms import machine_of
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,12 +18,12 @@ _NEWEST = 40  # no minor release of Python 3 will have a greater number soon
 # As container engines set it for an image that sets none.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What a search may ask for, by paths without a leading slash.
-WANTED = re.compile(
+WANTED = pattern(
     r"(?:^|/)(?:(?:python|pypy)[\d.]*|lib(?:64)?/(?:python|pypy)3\.\d+/os\.pyc?"
     r"|lib(?:64|32)?/(?:[\w-]+/)?libc\.so\.6|lib(?:64|32)?/(?:[\w-]+/)?libc-2\.\d+\.so"
     r"|lib/ld-musl-\w+\.so\.1)$"
 )
-_GLIBC = re.compile(rb"GNU C Library [^\n]{0,200}?version (\d+)\.(\d+)")
+_GLIBC = pattern(rb"GNU C Library [^\n]{0,200}?version (\d+)\.(\d+)")
 
 
 class Files(Protocol):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import TYPE_CHECKING
 
 from prefect.frozen import field, frozen
 from prefect.oci.references import image_name
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 60  # that a run has to unwind in when it is stopped
 TMP = "/tmp"  # noqa: S108 - of a container of its own
 _LONGEST_SUBDOMAIN = 253
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_LABEL = pattern(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 
 @frozen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,12 @@ from prefect.images.base.names import names_docker_hub
 from prefect.images.inspection import FlowImage, look_into_layers
 from prefect.oci.references import DEFAULT_REGISTRY, Reference
 from prefect.oci.registry import client as registry
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from prefect.oci.daemon.image import DaemonImage
 
-_VERSION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # a label's value
+_VERSION = pattern(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # a label's value
 _DIGITS = 12  # of a digest, where it is told as a version
 
 

@@ -7,20 +7,21 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from prefect.frozen import frozen
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MEMORY = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([bkmgt]?)(?:i?b?)", re.IGNORECASE)
+_MEMORY = pattern(r"(\d{1,15}(?:\.\d{1,6})?)([bkmgt]?)(?:i?b?)", re.IGNORECASE)
 _UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _LEAST_MEMORY = 6 << 20  # with less, docker starts no container
-_CPUS = re.compile(r"\d{1,6}(?:\.\d{1,3})?")
-_DURATION = re.compile(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s?)?")
+_CPUS = pattern(r"\d{1,6}(?:\.\d{1,3})?")
+_DURATION = pattern(r"(?:(\d{1,5})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s?)?")
 _SECONDS = (86400, 3600, 60, 1)
-_USER = re.compile(r"(\d{1,10})(?::(\d{1,10}))?")
+_USER = pattern(r"(\d{1,10})(?::(\d{1,10}))?")
 _LARGEST_ID = 2**31 - 1  # Kubernetes'
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_VOLUME_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_VARIABLE = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
+_VOLUME_NAME = pattern(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 
 
 def parse_memory(text: str) -> int:

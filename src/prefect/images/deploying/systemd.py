@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from prefect.images.deploying.job import GRACE_SECONDS, TMP, Job, Part
 from prefect.images.deploying.quantities import memory_text
 from prefect.images.deploying.retrying import RETRYING
 from prefect.images.deploying.telling import described, shown
+from prefect.patterns import pattern
 from prefect.secrets.secret import DEFAULT_DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CREDENTIALS = "/etc/credstore.encrypted"
-_WORD = re.compile(r"[A-Za-z0-9_./:=,@+-]+")
-_PATH = re.compile(r"/[A-Za-z0-9_./-]*")
+_WORD = pattern(r"[A-Za-z0-9_./:=,@+-]+")
+_PATH = pattern(r"/[A-Za-z0-9_./-]*")
 _BYTES, _BASIC = 0x80, 0x10000
 # What the programs of both engines can do without.
 _HARDENING = """\

@@ -6,14 +6,15 @@ nothing else, or in double quotes. docs/adr/0032 says why no library writes it.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
+
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 # What is none of these could be a number, a date, or syntax.
-_WORD = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_WORD = pattern(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 # Words that some version of YAML, or some parser, takes for something else than text.
 _NO_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import ImageContentError, ImageError
@@ -28,13 +27,14 @@ from prefect.oci.images import (
     digest_of,
 )
 from prefect.oci.manifests import CONFIG_BYTES, DOCUMENT_BYTES, choose
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from prefect.oci.archives.sources import FileSource, Stored
     from prefect.oci.platforms import Platform
 
 MANIFEST = "manifest.json"
-_NAMED = re.compile(r"(?:.*[/:])?([0-9a-f]{64})(?:\.json)?")  # a config by its digest
+_NAMED = pattern(r"(?:.*[/:])?([0-9a-f]{64})(?:\.json)?")  # a config by its digest
 _MAGIC = {b"\x1f\x8b": ".gzip", b"\x28\xb5\x2f\xfd": ".zstd"}
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import SettingError
 from prefect.oci.cache.layout import DEFAULT_LIMIT, DIRECTORIES, FACTS, VERSION
+from prefect.patterns import pattern
 from prefect.user_cache import cache_home, require_private
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from prefect.oci.cache.store import Store
 
 SIZE_VARIABLE = "PREFECT_CACHE_SIZE"
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.IGNORECASE)
+_SIZE = pattern(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.IGNORECASE)
 
 
 def open_cache() -> Store:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -23,11 +22,12 @@ from prefect.errors import ContainerEngineUnavailableError, ImageContentError
 from prefect.files import read_small
 from prefect.frozen import field, frozen
 from prefect.oci import documents
+from prefect.patterns import pattern
 
 DEFAULT = "unix:///var/run/docker.sock"
 
 _SCHEMES = frozenset({"unix", "tcp", "http", "https", "ssh"})
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110
+_NAME = pattern(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # a token of RFC 9110
 _PORTS = {False: 2375, True: 2376}  # without TLS, and with it
 _SAMPLES = "unix:///run/user/1000/docker.sock, tcp://HOST:2376 or ssh://USER@HOST"
 # Docker's names for proxies in its config.json, and the variables that containers get of each.

@@ -10,7 +10,6 @@ import contextlib
 import http.client
 import json
 import os
-import re
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -23,6 +22,7 @@ from prefect.errors import (
 )
 from prefect.oci import documents
 from prefect.oci.daemon.connections import connect, end, is_alive, words_of
+from prefect.patterns import pattern
 from prefect.printable import printable
 from prefect.version import __version__
 
@@ -37,7 +37,7 @@ CHUNK = 1 << 16  # bytes that are read at a time
 NOT_FOUND = 404
 
 _API = (1, 51)  # the newest version that was tried; older ones are spoken to older engines
-_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})")
+_VERSION = pattern(r"(\d{1,4})\.(\d{1,4})")
 _SECONDS = 60  # for an answer that needs no work
 _ERROR_BYTES = 1 << 16
 _DOCUMENT_BYTES = 32 << 20  # a list of thousands of images

@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from prefect.errors import RegistryError, RegistryLoginError
 from prefect.frozen import field, frozen
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 _CLIENT = "prefect"
 _DEFAULT_SECONDS = 60  # of a token's life, where the server does not say
 _SHARE = 0.8  # of its life after which a token is not used any more
-_TOKEN = re.compile(r"[!-~]+")
+_TOKEN = pattern(r"[!-~]+")
 # The header WWW-Authenticate (RFC 9110, 11.6.1).
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PARAMETER = re.compile(rf'({_NAME})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|({_NAME}))')
-_SCHEME = re.compile(rf"({_NAME})(?=[ \t]|,|$)")
-_TOKEN68 = re.compile(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))")
+_PARAMETER = pattern(rf'({_NAME})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|({_NAME}))')
+_SCHEME = pattern(rf"({_NAME})(?=[ \t]|,|$)")
+_TOKEN68 = pattern(r"[A-Za-z0-9._~+/-]+=*(?=[ \t]*(?:,|$))")
 _LONGEST = 16384
 
 

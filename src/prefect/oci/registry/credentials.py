@@ -29,6 +29,7 @@ from prefect.errors import RegistryLoginError
 from prefect.files import read_small_text
 from prefect.frozen import field, frozen
 from prefect.oci.registry.hosts import is_docker_hub
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 
 _HUB = "docker.io"
-_HELPER_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_HELPER_NAME = pattern(r"[A-Za-z0-9._-]+")
 _HELPER_SECONDS = 60
 _IDENTITY = "<token>"  # in place of a user's name: the secret is an identity token
 _NOT_FOUND = "credentials not found"  # how every helper begins to say so

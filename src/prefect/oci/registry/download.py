@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, cast
 
 from prefect.errors import ImageContentError
 from prefect.oci.digests import VerifiedFile, verifying
 from prefect.oci.registry.retries import PassingError
 from prefect.oci.registry.transport import BROKEN
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     import urllib3
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16  # what a drop costs at most; of chunked answers it is lost
 
 _OK, _PARTIAL = 200, 206
-_RANGE = re.compile(r"bytes (\d+)-\d+/(?:\d+|\*)")
+_RANGE = pattern(r"bytes (\d+)-\d+/(?:\d+|\*)")
 
 
 def open_blob(transport: Transport, digest: str, size: int) -> VerifiedFile:

@@ -14,6 +14,7 @@ from urllib.parse import urljoin, urlsplit
 from prefect.errors import RegistryError
 from prefect.frozen import frozen
 from prefect.oci.references import DEFAULT_REGISTRY
+from prefect.patterns import pattern
 
 INSECURE_VARIABLE = "PREFECT_INSECURE_REGISTRIES"
 
@@ -21,7 +22,7 @@ _HUB = frozenset({DEFAULT_REGISTRY, "index.docker.io", "registry-1.docker.io"})
 _HUB_API = "registry-1.docker.io"
 _PORTS = {"http": 80, "https": 443}
 # Without what parsers of URLs disagree about: blanks, controls, backslashes, user names.
-_URL = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(?:[/?#][!-~]*)?", re.IGNORECASE)
+_URL = pattern(r"https?://[A-Za-z0-9._:\[\]-]+(?:[/?#][!-~]*)?", re.IGNORECASE)
 
 
 @frozen

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError
+from prefect.patterns import pattern
 from prefect.places.sandbox.entering import ENVIRONMENT
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _PERIOD = 100_000  # microseconds, as docker has it
 _LEAST_QUOTA = 1000  # microseconds, as the kernel has it
 _REMOVAL_SECONDS = 5.0
 # Namespace of the maker's number, that number, and when it began.
-_NAME = re.compile(r"prefect-(\d+)-(\d+)-(\d+)-[0-9a-f]{12}", re.ASCII)
+_NAME = pattern(r"prefect-(\d+)-(\d+)-(\d+)-[0-9a-f]{12}", re.ASCII)
 # What joins the groups, and goes on: "0" is whoever writes it.
 _JOIN = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo 0 >"$1" || exit; n=$((n - 1)); shift; done; exec "$@"'
 

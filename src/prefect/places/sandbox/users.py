@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError
 from prefect.frozen import frozen
+from prefect.patterns import pattern
 
 if TYPE_CHECKING:
     from prefect.places.sandbox.stack import Stack
 
 _MOST = 1 << 20  # bytes of a file of users
-_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
+_NUMBER = pattern(r"[0-9]{1,10}", re.ASCII)
 _LAST = (1 << 32) - 2
 
 
