@@ -165,14 +165,17 @@ class Graph:
             )
         if upstream is downstream:
             raise CycleError(f"{upstream.name} -> {upstream.name}")
-        self.add_task(upstream)
-        self.add_task(downstream)
+        tasks = self.tasks
+        if upstream not in tasks:
+            self.add_task(upstream)
+        if downstream not in tasks:
+            self.add_task(downstream)
         self.edges[edge] = None
         _append(self.incoming, downstream, edge)
         _append(self.outgoing, upstream, edge)
         if downstream in self._many:
             self._many[downstream][slot] = edge
-        if self.tasks[upstream] > self.tasks[downstream]:
+        if tasks[upstream] > tasks[downstream]:
             self._order = None
 
     def has_input(self, task: Task, key: str) -> bool:

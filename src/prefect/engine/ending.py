@@ -51,11 +51,12 @@ def final_state(flow: Flow, nodes: list[Node]) -> State:
     """Decide a flow's state by its reference tasks; mapped children count one by one."""
     states = {node.step.task: node.state for node in nodes}
     reference = flow.reference_tasks()
-    decisive: list[Node] = []
-    for node in nodes:
-        if node.step.task in reference:
-            decisive.extend([node] if node.children is None else node.children)
-    failed = [node.label for node in decisive if isinstance(node.state, Failed)]
+    failed: list[str] = []
+    for node in [node for node in nodes if node.step.task in reference]:
+        if node.children is not None:
+            failed.extend(child.label for child in node.children if isinstance(child.state, Failed))
+        elif isinstance(node.state, Failed):
+            failed.append(node.label)
     if failed:
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
         return Failed(f"Some reference tasks failed: {', '.join(failed[:NAMED])}{more}.", states)

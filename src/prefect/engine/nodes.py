@@ -243,7 +243,10 @@ def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Node]:
                 if source.step.mapped:
                     source.expanding(node)
                     continue
-            source.precede(node)
+            if source.downstream:  # as `precede` does
+                source.downstream.append(node)  # type: ignore[attr-defined]
+            else:
+                source.downstream = [node]
     kept.extend(nodes[task] for task in flow.reference_tasks())
     for node in kept:
         node.takers = 0
