@@ -3,13 +3,15 @@
     python benchmarks/engine.py [--sizes 100,1000,10000,100000] [--rounds 3] [--only WORD] [--quick] [--json]
 
 The work is `sum(inputs) + 1`, so all that is measured is overhead: to build the graph and to run it. A way that
-does not return the right value is not measured. Each is a process that lives on; support/engine_ways.py and
-engine_rivals.py have them all. Rounds of all ways are interleaved, and the fastest of each counts: the machine's other load slows all of
+does not return the right value is not measured. Each way has one process of its own, which does all its graphs, one
+after another; in the pairs at the end it has a new one for each round. support/engine_ways.py and engine_rivals.py
+have them all. Rounds of all ways are interleaved, and the fastest of each counts: the machine's other load slows all of
 them down, never one up. --json has the medians, too.
 
 Clusters are there before the clock starts; pools of threads and processes start and end with each run, for ours
 and for the limits alike. Whoever has needed more than 20 s for a size is not asked again, nor for a larger one.
-Memory is what the process itself had at most above what it had before; other processes' is not counted.
+Memory is what the way's process had at most above what it had before; that of the processes which it starts, such as
+workers, is not counted. Ctrl-C and SIGTERM end all of them, and remove what was installed.
 
 --only keeps what has this word, or one of several with commas between, in "shape: way", beside ours. --quick is for tests: 100 tasks, once, by what is
 installed here and with no rival from the index.
@@ -386,6 +388,9 @@ def main() -> None:
     sizes = [100] if options.quick else sorted(int(size) for size in options.sizes.split(","))
     rounds = 1 if options.quick else options.rounds
     names = [n for n in NAMES if not options.quick or n not in PACKAGES or n in HERE]
+    signal.signal(
+        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
+    )  # what is begun is ended
     before, began = os.getloadavg()[0], time.strftime("%H:%M")
     versions = {"Python": sys.version.split()[0]}
     cells, pairs = list[Cell](), dict[str, list[Cell]]()
