@@ -187,3 +187,57 @@ def test_waits_are_ended_by_timeouts(executor):
     with Flow("test") as flow:
         waited = waits()
     assert flow.run(executor=executor).result[waited].result == 2
+
+
+def test_what_an_exception_came_from(executor):
+    """Its cause, its context, its notes and those of a group are there, however it came here."""
+
+    class LockedError(Exception):
+        def __reduce__(self):
+            raise TypeError("not to be pickled")
+
+    @task
+    def causes():
+        try:
+            try:
+                {}["key"]
+            except KeyError as error:
+                raise ValueError("the value") from error
+        except ValueError as error:
+            error.add_note("a note")
+            raise RuntimeError("the last")  # noqa: B904  # its context is what is meant
+
+    @task
+    def hides():
+        try:
+            {}["key"]
+        except KeyError:
+            raise ValueError("alone") from None
+
+    @task
+    def groups():
+        inner = ValueError("inner")
+        inner.__cause__ = KeyError("its cause")
+        raise ExceptionGroup("several", [inner])
+
+    @task
+    def cannot_be_sent():
+        raise ValueError("its cause stays there") from LockedError()
+
+    with Flow("test") as flow:
+        tasks = causes(), hides(), groups(), cannot_be_sent()
+    state = flow.run(executor=executor)
+    last, alone, group, locked = (state.result[each].result for each in tasks)
+    context = last.__context__
+    assert (repr(last), repr(context)) == ("RuntimeError('the last')", "ValueError('the value')")
+    assert context.__notes__ == ["a note"]
+    assert repr(context.__cause__) == "KeyError('key')"
+    assert context.__suppress_context__
+    assert (repr(alone), alone.__cause__) == ("ValueError('alone')", None)
+    assert alone.__suppress_context__
+    assert repr(group.exceptions[0].__cause__) == "KeyError('its cause')"
+    assert repr(locked) == "ValueError('its cause stays there')"
+    assert "its cause stays there" in state.result[tasks[3]].traceback
+    assert not any(
+        "prefect" in name for each in (last, context, alone, group) for name in vars(each)
+    )

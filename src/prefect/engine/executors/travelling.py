@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from contextlib import contextmanager
 
 from prefect.core.inputs import items_of
 from prefect.core.own import has_handlers
@@ -14,7 +15,7 @@ from prefect.errors import RemoteTaskError, ResultUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
     from typing import Any, TypeVar
 
@@ -129,16 +130,74 @@ def stays_here(*_: object) -> None:
     """Stand for state handlers: what becomes of a failure is decided where they are."""
 
 
-def packed_state(state: State, dumps: Callable[[State], T], loads: Callable[[T], State]) -> T:
-    """Pickle a state as `dumps` does; where that cannot be, one with text for its result."""
+_CHAIN = "__prefect_chain__"
+
+
+def _chained(error: BaseException) -> Iterator[BaseException]:
+    """Return an exception, those that it came from, and those that are in a group."""
+    left, seen = [error], set()
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        left += [other for other in (each.__cause__, each.__context__) if other is not None]
+        left += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+
+
+@contextmanager
+def _chain_noted(errors: list[BaseException]) -> Iterator[None]:
+    """Have exceptions say, among their attributes, what they came from: a pickle has nothing else of it."""
     try:
-        data = dumps(state)
-        if isinstance(state.held, BaseException):
-            _check_exception(loads(data).held)
+        for each in errors:
+            vars(each)[_CHAIN] = (each.__cause__, each.__context__, each.__suppress_context__)
+        yield
+    finally:
+        for each in errors:
+            vars(each).pop(_CHAIN, None)
+
+
+def _restore_chain(error: BaseException) -> None:
+    for each in _chained(error):  # which goes on to those that are found
+        if (chain := vars(each).pop(_CHAIN, None)) is not None:
+            each.__cause__, each.__context__, each.__suppress_context__ = chain
+
+
+def packed_state(state: State, dumps: Callable[[State], T], loads: Callable[[T], State]) -> T:
+    """Pickle a state as `dumps` does; where that cannot be, one with text for its result.
+
+    An exception takes along what it came from, if that can be.
+    """
+    chained: list[BaseException] = []
+    if isinstance(state.held, BaseException):
+        chained = [
+            each
+            for each in _chained(state.held)
+            if each.__cause__ is not None or each.__context__ is not None
+        ]
+    if chained:
+        try:
+            with _chain_noted(chained):
+                return _packed(state, dumps, loads)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001  # as below; it goes without them
+            state.traceback = state.traceback  # in which they are
+            for each in chained:
+                each.__cause__ = each.__context__ = None
+    try:
+        return _packed(state, dumps, loads)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # anything that an object's pickling raises
         return dumps(without_result(state, error))
+
+
+def _packed(state: State, dumps: Callable[[State], T], loads: Callable[[T], State]) -> T:
+    data = dumps(state)
+    if isinstance(state.held, BaseException):
+        _check_exception(loads(data).held)
     return data
 
 
@@ -162,11 +221,14 @@ def without_result(state: State, error: BaseException) -> State:
 def arrived(load: Callable[..., State], *sent: Any) -> State:
     """Load a state that was sent; where that cannot be, one that says so."""
     try:
-        return load(*sent)
+        state = load(*sent)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # anything that an object's unpickling raises
         return Failed(f"the result cannot be loaded here: {describe(error)}", error)
+    if isinstance(state.held, BaseException):
+        _restore_chain(state.held)
+    return state
 
 
 def packed_record(record: logging.LogRecord, dumps: Callable[[dict[str, Any]], T]) -> T:
