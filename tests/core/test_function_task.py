@@ -6,6 +6,7 @@ import inspect
 import cloudpickle
 import pytest
 
+import prefect.core.task
 from prefect import Flow, Task, task
 from prefect.core.function_task import FunctionTask
 from prefect.errors import FlowError
@@ -79,3 +80,10 @@ def test_cloudpickles():
     back = cloudpickle.loads(cloudpickle.dumps(local))
     assert back.run(1) == 2
     assert (back.max_retries, back._type_name) == (2, local._type_name)
+
+
+def test_flows_of_earlier_releases_find_the_class():
+    """It was in the module of tasks once, where pickles of that time look for it."""
+    assert prefect.core.task.FunctionTask is FunctionTask
+    with pytest.raises(AttributeError, match="no attribute 'Other'"):
+        prefect.core.task.Other  # noqa: B018
