@@ -427,6 +427,39 @@ def test_an_interrupted_run(obeys, tmp_path, monkeypatch):
     assert (tmp_path / "interrupted").exists()
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_process_that_does_not_hear_its_timeout(retries, monkeypatch, tmp_path):
+    """One that stopped itself, or computes outside of Python: it is ended, and the task is TimedOut."""
+    monkeypatch.setattr(processes, "_OVERDUE", 0.5)
+
+    @task(timeout=0.1, max_retries=retries)
+    def stops(after):
+        if context.task_run_count == 1:
+            (tmp_path / "process").write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return context.task_run_count
+
+    with Flow("test") as flow:
+        stops(pid())
+        task(lambda: 1, name="other")()
+    results = results_of(flow, ProcessExecutor(1))
+    if retries:
+        assert results["stops"].result == 2
+    else:
+        assert type(results["stops"]) is TimedOut
+        assert "its process, which did not react, was ended" in results["stops"].message
+    assert results["other"].result == 1
+    assert not runs(int((tmp_path / "process").read_text()))
+
+
+def test_an_interruption_while_a_process_starts(capfd):
+    """It ends in silence, however early that is."""
+    worker = processes._Worker()
+    worker.interrupt()
+    assert worker.end(time.monotonic() + 60) == 0
+    assert capfd.readouterr().err == ""
+
+
 SCRIPT = """
 import os, signal, subprocess, sys, time
 from prefect import Flow, task

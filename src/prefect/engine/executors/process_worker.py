@@ -145,6 +145,8 @@ def main(number: int, watched: int) -> None:
     worker = _Worker(Connection(number))
     threading.Thread(target=worker.receive, name="prefect-receive", daemon=True).start()
     try:
+        # Held back until now, and from the other threads for good: it is for this one.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         worker.work()
     except KeyboardInterrupt:
         pass  # the run is over

@@ -12,12 +12,13 @@ import time
 from collections import deque
 from contextlib import suppress
 from itertools import count as count_from
+from math import inf
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from threading import Thread
 
 from prefect.core.check import count
-from prefect.core.state import Failed
+from prefect.core.state import Failed, TimedOut
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import DETACHED, Executor, Session
 from prefect.engine.executors.travelling import (
@@ -30,7 +31,7 @@ from prefect.engine.executors.travelling import (
     unpacked,
 )
 from prefect.engine.job import after_loss, is_async
-from prefect.errors import RemoteTaskError
+from prefect.errors import RemoteTaskError, TaskTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 _GRACE = 5.0
 """Seconds that a task which is interrupted has for its `finally` blocks."""
+_OVERDUE = 5.0
+"""Seconds after a task's timeout in which its process is to say that it took place; then it is ended."""
+_STARTING = 60.0
+"""Seconds more for one that has said nothing yet: it may be starting still."""
 _MUCH = 100
 """How many async tasks a process awaits before another is started for more."""
 _LAST_WORDS = 0.5
@@ -117,6 +122,8 @@ class _Worker:
         self.tasks: set[int] = set()
         self.jobs: dict[int, tuple[Any, Job]] = {}
         self.plain: int | None = None  # which of them has its main thread
+        self.due: float | None = None  # when that is to have ended, if it has a timeout
+        self.has_spoken = False
         self._writers = [
             Thread(target=_pass_on, args=(pipe, name), name="prefect-output", daemon=True)
             for pipe, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr"))
@@ -151,14 +158,19 @@ def _started(*descriptors: int) -> subprocess.Popen[bytes]:
     """Start the worker's program, with the options of the interpreter that runs here."""
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing does
     numbers = map(str, descriptors)
-    return subprocess.Popen(  # noqa: S603  # this interpreter
-        [sys.executable, *options, "-c", _START, *numbers, *_path()],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        pass_fds=descriptors,
-        process_group=0,  # Ctrl-C comes to this process alone, which interrupts the tasks then
-    )
+    # An interruption waits until the worker can take it, which does not in the midst of imports.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return subprocess.Popen(  # noqa: S603  # this interpreter
+            [sys.executable, *options, "-c", _START, *numbers, *_path()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=descriptors,
+            process_group=0,  # Ctrl-C comes to this process alone, which interrupts the tasks then
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _path() -> list[str]:
@@ -207,6 +219,9 @@ class _ProcessSession(Session):
             self._ready.append((token, DETACHED))
         else:
             worker.plain = number
+            if job.task.timeout is not None:
+                extra = _OVERDUE if worker.has_spoken else _OVERDUE + _STARTING
+                worker.due = time.monotonic() + job.task.timeout + extra
         with suppress(OSError):  # it has died: that is seen when its answer is waited for
             if task not in worker.tasks:
                 worker.tasks.add(task)
@@ -239,10 +254,15 @@ class _ProcessSession(Session):
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
         until = None if timeout is None else time.monotonic() + timeout
         while not self._ready:
-            left = None if until is None else max(until - time.monotonic(), 0)
+            ends = [each.due for each in self._workers.values() if each.due is not None]
+            if until is not None:
+                ends.append(until)
+            left = max(min(ends) - time.monotonic(), 0) if ends else None
             ready = wait(self._workers, left)
             if not ready:
-                return None
+                self._end_overdue()
+                if not self._ready and until is not None and time.monotonic() >= until:
+                    return None
             for connection in ready:
                 worker = self._workers[connection]  # type: ignore[index]
                 try:
@@ -255,6 +275,7 @@ class _ProcessSession(Session):
 
     def _take(self, worker: _Worker, message: bytes, parts: list[Any]) -> None:
         """Take what a process tells."""
+        worker.has_spoken = True
         kind, _, number = message.partition(b":")
         if kind == b"log":
             record = logging.makeLogRecord(unpacked(parts[0]))
@@ -262,14 +283,29 @@ class _ProcessSession(Session):
             return
         token, _ = worker.jobs.pop(int(number))
         if worker.plain == int(number):
-            worker.plain = None
+            worker.plain = worker.due = None
             self._idle.append(worker)
         self._ready.append((token, _outcome(kind, *parts)))
 
-    def _lose(self, worker: _Worker) -> None:
+    def _end_overdue(self) -> None:
+        """End processes whose task has not ended after its timeout: stopped, or in code that hears nothing."""
+        moment = time.monotonic()
+        for worker in [each for each in self._workers.values() if (each.due or inf) <= moment]:
+            number = worker.plain
+            assert number is not None  # noqa: S101  # for the type checker
+            token, job = worker.jobs.pop(number)
+            message = (
+                f"the task took longer than {job.task.timeout:g} seconds, and its process, which did not "
+                "react, was ended"
+            )
+            state = after_loss(job, TimedOut(message, TaskTimeoutError(message)))
+            self._ready.append((token, state))
+            self._lose(worker, moment)
+
+    def _lose(self, worker: _Worker, until: float | None = None) -> None:
         """Let a process go that has died, with what it worked on."""
         del self._workers[worker.connection]
-        status = worker.end(time.monotonic() + _GRACE)
+        status = worker.end(time.monotonic() + _GRACE if until is None else until)
         if worker in self._idle:
             self._idle.remove(worker)
         message = f"the worker process {_death(status)}"

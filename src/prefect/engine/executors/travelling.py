@@ -226,8 +226,9 @@ def arrived(load: Callable[..., State], *sent: Any) -> State:
         raise
     except BaseException as error:  # noqa: BLE001  # anything that an object's unpickling raises
         return Failed(f"the result cannot be loaded here: {describe(error)}", error)
-    if isinstance(state.held, BaseException):
-        _restore_chain(state.held)
+    held = getattr(state, "held", None)  # what ends the run rather than the task is no state
+    if isinstance(held, BaseException):
+        _restore_chain(held)
     return state
 
 
