@@ -21,7 +21,7 @@ from prefect.report.html import html
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "pictures"
-COLOURS = 128
+COLOURS = 160
 SHOWN = (
     ("report-10", 10, "light", ".box:has-text('publish')"),
     ("report-1000", 1_000, "dark", ""),
@@ -33,7 +33,7 @@ def picture(page: Page, name: str) -> None:
     """Write what a page shows, in few colours."""
     shown = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     path = PICTURES / f"{name}.png"
-    shown.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+    shown.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, 4, dither=Image.Dither.NONE).save(
         path, optimize=True
     )
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size / 1000:.0f} KB")

@@ -29,6 +29,17 @@ def test_the_benchmark_of_places_works():
         assert "does not work" not in named[name]
 
 
+def test_the_benchmark_of_reports_works():
+    """The page of a run is made, by a function and by the command, and has its rows."""
+    done = subprocess.run(
+        [sys.executable, "-P", ROOT / "benchmarks" / "report.py", "--quick"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| 100 ")]
+    assert [row[1] for row in rows] == ["prefect.report.html", "prefect report, whole command"]
+
+
 @pytest.mark.timeout(600)
 def test_the_benchmark_of_the_engine_works():
     """Every way that needs nothing from the index does the work, in each shape."""

@@ -11,7 +11,7 @@ from base64 import b64encode
 from functools import cache
 from hashlib import sha256
 from html import escape
-from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,7 @@ def script_text() -> str:
 
 @cache
 def _part(name: str) -> str:
-    return files("prefect.report").joinpath("page", name).read_text("utf-8")
+    return Path(__file__).with_name("page").joinpath(name).read_text("utf-8")
 
 
 def _source(text: str) -> str:

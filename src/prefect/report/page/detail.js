@@ -47,7 +47,7 @@ const table = (rows) => {
 // All children at a glance: a square for each, in the colour of its state.
 function squares(kids) {
   const canvas = el("canvas"), width = 392;
-  const side = kids.length <= 400 ? 14 : kids.length <= 2500 ? 9 : 6, across = Math.floor(width / side);
+  const side = kids.length <= 400 ? 14 : kids.length <= 2500 ? 9 : kids.length <= 10000 ? 6 : 3, across = Math.floor(width / side);
   const down = Math.ceil(kids.length / across), sharp = Math.min(devicePixelRatio || 1, 3);
   canvas.width = width * sharp;
   canvas.height = down * side * sharp;

@@ -164,7 +164,7 @@ function logRow({ line, text, first }) {
 
 const unitOf = (line) => {
   const { unit } = line.task;
-  return (line.index !== null && unit.kids && unit.kids.find((kid) => kid.index === line.index)) || unit;
+  return (line.index !== null && unit.byIndex && unit.byIndex.get(line.index)) || unit;
 };
 
 const LEVELS = { DEBUG: 10, INFO: 20, WARNING: 30, ERROR: 40, CRITICAL: 50, stderr: 25, stdout: 20 };

@@ -140,7 +140,7 @@ function show(data) {
   M.mapped = M.tasks.filter((task) => task.unit.kids && task.unit.kids.length).length;
   if (was) {
     const { unit } = M.tasks[was.task.number];
-    S.picked = was.index < 0 ? unit : (unit.kids || []).find((kid) => kid.index === was.index) || unit;
+    S.picked = was.index < 0 ? unit : (unit.byIndex && unit.byIndex.get(was.index)) || unit;
   }
   const from = [L.table.view.scrollTop, L.log.view.scrollTop];
   const atEnd = from[1] + L.log.view.clientHeight >= L.log.view.scrollHeight - 4;

@@ -66,7 +66,7 @@ function understand(data) {
     const [t, index, state, message, traceback, why, result, end] = row, task = tasks[t];
     const unit = { task, index, state: data.states[state], message: text(message), traceback: text(traceback),
       why: text(why), result: result || null, tries: [], kids: null, parent: null, start: null, end: end < 0 ? null : end,
-      spent: 0, worker: "", order: units.length, open: false, counts: null };
+      spent: 0, byIndex: null, worker: "", order: units.length, open: false, counts: null };
     for (let i = 8; i < row.length; i += 6) {
       const [start, took, s, worker, m, tb] = row.slice(i, i + 6);
       const open = took < 0, stop = open ? Math.max(data.now, start) : start + took;
@@ -87,10 +87,11 @@ function understand(data) {
     unit.words = `${task.slug} ${unit.label} ${unit.message} ${unit.worker} ${word(unit.state)} ${unit.why}`.toLowerCase();
     if (index < 0) {
       task.unit = unit;
-      if (task.mapped) unit.kids = [];
+      if (task.mapped) { unit.kids = []; unit.byIndex = new Map(); }
     } else {
       unit.parent = task.unit;
       unit.parent.kids.push(unit);
+      unit.parent.byIndex.set(index, unit);
     }
     units.push(unit);
   }
