@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from base_making import layout
 
-from prefect.images.runtime import INSIDE, runtime_files
+from prefect.images import assembly, runtime
+from prefect.images.runtime import INSIDE, RuntimeFiles, runtime_files
+from prefect.oci.cache.store import Store
 from prefect.payload.packing import pickle_flow
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -41,6 +43,23 @@ def test_the_runtime_is_what_is_inside_and_nothing_else():
     assert list(files) == sorted(expected)
     assert all(files[name] == every[name].read_bytes() for name in files)
     assert "prefect/worker/__main__.py" in files
+
+
+def test_its_layer_is_known_again_without_reading_its_files(tmp_path, monkeypatch):
+    """Unless one of them may have changed since; and by what is in them."""
+
+    def fail():
+        raise AssertionError("The files are read")
+
+    with Store(tmp_path) as store:
+        key = assembly._runtime_key(RuntimeFiles(), ["3.11"], store)
+        assert key == assembly._runtime_key(dict(runtime_files()), ["3.11"], store)
+        monkeypatch.setattr(runtime, "runtime_files", fail)
+        assert assembly._runtime_key(RuntimeFiles(), ["3.11"], store) == key
+        for other in (["3.12"], ["3.11"]):
+            with pytest.raises(AssertionError, match="are read"):
+                assembly._runtime_key(RuntimeFiles(), other, store)
+            monkeypatch.setattr(runtime, "stamp", lambda path: [path, "changed"])
 
 
 def test_it_runs_a_packaged_flow_by_itself(flow, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.targets import c_library_told, uv_platform, wheel_tags
@@ -113,6 +112,8 @@ def _manylinux(kind: str, machine: str) -> int | None:
 
 def _glibc_of(wheel: Wheel) -> int | None:
     """Return the glibc 2.x that a wheel's machine code needs; None if it needs none."""
+    import zipfile  # noqa: PLC0415 - what is remembered of wheels needs it not
+
     needed: list[int] = []
     with zipfile.ZipFile(wheel.path) as archive:
         for name in archive.namelist():

@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 import re
-import zipfile
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from prefect.patterns import pattern
 from prefect.pylock import File, Package
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
@@ -93,6 +93,8 @@ def read_wheel(path: Path, origin: str = "") -> Wheel:
     Raises:
         RequirementsError: it is not there, or no wheel.
     """
+    import zipfile  # noqa: PLC0415 - what is remembered of wheels needs it not
+
     match = _NAME.fullmatch(path.name)
     if match is None:
         raise RequirementsError(
@@ -203,6 +205,8 @@ def with_requirements(wheel: Wheel, instead: Mapping[str, str | None], directory
 
 def _members(source: Path) -> tuple[str, dict[str, tuple[bytes, bool]]]:
     """Return the name of a wheel's directory of metadata, and its files without signatures."""
+    import zipfile  # noqa: PLC0415 - what is remembered of wheels needs it not
+
     try:
         with zipfile.ZipFile(source) as archive:
             members = {
@@ -230,6 +234,8 @@ def write_wheel(path: Path, info: str, members: Mapping[str, tuple[bytes, bool]]
         RequirementsError: a member's path leads out of it.
         OSError: it cannot be written.
     """
+    import zipfile  # noqa: PLC0415 - what is remembered of wheels needs it not
+
     record = io.StringIO(newline="")
     rows = csv.writer(record, lineterminator="\n")
     with zipfile.ZipFile(path, "w") as archive:
@@ -248,6 +254,8 @@ def write_wheel(path: Path, info: str, members: Mapping[str, tuple[bytes, bool]]
 
 
 def _member(name: str, mode: int) -> zipfile.ZipInfo:
+    import zipfile  # noqa: PLC0415 - what is remembered of wheels needs it not
+
     member = zipfile.ZipInfo(
         name, _EPOCH
     )  # stored: what compresses differs from machine to machine

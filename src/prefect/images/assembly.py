@@ -15,14 +15,15 @@ from prefect.dependencies.bytecode import Compiler, Interpreter, bytecode_entrie
 from prefect.images.base.python import DEFAULT_PATH
 from prefect.images.dependency_layers import dependency_layers
 from prefect.images.plan import COMMAND, ENTRYPOINT, LOCK_FILE, PYTHON, ImagePlan
+from prefect.images.runtime import RuntimeFiles
 from prefect.oci.images import Layer, blob_of, canonical_json, derive
 from prefect.oci.layers.writing import CODEC, LAYER, Entry, write_layer
 from prefect.payload.attachments import listed
 from prefect.running.flow_directory import FILES, FLOW_DIRECTORY, MANIFEST_FILE, PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import BinaryIO
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, BinaryIO
 
     from prefect.oci.cache.store import Store
     from prefect.oci.images import Image
@@ -102,9 +103,8 @@ def _environment(lines: Sequence[str]) -> list[str]:
 def _runtime_layer(plan: ImagePlan, store: Store) -> Layer:
     """Return the layer with the environment's own files and this package."""
     interpreter = find_interpreter(plan.python, store)
-    digests = {path: hashlib.sha256(data).hexdigest() for path, data in plan.runtime.items()}
     identity = [_FORMAT, CODEC, plan.interpreter, plan.python, interpreter and interpreter.version]
-    key = f"runtime-{hashlib.sha256(canonical_json([*identity, digests])).hexdigest()}"
+    key = _runtime_key(plan.runtime, identity, store)
 
     def make(file: BinaryIO) -> Written:
         with TemporaryDirectory(dir=store.scratch()) as directory:
@@ -112,6 +112,25 @@ def _runtime_layer(plan: ImagePlan, store: Store) -> Layer:
             return write_layer(entries, file, own=_OWN)
 
     return store.layer(key, make, LAYER)
+
+
+def _runtime_key(runtime: Mapping[str, bytes], identity: list[Any], store: Store) -> str:
+    """Return the key of the runtime's layer, by the files' contents; they are read where they may have changed."""
+
+    def digest(value: Any) -> str:
+        return hashlib.sha256(canonical_json(value)).hexdigest()
+
+    by_stamps = None
+    if isinstance(runtime, RuntimeFiles):
+        by_stamps = f"runtime by its files {digest([*identity, runtime.stamps()])}"
+        known = store.recall(by_stamps)
+        if isinstance(known, str):
+            return known
+    digests = {path: hashlib.sha256(data).hexdigest() for path, data in runtime.items()}
+    key = f"runtime-{digest([*identity, digests])}"
+    if by_stamps is not None:
+        store.remember(by_stamps, key)
+    return key
 
 
 def _runtime_entries(

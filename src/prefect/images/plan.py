@@ -13,7 +13,7 @@ from prefect.dependencies.requirements import imported, requirement_name
 from prefect.errors import CompatibilityError, RequirementsError
 from prefect.frozen import field, frozen
 from prefect.images.labels import LABEL_PYTHON, LABEL_VERSION
-from prefect.images.runtime import runtime_files
+from prefect.images.runtime import RuntimeFiles
 from prefect.installed import cloudpickle_here
 from prefect.payload.image_facts import ImageFacts, Pin
 from prefect.running.flow_directory import PREFIX
@@ -188,7 +188,7 @@ def make_plan(
         # Comments may hold anything, such as the command with an index's password that made them.
         lock=locking.canonical_lock(text),
         notes=notes,
-        runtime=runtime_files(),
+        runtime=RuntimeFiles(),
         flow=flow,
         files=packaged.attached if packaged else (),
         labels=labels | (packaged.labels if packaged else {}),

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.images.runtime import INSIDE, runtime_files
+from prefect.images.runtime import runtime_files, runtime_sources, stamp
 from prefect.installed import distribution_directories
 from prefect.oci.cache.directories import hold, place_of
 from prefect.oci.cache.facts import recall
@@ -35,7 +34,6 @@ sys.exit(main())
 """
 _FRAME = "frame"
 _SETTINGS, _CLOSED = f"{_FRAME}/pyvenv.cfg", "include-system-site-packages = false\n"
-_PACKAGE = Path(__file__).parents[1]
 
 
 def held_runtime(
@@ -97,17 +95,12 @@ def python_of(runtime: Path) -> Path:
 
 def _known_by(series: str, interpreter: Path, *, bare: bool) -> str:
     """Return a key that changes whenever one of the files may have changed."""
-    stamps = [_stamp(path) for path in _sources(bare=bare)]
+    stamps = [stamp(path) for path in _sources(bare=bare)]
     return f"runtime {series} {json.dumps([_FORMAT, str(interpreter), bare, stamps])}"
 
 
 def _sources(*, bare: bool) -> Iterator[str]:
-    yield f"{_PACKAGE}/__init__.py"
-    for name in INSIDE:
-        if not (_PACKAGE / name).is_dir():
-            yield f"{_PACKAGE}/{name}.py"
-        for base, _, files in os.walk(f"{_PACKAGE}/{name}"):
-            yield from (f"{base}/{file}" for file in sorted(files) if file.endswith(".py"))
+    yield from sorted(path for _, path in runtime_sources())
     if not bare:
         for name, _, directory in distribution_directories():
             if name == "cloudpickle":
@@ -115,14 +108,6 @@ def _sources(*, bare: bool) -> Iterator[str]:
                 yield directory
                 yield from sorted(str(file) for file in package.glob("*.py"))
                 return
-
-
-def _stamp(path: str) -> list[str | int]:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - a hundred of them, in each run
-    except OSError:  # of an installation within an archive
-        return [path]
-    return [path, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _files_of(name: str) -> dict[str, bytes]:
