@@ -97,7 +97,9 @@ def test_the_page_follows_the_run_without_being_loaded_again(server, record, bro
         assert page.inner_text("#badge") == "Running"
         page.click(".box:has-text('split')")
         page.evaluate("window.stays = 1")
-        add(record, LINES[12:-1])
+        add(record, LINES[12:24])
+        page.locator("#table .row:has-text('of 12')").wait_for()
+        add(record, LINES[24:-1])
         page.locator(".chip:has-text('Failed')").wait_for()
         assert page.inner_text("#detail h2") == "split"
         add(record, LINES[-1:])

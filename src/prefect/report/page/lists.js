@@ -75,7 +75,7 @@ function taskRow(unit, n) {
   name.append(dot(unit.state), el("bdi", "", unit.label));
   name.title = unit.task.slug;
   if (unit.kids && unit.kids.length) {
-    name.append(el("span", "soft", `×${count(unit.kids.length)}`), shares(unit.counts, unit.kids.length, "many"));
+    name.append(el("span", "soft", unit.missing ? `${count(unit.kids.length)} of ${count(unit.kids.length + unit.missing)}` : `×${count(unit.kids.length)}`), shares(unit.counts, unit.kids.length, "many"));
   }
   if (unit.tries.length > 1) tries.textContent = unit.tries.length;
   start.textContent = offset(unit.start);

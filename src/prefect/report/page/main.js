@@ -267,6 +267,6 @@ function begin() {
     L.log.draw();
   });
   show(JSON.parse($("data").textContent));
-  if (root.dataset.live) { $("live").hidden = false; $("live").textContent = "live"; follow(root.dataset.live); }
+  if (root.dataset.live && D.live) { $("live").hidden = false; $("live").textContent = "live"; follow(root.dataset.live); }
 }
 begin();

@@ -117,10 +117,12 @@ function gather(unit) {
     if (kid.end !== null && (unit.end === null || kid.end > unit.end)) unit.end = kid.end;
     unit.spent += kid.spent;
   }
-  const worst = [...unit.counts.keys()].sort((a, b) => rank(a) - rank(b))[0];
-  unit.missing = Math.max(0, unit.task.mapped - 1 - unit.kids.length);
-  if (worst) unit.state = unit.missing && rank(worst) > rank("Running") && D.ended === null ? "Running" : worst;
-  else if (unit.state === "Mapped") unit.state = unit.missing ? "Running" : "Success";
+  // Children that have not begun are not told of one by one: the task says how many there will be.
+  unit.missing = D.ended === null ? Math.max(0, unit.task.mapped - 1 - unit.kids.length) : 0;
+  if (unit.missing) unit.counts.set("Pending", (unit.counts.get("Pending") || 0) + unit.missing);
+  const [worst] = [...unit.counts.keys()].sort((a, b) => rank(a) - rank(b));
+  if (worst) unit.state = unit.missing && rank(worst) > rank("Running") ? "Running" : worst;
+  else if (unit.state === "Mapped") unit.state = "Success";
   unit.words += ` ${word(unit.state)}`.toLowerCase();
 }
 

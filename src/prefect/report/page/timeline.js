@@ -12,7 +12,7 @@ function layTimeline() {
   }
   T.lanes = [];
   const names = [...workers.keys()].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-  for (const name of names) workers.get(name).forEach((bars, n) => T.lanes.push({ name: n ? "" : name || "unnamed", bars, first: n === 0 }));
+  for (const name of names) workers.get(name).forEach((bars, n) => T.lanes.push({ name: n ? "" : name || (bars.every((bar) => bar.open) ? "running now" : "unnamed"), bars, first: n === 0 }));
   T.workers = names.length;
   const many = T.lanes.length;
   T.lane = many <= 20 ? 20 : many <= 48 ? 13 : many <= 120 ? 8 : 6;
