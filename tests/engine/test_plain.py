@@ -84,7 +84,7 @@ def random_flow(seed):
 def outcome(seed, **options):
     """Run a flow, and return all that can be seen of it."""
     flow, seen = random_flow(seed)
-    state = flow.run(**options)
+    state = flow.run(results="all", **options)
 
     def told(state):
         children = [told(each) for each in getattr(state, "map_states", ())]
@@ -93,20 +93,46 @@ def outcome(seed, **options):
         return type(state), state.message, repr(value), children
 
     slugs = flow.slugs
-    return (
-        told(type(state)(state.message)),
-        {slugs[t]: told(s) for t, s in state.result.items()},
-        seen,
-    )
+    tasks = {slugs[task]: told(found) for task, found in state.result.items()}
+    return type(state), state.message, tasks, seen
 
 
 @pytest.mark.parametrize("start", range(0, 120, 40))
-def test_random_flows_come_to_the_same_with_an_observer(start):
-    """States, messages, values, contexts and order are those of the long way, which an observer asks for."""
+def test_random_flows_come_to_the_same(start):
+    """States, messages, values, contexts, order and events are those of the long way, which limits need."""
     for seed in range(start, start + 40):
-        assert outcome(seed, results="all") == outcome(
-            seed, results="all", on_state=lambda _: None
-        ), seed
+        short, long = [], []
+        expected = outcome(seed, limits={"none has it": 1}, on_state=long.append)
+        assert outcome(seed) == expected, seed
+        assert outcome(seed, on_state=short.append) == expected, seed
+        assert [said_by(each) for each in short] == [said_by(each) for each in long], seed
+
+
+def said_by(event):
+    """Return what an event says, but for the time."""
+    kind = type(event.state)
+    return (
+        event.task_slug,
+        event.task_name,
+        event.map_index,
+        kind,
+        event.state.message,
+        event.children,
+    )
+
+
+def test_observers_are_told_outside_of_tasks():
+    """What an observer sees of the context is the flow's, before and after a task."""
+    names = []
+    with Flow("observed") as flow:
+        note(make(), [])
+    flow.run(
+        on_state=lambda _: names.append(
+            (prefect.context.get("task_name"), prefect.context.flow_name)
+        )
+    )
+    assert set(names) == {(None, "observed")}
+    assert len(names) == 4
 
 
 class Value:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import CoroutineType, GeneratorType
 
 from prefect.core.context import values
-from prefect.core.state import Success
+from prefect.core.state import Running, Success
 from prefect.engine.executors.base import DETACHED
 from prefect.engine.job import Awaiting, is_async, outcome, state_of
 from prefect.engine.nodes import is_plain
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C901, PLR0912, PLR0915  # calls cost
     """Do a node, and what is ready then; return the first that is not plain, if there is one."""
-    ready, releasing = run.ready, run.releasing
+    ready, releasing, tells = run.ready, run.releasing, run.tells
     set_context, new = values.set, Success.__new__
     around = values.get()
     try:
@@ -59,6 +59,9 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
                 return node
             if session.awaits and not is_async(task):
                 session.wake()
+            if tells:
+                set_context(around)
+                run.starts(node, Running("the task is running"))
             set_context(node)
             raised: BaseException | None = None
             try:
@@ -79,6 +82,9 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
             state.message = "the task succeeded"
             state.held = value
             state._traceback = None  # noqa: SLF001
+            if tells:
+                set_context(around)
+                run.announce(node, state)
             del value, inputs, state  # nothing is kept here while the next one runs
             if node.sources:
                 if releasing:

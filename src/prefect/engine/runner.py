@@ -93,7 +93,7 @@ class Run:
         self.begins = self.begin_here
         if limits:
             self.begins = self.begin_within_limits
-        elif self.tells or timeout is not None or keeper is not None:
+        elif timeout is not None or keeper is not None:
             self.begins = self.begin
         self.delayed: list[tuple[float, int, Node]] = []
         self.detached: set[Node] = set()  # they take no place of the executor any more
