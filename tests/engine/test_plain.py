@@ -11,6 +11,7 @@ import pytest
 import prefect
 from prefect import Flow, Parameter, Task, flatten, task, triggers, unmapped
 from prefect.engine import signals
+from prefect.engine.state import Success
 
 TRIGGERS = (
     None, None, None, triggers.all_finished, triggers.any_successful, triggers.any_failed,
@@ -119,6 +120,17 @@ def said_by(event):
         event.state.message,
         event.children,
     )
+
+
+def test_a_value_becomes_what_the_constructor_makes_of_it():
+    """A state that the loop makes has all that Success has."""
+    with Flow("one") as flow:
+        one = task(lambda: 5)()
+    found, made = flow.run().result[one], Success("the task succeeded", 5)
+    slots = [name for kind in Success.__mro__ for name in getattr(kind, "__slots__", ())]
+    assert [getattr(found, name, "unset") for name in slots] == [
+        getattr(made, name, "unset") for name in slots
+    ]
 
 
 def test_observers_are_told_outside_of_tasks():
