@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from prefect.core.state import State
     from prefect.core.task import Task
+    from prefect.engine.ahead import Ahead
     from prefect.engine.executors.base import Session
     from prefect.engine.limits import Limits
     from prefect.engine.nodes import Node
@@ -95,6 +96,11 @@ class Run:
             self.begins = self.begin_within_limits
         elif timeout is not None or keeper is not None:
             self.begins = self.begin
+        self.ahead: Ahead | None = None
+        if session.takes_ahead and not limits and keeper is None:
+            from prefect.engine.ahead import Ahead  # noqa: PLC0415  # clusters alone
+
+            self.ahead = Ahead(self, session)
         self.delayed: list[tuple[float, int, Node]] = []
         self.detached: set[Node] = set()  # they take no place of the executor any more
         self.observed: dict[Node, Running] = {}  # that run, by what their state handlers made of it
@@ -159,8 +165,12 @@ class Run:
             and node.retrying is None
             and (blocked := gate(step.task, node.upstream_states()))
         ):
+            if self.ahead is not None:
+                self.ahead.claim(node, usual=False)
             self.finish(node, self.change(node, Pending(), blocked))
             return False
+        if self.ahead is not None and self.ahead.claim(node, usual=usual):
+            return True
         job = self.job(node, inputs)
         if self.keeper is not None and (found := self.keeper.begin(node, job)) is not None:
             self.finish(node, self.change(node, Pending(), found))
@@ -170,6 +180,8 @@ class Run:
         if not self.session.tells_running:
             self.starts(node, Running("the task is running"))
         self.session.submit(node, job)
+        if self.ahead is not None:
+            self.ahead.follow(node)
         return True
 
     def may_run(self, node: Node) -> bool:
@@ -249,6 +261,8 @@ class Run:
             # Handlers can make such a state, too, and need not count.
             state.run_count = 1 if node.retrying is None else node.retrying.run_count + 1
             node.retrying = state
+            if self.ahead is not None:
+                self.ahead.take_back(node)
             due = time.monotonic() + (state.start_time - now()).total_seconds()
             heappush(self.delayed, (due, next(self.tickets), node))
             self.tell(node, state)

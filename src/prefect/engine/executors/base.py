@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from prefect.core.refs import Ref
     from prefect.core.state import State
     from prefect.engine.job import Awaiting, Job
 
@@ -61,6 +62,9 @@ class Session:
     awaits: bool = False
     """Whether anything was given to `add`: then `wake` has to be called before a task that may take long."""
 
+    takes_ahead: bool = False
+    """Whether it takes jobs before those whose values they need are done: `submit_ahead`."""
+
     deadline: float | None = None
     """The time, as of `time.monotonic`, when the run is to end. A session that does jobs in the thread
     that calls it interrupts them then; others are stopped by the runner."""
@@ -78,6 +82,22 @@ class Session:
 
     def wake(self) -> None:
         """Have what was given to `add` awaited from now on."""
+
+    def submit_ahead(self, token: Any, job: Job) -> bool:
+        """Take a job that gets what `promise` returned; tell whether it is taken.
+
+        It is not told of before all that it needs has succeeded. The runner withdraws it where that
+        does not come about.
+        """
+        raise NotImplementedError
+
+    def promise(self, token: Any) -> Ref | None:
+        """Return what stands for the value of a job that is not done; None where nothing can."""
+        raise NotImplementedError
+
+    def withdraw(self, token: Any) -> None:
+        """Forget a job that was taken ahead, and cannot have begun."""
+        raise NotImplementedError
 
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
         """Wait for any job and return its token and state; None after `timeout` seconds.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from prefect.core.inputs import items_of
 from prefect.core.refs import Gathered, Ref
+from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,6 +87,44 @@ class ClusterRef(Ref):
             ClusterRef(self._session, self.future, share, -1, None, self, index)
             for index in range(self.length)
         ]
+
+
+class Promise(Ref):
+    """What a job is going to return, for others that are given to the cluster before it has.
+
+    Args:
+        future: the job's.
+    """
+
+    __slots__ = ("_held", "future")
+
+    def __init__(self, future: Any) -> None:
+        self.future = future
+        self._held = _UNSET
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the job has returned it."""
+        return self._held is not _UNSET
+
+    def keep(self, held: Any) -> None:
+        """Tell what it has become: a value, or a reference to it."""
+        self._held = held
+        self.future = None
+
+    def held(self) -> Any:
+        """Return that."""
+        return self._held
+
+    def fetch(self) -> Any:
+        """Return the value."""
+        if not self.is_kept:
+            raise ResultUnavailableError("The task has not returned its value")
+        return self._held.fetch() if isinstance(self._held, Ref) else self._held
+
+    def items(self) -> Sequence[Any]:
+        """Return references to its items."""
+        return self._held.items() if isinstance(self._held, Ref) else items_of(self.fetch())
 
 
 def gather_here(held: Iterable[Any]) -> Iterator[ClusterRef]:

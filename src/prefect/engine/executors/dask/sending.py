@@ -9,7 +9,7 @@ from distributed.protocol import pickle as dask_pickle
 
 from prefect.core.refs import Ref, sending
 from prefect.engine.executors.dask import worker
-from prefect.engine.executors.dask.refs import ClusterRef
+from prefect.engine.executors.dask.refs import ClusterRef, Promise
 from prefect.engine.executors.travelling import for_workers
 
 TYPE_CHECKING = False
@@ -149,18 +149,28 @@ class _Sender:
         self._numbers: dict[int, int] = {}
 
     def __call__(self, ref: Ref) -> tuple[Any, ...]:
+        if isinstance(ref, Promise):
+            if not ref.is_kept:
+                return worker.take, (self._number(ref),)
+            if not isinstance(held := ref.held(), ClusterRef):
+                return _itself, (held,)
+            ref = held
         if not isinstance(ref, ClusterRef):
             raise TypeError(f"A {type(ref).__name__} cannot be sent to a cluster")
         if ref.parent is not None:
             return worker.take_item, (self._number(ref.parent), ref.index)
         return worker.take, (self._number(ref),)
 
-    def _number(self, ref: ClusterRef) -> int:
+    def _number(self, ref: ClusterRef | Promise) -> int:
         number = self._numbers.get(id(ref))
         if number is None:
             number = self._numbers[id(ref)] = len(self._references)
             self._references.append(ref.future)
         return number
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 class _Taken:

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from uuid import uuid4
 
-from distributed import rejoin, secede
+from distributed import Future, rejoin, secede
 from distributed.worker import thread_state  # type: ignore[attr-defined]
 
 from prefect.core.state import Failed, Running, Success
@@ -26,7 +26,7 @@ from prefect.engine.executors.base import Session
 from prefect.engine.executors.dask import worker
 from prefect.engine.executors.dask.here import SUCCEEDED, done_here
 from prefect.engine.executors.dask.interrupting import current, stop_everywhere, stop_run
-from prefect.engine.executors.dask.refs import ClusterRef, gather_here
+from prefect.engine.executors.dask.refs import ClusterRef, Promise, gather_here
 from prefect.engine.executors.dask.scheduler import OVER, plugin_for
 from prefect.engine.executors.dask.sending import Packing, Parcel, dumps
 from prefect.engine.executors.travelling import arrived
@@ -51,15 +51,32 @@ RESTARTS = 5
 class _Call:
     """A job that the cluster has."""
 
-    __slots__ = ("begun", "future", "job", "restarts", "token", "worker")
+    __slots__ = ("begun", "future", "job", "number", "promised", "restarts", "token", "worker")
 
-    def __init__(self, token: Any, job: Job) -> None:
+    def __init__(self, number: int, token: Any, job: Job) -> None:
+        self.number = number
         self.token = token
         self.job = job
         self.future: Any = None
+        self.promised: Promise | None = None
         self.begun = False
         self.worker = ""
         self.restarts = 0
+
+    def key(self, topic: str) -> tuple[str, int]:
+        """Return the key of its future.
+
+        Of what is of one group Dask gives each worker only as much as it has threads: async jobs are
+        of groups of their own.
+        """
+        group = f"{self.number}-job" if is_async(self.job.task) else "job"
+        return f"{self.job.slug}-{group}-{topic}", self.number
+
+    def is_ahead(self) -> bool:
+        """Whether it waits for what others have not returned."""
+        return any(
+            isinstance(each, Promise) and not each.is_kept for each in self.job.inputs.values()
+        )
 
 
 class DaskSession(Session):
@@ -72,6 +89,7 @@ class DaskSession(Session):
     """
 
     tells_running = True
+    takes_ahead = True
 
     def __init__(self, client: Any, cluster: Any, health: Health) -> None:
         self.client = client
@@ -85,7 +103,8 @@ class DaskSession(Session):
         )
         self._numbers = count()
         self._calls: dict[int, _Call] = {}
-        self._waiting: list[tuple[int, _Call, Parcel]] = []
+        self._by_token: dict[Any, _Call] = {}
+        self._waiting: list[tuple[_Call, Parcel]] = []
         self._ready: deque[tuple[Any, State]] = deque()
         self._inbox: SimpleQueue[tuple[str, Sequence[Any]]] = SimpleQueue()
         self._left: dict[int, str] = {}  # whose values are there
@@ -119,9 +138,9 @@ class DaskSession(Session):
         elif (lost := self.health.broken) is not None:
             self._ready.append((token, Failed(lost, ResultUnavailableError(lost))))
         else:
-            self._send(next(self._numbers), _Call(token, job))
+            self._send(_Call(next(self._numbers), token, job))
 
-    def _send(self, number: int, call: _Call) -> None:
+    def _send(self, call: _Call) -> None:
         """Pickle a job. It goes together with what else there is to go."""
         try:
             parcel = self._packing.pack(call.job)
@@ -133,45 +152,73 @@ class DaskSession(Session):
             )
             self._ready.append((call.token, Failed(message, error)))
             return
-        self._waiting.append((number, call, parcel))
+        self._by_token[call.token] = call
+        self._waiting.append((call, parcel))
+
+    def submit_ahead(self, token: Any, job: Job) -> bool:
+        """Take a job whose inputs are promised; tell whether it is taken."""
+        if self.health.broken is not None or is_async(job.task):
+            return False
+        try:
+            parcel = self._packing.pack(job)
+        except Exception:  # noqa: BLE001  # it will be met again, and told then
+            return False
+        call = self._by_token[token] = _Call(next(self._numbers), token, job)
+        self._waiting.append((call, parcel))
+        return True
+
+    def promise(self, token: Any) -> Promise | None:
+        """Return what stands for the value of a job that is not done."""
+        call = self._by_token.get(token)
+        if call is None or is_async(call.job.task):
+            return None
+        if call.promised is None:
+            if call.future is None:
+                call.future = Future(call.key(self._topic), self.client)
+            call.promised = Promise(call.future)
+        return call.promised
+
+    def withdraw(self, token: Any) -> None:
+        """Forget a job that was taken ahead."""
+        call = self._by_token.pop(token)
+        self._waiting = [each for each in self._waiting if each[0] is not call]
+        self._calls.pop(call.number, None)
+        call.future = call.promised = None
 
     def _flush(self) -> None:
         """Hand the jobs over that have gathered.
 
-        Those that take no place there for long come first, and then those that use up values.
+        Those that take no place there for long come first, and then those that use up values; last, those
+        that wait for others.
         """
         waiting, self._waiting = self._waiting, []
-        kinds: dict[tuple[bool, bool], list[tuple[int, _Call, Parcel]]] = {}
+        kinds: dict[tuple[bool, bool, bool], list[tuple[_Call, Parcel]]] = {}
         for each in waiting:
-            kind = bool(each[2].references), is_async(each[1].job.task)
+            call, parcel = each
+            kind = not call.is_ahead(), is_async(call.job.task), bool(parcel.references)
             kinds.setdefault(kind, []).append(each)
-        for (uses_values, awaits), jobs in sorted(kinds.items(), reverse=True):
+        for (_, awaits, uses_values), jobs in sorted(kinds.items(), reverse=True):
             try:
                 futures = self._map(jobs, 2 if awaits else int(uses_values), awaits=awaits)
             except Exception as error:  # noqa: BLE001  # the client has been closed, for example
                 message = f"lost on the cluster: {describe(error)}"
-                self._ready.extend((call.token, Failed(message, error)) for _, call, _ in jobs)
+                for call, _ in jobs:
+                    self._by_token.pop(call.token, None)
+                    self._ready.append((call.token, Failed(message, error)))
                 continue
-            for (number, call, _), future in zip(jobs, futures, strict=True):
+            for (call, _), future in zip(jobs, futures, strict=True):
                 call.future = future
-                self._calls[number] = call
+                self._calls[call.number] = call
 
-    def _map(
-        self, jobs: list[tuple[int, _Call, Parcel]], priority: int, *, awaits: bool
-    ) -> list[Any]:
-        parcels = [parcel for _, _, parcel in jobs]
-        # Of what is of one group Dask gives each worker only as much as it has threads.
-        more = ["job" if not awaits else f"{number}-job" for number, _, _ in jobs]
-        keys = [
-            (f"{call.job.slug}-{each}-{self._topic}", number)
-            for (number, call, _), each in zip(jobs, more, strict=True)
-        ]
+    def _map(self, jobs: list[tuple[_Call, Parcel]], priority: int, *, awaits: bool) -> list[Any]:
+        parcels = [parcel for _, parcel in jobs]
+        keys = [call.key(self._topic) for call, _ in jobs]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
             futures: list[Any] = self.client.map(
                 worker.await_for_run if awaits else worker.work_for_run,
                 [self._run] * len(jobs),
-                [number for number, _, _ in jobs],
+                [call.number for call, _ in jobs],
                 [parcel.step for parcel in parcels],
                 [parcel.context for parcel in parcels],
                 [parcel.payload for parcel in parcels],
@@ -241,6 +288,8 @@ class DaskSession(Session):
         reason: str | None, message: str | None,
     ) -> None:  # fmt: skip
         message = message or SUCCEEDED
+        if call.promised is not None:
+            self._left[number] = call.job.slug
         if inline is not None:
             state = arrived(lambda: Success(message, worker.loads(inline)))
             self._settle(number, call, state)
@@ -252,7 +301,10 @@ class DaskSession(Session):
 
     def _settle(self, number: int, call: _Call, state: State) -> None:
         del self._calls[number]
-        call.future = None
+        self._by_token.pop(call.token, None)
+        if call.promised is not None and type(state) is Success:
+            call.promised.keep(state.held)
+        call.future = call.promised = None
         self._ready.append((call.token, state))
 
     def _look(self) -> None:
@@ -268,7 +320,7 @@ class DaskSession(Session):
         lost = [
             (number, call)
             for number, call in self._calls.items()
-            if broken is not None or number in ended
+            if not call.is_ahead() and (broken is not None or number in ended)
         ]
         blamed = {call.worker for _, call in lost if call.begun}
         for number, call in lost:
@@ -287,7 +339,8 @@ class DaskSession(Session):
                 call.job.slug,
             )
             del self._calls[number]
-            self._send(next(self._numbers), call)
+            call.number, call.future = next(self._numbers), None
+            self._send(call)
         else:
             told = broken or "lost: the cluster cancelled it, or dropped what it needs"
             if error is not None:
@@ -377,6 +430,7 @@ class DaskSession(Session):
                 self._stop_jobs()
         finally:
             self._calls.clear()
+            self._by_token.clear()
             self._packing.clear()
             with suppress(Exception):
                 if not abandon and self.health.broken is None:

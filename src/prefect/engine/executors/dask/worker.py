@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 INLINE = 1024
 """Bytes, pickled, up to which a value is told with the event and is not kept on the worker."""
+MOMENT = 0.01
+"""Seconds for which the beginning of a job, or what it logs, is kept to be sent together with more."""
 BUFFERS = frozenset({"numpy", "pandas", "pyarrow", "polars", "cupy", "scipy", "xarray", "torch"})
 """Packages whose values can be pickled for certain."""
 
@@ -257,7 +259,7 @@ def _told(state: State, outbox: Outbox, limit: int | None) -> Any:
     length, reason = _items_of(value)
     message = None if state.message == SUCCEEDED else state.message
     outbox.tell("done", size, inline, length, reason, message)
-    return None if inline is not None else value
+    return None if limit is None else value  # others may have been promised it
 
 
 class _Nowhere(io.RawIOBase):
@@ -309,11 +311,15 @@ def loads(data: bytes) -> Any:
 
 
 class Outbox:
-    """What a job tells: events of several, that come at once, are sent together."""
+    """What a job tells: events of several are sent together.
+
+    What can wait for a moment does so: most often the end of the job comes then, and takes it along.
+    """
 
     __slots__ = ("_number", "_topic", "_worker")
 
     _waiting: dict[tuple[int, str], list[Any]] = {}  # noqa: RUF012  # of all
+    _expected: set[tuple[int, str]] = set()  # noqa: RUF012  # what is going to be sent at once
     _lock = threading.Lock()
 
     def __init__(self, topic: str, number: int, worker: Any) -> None:
@@ -324,12 +330,18 @@ class Outbox:
     def tell(self, kind: str, *data: Any) -> None:
         """Send an event."""
         key = (id(self._worker), self._topic)
+        can_wait = kind in {"running", "log"}
         with self._lock:
             waiting = self._waiting.setdefault(key, [])
             waiting.append((self._number, kind, *data))
-            if len(waiting) > 1:
+            if key in self._expected or (can_wait and len(waiting) > 1):
                 return
-        self._worker.loop.add_callback(self._send, key)
+            if not can_wait:
+                self._expected.add(key)
+        if can_wait:
+            self._worker.loop.add_callback(self._worker.loop.call_later, MOMENT, self._send, key)
+        else:
+            self._worker.loop.add_callback(self._send, key)
 
     def ended(self, state: bytes) -> EndedError:
         """Tell of a state, and return what is to be raised."""
@@ -339,7 +351,9 @@ class Outbox:
     def _send(self, key: tuple[int, str]) -> None:
         with self._lock:
             waiting = self._waiting.pop(key, [])
-        self._worker.log_event(self._topic, [self._worker.address, waiting])
+            self._expected.discard(key)
+        if waiting:
+            self._worker.log_event(self._topic, [self._worker.address, waiting])
 
 
 _current: ContextVar[Outbox | None] = ContextVar("prefect.outbox", default=None)
