@@ -18,6 +18,7 @@ def test_the_summary_says_what_became_of_the_run(show):
     assert shown.texts(".chip") == ["Failed\n1", "Not run\n1", "Succeeded\n18", "Cached\n1"]
     assert "publish" in shown.text("#failures")
     assert "database db-7 refused" in shown.text("#failures")
+    assert "line 42" not in shown.text("#failures")
     assert "s3://sales/2025" in shown.text("#parameters")
     assert "threads:8" in shown.text("#facts")
     shown.page.click("#requirements summary")
@@ -172,7 +173,7 @@ def test_ten_thousand_tasks_are_few_elements(show):
 
 
 def test_print_has_all_on_white(show):
-    """Every row and line is there, and nothing that only works on a screen."""
+    """Every row, line and failure's traceback is there, and nothing that only works on a screen."""
     shown = show(records.small(), color_scheme="dark")
     page = shown.page
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
@@ -182,6 +183,7 @@ def test_print_has_all_on_white(show):
     assert not page.locator("#search").is_visible()
     assert page.locator("#table").evaluate("e => e.scrollHeight <= e.clientHeight + 1")
     assert len(shown.texts("#table .row")) == 10
+    assert "line 42, in load" in shown.text("#failures")
     assert page.pdf().startswith(b"%PDF")
 
 

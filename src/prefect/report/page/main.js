@@ -113,6 +113,7 @@ function summarise() {
     const item = el("li"), [unit] = units;
     item.append(dot(unit.state), linkTo(unit), el("span", "", unit.message || word(unit.state)));
     if (units.length > 1) item.append(el("span", "soft", `and ${count(units.length - 1)} more of this task`));
+    if (unit.traceback) item.append(el("pre", "paper", unit.traceback));
     return item;
   });
   if (groups.size > 6) items.push(el("li", "soft", `and ${count(groups.size - 6)} others: filter by Failed`));
