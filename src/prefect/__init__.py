@@ -90,11 +90,11 @@ __getattr__, __dir__ = lazy(
 )
 
 
-def _run(*args: Any, **kept: Any) -> State:
-    if kept:
+def _run(*args: Any, kept: Any = None) -> State:
+    if kept is not None:
         from prefect.keeping.run import run_kept  # noqa: PLC0415  # for flows that keep something
 
-        return run_kept(*args, **kept)
+        return run_kept(kept, *args)
     from prefect.engine.flow_run import run_flow  # noqa: PLC0415  # for flows that run
 
     return run_flow(*args)

@@ -201,6 +201,26 @@ def test_files_come_out(package):
     assert made.stat().st_uid == os.getuid()
 
 
+def test_a_run_that_was_kept_is_gone_on_with(package):
+    """What succeeded is taken from the store, which is the caller's; its records tell the place, and no secret."""
+    _, err = package("--store", "runs", "-p", "n=-4", status=1)
+    assert "Kept as" in err
+    assert "Go on with it: prefect run" in err
+    out, err = package("--store", "runs", "--resume", "-p", "n=-4", status=1)
+    assert "printed" not in out
+    assert "Cached" in out
+    store = package.directory / "runs"
+    records = [record.read_text() for record in sorted((store / "runs").iterdir())]
+    first, then = (json.loads(text.splitlines()[0]) for text in records)
+    assert then["resumes"] == first["run"]
+    assert {first["place"], then["place"]} == {package.place.rpartition("-")[2]}
+    assert first["artifact"].startswith("sha256:")
+    assert TOKEN not in "".join(records)
+    assert {path.stat().st_uid for path in store.rglob("*")} == {os.getuid()}
+    _, err = package("--store", "runs", "--resume", "nonsense", status=2)
+    assert "none of that name" in err
+
+
 def test_a_failed_flow_is_told_with_its_traceback(package):
     """Exit status 1, the error in what is printed, and in the result."""
     out, err = package("-p", "n=-4", "--result", "failed.json", status=1)

@@ -21,9 +21,11 @@ from prefect.cli.options import (
 from prefect.cli.output import say
 from prefect.cli.place_options import PLACES, place_options, surroundings
 from prefect.cli.wish import Wish
+from prefect.core.kept import LAST, Kept
+from prefect.printable import printable
 from prefect.running.parameters import parse_pairs, read_parameters
 from prefect.running.result_files import require_result_path
-from prefect.running.stopping import status_of_run
+from prefect.running.stopping import FLOW_FAILED, status_of_run
 from prefect.secrets.secret import merge_secrets, parse_secrets, secrets_of
 
 if TYPE_CHECKING:
@@ -80,6 +82,20 @@ if TYPE_CHECKING:
     "--output", type=click.Path(path_type=Path), metavar="DIRECTORY",
     help="For files that tasks make: they find it as prefect.context.output_dir, in every place.",
 )  # fmt: skip
+@click.option(
+    "--keep", is_flag=True,
+    help="Keep the tasks' results, and a record of the run, in ~/.local/share/prefect: for --resume, "
+    "`prefect runs` and `prefect report`.",
+)  # fmt: skip
+@click.option(
+    "--store", metavar="DIRECTORY|URL",
+    help="Keep them there instead, in a directory or wherever fsspec reaches, such as s3://bucket/runs.",
+)  # fmt: skip
+@click.option(
+    "--resume", is_flag=False, flag_value=LAST, metavar="[RUN]",
+    help="Go on with a run that was kept, by its name or an end of it; without RUN, with this flow's last one. "
+    "What succeeded there, and is the same now in code and inputs, is not run again.",
+)  # fmt: skip
 @place_options
 @click.option(
     "--strict", is_flag=True,
@@ -107,6 +123,9 @@ def run(
     executor: str | None,
     result: Path | None,
     output: Path | None,
+    keep: bool,
+    store: str | None,
+    resume: str | None,
     strict: bool,
     on_schedule: bool,
     as_json: bool,
@@ -136,24 +155,40 @@ def run(
         strict=strict,
         as_json=as_json,
         live=sys.stdout.isatty() and not as_json,
+        kept=_kept(artifact, store, resume, keep=keep),
     )
     if on_schedule:
         from prefect.cli.run_on_schedule import run_on_schedule  # noqa: PLC0415 - seldom asked for
 
         arguments = called.meta[ARGUMENTS]
         sys.exit(run_on_schedule(artifact, given, key_file, trusted_signers, arguments))
+    status = FLOW_FAILED
+    try:
+        status = _run(artifact, place, image, requirements, include, wish)
+    finally:
+        if wish.kept is not None:
+            _tell_kept(artifact, wish.kept, status)
+    sys.exit(status)
+
+
+def _run(
+    artifact: str,
+    place: str | None,
+    image: str | None,
+    requirements: tuple[str, ...],
+    include: tuple[str, ...],
+    wish: Wish,
+) -> int:
     if is_flow_file(artifact):
-        status = _run_file(artifact, place, image, requirements, include, wish)
-    elif image is not None or requirements or include:
+        return _run_file(artifact, place, image, requirements, include, wish)
+    if image is not None or requirements or include:
         option = "--image" if image else "-r" if requirements else "--include"
         raise click.UsageError(f"{option} is for FILE.py: what is packaged has what it needs")
-    elif (sealed := find_sealed(artifact)) is not None:
-        status = _run_sealed(artifact, sealed, place, wish)
-    else:
-        from prefect.cli.run_image import run_image  # noqa: PLC0415 - for images alone
+    if (sealed := find_sealed(artifact)) is not None:
+        return _run_sealed(artifact, sealed, place, wish)
+    from prefect.cli.run_image import run_image  # noqa: PLC0415 - for images alone
 
-        status = run_image(artifact, place, wish)
-    sys.exit(status)
+    return run_image(artifact, place, wish)
 
 
 def _run_file(
@@ -278,6 +313,7 @@ def _run_made(
         executor=wish.executor,
         surroundings=wish.surroundings,
         result=wish.result is not None,
+        kept=wish.kept,
     )
     place: Place = Venv(manifest, payload, directory, say_of_place)
     if sandbox:
@@ -285,6 +321,34 @@ def _run_made(
 
         place = SealedSandbox(manifest, payload, directory, say_of_place)
     return run_there(place, work, flow, wish)
+
+
+def _kept(artifact: str, store: str | None, resume: str | None, *, keep: bool) -> Kept | None:
+    """Return what is to be kept of the run, and tell its name."""
+    if not keep and store is None and resume is None:
+        return None
+    from prefect.records.names import new_run  # noqa: PLC0415 - seldom asked for
+    from prefect.store.store import default_store, open_store  # noqa: PLC0415 - the same
+
+    where = open_store(default_store() if store is None else store).where
+    run = new_run(Path(artifact.partition(":")[0]).stem)
+    return Kept(where, resume, run, "here")
+
+
+def _tell_kept(artifact: str, kept: Kept, status: int) -> None:
+    """Say by which name a run was kept, and how to go on with one that did not come to its end."""
+    from prefect.records.finding import path_of  # noqa: PLC0415 - seldom needed
+    from prefect.store.store import default_store, open_store  # noqa: PLC0415 - the same
+
+    store = open_store(kept.store or default_store())
+    if kept.run is None or not store.files.touch(path_of(kept.run)):
+        return  # nothing has run
+    option = "" if store.where == default_store() else f" --store {printable(store.where)}"
+    again = f" Go on with it: prefect run {printable(artifact)}{option} --resume {kept.run[-8:]}"
+    say(
+        f"Kept as {kept.run}{option and ' in ' + printable(store.where)}.{again if status else ''}",
+        err=True,
+    )
 
 
 def _normal(executor: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from prefect.cli.artifacts import load_flow_file
+from prefect.core.kept import asked
 from prefect.running.flow_directory import take_key
 from prefect.running.output_directory import output_directory
 from prefect.running.parameters import read_parameters
@@ -42,6 +43,7 @@ def run_file(artifact: str, wish: Wish) -> State:
         reporter = early or entered.enter_context(_reporter(serialized, wish))
         context = entered.enter_context(output_directory(wish.surroundings.output))
         entered.enter_context(exported(values))
+        asked.set(wish.kept)
         state = flow.run(
             parameters=parameters,
             executor=executor,
@@ -87,6 +89,7 @@ def run_opened(
             directory=directory.path,
             on_end=_keeping(wish),
             output=wish.surroundings.output,
+            kept=wish.kept,
             alone=True,
         )
         reporter.finished(manifest.flow["name"], state)

@@ -116,5 +116,6 @@ def _run(place: Place, image: FlowImage, wish: Wish) -> int:
         executor=wish.executor,
         surroundings=wish.surroundings,
         result=wish.result is not None,
+        kept=wish.kept,
     )
     return run_there(place, work, flow, wish)

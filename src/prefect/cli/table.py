@@ -332,6 +332,21 @@ COMMANDS: dict[str, Command] = {
             ),
             "--result": ("Write what the run came to", (), ("--result",)),
             "--output": ("For files that tasks make", (), ("--output",)),
+            "--keep": (
+                "Keep the tasks' results, and a record of the run, in ~/.local/share/prefect",
+                None,
+                ("--keep",),
+            ),
+            "--store": (
+                "Keep them there instead, in a directory or wherever fsspec reaches, such as s3://bucket/runs",
+                (),
+                ("--store",),
+            ),
+            "--resume": (
+                "Go on with a run that was kept, by its name or an end of it",
+                (),
+                ("--resume",),
+            ),
             "--volume": ("For an image", (), ()),
             "--env": ("A variable, or the name of one that is passed on from here", (), ()),
             "--memory": ("Memory at most, such as 512m or 2g", (), ("--memory",)),

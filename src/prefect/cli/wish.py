@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from prefect.core.kept import Kept
     from prefect.places.surroundings import Surroundings
     from prefect.running.results import RunResult
     from prefect.secrets.secret import Secret
@@ -30,6 +31,7 @@ class Wish:
         executor: where tasks run, as text; None is where the flow says.
         result: the file that the run's result goes to.
         as_json, live: how the run is told.
+        kept: what is to be kept of the run, and gone on with; None is nothing.
     """
 
     given: dict[str, str]
@@ -42,6 +44,7 @@ class Wish:
     strict: bool
     as_json: bool
     live: bool
+    kept: Kept | None = None
 
     def keep(self, result: RunResult, behind: Sequence[str] = ()) -> None:
         """Write the run's result where it is asked for, and say what of it stays behind.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os import fspath
+
 from prefect import core
 from prefect.core import check
 from prefect.core.building import FlowBuilding, listed_tasks
@@ -9,10 +11,12 @@ from prefect.core.call_signature import listed
 from prefect.core.context import building
 from prefect.core.graph import Edge, Graph
 from prefect.core.inputs import in_order
+from prefect.core.kept import LAST, Kept, asked
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import as_given
 from prefect.core.serialization import executor_text, serialize_flow
 from prefect.errors import FlowError
+from prefect.frozen import replace
 from prefect.unsupported import RefusedAttribute, RefusedMethod
 
 TYPE_CHECKING = False
@@ -333,13 +337,22 @@ class Flow(FlowBuilding):
     def _kept(self, store: Any, resume: Any) -> dict[str, Any]:
         """Return what a run that keeps something is told of it; nothing for one that does not."""
         self._refuse_parameters(store=store is not None, resume=resume is not None)
+        kept = asked.get() or Kept()
         if store is not None:
             check.path("store", store)
         if resume is not None and not isinstance(resume, str | bool):
             raise check.wrong("resume", "the name of a run, or True", resume)
-        if store is None and not resume and not any(t.caches for t in self._graph.incoming):
+        if resume:
+            kept = replace(kept, resume=LAST if resume is True else resume)
+        if store is not None:
+            kept = replace(kept, store=fspath(store))
+        if (
+            kept.store is None
+            and not kept.resume
+            and not any(t.caches for t in self._graph.incoming)
+        ):
             return {}
-        return {"store": store, "resume": resume or None}
+        return {"kept": kept}
 
     def _refuse_parameters(self, **options: bool) -> None:
         """Refuse options of a run that may be meant for parameters: those that are given."""

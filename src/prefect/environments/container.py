@@ -442,6 +442,8 @@ class ContainerEnvironment(Environment):
         workdir: str | None = None,
         output: str | os.PathLike[str] | None = None,
         executor: Any = None,
+        store: str | os.PathLike[str] | None = None,
+        resume: str | bool | None = None,
     ) -> Container:
         """Start a container and return it at once; a container that this left running is stopped.
 
@@ -475,10 +477,12 @@ class ContainerEnvironment(Environment):
             executor: where tasks run, within the container: the text form of an executor, such as
                 "threads:8" or a Dask scheduler's address, or an executor that has one. By default
                 where the flow says.
+            store: where the tasks' results and a record of the run are kept, a directory or a URL, as of `Flow.run`.
+            resume: a run in the store to go on with, or True for the last one of this flow.
 
         Raises:
             TypeError: an argument has the wrong type.
-            ValueError: an argument makes no sense; `strict` or `executor` comes with a command.
+            ValueError: an argument makes no sense; `strict`, `executor` or `store` comes with a command.
             ImageError: no image was built yet; or its flow is not sealed although this environment
                 was given a key.
             SecretError: a secret has no value here, or a variable has a secret; nothing is started then.
@@ -488,6 +492,7 @@ class ContainerEnvironment(Environment):
             ContainerEngineError: the container cannot be started, or not with what it is to get.
         """
         # As in _recipe.
+        from prefect.keeping import kept_of  # noqa: PLC0415
         from prefect.places.surroundings import Surroundings  # noqa: PLC0415
         from prefect.places.work import work_in_image  # noqa: PLC0415
 
@@ -528,6 +533,7 @@ class ContainerEnvironment(Environment):
             keyring=keyring,
             strict=strict,
             surroundings=surroundings,
+            kept=kept_of(store, resume, "engine"),
             executor=executor,
         )
         if self._last_container is not None:

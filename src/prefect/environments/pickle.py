@@ -296,6 +296,8 @@ class PickleEnvironment(Environment):
         on_state: Callable[[Any], None] | None = None,
         strict: bool = False,
         output: str | os.PathLike[str] | None = None,
+        store: str | os.PathLike[str] | None = None,
+        resume: str | bool | None = None,
     ) -> State:
         """Run an encrypted pickle in this process, by default the one that was built last.
 
@@ -309,6 +311,8 @@ class PickleEnvironment(Environment):
                 it was packaged. Otherwise each is logged as a warning.
             output: a directory, made if it is not there, for the files that tasks make: they know it as
                 `prefect.context.output_dir`.
+            store: where the tasks' results and a record of the run are kept, a directory or a URL, as of `Flow.run`.
+            resume: a run in the store to go on with, or True for the last one of this flow.
 
         Returns:
             The flow's final state; a failed flow is a `Failed` state, not an exception.
@@ -323,6 +327,7 @@ class PickleEnvironment(Environment):
             SecretError: a secret has no value.
             ParameterError: a parameter is missing, unknown or of another type.
             PlaceError: the output directory cannot be made, or not be written.
+            StoreError, RecordError: the store cannot be used, or has no such run.
             OSError: the file cannot be read.
         """
         parameters = as_given(parameters)
@@ -336,12 +341,14 @@ class PickleEnvironment(Environment):
         if bytes is None:
             raise ArtifactError("There is nothing to run: build a flow first, or pass the bytes")
         # Who packages runs nothing.
+        from prefect.keeping import kept_of  # noqa: PLC0415
         from prefect.running.output_directory import make_output_directory  # noqa: PLC0415
         from prefect.running.packaged import run_packaged  # noqa: PLC0415
         from prefect.running.run_directory import RunDirectory  # noqa: PLC0415
         from prefect.running.verdict import require_fit  # noqa: PLC0415
         from prefect.sealing import open_flow  # noqa: PLC0415
 
+        kept = kept_of(store, resume)
         with RunDirectory() as directory:
             manifest, payload = open_flow(
                 bytes, self.keyring, directory.make, directory.make_for_wheels
@@ -360,6 +367,7 @@ class PickleEnvironment(Environment):
                 strict=strict,
                 directory=directory.path,
                 output=None if output is None else make_output_directory(output),
+                kept=kept,
             )
 
     def rewrap(self, pickle: SealedSource) -> bytes:

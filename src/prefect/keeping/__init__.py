@@ -3,3 +3,38 @@
 `Flow.run(store=...)` passes here on its way to the engine, which asks a `Keeper` before each task. Knows
 stores and the engine; what runs flows in other places knows it.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prefect.core import check
+from prefect.core.kept import LAST, Kept
+
+if TYPE_CHECKING:
+    import os
+
+
+def kept_of(
+    store: str | os.PathLike[str] | None, resume: str | bool | None, place: str = "here"
+) -> Kept | None:
+    """Return what is to be kept of a run, as whoever starts it gives it; None is nothing.
+
+    Args:
+        store: a directory or a URL; None is the user's own, if there is something to go on with.
+        resume: the name of a run, or True for the last one.
+        place: where it runs.
+
+    Raises:
+        TypeError: one is of the wrong type.
+        StoreError: there can be no such store.
+    """
+    given: Any = resume
+    if given is not None and not isinstance(given, str | bool):
+        raise check.wrong("resume", "the name of a run, or True", given)
+    if store is None and not resume:
+        return None
+    from prefect.store.store import default_store, open_store  # noqa: PLC0415 - seldom asked for
+
+    where = open_store(default_store() if store is None else check.path("store", store)).where
+    return Kept(where, LAST if resume is True else resume or None, place=place)

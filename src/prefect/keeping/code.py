@@ -14,7 +14,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, Modul
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.context import context
-from prefect.core.task import Task
+from prefect.core.task import Task, type_name
 from prefect.errors import StoreError
 from prefect.payload.local_modules import is_installed_at, requirements_of
 from prefect.store.formats import encode
@@ -90,7 +90,11 @@ class _Looking:
         if not isinstance(
             run, FunctionType
         ):  # its class has the function, and it what it was given
-            own = {key: value for key, value in task.__dict__.items() if key not in _OF_ALL_TASKS}
+            own = {
+                key: value
+                for key, value in task.__dict__.items()
+                if key not in _OF_ALL_TASKS and not key.startswith("__")
+            }
             for key, value in own.items():
                 self._later(f"{type(task).__name__}.{key}", value)
             self._later(_name(type(task), name), type(task))
@@ -160,9 +164,10 @@ class _Looking:
         self._parts[name] = made.hexdigest()[:_DIGITS]
         names = frozenset(_names(function.__code__))
         known = function.__globals__
+        module = type_name(function).removesuffix(f".{function.__qualname__}")
         for each in sorted(names):
             if each in known:
-                self._later(f"{function.__module__}.{each}", known[each], names)
+                self._later(f"{module}.{each}", known[each], names)
         for each, cell in zip(
             function.__code__.co_freevars, function.__closure__ or (), strict=False
         ):
@@ -190,7 +195,7 @@ class _Looking:
         return encoded.digest[7 : 7 + _DIGITS]
 
 
-_OF_ALL_TASKS = frozenset(Task().__dict__) | {"run", "retry_on", "task_run_name"}
+_OF_ALL_TASKS = frozenset({*dir(Task), "name"})
 _OF_ALL_CLASSES = frozenset(
     {
         "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__",
@@ -211,9 +216,9 @@ def _functions_of(value: Any) -> Iterator[Any]:
 
 
 def _name(value: Any, otherwise: str) -> str:
-    named = getattr(value, "__qualname__", None)
-    module = getattr(value, "__module__", None)
-    return f"{module}.{named}" if named and module else otherwise
+    if getattr(value, "__qualname__", None) and getattr(value, "__module__", None):
+        return type_name(value)  # the same in the script itself and wherever it is imported
+    return otherwise
 
 
 def _names(code: CodeType) -> Iterator[str]:

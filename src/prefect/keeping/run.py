@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.context import dates, values
+from prefect.core.kept import LAST, asked
 from prefect.core.state import now
 from prefect.core.value_types import json_form
 from prefect.engine.flow_run import run_flow
 from prefect.engine.job import Job
 from prefect.errors import ParameterError, PrefectError, RecordError, StoreError
 from prefect.keeping.keeper import Keeper
-from prefect.keeping.origin import origin
-from prefect.records.finding import LAST, find_run, path_of, runs_in
+from prefect.records.finding import find_run, path_of, runs_in
 from prefect.records.names import new_run
 from prefect.records.writing import Recorder, recorder
 from prefect.secrets.masking import MASK, mask, mask_all
-from prefect.store.files import LocalFiles
+from prefect.store.files import LocalFiles, give_to_owner, make_private
 from prefect.store.store import default_store, open_store
 from prefect.version import __version__
 
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from prefect.core.flow import Flow
+    from prefect.core.kept import Kept
     from prefect.core.state import State
     from prefect.engine.events import TaskEvent
     from prefect.store.store import Store
 
 
 def run_kept(
+    kept: Kept,
     flow: Flow,
     parameters: Mapping[str, Any],
     executor: Any,
@@ -44,64 +46,72 @@ def run_kept(
     results: str,
     timeout: float | None,
     limits: Mapping[str, int] | None,
-    *,
-    store: str | os.PathLike[str] | None,
-    resume: str | bool | None,
 ) -> State:
     """Run a flow; see `Flow.run`.
 
     Args:
-        store: where results and records are kept; None where cached tasks alone need one.
-        resume: a run to go on with, or True for the last one of this flow.
+        kept: what is to be kept, and gone on with.
 
     Raises:
         RecordError: the store has no such run.
         StoreError: the store cannot be used.
     """
     flow.validate()
-    requirements = origin.get().requirements
-    if store is None and resume is None:
+    token = asked.set(None)  # what is asked for is none of the flows that tasks run
+    try:
+        if kept.store is None and kept.resume is None:
+            keeper = Keeper(
+                open_store(default_store()), None, "", resumes=False, tasks=flow.tasks,
+                requirements=kept.requirements,
+            )  # fmt: skip
+            return run_flow(
+                flow, parameters, executor, on_state, context, results, timeout, limits, keeper
+            )
+        store = open_store(default_store() if kept.store is None else kept.store)
+        run = kept.run
+        if run is None or store.files.touch(path_of(run)):  # the second one of a schedule
+            run = new_run(flow.name)
+        earlier = _Earlier.of(store, flow, kept.resume) if kept.resume else None
+        if earlier is not None:
+            parameters = earlier.parameters(parameters)
+            context = {**dates(earlier.start), **context}
+        start = context.get("scheduled_start_time") or now()
+        context = {**dates(start), **context}
+        root = earlier.root if earlier else run
         keeper = Keeper(
-            open_store(default_store()), None, "", resumes=False, tasks=flow.tasks, requirements=requirements,
-        )  # fmt: skip
-        return run_flow(
-            flow, parameters, executor, on_state, context, results, timeout, limits, keeper
+            store,
+            root,
+            run,
+            resumes=earlier is not None,
+            tasks=flow.tasks,
+            requirements=kept.requirements,
         )
-    kept = open_store(default_store() if store is None else store)
-    run = new_run(flow.name)
-    earlier = _Earlier.of(kept, flow, resume) if resume else None
-    if earlier is not None:
-        parameters = earlier.parameters(parameters)
-        context = {**dates(earlier.start), **context}
-    start = context.get("scheduled_start_time") or now()
-    context = {**dates(start), **context}
-    keeper = Keeper(
-        kept, earlier.root if earlier else run, run,
-        resumes=earlier is not None, tasks=flow.tasks, requirements=requirements,
-    )  # fmt: skip
-    header = {
-        "run": run,
-        "flow": flow.serialize(),
-        "parameters": _used(flow, parameters),
-        "executor": executor if isinstance(executor, str) else _text_of(executor),
-        "place": origin.get().place,
-        "artifact": origin.get().artifact,
-        "resumes": earlier.run if earlier else None,
-        "root": earlier.root if earlier else run,
-        "start": start.isoformat(),
-        "host": platform.node(),
-        "pid": os.getpid(),
-        "versions": {
-            "python": platform.python_version(),
-            "prefect": __version__,
-            "requirements": sorted(requirements.values()),
-        },
-    }  # fmt: skip
-    record = _Record(kept, run, header)
-    return record.around(
-        lambda told: run_flow(flow, parameters, executor, told, context, results, timeout, limits, keeper),
-        flow, on_state, keeper,
-    )  # fmt: skip
+        header = {
+            "run": run,
+            "flow": flow.serialize(),
+            "parameters": _used(flow, parameters),
+            "executor": executor if isinstance(executor, str) else _text_of(executor),
+            "place": kept.place,
+            "artifact": kept.artifact,
+            "resumes": earlier.run if earlier else None,
+            "root": root,
+            "start": start.isoformat(),
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "versions": {
+                "python": platform.python_version(),
+                "prefect": __version__,
+                "requirements": sorted(kept.requirements.values()),
+            },
+        }
+        return _Record(store, run, header).around(
+            lambda told: run_flow(
+                flow, parameters, executor, told, context, results, timeout, limits, keeper
+            ),
+            flow, on_state, keeper,
+        )  # fmt: skip
+    finally:
+        asked.reset(token)
 
 
 class _Record:
@@ -115,8 +125,9 @@ class _Record:
         self._run = run
         self._path = base.parent / path_of(run)
         try:
-            base.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(base)
             self._recorder: Recorder = recorder(str(self._path), mask)
+            give_to_owner(self._path, base)
             self._recorder.begin(header)
         except OSError as error:
             raise StoreError(f"No record can be written to {base}: {error.strerror}") from error
@@ -209,14 +220,14 @@ class _Earlier:
         self._parameters: dict[str, Any] = header["parameters"]
 
     @classmethod
-    def of(cls, store: Store, flow: Flow, resume: str | bool) -> _Earlier:
+    def of(cls, store: Store, flow: Flow, resume: str) -> _Earlier:
         """Find it.
 
         Raises:
             RecordError: there is no such run, or several.
             StoreError: the store cannot be read.
         """
-        if isinstance(resume, str) and resume != LAST:
+        if resume != LAST:
             return cls(_header(store, find_run(store, resume)))
         for name in reversed(runs_in(store)):
             header = _header(store, name)

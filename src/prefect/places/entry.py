@@ -13,6 +13,7 @@ from prefect.errors import ContainerEngineUnavailableError, PlaceError, Signatur
 from prefect.files import HEAD_BYTES, begins_as_archive
 from prefect.frozen import frozen
 from prefect.images.base.names import names_a_path
+from prefect.keeping import kept_of
 from prefect.places.choosing import suits
 from prefect.places.following import follow
 from prefect.places.replaying import Replay
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from prefect.core.flow import Flow
+    from prefect.core.kept import Kept
     from prefect.core.state import State
     from prefect.engine.events import TaskEvent
     from prefect.images.inspection import FlowImage
@@ -55,6 +57,8 @@ def run(
     on_state: Callable[[TaskEvent], None] | None = None,
     strict: bool = False,
     surroundings: Surroundings | Mapping[str, Any] = NOTHING,
+    store: str | os.PathLike[str] | None = None,
+    resume: str | bool | None = None,
 ) -> State:
     """Run a packaged flow in a place, and return what it came to.
 
@@ -76,6 +80,8 @@ def run(
         strict: refuse to run with other versions of packages than it was packaged with.
         surroundings: what it gets of this machine; or a dict of what `Surroundings.given` takes, such as
             {"memory": "2g", "volumes": ["./data:/data:ro"]}.
+        store: where the tasks' results and a record of the run are kept, a directory or a URL, as of `Flow.run`.
+        resume: a run in the store to go on with, or True for the last one of this flow.
 
     Returns:
         The flow's final state. Its `result` is a dict of the tasks' states by their slugs, and has the
@@ -97,7 +103,8 @@ def run(
     if surroundings.output is not None:
         make_output_directory(surroundings.output)
     keys = {"identity": identity, "trusted_signers": trusted_signers}
-    wish = _Wish(parameters, named, executor, on_state, surroundings, strict=strict)
+    kept = kept_of(store, resume)
+    wish = _Wish(parameters, named, executor, on_state, surroundings, kept, strict=strict)
     artifact = _located(artifact)
     if _is_image(artifact):
         if any(keys.values()):
@@ -119,6 +126,7 @@ class _Wish:
     executor: str | None
     on_state: Callable[[TaskEvent], None] | None
     surroundings: Surroundings
+    kept: Kept | None
     strict: bool
 
     def of_work(self) -> dict[str, Any]:
@@ -130,6 +138,7 @@ class _Wish:
             "executor": self.executor,
             "surroundings": self.surroundings,
             "result": True,
+            "kept": self.kept,
         }
 
 
@@ -179,7 +188,7 @@ def _run_sealed(source: SealedSource, place: str | None, keyring: Keyring, wish:
         state = run_packaged(
             manifest, payload, resolve(needed), parameters=wish.parameters, executor=wish.executor,
             on_state=wish.on_state, strict=wish.strict, directory=directory.path, on_end=keep,
-            output=wish.surroundings.output,
+            output=wish.surroundings.output, kept=wish.kept,
         )  # fmt: skip
         return type(state)(state.message, found)
 

@@ -10,6 +10,8 @@ from prefect.places.surroundings import NOTHING, Surroundings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from prefect.core.kept import Kept
+
 
 @frozen
 class Work:
@@ -23,6 +25,8 @@ class Work:
         surroundings: what it gets of the machine.
         result: the key by which the run's result is known as its own, which is among the secrets as
             well; None where no result is to come back.
+        kept: what of the run is to be kept; None is nothing. A place whose worker sees the store's directory as
+            another says so.
         reports: whether it reports a success as well where no result is to come back: who ends with 0
             and reports nothing was ended by a task.
     """
@@ -32,6 +36,7 @@ class Work:
     tty: bool = False
     surroundings: Surroundings = NOTHING
     result: str | None = field(default=None, repr=False)
+    kept: Kept | None = None
     reports: bool = False
 
     @property
@@ -47,6 +52,17 @@ class Work:
         """
         action, *rest = self.reporting(report)
         return [action, *(f"--secret={name}" for name in self.secrets), *rest]
+
+    def keeping(self, directory: str | None, place: str) -> list[str]:
+        """Return the arguments for a worker that is to keep something.
+
+        Args:
+            directory: as what it sees the store's directory; None is as this process does.
+            place: what the place is called.
+        """
+        if self.kept is None or self.arguments[0] != "run":
+            return []
+        return [f"--keep={self.kept.at(directory or self.kept.directory or '', place).text()}"]
 
     def reporting(self, report: str | None) -> list[str]:
         """Return the arguments for a worker that writes its report to a file, if one is asked for."""

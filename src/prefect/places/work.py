@@ -20,12 +20,13 @@ from prefect.secrets.secret import DEFAULT_DIRECTORY, Secret, resolve, secrets_o
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from prefect.core.kept import Kept
     from prefect.images.inspection import FlowImage
     from prefect.sealed.keys.keyring import Keyring
 
 _FOR_FLOWS = (
-    "strict compares what a flow needs, and executor says where its tasks run: leave them out where no "
-    "flow runs"
+    "strict compares what a flow needs, executor says where its tasks run, and a store keeps their results: "
+    "leave them out where no flow runs"
 )
 
 
@@ -42,6 +43,7 @@ def work_in_image(
     executor: str | None = None,
     surroundings: Surroundings = NOTHING,
     result: bool = False,
+    kept: Kept | None = None,
 ) -> Work:
     """Return what a worker is to do with an image: run its flow, or a command in the flow's place.
 
@@ -51,6 +53,7 @@ def work_in_image(
         executor: where tasks run, in its text form; None leaves that to the flow.
         surroundings: what it gets of the machine.
         result: whether the run's result is to come back.
+        kept: what of the run is to be kept.
 
     Raises:
         SecretError: a secret has no value here.
@@ -79,9 +82,9 @@ def work_in_image(
     if command is None and flow is not None:
         return work_with_flow(
             flow, tty=tty, parameters=parameters, secrets=known.values(), json_lines=json_lines,
-            strict=strict, executor=executor, surroundings=surroundings, result=result,
+            strict=strict, executor=executor, surroundings=surroundings, result=result, kept=kept,
         )  # fmt: skip
-    if strict or executor:
+    if strict or executor or kept is not None:
         raise ValueError(_FOR_FLOWS)
     arguments = ["exec", *_holding(tty=tty)]
     if command is None:
@@ -108,6 +111,7 @@ def work_with_flow(
     executor: str | None = None,
     surroundings: Surroundings = NOTHING,
     result: bool = False,
+    kept: Kept | None = None,
 ) -> Work:
     """Return what a worker is to do with a flow: with one that is handed to it, or an image's own.
 
@@ -118,6 +122,7 @@ def work_with_flow(
         executor: where tasks run, in its text form; None leaves that to the flow.
         surroundings: what it gets of the machine.
         result: whether the run's result is to come back.
+        kept: what of the run is to be kept.
 
     Raises:
         SecretError: a secret has no value here.
@@ -144,7 +149,7 @@ def work_with_flow(
     key = os.urandom(32).hex() if result else None
     if key is not None:
         values |= {RESULT_KEY: key}
-    return Work(arguments, values, tty, surroundings, key)
+    return Work(arguments, values, tty, surroundings, key, kept)
 
 
 def _holding(*, tty: bool) -> list[str]:

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prefect.core.kept import LAST
 from prefect.errors import RecordError
 from prefect.printable import printable
 from prefect.records.reading import RecordReader, read_record
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from prefect.records.run import Run
     from prefect.store.store import Store
 
-LAST = "last"
 _DIRECTORY, _SUFFIX = "runs", ".jsonl"
 
 

@@ -6,7 +6,9 @@ import gc
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from prefect.core.kept import Kept, asked
 from prefect.errors import CompatibilityError
+from prefect.frozen import replace
 from prefect.payload.loading import loaded
 from prefect.running.output_directory import output_directory
 from prefect.running.parameters import check_described
@@ -34,6 +36,7 @@ def run_packaged(
     on_end: Callable[[Flow, State], object] | None = None,
     output: Path | None = None,
     alone: bool = False,
+    kept: Kept | None = None,
 ) -> State:
     """Load an authenticated payload and run it with the secrets in its environment.
 
@@ -48,6 +51,7 @@ def run_packaged(
         on_end: called with the flow and its final state, as long as what it brought can be imported.
         alone: whether this process is there for this run. What was imported for it is then none of the
             garbage collector's business: a sixth to a third of the time of a flow that imports much.
+        kept: what is to be kept of it.
 
     Raises:
         CompatibilityError, ArtifactError, NotAFlowError: the payload cannot be loaded here, or
@@ -62,16 +66,30 @@ def run_packaged(
         entered.enter_context(exported(secrets))
         with _uncollected() if alone else nullcontext():
             flow = entered.enter_context(loaded(manifest, payload, directory))
-        state = flow.run(
-            parameters=parameters,
-            executor=executor,
-            on_state=on_state,
-            context=context,
-            run_on_schedule=False,
-        )
+        token = asked.set(_described(kept, manifest, payload))
+        try:
+            state = flow.run(
+                parameters=parameters,
+                executor=executor,
+                on_state=on_state,
+                context=context,
+                run_on_schedule=False,
+            )
+        finally:
+            asked.reset(token)
         if on_end is not None:
             on_end(flow, state)
         return state
+
+
+def _described(kept: Kept | None, manifest: Manifest, payload: bytes | bytearray) -> Kept:
+    """Return what is to be kept, with what is known of the package."""
+    if kept is None:
+        return Kept(requirements=manifest.requirements)  # by which cached results are known
+    import hashlib  # noqa: PLC0415 - seldom needed
+
+    digest = f"sha256:{hashlib.sha256(payload).hexdigest()}"
+    return replace(kept, artifact=digest, requirements=manifest.requirements)
 
 
 @contextmanager

@@ -55,6 +55,7 @@ class LocalFiles:
         self.where = str(directory)
         self._base = f"{directory}/"
         self._count = 0
+        self._owner = _other_owner(directory)
 
     def read(self, path: str) -> bytearray | None:
         """Return all of a file, None where there is none."""
@@ -85,6 +86,8 @@ class LocalFiles:
                 self._make("parts")
                 handle = os.open(part, _NEW, 0o600)
             try:
+                if self._owner is not None:
+                    os.fchown(handle, *self._owner)
                 with os.fdopen(handle, "wb", buffering=0 if len(parts) == 1 else -1) as file:
                     for each in parts:
                         _write(file, each)
@@ -101,11 +104,7 @@ class LocalFiles:
             raise _failed("written", self.where, error) from error
 
     def _make(self, directory: str) -> None:
-        target = Path(self._base + directory)
-        missing = [each for each in (target, *target.parents) if not each.exists()]
-        for each in reversed(missing):
-            with suppress(FileExistsError):
-                each.mkdir(mode=0o700)
+        make_private(Path(self._base + directory))
 
     def touch(self, path: str) -> bool:
         """Tell whether there is such a file, which counts as used now."""
@@ -133,6 +132,34 @@ class LocalFiles:
                 with suppress(FileNotFoundError):  # of a run that goes on meanwhile
                     status = os.lstat(path)
                     yield path[len(self._base) :], status.st_size, status.st_mtime
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory of a store and its missing parents, for this user alone.
+
+    What root makes in somebody's directory is that one's, as a container's root often is nobody that the
+    caller could be.
+    """
+    missing = [each for each in (directory, *directory.parents) if not each.exists()]
+    for each in reversed(missing):
+        with suppress(FileExistsError):
+            each.mkdir(mode=0o700)
+            give_to_owner(each, each.parent)
+
+
+def give_to_owner(path: Path, directory: Path) -> None:
+    """Have a file that root has made in somebody's directory belong to that one."""
+    owner = _other_owner(directory)
+    if owner is not None:
+        os.chown(path, *owner, follow_symlinks=False)
+
+
+def _other_owner(directory: Path) -> tuple[int, int] | None:
+    """Return whose a directory is, if root is asking and it is another's."""
+    if os.geteuid() != 0:
+        return None
+    found = next(each for each in (directory, *directory.parents) if each.exists()).stat()
+    return (found.st_uid, found.st_gid) if found.st_uid else None
 
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

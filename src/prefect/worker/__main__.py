@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prefect.core.kept import Kept
 from prefect.errors import ArtifactError, PlaceError, PrefectError
 from prefect.payload.manifest import Manifest
 from prefect.printable import error_text
@@ -144,6 +145,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
                 parameters=parameters,
                 executor=options.executor,
                 output=options.output,
+                kept=options.keep,
                 on_state=reporter.on_state if options.json else None,
                 strict=options.strict,
                 directory=files,
@@ -257,6 +259,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--output", type=Path, metavar="DIR",
         help="directory for the files that tasks make, which they know as prefect.context.output_dir",
+    )  # fmt: skip
+    run.add_argument(
+        "--keep", type=Kept.of_text, metavar="JSON",
+        help="what to keep of the run, and to go on with: the names of store, run, resume and place",
     )  # fmt: skip
     run.add_argument(
         "--executor", type=_executor, metavar="WHERE",

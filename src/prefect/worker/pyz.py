@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.executor_text import normal
+from prefect.core.kept import LAST
 from prefect.core.serialization import default_text
 from prefect.errors import ArtifactError, InvalidKeyError, PrefectError
 from prefect.files import replacing
@@ -89,6 +90,12 @@ def _run(archive: str, options: argparse.Namespace) -> int:
     except ValueError as error:
         raise ArtifactError(str(error)) from error
     output = None if options.output is None else make_output_directory(options.output)
+    kept = None
+    if options.keep or options.store is not None or options.resume is not None:
+        from prefect.keeping import kept_of  # noqa: PLC0415 - seldom asked for
+        from prefect.store.store import default_store  # noqa: PLC0415 - the same
+
+        kept = kept_of(options.store or default_store(), options.resume)
     path = Path(archive)
     keyring = _key_files().keyring_to_open(
         path, path.name, options.key_file, options.trusted_signer
@@ -114,6 +121,7 @@ def _run(archive: str, options: argparse.Namespace) -> int:
                     strict=options.strict,
                     directory=directory.path,
                     output=output,
+                    kept=kept,
                     on_end=None if options.result is None else partial(_keep, options.result),
                 )
             except PrefectError:
@@ -254,6 +262,17 @@ def _parser(archive: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, metavar="DIRECTORY",
         help="for files that tasks make: they find it as prefect.context.output_dir",
+    )  # fmt: skip
+    parser.add_argument(
+        "--keep", action="store_true",
+        help="keep the tasks' results, and a record of the run, in ~/.local/share/prefect",
+    )  # fmt: skip
+    parser.add_argument(
+        "--store", metavar="DIRECTORY|URL", help="keep them there instead",
+    )  # fmt: skip
+    parser.add_argument(
+        "--resume", nargs="?", const=LAST, metavar="RUN",
+        help="go on with a run that was kept, by default this flow's last: what succeeded is not run again",
     )  # fmt: skip
     parser.add_argument(
         "--strict", action="store_true",

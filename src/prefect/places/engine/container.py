@@ -15,6 +15,7 @@ from prefect.images.plan import ENTRYPOINT, PYTHON
 from prefect.oci.daemon import containers
 from prefect.places.engine.settings import settings_for
 from prefect.places.protocol import Work
+from prefect.places.stores import STORE_DIRECTORY
 from prefect.places.surroundings import Surroundings
 from prefect.running.output_directory import OUTPUT_DIRECTORY
 from prefect.secrets.handover import one_line
@@ -151,6 +152,7 @@ class RunnableImage(HeldImage):
         arguments = work.awaiting(report)
         if work.surroundings.output is not None and arguments[0] == "run":
             arguments.append(f"--output={OUTPUT_DIRECTORY}")
+        arguments += work.keeping(STORE_DIRECTORY, "engine")
         container = containers.start(self.daemon, self.id, arguments, settings_for(self, work))
         if work.secrets:
             try:

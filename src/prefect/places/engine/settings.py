@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError, SecretError
 from prefect.oci.daemon.settings import Mount, Settings
+from prefect.places.stores import STORE_DIRECTORY, store_of
 from prefect.running.flow_directory import PREFIX
 from prefect.running.output_directory import OUTPUT_DIRECTORY, make_output_directory
 from prefect.secrets.search import Forbidden, pieces_of
 from prefect.secrets.secret import DEFAULT_DIRECTORY
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from prefect.images.held import HeldImage
     from prefect.places.protocol import Work
     from prefect.places.surroundings import Surroundings, Volume
@@ -42,6 +42,14 @@ def settings_for(image: HeldImage, work: Work) -> Settings:
         if not elsewhere:
             mounts.append(Mount(str(directory), OUTPUT_DIRECTORY))
             user = _user(image, given, directory)
+    for each in store_of(work):
+        if not image.daemon.is_local:
+            raise PlaceError(
+                f"The container engine at {image.daemon.http.endpoint.url} does not see {each}: name a store by "
+                "its URL, such as s3://bucket/runs, or run it in a sandbox (--in sandbox)"
+            )
+        mounts.append(Mount(each, STORE_DIRECTORY))
+        user = user or _user(image, given, Path(each))
     return Settings(
         tty=work.tty,
         tmpfs=_SECRETS_TMPFS if work.secrets else {},

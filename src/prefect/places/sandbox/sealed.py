@@ -28,6 +28,7 @@ from prefect.places.sandbox.spec import (
     resolving,
 )
 from prefect.places.sandbox.users import User
+from prefect.places.stores import STORE_DIRECTORY, store_of
 from prefect.places.venv.environment import environment_for
 from prefect.places.venv.place import apart
 from prefect.running.handed import Handed
@@ -157,6 +158,8 @@ def _spec(work: Work, environment: Environment, mounts: list[Mount], *, reports:
         output = str(make_output_directory(asked.output))
         mounts.append(Mount(output, OUTPUT_DIRECTORY, writable=True))
         command.append(f"--output={OUTPUT_DIRECTORY}")
+    mounts += [Mount(each, STORE_DIRECTORY, writable=True) for each in store_of(work)]
+    command += work.keeping(STORE_DIRECTORY, "sandbox")
     return Spec(
         command=tuple(command),
         env=env | dict(asked.env),

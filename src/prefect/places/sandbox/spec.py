@@ -11,6 +11,7 @@ from prefect.frozen import field, frozen
 from prefect.images.base.python import DEFAULT_PATH
 from prefect.oci.platforms import Platform
 from prefect.places.sandbox.users import User, find_user
+from prefect.places.stores import STORE_DIRECTORY, store_of
 from prefect.running.flow_directory import PREFIX
 from prefect.running.output_directory import OUTPUT_DIRECTORY, make_output_directory
 from prefect.secrets.secret import DEFAULT_DIRECTORY, DIRECTORY_VARIABLE
@@ -147,6 +148,10 @@ def make_spec(image: Image, work: Work, stack: Stack, result: Path | None) -> Sp
         target = stack.resolve(OUTPUT_DIRECTORY)
         mounts.append(Mount(str(make_output_directory(asked.output)), target, writable=True))
         command += [f"--output={target}"] if work.arguments[0] == "run" else []
+    if work.kept is not None:
+        target = stack.resolve(STORE_DIRECTORY)
+        mounts += [Mount(each, target, writable=True) for each in store_of(work)]
+        command += work.keeping(target, "sandbox")
     workdir = stack.resolve(asked.workdir or str(settings.get("WorkingDir") or "/"))
     return Spec(
         command=tuple(command),

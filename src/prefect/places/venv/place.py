@@ -74,6 +74,7 @@ class Venv:
             arguments = work.reporting(None if result is None else str(result))
             if wanted.output is not None:
                 arguments.append(f"--output={wanted.output}")
+            arguments += work.keeping(None, "venv")
             variables = ahead.variables_in(environment.python, dict(wanted.env))
             reports = work.reports and result is None
             waiting = None
