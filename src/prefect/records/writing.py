@@ -201,9 +201,11 @@ class Recorder:
                     slug, index = place
                     more = {} if index is None else {"map_index": index}
                     self._write("task", {"task": slug, **more, "state": "Running"}, begun)
-            lines, self._lines = self._lines, []
+            # The list stays the same one: other threads add to its end meanwhile, without the lock.
+            lines = self._lines[:]
             if not lines:
                 return
+            del self._lines[: len(lines)]
             data = "".join(lines).encode("utf-8", "surrogatepass")
             try:
                 done = 0
