@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from prefect.cli.collecting import collect_seldom
 from prefect.cli.output import ending_without_output
 from prefect.errors import PrefectError
 from prefect.printable import error_text, printable_lines
@@ -54,6 +55,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"prefect.cli.{cmd_name}")
+        collect_seldom()
         gc.enable()  # see `start.main`
         command: click.Command = getattr(module, cmd_name)
         return command

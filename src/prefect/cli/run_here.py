@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from prefect.cli.artifacts import load_flow_file
+from prefect.cli.collecting import collect_as_usual
 from prefect.core.kept import asked
 from prefect.running.flow_directory import take_key
 from prefect.running.output_directory import output_directory
@@ -44,6 +45,7 @@ def run_file(artifact: str, wish: Wish) -> State:
         context = entered.enter_context(output_directory(wish.surroundings.output))
         entered.enter_context(exported(values))
         asked.set(wish.kept)
+        collect_as_usual()
         state = flow.run(
             parameters=parameters,
             executor=executor,
@@ -78,6 +80,7 @@ def run_opened(
     )
     reporter = _reporter(manifest.flow, wish)
     with reporter:
+        collect_as_usual()
         state = run_packaged(
             manifest,
             payload,

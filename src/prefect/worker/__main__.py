@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+
+gc.disable()  # until there is something to do: nothing of what is imported is garbage
+# ruff: noqa: E402
+
 import argparse
 import logging
 import os
@@ -75,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if words[:1] == ["wait"]:
             words = _awaited([*words[1:]])
         options = _parser().parse_args(words)
+        gc.freeze()
+        gc.enable()
         try:
             status: int = options.action(options)
         finally:
