@@ -77,3 +77,17 @@ def test_the_page_says_why_tasks_ran_again(prefect):
     assert (
         "Ran again: parameter n is 4 now, and was 3" in (prefect.directory / "r.html").read_text()
     )
+
+
+def test_a_run_writes_its_report_however_it_ends(prefect, tmp_path):
+    """It is kept for that; a report that could not be written is refused before anything runs."""
+    home = {"XDG_DATA_HOME": str(tmp_path / "data")}
+    _, err = prefect("run", "etl.py", "--report", "r.html", **home)
+    assert "Wrote the report to r.html." in err
+    assert "etl &amp; co" in (prefect.directory / "r.html").read_text()
+    prefect("run", "etl.py", "-p", "fail=true", "--report", "r.txt", status=1, **home)
+    assert "RuntimeError: as asked" in (prefect.directory / "r.txt").read_text()
+    for name, says in (("r.pdf", "No report has the ending"), ("none/r.html", "no directory none")):
+        out, err = prefect("run", "etl.py", "--report", name, status=2, **home)
+        assert says in " ".join(err.split())
+        assert "loaded" not in out

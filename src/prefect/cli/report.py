@@ -49,11 +49,7 @@ def report(
     if output is not None and form is not None:
         raise click.UsageError("The ending of --output says its form: leave --text and --svg out")
     if output is not None:
-        form = _FORMS.get(output.suffix.lower())
-        if form is None:
-            raise click.UsageError(
-                f"No report has the ending {output.suffix!r}; there are .html, .svg and .txt"
-            )
+        form = form_of(output)
     try:
         found = run_meant(run, store)
     except OSError as error:
@@ -62,20 +58,47 @@ def report(
     if output is None:
         click.echo(data, nl=False)
         return
-    write_report(output, data, Path(run))
+    refuse_inputs(output, [Path(run)])
+    _write(output, data)
     say(f"Wrote the report of {found.run} to {output}.")
 
 
-def write_report(output: Path, data: bytes, record: Path) -> None:
-    """Write a report, whole or not at all, and not over what it is made of.
+def form_of(output: Path) -> str:
+    """Return the form that a file's ending names.
+
+    Raises:
+        click.UsageError: there is none, or there is no such directory.
+    """
+    form = _FORMS.get(output.suffix.lower())
+    if form is None:
+        raise click.UsageError(
+            f"No report has the ending {output.suffix!r}; there are .html, .svg and .txt"
+        )
+    require_directory(output)
+    return form
+
+
+def write_report(output: Path, run: str, store: str) -> None:
+    """Write the report of a run that has just been kept.
+
+    Args:
+        output: the file, whose ending names its form.
+        run: the run's id.
+        store: where it was kept.
 
     Raises:
         click.ClickException: it cannot be written.
+        RecordError, StoreError: it cannot be read.
     """
+    from prefect.records.finding import run_meant  # noqa: PLC0415 - not for --help
+
+    _write(output, _rendered(run_meant(run, store), form_of(output), store, everything=True))
+    say(f"Wrote the report to {output}.", err=True)
+
+
+def _write(output: Path, data: bytes) -> None:
     from prefect.files import replacing  # noqa: PLC0415 - not for --help
 
-    require_directory(output)
-    refuse_inputs(output, [record])
     try:
         with replacing(output, mode=None) as file:
             file.write(data)

@@ -96,6 +96,11 @@ if TYPE_CHECKING:
     help="Go on with a run that was kept, by its name or an end of it; without RUN, with this flow's last one. "
     "What succeeded there, and is the same now in code and inputs, is not run again.",
 )  # fmt: skip
+@click.option(
+    "--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html",
+    help="Write what became of it to this file, however it ends, as `prefect report` does: .html, .svg or "
+    ".txt. The run is kept, as with --keep.",
+)  # fmt: skip
 @place_options
 @click.option(
     "--strict", is_flag=True,
@@ -126,6 +131,7 @@ def run(
     keep: bool,
     store: str | None,
     resume: str | None,
+    report: Path | None,
     strict: bool,
     on_schedule: bool,
     as_json: bool,
@@ -144,6 +150,10 @@ def run(
         named = parse_secrets(secrets)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    if report is not None:
+        from prefect.cli.report import form_of  # noqa: PLC0415 - seldom asked for
+
+        form_of(report)  # before work would be wasted
     wish = Wish(
         given,
         named,
@@ -155,7 +165,7 @@ def run(
         strict=strict,
         as_json=as_json,
         live=sys.stdout.isatty() and not as_json,
-        kept=_kept(artifact, store, resume, keep=keep),
+        kept=_kept(artifact, store, resume, keep=keep or report is not None),
     )
     if on_schedule:
         from prefect.cli.run_on_schedule import run_on_schedule  # noqa: PLC0415 - seldom asked for
@@ -167,7 +177,7 @@ def run(
         status = _run(artifact, place, image, requirements, include, wish)
     finally:
         if wish.kept is not None:
-            _tell_kept(artifact, wish.kept, status)
+            _tell_kept(artifact, wish.kept, status, report)
     sys.exit(status)
 
 
@@ -335,7 +345,7 @@ def _kept(artifact: str, store: str | None, resume: str | None, *, keep: bool) -
     return Kept(where, resume, run, "here")
 
 
-def _tell_kept(artifact: str, kept: Kept, status: int) -> None:
+def _tell_kept(artifact: str, kept: Kept, status: int, report: Path | None) -> None:
     """Say by which name a run was kept, and how to go on with one that did not come to its end."""
     from prefect.records.finding import path_of  # noqa: PLC0415 - seldom needed
     from prefect.store.store import default_store, open_store  # noqa: PLC0415 - the same
@@ -349,6 +359,10 @@ def _tell_kept(artifact: str, kept: Kept, status: int) -> None:
         f"Kept as {kept.run}{option and ' in ' + printable(store.where)}.{again if status else ''}",
         err=True,
     )
+    if report is not None:
+        from prefect.cli.report import write_report  # noqa: PLC0415 - seldom asked for
+
+        write_report(report, kept.run, store.where)
 
 
 def _normal(executor: str) -> str:

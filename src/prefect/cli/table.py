@@ -347,6 +347,11 @@ COMMANDS: dict[str, Command] = {
                 (),
                 ("--resume",),
             ),
+            "--report": (
+                "Write what became of it to this file, however it ends, as `prefect report` does",
+                (),
+                ("--report",),
+            ),
             "--volume": ("For an image", (), ()),
             "--env": ("A variable, or the name of one that is passed on from here", (), ()),
             "--memory": ("Memory at most, such as 512m or 2g", (), ("--memory",)),
