@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from prefect.core.task import Task
 
     FlowHandler: TypeAlias = Callable[["Flow", State, State], State | None]
+    TerminalHandler: TypeAlias = Callable[["Flow", State, set[State]], State | None]
 
     class Schedule(Protocol):
         """What a flow needs of the schedule that it has."""
@@ -67,6 +68,8 @@ class Flow(FlowBuilding):
         limits: how many of its tasks that have a tag may run at a time, such as {"db": 2}, unless a run says
             otherwise.
         schedule: when `run` runs it, again and again: one of `prefect.schedules`. It travels with the flow.
+        terminal_state_handler: called as `handler(flow, state, states)` with the state that a run comes to and those of
+            the reference tasks; may return another state to have instead.
         storage: None; anything else is an error that says what to use instead.
         run_config: likewise.
         result: accepted with a warning: no result is stored.
@@ -80,6 +83,7 @@ class Flow(FlowBuilding):
     executor: Any = None
     """Also that of flows which an earlier release packaged."""
     limits: dict[str, int] | None = None
+    terminal_state_handler: TerminalHandler | None = None
 
     storage, run_config = RefusedAttribute(), RefusedAttribute()
     register, deploy, run_agent = RefusedMethod(), RefusedMethod(), RefusedMethod()
@@ -103,6 +107,7 @@ class Flow(FlowBuilding):
         run_config: Any = None,
         limits: Mapping[str, int] | None = None,
         result: Any = None,
+        terminal_state_handler: TerminalHandler | None = None,
     ) -> None:
         self.storage, self.run_config = storage, run_config
         if schedule is not None:  # else flows are pickled as ever
@@ -118,6 +123,10 @@ class Flow(FlowBuilding):
             raise check.wrong("A flow's environment", "an Environment", environment)
         self.environment = environment
         self.executor = check.executor(executor)
+        if terminal_state_handler is not None:
+            self.terminal_state_handler = check.function(
+                "terminal_state_handler", terminal_state_handler
+            )
         if limits is not None:  # else flows are pickled as ever
             self.limits = check.limits(limits)
         self.state_handlers: list[FlowHandler] = check.handlers(state_handlers, on_failure)

@@ -59,8 +59,29 @@ def final_state(flow: Flow, nodes: list[Node]) -> State:
             failed.append(node.label)
     if failed:
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        return Failed(f"Some reference tasks failed: {', '.join(failed[:NAMED])}{more}.", states)
-    return Success("All reference tasks succeeded.", states)
+        told = f"Some reference tasks failed: {', '.join(failed[:NAMED])}{more}."
+        state: State = Failed(told, states)
+    else:
+        state = Success("All reference tasks succeeded.", states)
+    if flow.terminal_state_handler is not None:
+        return _handled(flow, state, nodes)
+    return state
+
+
+def _handled(flow: Flow, state: State, nodes: list[Node]) -> State:
+    """Return what a flow's own handler makes of its final state; a failure if it fails."""
+    assert flow.terminal_state_handler is not None  # noqa: S101  # as it is called
+    states, reference = state.result, flow.reference_tasks()
+    of_reference = (node for node in nodes if node.step.task in reference)
+    of_each = ([node] if node.children is None else node.children for node in of_reference)
+    decisive = {node.state for each in of_each for node in each if node.state is not None}
+    try:
+        state = flow.terminal_state_handler(flow, state, decisive) or state
+    except Exception as error:  # noqa: BLE001  # anybody's code
+        return Failed(f"The terminal state handler failed: {error!r}", states)
+    if not isinstance(state.result, dict):
+        state.result = states
+    return state
 
 
 def cancel(run: Run, nodes: list[Node], stop: BaseException) -> State:

@@ -200,3 +200,58 @@ def probe_validation_fails():
 
 def probe_base_of_signals():
     return all(issubclass(getattr(signals, name), signals.PrefectStateSignal) for name in SIGNALS)
+
+
+def terminal(make):
+    from prefect.engine.state import Failed, Success
+
+    seen = []
+
+    def handler(flow, state, states):
+        seen.append(
+            [flow.name, type(state).__name__, sorted(type(each).__name__ for each in states)]
+        )
+        return make(state, Failed, Success)
+
+    with Flow("f", terminal_state_handler=handler) as flow:
+        task(lambda: 1, name="a")()
+        task(lambda: 1 / 0, name="b")()
+    state = flow.run()
+    return type(state).__name__, state.message, seen
+
+
+def probe_terminal_state_handler_that_replaces():
+    return terminal(lambda state, failed, success: success("fine by me", state.result))
+
+
+def probe_terminal_state_handler_that_looks():
+    return terminal(lambda state, failed, success: None)[0::2]
+
+
+def probe_callback_factory():
+    from prefect.utilities.notifications import callback_factory
+
+    told = []
+    tell = callback_factory(
+        lambda obj, state: told.append(obj.name), lambda state: state.is_failed()
+    )
+    with Flow("f", state_handlers=[tell]) as flow:
+        task(lambda: 1, name="a", state_handlers=[tell])()
+        task(lambda: 1 / 0, name="b", state_handlers=[tell])()
+    flow.run()
+    return told
+
+
+def probe_retry_delays():
+    import datetime
+
+    from prefect.utilities.datetimes import retry_delay
+
+    delay = retry_delay(
+        datetime.timedelta(seconds=10),
+        exponential_backoff=True,
+        max_delay=datetime.timedelta(seconds=35),
+    )
+    return [delay(number).total_seconds() for number in range(1, 6)] + [
+        retry_delay(minutes=1)(4).total_seconds()
+    ]
