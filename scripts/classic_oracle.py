@@ -2,13 +2,15 @@
 
     python scripts/classic_oracle.py [names of files in tests/classic/flows]
 
-What it answers is kept in tests/classic/answers, so that the tests do not need it; without names, what its
+What it answers is kept in tests/classic/answers, so that the tests do not need it; likewise what the files of
+examples/classic print, by the name "tutorials". Without names, what its
 public modules offer is written to tests/classic/offered.json. The environment is made once, in .venv-classic, of a
 Python 3.9 on PATH or in pyenv.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / ".venv-classic"
@@ -41,6 +44,8 @@ def main(names: list[str]) -> None:
             keep(flows.stem, ask(TESTS / "probing.py", flows))
     if not names:
         keep("offered", ask(ROOT / "scripts" / "classic_names.py"))
+    if not names or "tutorials" in names:
+        keep("tutorials", tutorials())
 
 
 def find_python() -> str:
@@ -63,9 +68,20 @@ def ask(*arguments: Path) -> object:
     return json.loads(done.stdout.rpartition("\n{\n")[2].join(("{\n", "")))
 
 
+def tutorials() -> dict[str, list[str]]:
+    """Return what the examples print there."""
+    sys.path.insert(0, str(TESTS))
+    helper: Any = importlib.import_module("tutorials")
+    with tempfile.TemporaryDirectory(prefix="prefect-classic-") as home:
+        environment = {"PATH": os.environ["PATH"], "HOME": home}
+        return {
+            name: helper.printed(name, PYTHON, environment, Path(home)) for name in helper.NAMES
+        }
+
+
 def keep(name: str, answers: object) -> None:
     """Write the answers of a file."""
-    path = (TESTS if name == "offered" else TESTS / "answers") / f"{name}.json"
+    path = (TESTS if name in {"offered", "tutorials"} else TESTS / "answers") / f"{name}.json"
     path.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n")
     print(path.relative_to(ROOT))
 

@@ -29,6 +29,9 @@ This page is written by `scripts/classic_table.py`, and a test compares it with 
 name of the core of Prefect 1.4.1, whose own answers are recorded: *same* means that it is here and takes
 every argument that it took, *different* that it takes others or is otherwise, *not here* that its use is an error, which
 says what to use instead where classic Prefect needed its server for it.
+
+The tutorials, in our own words, run unchanged under both: mapping, a database, an API in pages, conditional reports, resources,
+notifications and schedules are in [examples/classic](../examples/classic).
 """
 
 
