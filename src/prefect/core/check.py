@@ -165,13 +165,22 @@ def count(what: str, value: Any) -> int:
 
 def limits(value: Any) -> dict[str, int] | None:
     """Check numbers of tasks by tag."""
+    return _amounts("limits", "tag", value)
+
+
+def resources(value: Any) -> dict[str, int] | None:
+    """Check how much of what a task needs."""
+    return _amounts("resources", "name", value) or None
+
+
+def _amounts(what: str, of: str, value: Any) -> dict[str, int] | None:
     if value is None:
         return None
-    checked = dict(mapping("limits", "numbers by tag", value))
-    for tag, number in checked.items():
-        text("Each tag in limits", tag)
-        if count(f"limits[{tag!r}]", number) < 1:
-            raise ValueError(f"limits[{tag!r}] must be at least 1")
+    checked = dict(mapping(what, f"numbers by {of}", value))
+    for name, number in checked.items():
+        text(f"Each {of} in {what}", name)
+        if count(f"{what}[{name!r}]", number) < 1:
+            raise ValueError(f"{what}[{name!r}] must be at least 1")
     return checked
 
 
@@ -250,5 +259,6 @@ TASK_ARGS: dict[str, Callable[[Any], Any]] = {
     "at_most_once": lambda value: flag("at_most_once", value),
     "log_stdout": lambda value: flag("log_stdout", value),
     "nout": nout,
+    "resources": resources,
 }
 """The arguments that a copy of a task may have differently."""

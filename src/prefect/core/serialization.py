@@ -62,6 +62,7 @@ def executor_text(flow: Flow) -> str | None:
 def _task(task: Task, slug: str) -> dict[str, Any]:
     delay = task.retry_delay
     trigger = task.trigger
+    more = {} if task.resources is None else {"resources": task.resources}
     return {
         "id": slug,
         "name": task.name,
@@ -73,6 +74,7 @@ def _task(task: Task, slug: str) -> dict[str, Any]:
         "trigger": getattr(trigger, "__name__", type(trigger).__name__),
         "skip_on_upstream_skip": task.skip_on_upstream_skip,
         "auto_generated": task.auto_generated,
+        **more,
     }
 
 

@@ -12,7 +12,7 @@ from prefect.core.triggers import all_successful
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import timedelta
     from typing import Any, ClassVar, Self, TypeAlias
 
@@ -43,6 +43,7 @@ class Task(Bindable):
         log_stdout: whether what `run` prints goes to the task's logger, line by line.
         at_most_once: whether a try is never made again by itself when its process, or worker, died
             and nobody knows how far it came: not even if `max_retries` allows.
+        resources: how much it needs of what there is little of where it runs, such as `{"GPU": 1}`.
         nout: how many values `run` returns, so that the task can be unpacked; by default known
             from a return annotation such as `tuple[int, str]`.
         retry_on: the exceptions after which it is tried again; by default all.
@@ -85,6 +86,7 @@ class Task(Bindable):
     log_stdout: bool = False
     at_most_once: bool = False
     nout: int | None = None
+    resources: dict[str, int] | None = None
     retry_on: Any = None
     task_run_name: Any = None
     cache: bool = False
@@ -113,6 +115,7 @@ class Task(Bindable):
         nout: int | None = None,
         *,
         at_most_once: bool = False,
+        resources: Mapping[str, int] | None = None,
         retry_on: type[BaseException] | Iterable[type[BaseException]] | None = None,
         task_run_name: str | Callable[..., str] | None = None,
         cache: bool | None = None,
@@ -136,6 +139,7 @@ class Task(Bindable):
             "log_stdout": check.flag("log_stdout", log_stdout),
             "at_most_once": bool(at_most_once) and check.flag("at_most_once", at_most_once),
             "nout": check.nout(nout),
+            "resources": check.resources(resources),
         }
         for attribute, value in checked.items():
             if attribute in self._overridden or value != _DEFAULTS[attribute]:
@@ -254,7 +258,7 @@ class Task(Bindable):
 _DEFAULTS: dict[str, Any] = {
     "slug": None, "tags": set(), "max_retries": 0, "retry_delay": None, "timeout": None,
     "trigger": all_successful, "skip_on_upstream_skip": True, "state_handlers": [], "log_stdout": False,
-    "at_most_once": False, "nout": None,
+    "at_most_once": False, "nout": None, "resources": None,
 }  # fmt: skip
 _CLASSIC = (
     "retry_on", "task_run_name", "cache", "cache_for", "cache_key", "cache_validator", "checkpoint", "result", "target",

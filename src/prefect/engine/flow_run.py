@@ -59,6 +59,10 @@ def run_flow(
         abandon = True
         stop: BaseException | None = None
         try:
+            if any(task.resources is not None for task in flow.tasks):
+                from prefect.engine.limits import require_resources  # noqa: PLC0415  # seldom
+
+                require_resources(flow.tasks, limits, session)
             running = change_state(flow, Pending(), Running("the flow is running"))
             if not isinstance(running, Running):
                 return running

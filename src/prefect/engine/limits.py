@@ -1,59 +1,93 @@
-"""Limits by tag: how many tasks that have a tag may run at a time."""
+"""Limits by tag, and of resources: how much of what runs at a time."""
 
 from __future__ import annotations
 
 from collections import deque
 
+from prefect.errors import ExecutorError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from prefect.core.task import Task
+    from prefect.engine.executors.base import Session
     from prefect.engine.nodes import Node
 
 
+def require_resources(
+    tasks: Iterable[Task], limits: Mapping[str, int] | None, session: Session
+) -> None:
+    """See whether what tasks need is known to be there.
+
+    Raises:
+        ExecutorError: it is not, and the task could never run, or beside any number of others.
+    """
+    for task in tasks:
+        for name, amount in (task.resources or {}).items():
+            there = (limits or {}).get(name)
+            if there is None and session.has(name, amount):
+                continue
+            if there is None:
+                raise ExecutorError(
+                    f"Task {task.name!r} needs {amount} {name}, and nobody says how much there is: run the "
+                    f"flow with limits={{{name!r}: {amount}}}, or on a Dask cluster whose workers have it "
+                    f"(`dask worker --resources {name}={amount}`)"
+                )
+            if there < amount:
+                raise ExecutorError(
+                    f"Task {task.name!r} needs {amount} {name}, and limits allow {there}"
+                )
+
+
 class Limits:
-    """Keeps nodes back until fewer of their kind run.
+    """Keeps nodes back until there is room for them.
 
     Args:
-        limits: the numbers by tag, from 1.
+        limits: the numbers, from 1: of tasks that have a tag of that name, and of what tasks need.
         ready: where nodes go that may be tried again; the last is taken first.
     """
 
     def __init__(self, limits: Mapping[str, int], ready: deque[Node]) -> None:
         self._free = dict(limits)
         self._ready = ready
-        self._waiting: dict[str, deque[Node]] = {tag: deque() for tag in limits}
+        self._waiting: dict[str, deque[Node]] = {name: deque() for name in limits}
 
     def admit(self, node: Node) -> bool:
         """Tell whether a node may begin, and count it; else it waits here."""
-        tags = self._tags(node)
-        full = next((tag for tag in tags if not self._free[tag]), None)
+        taken = self._taken(node)
+        full = next((name for name, amount in taken.items() if self._free[name] < amount), None)
         if full is None:
-            for tag in tags:
-                self._free[tag] -= 1
-            return True
-        self._waiting[full].append(node)
-        for tag in tags:  # what it does not take another may
-            self._wake(tag)
-        return False
+            for name, amount in taken.items():
+                self._free[name] -= amount
+        else:
+            self._waiting[full].append(node)
+        for name in taken:  # what it does not take another may
+            self._wake(name)
+        return full is None
 
     def leave(self, node: Node) -> None:
         """Count a node no more, which was admitted."""
-        for tag in self._tags(node):
-            self._free[tag] += 1
-            self._wake(tag)
+        for name, amount in self._taken(node).items():
+            self._free[name] += amount
+            self._wake(name)
 
     def waiting(self) -> Iterator[Node]:
         """Go through the nodes that are kept back."""
         for nodes in self._waiting.values():
             yield from nodes
 
-    def _wake(self, tag: str) -> None:
-        if self._free[tag] and self._waiting[tag]:
-            self._ready.append(self._waiting[tag].popleft())
+    def _wake(self, name: str) -> None:
+        waiting = self._waiting[name]
+        if waiting and self._free[name] >= self._taken(waiting[0])[name]:
+            self._ready.append(waiting.popleft())
 
-    def _tags(self, node: Node) -> list[str]:
+    def _taken(self, node: Node) -> dict[str, int]:
+        """Return how much a node takes of what is limited."""
         if node.step.mapped and node.map_index is None:
-            return []  # it does nothing: its children do
-        tags = node.step.task.tags
-        return [tag for tag in self._free if tag in tags]
+            return {}  # it does nothing: its children do
+        task = node.step.task
+        taken = {name: 1 for name in self._free if name in task.tags}
+        if task.resources is not None:
+            taken |= {name: amount for name, amount in task.resources.items() if name in self._free}
+        return taken

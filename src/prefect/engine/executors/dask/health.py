@@ -75,6 +75,11 @@ class Health:
         if problems := self._ask(self._differing(list(found["workers"])), "A worker"):
             raise ExecutorError(self._unfit(problems))
 
+    def workers(self) -> list[dict[str, Any]]:
+        """Return what the scheduler knows of its workers."""
+        told = self._ask(self._client.scheduler.identity(), "The scheduler")
+        return list(told["workers"].values())
+
     def _unfit(self, problems: list[str]) -> str:
         return (
             f"The Dask cluster at {self._address} is unfit for this flow: {'; '.join(problems)}. "

@@ -131,6 +131,13 @@ class DaskSession(Session):
 
     # ---- jobs go -------------------------------------------------------------------------
 
+    def has(self, name: str, amount: int) -> bool:
+        """Tell whether a worker has so much of a resource; or there is none yet, and one may."""
+        workers = self.health.workers()
+        return not workers or any(
+            each.get("resources", {}).get(name, 0) >= amount for each in workers
+        )
+
     def submit(self, token: Any, job: Job) -> None:
         """Take a job; it is sent together with what comes until `next_completed`."""
         if (state := done_here(job)) is not None:
@@ -157,7 +164,7 @@ class DaskSession(Session):
 
     def submit_ahead(self, token: Any, job: Job) -> bool:
         """Take a job whose inputs are promised; tell whether it is taken."""
-        if self.health.broken is not None or is_async(job.task):
+        if self.health.broken is not None or is_async(job.task) or job.task.resources:
             return False
         try:
             parcel = self._packing.pack(job)
@@ -192,12 +199,14 @@ class DaskSession(Session):
         that wait for others.
         """
         waiting, self._waiting = self._waiting, []
-        kinds: dict[tuple[bool, bool, bool], list[tuple[_Call, Parcel]]] = {}
+        kinds: dict[tuple[bool, bool, bool, str], list[tuple[_Call, Parcel]]] = {}
         for each in waiting:
             call, parcel = each
-            kind = not call.is_ahead(), is_async(call.job.task), bool(parcel.references)
+            task = call.job.task
+            alike = repr(sorted(task.resources.items())) if task.resources else ""
+            kind = not call.is_ahead(), is_async(task), bool(parcel.references), alike
             kinds.setdefault(kind, []).append(each)
-        for (_, awaits, uses_values), jobs in sorted(kinds.items(), reverse=True):
+        for (_, awaits, uses_values, _), jobs in sorted(kinds.items(), reverse=True):
             try:
                 futures = self._map(jobs, 2 if awaits else int(uses_values), awaits=awaits)
             except Exception as error:  # noqa: BLE001  # the client has been closed, for example
@@ -215,6 +224,7 @@ class DaskSession(Session):
         keys = [call.key(self._topic) for call, _ in jobs]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
+            resources = jobs[0][0].job.task.resources
             futures: list[Any] = self.client.map(
                 worker.await_for_run if awaits else worker.work_for_run,
                 [self._run] * len(jobs),
@@ -227,6 +237,7 @@ class DaskSession(Session):
                 key=keys,
                 pure=False,
                 priority=priority,
+                resources=resources,
             )
         return futures
 
