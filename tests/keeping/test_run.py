@@ -343,3 +343,46 @@ def test_a_run_that_was_refused_leaves_no_record(store):
     with pytest.raises(ParameterError):
         _flow(Noted(), Noted()).run(store=store, nonsense=1)
     assert list((store / "runs").iterdir()) == []
+
+
+ELSEWHERE = """
+    import os, sys
+    import numpy as np
+    from prefect import Flow, task
+    from prefect.secrets.masking import masked
+
+    @task
+    def make(n):
+        return np.full(n, 2.0)
+
+    @task
+    def tell(x):
+        return os.environ["TOKEN_OF_TEST"]
+
+    @task
+    def total(xs, said):
+        if "fail" in sys.argv:
+            raise ValueError("not yet")
+        return float(sum(x.sum() for x in xs))
+
+    with Flow("f") as flow:
+        end = total(make.map([10_000, 20_000]), tell(1))
+
+    if __name__ == "__main__":
+        with masked([os.environ["TOKEN_OF_TEST"]]):
+            state = flow.run(store="store", resume="resume" in sys.argv, executor=sys.argv[1])
+        print(sum(each.is_cached() for task in state.result.values() for each in getattr(task, "map_states", [task])))
+        print(state.is_successful() and state.result[end].result)
+"""
+
+
+@pytest.mark.parametrize("executor", ["local", "threads:2", "processes:2", "dask"])
+def test_results_are_stored_where_tasks_run(tmp_path, monkeypatch, executor):
+    """On every executor; a large one stays there, and what holds a secret does not rest."""
+    monkeypatch.setenv("TOKEN_OF_TEST", "canary-of-the-token-42")
+    assert _run(tmp_path, ELSEWHERE, executor, "fail") == ["0", "False"]
+    assert _run(tmp_path, ELSEWHERE, executor, "resume") == ["2", "60000.0"]
+    assert _run(tmp_path, ELSEWHERE, "local", "resume") == ["3", "60000.0"]
+    files = [path.read_bytes() for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert not any(b"canary-of-the-token" in data for data in files)
+    assert sum(len(data) > 50_000 for data in files) == 2

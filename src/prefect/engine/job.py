@@ -29,6 +29,9 @@ if TYPE_CHECKING:
         def keep(self, state: State) -> State:
             """Store the value of a success, and return the state."""
 
+        def leave(self, state: State) -> None:
+            """Take a large value that was stored out of a state that goes to another process."""
+
 
 _COROUTINE = 0x80  # as inspect.CO_COROUTINE has it
 

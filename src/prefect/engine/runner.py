@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
         def begin(self, node: Node, job: Job) -> State | None:
             """Return the state of a task whose result is there; else have the job keep what it makes."""
+
+        def take(self, state: State) -> None:
+            """Look at what came back of a job, perhaps from another process."""
 else:
     from _collections import deque  # all of collections takes longer to import than this module
 
@@ -235,6 +238,8 @@ class Run:
 
     def take_back(self, node: Node, state: State) -> bool:
         """Hear of a node from the executor; return whether that frees a place there."""
+        if self.keeper is not None:
+            self.keeper.take(state)
         if type(state) is Success and not (self.detached or self.observed or self.limits):
             self.finish(node, state)
             return True

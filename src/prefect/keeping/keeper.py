@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from prefect.store.store import Entry, Store
 
 _SERIES = f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}"
+_NEVER = "It holds a secret's value, which never rests in a store"
 _LARGE = 1 << 16
 """Bytes of a result from which on another process sends word of it alone."""
 
@@ -46,13 +47,12 @@ class Keeping:
         about: what the store is to know of it.
     """
 
-    __slots__ = ("about", "key", "pid", "where")
+    __slots__ = ("about", "key", "where")
 
     def __init__(self, where: str | None, key: str, about: dict[str, Any]) -> None:
         self.where = where
         self.key = key
         self.about = about
-        self.pid = os.getpid()
 
     def inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Return inputs without references to what lies in a store."""
@@ -72,15 +72,20 @@ class Keeping:
         try:
             encoded = encode(state.result)
             if is_masking() and any(holds_secret(bytes(part)) for part in encoded.parts):
-                raise StoreError("It holds a secret's value, which never rests in a store")  # noqa: TRY301
+                raise StoreError(_NEVER)  # noqa: TRY301
             entry = open_store(self.where).put_encoded(self.key, encoded, self.about)
         except StoreError as error:
             state.context["unstored"] = str(error)
             return state
         state.context["stored"] = _stored(entry) | {"inputs": self.about["inputs"]}
-        if entry.size >= _LARGE and os.getpid() != self.pid:
-            state.held = Stored(self.where, self.key)
         return state
+
+    def leave(self, state: State) -> None:
+        """Take a large value that was stored out of a state that goes to another process."""
+        stored = getattr(state, "_context", {}).get("stored")
+        if stored is not None and stored["size"] >= _LARGE:
+            state.held = None
+            stored["left"] = True
 
 
 def _stored(entry: Entry) -> dict[str, Any]:
@@ -128,6 +133,7 @@ class Keeper:
         self._code_keys: dict[int, str] = {}
         self._digests: dict[Node, str] = {}
         self._recipes: dict[Node, str] = {}
+        self._seen: set[Any] = {_worker()}  # workers that write where this process reads
         self._constants: dict[int, dict[str, str]] = {}
 
     def begin(self, node: Node, job: Job) -> State | None:
@@ -168,6 +174,33 @@ class Keeper:
         job.keeping = Keeping(self._store.where, key, about)
         self._recipes[node] = f"made:{key}"
         return None
+
+    def take(self, state: State) -> None:
+        """Look at what came back of a job, perhaps from another process.
+
+        Raises:
+            StoreError: the store is not here what it is there.
+        """
+        context = getattr(state, "_context", {})
+        stored, worker = context.get("stored"), context.get("worker")
+        if stored is None:
+            return
+        if worker not in self._seen:
+            self._seen.add(worker)
+            if self._store.entry(stored["key"]) is None:
+                raise StoreError(
+                    f"What {worker} stored in {self._store.where} is not there for the process that runs the flow: "
+                    "workers on other machines need a directory that all share, or a store by its URL, such as "
+                    "s3://bucket/runs"
+                )
+        if stored.pop("left", False):
+            state.held = Stored(self._store.where, stored["key"])
+        # Another process does not know the values that are masked here.
+        if is_masking() and worker != _worker() and self._store.holds(stored["key"], holds_secret):
+            state.held = state.result
+            self._store.remove(stored["key"])
+            del context["stored"]
+            context["unstored"] = _NEVER
 
     def code(self, task: Task) -> Mapping[str, str]:
         """Return what a task's code consists of."""

@@ -27,7 +27,7 @@ from prefect.store.files import LocalFiles, RemoteFiles
 from prefect.store.formats import FORMATS, decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from prefect.store.files import Files
     from prefect.store.formats import Encoded
@@ -166,6 +166,22 @@ class Store:
         if _digest(entry.format, parts) != entry.digest:
             return None
         return (decode(entry.format, parts),)
+
+    def holds(self, key: str, search: Callable[[bytearray], bool]) -> bool:
+        """Tell whether something is found in the bytes of a result."""
+        read = self.files.read(_path_of(key))
+        entry = None if read is None else _entry(key, read)
+        if read is None or entry is None:
+            return False
+        body = self.files.read(_path_of_value(entry.digest)) if entry.size > _SMALL else None
+        return search(bytearray(read)) or (body is not None and search(bytearray(body)))
+
+    def remove(self, key: str) -> None:
+        """Remove a result, and its bytes, which other keys may have had as well: they are made again."""
+        entry = self.entry(key)
+        if entry is not None:
+            self.files.remove(_path_of(key))
+            self.files.remove(_path_of_value(entry.digest))
 
     def put(self, key: str, value: Any, about: Mapping[str, Any]) -> Entry:
         """Store a result, in place of another of the same key.

@@ -11,7 +11,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
-from prefect.core.state import Failed, Success
+from prefect.core.state import Failed, State, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.travelling import (
     is_large,
@@ -29,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from prefect.core.state import State
     from prefect.engine.awaiting import EventLoop
 
 _GRACE = 5.0
@@ -85,6 +84,8 @@ class _Worker:
             job = self._loaded(data)
             try:
                 found: State | BaseException = run_job(job) if isinstance(job, Job) else job
+                if isinstance(job, Job) and job.keeping is not None and isinstance(found, State):
+                    job.keeping.leave(found)
             except KeyboardInterrupt as error:
                 found = error
             self._answer(number, found)
@@ -112,14 +113,16 @@ class _Worker:
     def _loaded(self, data: list[Any]) -> Job | State:
         """Load a job; return a failure if that cannot be."""
         try:
-            key, slug, map_index, inputs, run_count, retrying = unpacked(data)
+            key, slug, map_index, inputs, run_count, retrying, keeping = unpacked(data)
             if isinstance(self._tasks[key], list):
                 self._tasks[key] = unpacked(self._tasks[key])
         except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
             message = f"a worker process cannot load the task or its inputs: {describe(error)}"
             return Failed(message, RemoteTaskError(message))
         task = self._tasks[key]
-        return Job(task, slug, map_index, inputs, self._context, run_count, retrying)
+        job = Job(task, slug, map_index, inputs, self._context, run_count, retrying)
+        job.keeping = keeping
+        return job
 
     def _answer(self, number: int, found: State | BaseException) -> None:
         """Send what a job has come to, after what it has printed."""

@@ -202,7 +202,17 @@ class _ProcessSession(Session):
             if task not in self._tasks:
                 self._tasks[task] = packed(for_workers(job.task))
                 self._kept.append(job.task)
-            work = packed((task, job.slug, job.map_index, job.inputs, job.run_count, job.retrying))
+            work = packed(
+                (
+                    task,
+                    job.slug,
+                    job.map_index,
+                    job.inputs,
+                    job.run_count,
+                    job.retrying,
+                    job.keeping,
+                )
+            )
         except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
             self._fail(token, "the task or its inputs cannot be pickled", error)
             return

@@ -66,7 +66,9 @@ class Packing:
         try:
             step, context = self._step(job), self._context(job)
             inputs = {name: self._input(value, references) for name, value in job.inputs.items()}
-            payload = dumps((job.slug, job.map_index, job.run_count, job.retrying, inputs))
+            payload = dumps(
+                (job.slug, job.map_index, job.run_count, job.retrying, inputs, job.keeping)
+            )
         finally:
             sending.reset(token)
         return Parcel(step, context, payload, references)

@@ -296,19 +296,19 @@ class DaskSession(Session):
 
     def _done(
         self, number: int, call: _Call, size: int, inline: bytes | None, length: int,
-        reason: str | None, message: str | None,
+        reason: str | None, message: str | None, context: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         message = message or SUCCEEDED
         if call.promised is not None:
             self._left[number] = call.job.slug
         if inline is not None:
-            state = arrived(lambda: Success(message, worker.loads(inline)))
+            state = arrived(lambda: Success(message, worker.loads(inline), context=context))
             self._settle(number, call, state)
             return
         assert call.future is not None  # noqa: S101  # for the type checker
         held = ClusterRef(self, call.future, size, length, reason)
         self._left[number] = call.job.slug
-        self._settle(number, call, Success(message, held))
+        self._settle(number, call, Success(message, held, context=context))
 
     def _settle(self, number: int, call: _Call, state: State) -> None:
         del self._calls[number]

@@ -173,13 +173,14 @@ def _done(
         task, context = _loaded(step), _loaded(shared)
         token = _taken.set(references)
         try:
-            slug, map_index, run_count, retrying, inputs = pickle.loads(payload)  # noqa: S301
+            slug, map_index, run_count, retrying, inputs, keeping = pickle.loads(payload)  # noqa: S301
         finally:
             _taken.reset(token)
     except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
         message = f"a worker cannot load the task; has it the same packages? {describe(error)}"
         raise outbox.ended(_dumps(Failed(message, RemoteTaskError(message)))) from None
     job = Job(task, slug, map_index, inputs, context, run_count, retrying)
+    job.keeping = keeping
     try:
         return outbox, job, do(job)
     except KeyboardInterrupt as error:
@@ -258,7 +259,8 @@ def _told(state: State, outbox: Outbox, limit: int | None) -> Any:
         raise outbox.ended(_dumps(without_result(state, error))) from None
     length, reason = _items_of(value)
     message = None if state.message == SUCCEEDED else state.message
-    outbox.tell("done", size, inline, length, reason, message)
+    more = getattr(state, "_context", None)
+    outbox.tell("done", size, inline, length, reason, message, *([more] if more else []))
     return None if limit is None else value  # others may have been promised it
 
 
