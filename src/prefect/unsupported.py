@@ -92,12 +92,10 @@ _LIBRARIES = {
 
 _MODULES = {
     "prefect.cli": "the command is `prefect`, and its modules are its own",
-    "prefect.engine.cache_validators": _RESULTS,
     "prefect.engine.cloud": _SERVERLESS,
     "prefect.engine.flow_runner": "`flow.run()` runs a flow",
     "prefect.engine.result": _RESULTS,
     "prefect.engine.runner": "`flow.run()` runs a flow",
-    "prefect.engine.serializers": _RESULTS,
     "prefect.engine.task_runner": "`task.run(...)` calls a task's function",
     "prefect.exceptions": "errors are those of `prefect.errors`",
     "prefect.hello_world": "`examples/hello.py` of this package is such a flow",
