@@ -320,3 +320,29 @@ def test_handlers_know_what_a_run_of_a_task_is_called(everywhere):
         )(3)
     assert flow.run(executor=everywhere).is_successful()
     assert names == ["for-3"] * 2
+
+
+def test_successes_have_a_handler_of_their_own():
+    """Of a task at each success, of a mapped one for each child; of the flow once, if it succeeds."""
+    told = []
+
+    def tell(one, state):
+        told.append((one.name, type(state).__name__))
+
+    @task(on_success=tell, on_failure=tell, max_retries=1)
+    def half(x):
+        if x == 1 and ("half", "Failed") not in told:
+            raise ValueError("odd")
+        return x / 2
+
+    with Flow("f", on_success=tell, on_failure=tell) as flow:
+        half.map([0, 1])
+    flow.run()
+    assert sorted(told) == [
+        ("f", "Success"),
+        ("half", "Failed"),
+        ("half", "Success"),
+        ("half", "Success"),
+    ]
+    with pytest.raises(TypeError, match="on_success is a function"):
+        task(lambda: 1, on_success=5)

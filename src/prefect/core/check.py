@@ -44,10 +44,21 @@ class OnFailure:
             self.function(obj, new_state)
 
 
+class OnSuccess(OnFailure):
+    """A state handler that calls a function when the new state is a success: not when it is mapped."""
+
+    def __call__(self, obj: Any, old_state: State, new_state: State) -> None:  # noqa: ARG002
+        """Call the function if the object succeeded."""
+        if new_state.is_successful() and not new_state.is_mapped():
+            self.function(obj, new_state)
+
+
 def handlers(
-    state_handlers: Iterable[Any] | None, on_failure: Callable[[Any, State], Any] | None = None
+    state_handlers: Iterable[Any] | None,
+    on_failure: Callable[[Any, State], Any] | None = None,
+    on_success: Callable[[Any, State], Any] | None = None,
 ) -> list[Any]:
-    """Check state handlers; the one for failures comes last."""
+    """Check state handlers; those for failures and successes come last."""
     if callable(state_handlers):
         raise TypeError("state_handlers takes a list of functions, not one function")
     checked = []
@@ -56,6 +67,8 @@ def handlers(
         checked = [function("Each state handler in state_handlers", handler) for handler in given]
     if on_failure is not None:
         checked.append(OnFailure(function("on_failure", on_failure)))
+    if on_success is not None:
+        checked.append(OnSuccess(function("on_success", on_success)))
     return checked
 
 

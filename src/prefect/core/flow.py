@@ -62,6 +62,7 @@ class Flow(FlowBuilding):
         state_handlers: called as `handler(flow, old_state, new_state)` at each change of the
             flow's state; may return another state to have instead.
         on_failure: called as `on_failure(flow, state)` if the flow fails.
+        on_success: called as `on_success(flow, state)` if it succeeds.
         validate: whether to validate the flow now, and not only when it is used.
         executor: where its tasks run unless a run says otherwise: an executor, or its text form, such
             as "threads:8". It travels with the flow, as text.
@@ -101,6 +102,7 @@ class Flow(FlowBuilding):
         on_failure: Callable[[Flow, State], Any] | None = None,
         validate: bool | None = None,
         *,
+        on_success: Callable[[Flow, State], Any] | None = None,
         executor: Any = None,
         schedule: Any = None,
         storage: Any = None,
@@ -129,7 +131,9 @@ class Flow(FlowBuilding):
             )
         if limits is not None:  # else flows are pickled as ever
             self.limits = check.limits(limits)
-        self.state_handlers: list[FlowHandler] = check.handlers(state_handlers, on_failure)
+        self.state_handlers: list[FlowHandler] = check.handlers(
+            state_handlers, on_failure, on_success
+        )
         self.constants: dict[Task, dict[str, Any]] = {}
         """The arguments of each task that are plain values."""
         self._graph = Graph.of(in_order(listed_tasks("tasks", tasks), None), ())

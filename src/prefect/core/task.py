@@ -40,6 +40,8 @@ class Task(Bindable):
         state_handlers: called as `handler(task, old_state, new_state)` at each change of state;
             may return another state to have instead.
         on_failure: called as `on_failure(task, state)` at each failure, retried or not.
+        on_success: called as `on_success(task, state)` at each success, also a skip or a stored result; of a mapped
+            task, for each child.
         log_stdout: whether what `run` prints goes to the task's logger, line by line.
         at_most_once: whether a try is never made again by itself when its process, or worker, died
             and nobody knows how far it came: not even if `max_retries` allows.
@@ -114,6 +116,7 @@ class Task(Bindable):
         log_stdout: bool = False,
         nout: int | None = None,
         *,
+        on_success: Callable[[Task, State], Any] | None = None,
         at_most_once: bool = False,
         resources: Mapping[str, int] | None = None,
         retry_on: type[BaseException] | Iterable[type[BaseException]] | None = None,
@@ -135,7 +138,7 @@ class Task(Bindable):
             "timeout": check.timeout(timeout),
             "trigger": check.trigger(all_successful if trigger is None else trigger),
             "skip_on_upstream_skip": check.flag("skip_on_upstream_skip", skip_on_upstream_skip),
-            "state_handlers": check.handlers(state_handlers, on_failure),
+            "state_handlers": check.handlers(state_handlers, on_failure, on_success),
             "log_stdout": check.flag("log_stdout", log_stdout),
             "at_most_once": bool(at_most_once) and check.flag("at_most_once", at_most_once),
             "nout": check.nout(nout),
