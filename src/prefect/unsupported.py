@@ -143,6 +143,8 @@ _REASONS = {
     "prefect.environments.RemoteEnvironment": _ENVIRONMENTS,
     "prefect.environments.execution": _ENVIRONMENTS,
     "prefect.environments.storage": _PACKAGED,
+    "prefect.executors.DaskExecutor.performance_report_path": "connect a distributed.Client of your own, and run "
+    "within `with distributed.performance_report(path):` with DaskExecutor(address)",
     "prefect.models": _SERVERLESS,
     "prefect.plugins": _SERVERLESS,
     "prefect.run_configs": _PLACES,

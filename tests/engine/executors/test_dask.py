@@ -13,7 +13,7 @@ from prefect import Flow, Parameter, Task, task
 from prefect.engine import signals
 from prefect.engine.executors import DaskExecutor
 from prefect.engine.state import Failed, Skipped, Success, TimedOut
-from prefect.errors import ExecutorError, RemoteTaskError
+from prefect.errors import ExecutorError, RemoteTaskError, UnsupportedError
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +260,21 @@ def test_without_dask(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ExecutorError, match=r"pip install 'dask\[distributed\]'"):
         Flow("test").run(executor=executor)
+
+
+def test_classic_arguments():
+    """Those of classic Prefect are taken: adapt_kwargs is adapt, a report is refused with the fix, others mean nothing."""
+    executor = DaskExecutor(
+        adapt_kwargs={"maximum": 2},
+        debug=True,
+        watch_worker_status=True,
+        disable_cancellation_event=True,
+    )
+    assert executor.adapt == {"maximum": 2}
+    with pytest.raises(ValueError, match="give one of both"):
+        DaskExecutor(adapt_kwargs={"maximum": 2}, adapt={"maximum": 2})
+    with pytest.raises(UnsupportedError, match=r"distributed\.performance_report"):
+        DaskExecutor(performance_report_path="report.html")
 
 
 def test_arguments():

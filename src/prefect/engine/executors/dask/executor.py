@@ -7,6 +7,7 @@ import socket
 from prefect.core import check
 from prefect.engine.executors.base import ARCHIVES, Executor, Session
 from prefect.errors import ExecutorError
+from prefect.unsupported import refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,8 +38,14 @@ class DaskExecutor(Executor):
             ever, as a cluster may need whose workers wait in a queue.
         silence_timeout: after how many seconds without a sign a worker or the scheduler is taken
             for lost.
+        adapt_kwargs: classic Prefect's name of `adapt`.
+        debug: classic Prefect's, and of no meaning here, as are the two after it.
+        watch_worker_status: see `debug`.
+        disable_cancellation_event: see `debug`.
+        performance_report_path: None; anything else is an error that says what to use instead.
 
     Raises:
+        UnsupportedError: it has a `performance_report_path`.
         TypeError: an argument is of the wrong type.
         ValueError: both an address and a cluster class are given, or the address is empty.
     """
@@ -53,7 +60,17 @@ class DaskExecutor(Executor):
         adapt: Mapping[str, Any] | None = None,
         worker_timeout: float | None = 300,
         silence_timeout: float = 60,
+        adapt_kwargs: Mapping[str, Any] | None = None,
+        debug: bool | None = None,  # noqa: ARG002  # classic Prefect's
+        watch_worker_status: bool | None = None,  # noqa: ARG002  # the same
+        disable_cancellation_event: bool = False,  # noqa: ARG002  # the same
+        performance_report_path: str | None = None,
     ) -> None:
+        if adapt_kwargs is not None and adapt is not None:
+            raise ValueError("adapt_kwargs is classic Prefect's name of adapt: give one of both")
+        if performance_report_path is not None:
+            refuse("prefect.executors.DaskExecutor.performance_report_path")
+        adapt = adapt_kwargs if adapt is None else adapt
         if address is not None and (
             cluster_class is not None or cluster_kwargs or adapt is not None
         ):
