@@ -205,7 +205,7 @@ def test_lengths_must_agree():
     [
         (3, r"an int has no items; give it whole to each with unmapped\(\.\.\.\)"),
         (None, "None has no items"),
-        ((x for x in [1]), r"a generator has no items by number.*map over list\(\.\.\.\)"),
+        (iter([1]), r"a list_iterator has no items by number.*map over list\(\.\.\.\)"),
         ("text", "it is a str; map over list"),
         (b"bytes", "it is a bytes"),
         ({"a": 1}, "it is a dict; map over a list of its keys"),
