@@ -10,9 +10,11 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from dask_cluster import cluster_of
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 FLOWS = {
+    "forecast": "forecast",
     "hello": "hello",
     "secret_report": "secret-report",
     "weather": "seattle-weather",
@@ -192,3 +194,63 @@ def test_secret_report_needs_its_key(tmp_path):
     done = prefect("run", EXAMPLES / "secret_report.py", cwd=tmp_path)
     assert done.returncode == 2
     assert "SIGNING_KEY" in done.stderr
+
+
+FORECAST = "-p", "count=4", "-p", "steps=6"
+
+
+@pytest.fixture(scope="module")
+def sealed_forecast(tmp_path_factory):
+    """The sweep as a sealed flow, and its key."""
+    directory = tmp_path_factory.mktemp("forecast")
+    key, sealed = directory / "a.key", directory / "forecast.flow"
+    assert prefect("keygen", key, cwd=directory).returncode == 0
+    built = prefect(
+        "build", EXAMPLES / "forecast.py", "-o", sealed, "--key-file", key, cwd=directory
+    )
+    assert built.returncode == 0, built.stderr
+    return sealed, "--key-file", key
+
+
+@pytest.fixture(scope="module")
+def foretold(tmp_path_factory):
+    """What the sweep comes to, one task after the other."""
+    done = prefect(
+        "run", EXAMPLES / "forecast.py", "--json", *FORECAST, cwd=tmp_path_factory.mktemp("local")
+    )
+    told = logged(done)
+    assert told.startswith("tomorrow is foretold to 2.184 degrees on average")
+    return told
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A cluster of two processes."""
+    with cluster_of(2, tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("place", ["threads:2", "processes:2", "dask", "cluster"])
+def test_the_forecast_is_the_same_everywhere(place, foretold, sealed_forecast, tmp_path, request):
+    """The sweep runs unchanged in threads, processes, Dask here and on a cluster; as a sealed flow, too."""
+    if place == "cluster":
+        place = f"dask:{request.getfixturevalue('cluster').address}"
+    for what in ((EXAMPLES / "forecast.py",), sealed_forecast):
+        done = prefect("run", *what, "--json", "--executor", place, *FORECAST, cwd=tmp_path)
+        assert logged(done) == foretold
+
+
+@pytest.mark.services
+def test_the_forecast_as_an_image(base_image, foretold, unique, tmp_path):
+    """In a container it comes to the same, in processes and by Dask."""
+    built = prefect(
+        *("build", EXAMPLES / "forecast.py", "--image", base_image, "--tag", unique),
+        *("-r", "dask[distributed]"),
+        cwd=tmp_path,
+    )
+    assert built.returncode == 0, built.stderr
+    for executor in ("processes:2", "dask"):
+        done = prefect(
+            "run", f"image:{unique}", "--json", "--executor", executor, *FORECAST, cwd=tmp_path
+        )
+        assert logged(done) == foretold
