@@ -24,6 +24,7 @@ from prefect.version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from os import PathLike
     from typing import Any
 
     from prefect import engine, environments, errors, triggers
@@ -112,7 +113,20 @@ async def _arun(call: Callable[[], State]) -> State:
     return await in_thread(call)
 
 
+def _save(flow: Flow, path: str | PathLike[str]) -> str:
+    from prefect.environments.saving import save  # noqa: PLC0415  # for flows that are saved
+
+    return save(flow, path)
+
+
+def _load(path: str | PathLike[str]) -> Flow:
+    from prefect.environments.saving import load  # noqa: PLC0415  # for flows that are loaded
+
+    return load(path)
+
+
 core.runner = _run
+core.saver, core.loader = _save, _load
 core.scheduled_runner = _run_on_schedule
 core.async_runner = _arun
 refuse_classic_modules()

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from prefect.sealed.keys import EncryptionKey
+
 HERE = Path(__file__).parent
 FLOWS = sorted(path.stem for path in (HERE / "flows").glob("*.py"))
+KEY = EncryptionKey.generate().encode()  # what is saved is sealed
 DIFFERENCES = json.loads((HERE / "differences.json").read_text())
 
 
@@ -26,7 +29,7 @@ def answers(name: str) -> dict:
     """Return ours."""
     done = subprocess.run(
         [sys.executable, HERE / "probing.py", HERE / "flows" / f"{name}.py"],
-        capture_output=True, text=True, check=False, timeout=240, env=os.environ | {"TZ": "UTC"},
+        capture_output=True, text=True, check=False, timeout=240, env=os.environ | {"TZ": "UTC", "PREFECT_ENCRYPTION_KEY": KEY},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads("{\n" + done.stdout.rpartition("\n{\n")[2])

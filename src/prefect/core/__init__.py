@@ -10,6 +10,7 @@ from prefect.lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from os import PathLike
 
     from prefect.core.flow import Flow
     from prefect.core.graph import Edge
@@ -37,3 +38,7 @@ async_runner: Callable[[Callable[[], State]], Awaitable[State]] | None = None
 
 scheduled_runner: Callable[..., State] | None = None
 """What `Flow.run` calls for a flow with a schedule; likewise."""
+
+saver: Callable[[Flow, str | PathLike[str]], str] | None = None
+loader: Callable[[str | PathLike[str]], Flow] | None = None
+"""What `Flow.save` and `Flow.load` call; likewise."""

@@ -88,7 +88,7 @@ class Flow(FlowBuilding):
 
     storage, run_config = RefusedAttribute(), RefusedAttribute()
     register, deploy, run_agent = RefusedMethod(), RefusedMethod(), RefusedMethod()
-    save, load, diagnostics = RefusedMethod(), RefusedMethod(), RefusedMethod()
+    diagnostics = RefusedMethod()
     result: Any = None
 
     def __init__(
@@ -228,6 +228,35 @@ class Flow(FlowBuilding):
         """
         self.validate()
         return serialize_flow(self)
+
+    def save(self, dest: str | PathLike[str] | None = None) -> str:
+        """Seal the flow into a file, as `prefect build -o` does, and return its path.
+
+        Args:
+            dest: the file; by default one of the flow's name here, with the suffix .flow.
+
+        Raises:
+            SecretError: neither has the flow a PickleEnvironment, nor PREFECT_ENCRYPTION_KEY a key.
+        """
+        if core.saver is None:
+            raise RuntimeError("Flows can be saved after `import prefect`")
+        name = "".join(c if c.isalnum() else "-" for c in self.name.lower())
+        return core.saver(self, f"{name}.flow" if dest is None else check.path("dest", dest))
+
+    @classmethod
+    def load(cls, fpath: str | PathLike[str]) -> Flow:
+        """Open what `save` wrote, and return the flow. Whoever has the key could write code that runs then.
+
+        Args:
+            fpath: the file.
+
+        Raises:
+            SecretError: PREFECT_ENCRYPTION_KEY has no key.
+            ArtifactError: it cannot be opened by that key, or not be loaded here.
+        """
+        if core.loader is None:
+            raise RuntimeError("Flows can be loaded after `import prefect`")
+        return core.loader(check.path("fpath", fpath))
 
     def visualize(
         self,
