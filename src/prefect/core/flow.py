@@ -229,11 +229,11 @@ class Flow(FlowBuilding):
         self.validate()
         return serialize_flow(self)
 
-    def save(self, dest: str | PathLike[str] | None = None) -> str:
+    def save(self, fpath: str | PathLike[str] | None = None) -> str:
         """Seal the flow into a file, as `prefect build -o` does, and return its path.
 
         Args:
-            dest: the file; by default one of the flow's name here, with the suffix .flow.
+            fpath: the file; by default one of the flow's name here, with the suffix .flow.
 
         Raises:
             SecretError: neither has the flow a PickleEnvironment, nor PREFECT_ENCRYPTION_KEY a key.
@@ -241,7 +241,7 @@ class Flow(FlowBuilding):
         if core.saver is None:
             raise RuntimeError("Flows can be saved after `import prefect`")
         name = "".join(c if c.isalnum() else "-" for c in self.name.lower())
-        return core.saver(self, f"{name}.flow" if dest is None else check.path("dest", dest))
+        return core.saver(self, f"{name}.flow" if fpath is None else check.path("fpath", fpath))
 
     @classmethod
     def load(cls, fpath: str | PathLike[str]) -> Flow:
