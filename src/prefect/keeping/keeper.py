@@ -165,9 +165,9 @@ class Keeper:
                 self._digests[node] = self._recipes[node]
             return None
         if cached or self._resumes:
-            entry = self._store.entry(key)
-            if entry is not None and self._store.has(entry) and _is_fresh(task, entry):
-                return self._taken(node, entry, inputs)
+            found = self._store.find(key)
+            if found is not None and _is_fresh(task, found[0]):
+                return self._taken(node, *found, inputs)
         about: dict[str, Any] = {"run": self._run, "task": step.slug, "inputs": inputs}
         if node.map_index is not None:
             about["map_index"] = node.map_index
@@ -206,10 +206,10 @@ class Keeper:
         """Return what a task's code consists of."""
         return self._codes.of(task)[0]
 
-    def _taken(self, node: Node, entry: Entry, inputs: dict[str, str]) -> State:
+    def _taken(self, node: Node, entry: Entry, stored: Stored, inputs: dict[str, str]) -> State:
         self._digests[node] = entry.digest
         run = entry.about.get("run")
-        state = Cached(f"its result was stored by run {run}", Stored(self._store.where, entry.key))
+        state = Cached(f"its result was stored by run {run}", stored)
         state.context["stored"] = _stored(entry) | {"run": run, "inputs": inputs}
         return state
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -37,6 +38,8 @@ class Files(Protocol):
         """Yield path, size in bytes and time of last use of the files below a path."""
 
 
+_RECENT = 3600.0
+"""Seconds for which a file counts as used without being marked again."""
 _PROCESS = os.urandom(8).hex()
 """Of this process and its forks, whose numbers tell them apart; in containers numbers alone do not."""
 
@@ -58,7 +61,7 @@ class LocalFiles:
         self._owner = _other_owner(directory)
 
     def read(self, path: str) -> bytearray | None:
-        """Return all of a file, None where there is none."""
+        """Return all of a file, which counts as used now; None where there is none."""
         try:
             handle = os.open(self._base + path, os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
@@ -66,7 +69,10 @@ class LocalFiles:
         except OSError as error:
             raise _failed("read", self.where, error) from error
         try:
-            found = bytearray(os.fstat(handle).st_size)  # arrays in it can be written
+            status = os.fstat(handle)
+            if time.time() - status.st_mtime > _RECENT:
+                self.touch(path)
+            found = bytearray(status.st_size)  # arrays in it can be written
             with memoryview(found) as view, os.fdopen(handle, "rb", buffering=0) as file:
                 done = 0
                 while done < len(view) and (count := file.readinto(view[done:])):

@@ -66,13 +66,15 @@ class Stored(Ref):
     Args:
         where: the store, as `Store.where` has it.
         key: of the result.
+        read: the bytes of the result's file, if they were read already, and have all of it.
     """
 
-    __slots__ = ("_key", "_value", "_where")
+    __slots__ = ("_key", "_read", "_value", "_where")
 
-    def __init__(self, where: str, key: str) -> None:
+    def __init__(self, where: str, key: str, read: bytes | bytearray | None = None) -> None:
         self._where = where
         self._key = key
+        self._read = read
 
     def fetch(self) -> Any:
         """Return the value, read from the store the first time.
@@ -82,7 +84,8 @@ class Stored(Ref):
             StoreError: it cannot be read, or loaded here.
         """
         if not hasattr(self, "_value"):
-            self._value: Any = fetch(self._where, self._key)
+            self._value: Any = fetch(self._where, self._key, self._read)
+            self._read = None
         return self._value
 
     def items(self) -> Sequence[Any]:
@@ -95,14 +98,17 @@ class Stored(Ref):
         return fetch, (self._where, self._key)
 
 
-def fetch(where: str, key: str) -> Any:
+def fetch(where: str, key: str, read: bytes | bytearray | None = None) -> Any:
     """Return a result of a store.
+
+    Args:
+        read: as `Stored` has it.
 
     Raises:
         ResultUnavailableError: the store does not have it any more.
         StoreError: it cannot be read, or loaded here.
     """
-    found = open_store(where).value(key)
+    found = open_store(where).value(key, read)
     if found is None:
         raise ResultUnavailableError(
             f"A stored result is gone from {where}: run the flow again, and what it needs is made anew"
@@ -127,26 +133,40 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        path = _path_of(key)
-        read = self.files.read(path)
-        if read is None:
+        read = self.files.read(_path_of(key))
+        return None if read is None else _entry(key, read)
+
+    def find(self, key: str) -> tuple[Entry, Stored] | None:
+        """Return what is known of a result whose bytes are there, and a reference to it.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        read = self.files.read(_path_of(key))
+        entry = None if read is None else _entry(key, read)
+        if entry is None:
             return None
-        self.files.touch(path)
-        return _entry(key, read)
+        if entry.size <= _SMALL:
+            return entry, Stored(self.where, key, read)
+        return (entry, Stored(self.where, key)) if self.has(entry) else None
 
     def has(self, entry: Entry) -> bool:
         """Tell whether the bytes of a result are there as well, which count as used now."""
         return entry.size <= _SMALL or self.files.touch(_path_of_value(entry.digest))
 
-    def value(self, key: str) -> tuple[Any] | None:
+    def value(self, key: str, read: bytes | bytearray | None = None) -> tuple[Any] | None:
         """Return a result, in a tuple; None where there is none that is whole.
 
         Of a pickle, this runs code: a store is as trusted as the flow itself.
 
+        Args:
+            read: the bytes of its file, if they were read already.
+
         Raises:
             StoreError: the store cannot be read, or the result cannot be loaded here.
         """
-        read = self.files.read(_path_of(key))
+        if read is None:
+            read = self.files.read(_path_of(key))
         if read is None or (entry := _entry(key, read)) is None:
             return None
         line = read.index(b"\n") + 1
