@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import sys
 import threading
 import time
@@ -94,8 +95,15 @@ def _stored(entry: Entry) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_threads: dict[int, int] = {}
+
+
 def _worker() -> str:
-    return f"{os.getpid()}/{threading.current_thread().name}"
+    """Name the thread that does something, for people: threads of a process by small numbers."""
+    if threading.current_thread() is threading.main_thread():
+        return f"{platform.node()}:{os.getpid()}"
+    number = _threads.setdefault(threading.get_ident(), len(_threads) + 1)
+    return f"{platform.node()}:{os.getpid()}/{number}"
 
 
 class Keeper:
