@@ -338,6 +338,22 @@ def test_the_record_tells_what_happened(store):
     assert lines[-1]["state"] == "Failed"
 
 
+def test_a_resumed_run_has_the_context_that_was_given(store):
+    """What a task reads of it is the same, and so its result is."""
+
+    @task
+    def region():
+        return context.region
+
+    with Flow("f") as flow:
+        made = region()
+    flow.run(store=store, context={"region": "north"})
+    state = flow.run(store=store, resume=True)
+    assert (state.result[made].is_cached(), state.result[made].result) == (True, "north")
+    other = flow.run(store=store, resume=True, context={"region": "south"})
+    assert other.result[made].result == "south"
+
+
 def test_a_run_that_was_refused_leaves_no_record(store):
     """An unknown parameter is none of a run."""
     with pytest.raises(ParameterError):

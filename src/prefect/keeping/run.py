@@ -74,9 +74,9 @@ def run_kept(
         earlier = _Earlier.of(store, flow, kept.resume) if kept.resume else None
         if earlier is not None:
             parameters = earlier.parameters(parameters)
-            context = {**dates(earlier.start), **context}
+            context = {**dates(earlier.start), **earlier.context, **context}
         start = context.get("scheduled_start_time") or now()
-        context = {**dates(start), **context}
+        given, context = context, {**dates(start), **context}
         root = earlier.root if earlier else run
         keeper = Keeper(
             store,
@@ -96,6 +96,7 @@ def run_kept(
             "resumes": earlier.run if earlier else None,
             "root": root,
             "start": start.isoformat(),
+            "context": _recorded({n: v for n, v in given.items() if n not in _NOT_RECORDED}),
             "host": platform.node(),
             "pid": os.getpid(),
             "versions": {
@@ -145,8 +146,11 @@ class _Record:
         tasks = {slug: task for task, slug in flow.slugs.items()}
         coded: set[str] = set()
         told_unstored: set[str] = set()
+        has_begun = False
 
         def tell(event: TaskEvent) -> None:
+            nonlocal has_begun
+            has_begun = True
             slug = event.task_slug
             context = getattr(event.state, "_context", None)
             if context:
@@ -171,12 +175,18 @@ class _Record:
             state = run(tell)
         except BaseException as error:
             state = getattr(error, "state", None)
-            if isinstance(error, PrefectError) and state is None and not handler.any:
+            if isinstance(error, PrefectError) and state is None and not has_begun:
                 self._path.unlink(missing_ok=True)  # it was refused: nothing has run
+                self._store.files.remove(path_of(self._run))
             raise
         finally:
             logger.removeHandler(handler)
             writer.end(flow.name, state)
+            if writer.error is not None:
+                logger.warning(
+                    "The record of this run ends too early: %s could not be written: %s",
+                    self._path, writer.error.strerror,
+                )  # fmt: skip
             self._copy()
         return state
 
@@ -191,13 +201,11 @@ class _Handler(logging.Handler):
     def __init__(self, writer: Recorder) -> None:
         super().__init__()
         self._writer = writer
-        self.any = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Record it; what the engine says of states, these say."""
         if record.name == "prefect" and record.levelno <= logging.INFO:
             return
-        self.any = True
         job = values.get(None)
         slug, index = (job.slug, job.map_index) if isinstance(job, Job) else (None, None)
         try:
@@ -218,6 +226,11 @@ class _Earlier:
         self.root: str = header.get("root") or self.run
         self.start = datetime.fromisoformat(header["start"])
         self._parameters: dict[str, Any] = header["parameters"]
+        self.context = {
+            name: value
+            for name, value in dict(header.get("context") or {}).items()
+            if MASK not in json.dumps(value)
+        }
 
     @classmethod
     def of(cls, store: Store, flow: Flow, resume: str) -> _Earlier:
@@ -264,6 +277,7 @@ def _header(store: Store, run: str) -> dict[str, Any]:
     try:
         found = json.loads(bytes(read[: read.find(b"\n")]))
         cls_fields = (found["run"], found["start"], found["parameters"], found["flow"])
+        datetime.fromisoformat(found["start"])
         if not isinstance(cls_fields[0], str) or not isinstance(cls_fields[2], dict):
             raise ValueError("it is malformed")  # noqa: TRY004, TRY301
     except (ValueError, KeyError, TypeError) as error:
@@ -273,20 +287,29 @@ def _header(store: Store, run: str) -> dict[str, Any]:
 
 def _used(flow: Flow, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of a run as JSON has them, defaults among them, with secrets masked."""
+    used = {each.name: each.default for each in flow.parameters() if not each.required}
+    used |= {n: v for n, v in parameters.items() if n in {each.name for each in flow.parameters()}}
+    recorded = _recorded(used)
+    # A default is there another time; what was given has to be given again.
+    lacking = {n: {_LACKS: type(parameters[n]).__name__} for n in used if n in parameters}
+    return {**{n: v for n, v in lacking.items() if n not in recorded}, **recorded}
+
+
+def _recorded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those values that JSON can have, as it has them, with secrets masked."""
     found: dict[str, Any] = {}
-    for each in flow.parameters():
-        if each.name not in parameters and each.required:
-            continue
-        value = parameters.get(each.name, each.default)
+    for name, value in values.items():
         try:
             plain = json_form(value)
             json.dumps(plain, allow_nan=False)
         except (TypeError, ValueError):
-            if each.name in parameters:  # a default is there another time
-                found[each.name] = {_LACKS: type(value).__name__}
             continue
-        found[each.name] = mask_all(plain)
+        found[name] = mask_all(plain)
     return found
+
+
+_NOT_RECORDED = frozenset({"output_dir", "secrets", "parameters", "scheduled_start_time", "date"})
+"""Of the context that a run is given: what is of the machine, secret, or known otherwise."""
 
 
 def _text_of(executor: Any) -> str | None:
