@@ -7,10 +7,13 @@ import textwrap
 from datetime import timedelta
 
 import pytest
+from notes import Noted
 
 from prefect import Flow, Parameter, context, task
 from prefect.core.signals import SKIP
 from prefect.errors import ParameterError, RecordError
+from prefect.records.finding import find_run
+from prefect.store.store import open_store
 from prefect.tasks.core.resource_manager import resource_manager
 from prefect.tasks.secrets import EnvVarSecret
 
@@ -23,13 +26,6 @@ def store(tmp_path):
 @pytest.fixture(autouse=True)
 def _home(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-
-
-class Noted(list):
-    """Has no value that counts: what is noted is none of a task's inputs."""
-
-    def __reduce_ex__(self, _):
-        raise TypeError("it stays here")
 
 
 def _flow(calls, fails):
@@ -267,8 +263,13 @@ def test_what_cannot_or_must_not_rest_is_made_again(store, monkeypatch, capsys):
             raise ValueError("not yet")
         return x
 
+    @task
+    def address(token):
+        return f"https://{token}@example.org"
+
     with Flow("f") as flow:
         token = EnvVarSecret("TOKEN_OF_TEST")
+        address(token)
         with Connection() as connection:
             end = last(read(connection, token))
         odd()
@@ -352,6 +353,33 @@ def test_a_resumed_run_has_the_context_that_was_given(store):
     assert (state.result[made].is_cached(), state.result[made].result) == (True, "north")
     other = flow.run(store=store, resume=True, context={"region": "south"})
     assert other.result[made].result == "south"
+
+
+def test_a_record_that_was_cut_off_before_it_began_hinders_nothing(store):
+    """The run before it is the last one."""
+    flow = _flow(Noted(), Noted())
+    flow.run(store=store)
+    (store / "runs" / "99991231-000000.000-sums-00000000.jsonl").write_text("")
+    assert flow.run(store=store, resume=True).result[flow.total].is_cached()
+    assert find_run(open_store(store), "last") != "99991231-000000.000-sums-00000000"
+
+
+def test_what_another_flow_left_is_not_gone_on_with(store):
+    """The run that is named is of the same flow; a parameter that is no more is not looked for."""
+    _flow(Noted(), Noted()).run(store=store)
+    (run,) = (path.stem for path in (store / "runs").iterdir())
+
+    @task
+    def one(m):
+        return m
+
+    with Flow("other") as other:
+        one(Parameter("m", default=1))
+    with pytest.raises(RecordError, match="is of flow 'sums', and not of 'other'"):
+        other.run(store=store, resume=run)
+    with Flow("sums") as renamed:
+        one(Parameter("m", default=1))
+    assert renamed.run(store=store, resume=run).is_successful()
 
 
 def test_a_run_that_was_refused_leaves_no_record(store):

@@ -168,7 +168,14 @@ def duration(seconds: float) -> str:
 
 def _counts(run: Run) -> str:
     counted: dict[str, int] = {}
-    for _, _, task in run.units():
+    given = {
+        task["id"]
+        for task in run.flow["tasks"]
+        if task.get("auto_generated") or str(task.get("type", "")).endswith(".Parameter")
+    }
+    for slug, _, task in run.units():
+        if slug in given:
+            continue
         counted[task.state] = counted.get(task.state, 0) + 1
     parts = [f"{count} {printable(state)}" for state, count in sorted(counted.items())]
     return ", ".join(parts)

@@ -9,13 +9,15 @@ import platform
 import sys
 import threading
 import time
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.context import values
 from prefect.core.parameter import Parameter
 from prefect.core.refs import Ref
-from prefect.core.state import Mapped, Skipped, Success
+from prefect.core.state import Failed, Mapped, Skipped, Success
 from prefect.core.state_kinds import Cached
+from prefect.core.tracebacks import describe
 from prefect.engine.nodes import ITEM
 from prefect.errors import StoreError
 from prefect.keeping.code import Codes
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from prefect.core.task import Task
     from prefect.engine.job import Job
     from prefect.engine.nodes import Node
+    from prefect.store.formats import Encoded
     from prefect.store.store import Entry, Store
 
 _SERIES = f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}"
@@ -74,7 +77,8 @@ class Keeping:
             encoded = encode(state.result)
             if is_masking() and any(holds_secret(bytes(part)) for part in encoded.parts):
                 raise StoreError(_NEVER)  # noqa: TRY301
-            entry = open_store(self.where).put_encoded(self.key, encoded, self.about)
+            about = {**self.about, "same": encoded.same, "named": _named(encoded)}
+            entry = open_store(self.where).put_encoded(self.key, encoded, about)
         except StoreError as error:
             state.context["unstored"] = str(error)
             return state
@@ -92,6 +96,7 @@ class Keeping:
 def _stored(entry: Entry) -> dict[str, Any]:
     return {
         "key": entry.key, "digest": entry.digest, "size": entry.size, "format": entry.format,
+        "same": entry.about.get("same"), "named": entry.about.get("named"),
     }  # fmt: skip
 
 
@@ -141,6 +146,8 @@ class Keeper:
         self._code_keys: dict[int, str] = {}
         self._digests: dict[Node, str] = {}
         self._recipes: dict[Node, str] = {}
+        self._numbers: dict[Node, int] = {}
+        self._alike: dict[Any, int] = {}
         self._seen: set[Any] = {_worker()}  # workers that write where this process reads
         self._constants: dict[int, dict[str, str]] = {}
 
@@ -159,10 +166,16 @@ class Keeper:
             return None
         cached = task.caches
         inputs = self._inputs(node)
-        scope: list[Any] = ["any run"] if cached else [self._root, step.slug, node.map_index]
+        scope: list[Any] = (
+            ["any run"] if cached else [self._root, step.slug, self._number(node, inputs)]
+        )
         token = values.set(job)
         try:
             key = self._key(task, scope, inputs, job)
+        except Exception as error:  # noqa: BLE001 - of a function of the user's
+            return Failed(
+                f"the cache_key of task {task.name!r} cannot be made: {describe(error)}", error
+            )
         finally:
             values.reset(token)
         if task.checkpoint is False or (not cached and self._root is None):
@@ -182,6 +195,15 @@ class Keeper:
         job.keeping = Keeping(self._store.where, key, about)
         self._recipes[node] = f"made:{key}"
         return None
+
+    def _number(self, node: Node, inputs: dict[str, str]) -> int:
+        """Return which one of the children that are given the same a child is: mostly 0, whatever its index."""
+        found = self._numbers.get(node)
+        if found is None:
+            like = (node.step.slug, tuple(sorted(inputs.items())))
+            found = self._numbers[node] = self._alike.get(like, 0)
+            self._alike[like] = found + 1
+        return found
 
     def take(self, state: State) -> None:
         """Look at what came back of a job, perhaps from another process.
@@ -215,7 +237,7 @@ class Keeper:
         return self._codes.of(task)[0]
 
     def _taken(self, node: Node, entry: Entry, stored: Stored, inputs: dict[str, str]) -> State:
-        self._digests[node] = entry.digest
+        self._digests[node] = self._of_stored(_stored(entry))
         run = entry.about.get("run")
         state = Cached(f"its result was stored by run {run}", stored)
         state.context["stored"] = _stored(entry) | {"run": run, "inputs": inputs}
@@ -264,7 +286,7 @@ class Keeper:
             return _digest("children", [self._of(child) for child in node.children])
         stored = getattr(state, "_context", {}).get("stored")
         if stored is not None:
-            return str(stored["digest"])
+            return self._of_stored(stored)
         if isinstance(state, Mapped):
             return _digest("children", [self._of_state(each) for each in state.map_states])
         return self._of_state(state, self._recipes.get(node))
@@ -272,21 +294,55 @@ class Keeper:
     def _of_state(self, state: State, recipe: str | None = None) -> str:
         stored = getattr(state, "_context", {}).get("stored")
         if stored is not None:
-            return str(stored["digest"])
+            return self._of_stored(stored)
         if not isinstance(state, Success):
             return _digest("state", [type(state).__name__, str(state.message)])
         return self._of_value(state.held, recipe)
 
-    @staticmethod
-    def _of_value(value: Any, recipe: str | None = None) -> str:
+    def _of_value(self, value: Any, recipe: str | None = None) -> str:
         if isinstance(value, Ref):
             value = value.fetch()
         try:
-            return encode(value).digest
+            encoded = encode(value)
         except (
             StoreError
         ):  # then how it was made decides; or nothing says whether it is the same again
             return recipe or f"none:{os.urandom(16).hex()}"
+        return self._with_code(encoded.same or encoded.digest, encoded.named)
+
+    def _of_stored(self, stored: Mapping[str, Any]) -> str:
+        named = [_found(str(each)) for each in stored.get("named") or ()]
+        same = stored.get("same") or stored["digest"]
+        return self._with_code(str(same), [each for each in named if each is not None])
+
+    def _with_code(self, digest: str, named: Iterable[Any]) -> str:
+        """Return a digest of a value and of the user's classes that it is of: they decide what is done with it."""
+        parts: dict[str, str] = {}
+        for each in named:
+            parts |= self._codes.of_named(each)
+        return _digest("value", [digest, parts]) if parts else digest
+
+
+_MOST_NAMED = 100
+
+
+def _named(encoded: Encoded) -> list[str]:
+    """Return the names of classes and functions that a value names, but for those that Python has itself."""
+    names = {
+        f"{each.__module__}:{each.__qualname__}"
+        for each in encoded.named
+        if str(each.__module__).partition(".")[0] not in sys.stdlib_module_names
+    }
+    return sorted(names)[:_MOST_NAMED]
+
+
+def _found(name: str) -> Any:
+    """Return a class or function by its name, as far as its module has been imported."""
+    module, _, path = name.partition(":")
+    found: Any = sys.modules.get(module)
+    for part in path.split("."):
+        found = vars(found).get(part) if hasattr(found, "__dict__") else None
+    return found if isinstance(found, type | FunctionType) else None
 
 
 def _fetched(inputs: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import platform
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,7 @@ def run_kept(
             run = new_run(flow.name)
         earlier = _Earlier.of(store, flow, kept.resume) if kept.resume else None
         if earlier is not None:
-            parameters = earlier.parameters(parameters)
+            parameters = earlier.parameters(flow, parameters)
             context = {**dates(earlier.start), **earlier.context, **context}
         start = context.get("scheduled_start_time") or now()
         given, context = context, {**dates(start), **context}
@@ -131,6 +132,8 @@ class _Record:
             give_to_owner(self._path, base)
             self._recorder.begin(header)
         except OSError as error:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
             raise StoreError(f"No record can be written to {base}: {error.strerror}") from error
         self._copy()
 
@@ -241,24 +244,34 @@ class _Earlier:
             StoreError: the store cannot be read.
         """
         if resume != LAST:
-            return cls(_header(store, find_run(store, resume)))
+            header = _header(store, find_run(store, resume))
+            named = header["flow"].get("name")
+            if named != flow.name:
+                raise RecordError(
+                    f"Run {header['run']} is of flow {named!r}, and not of {flow.name!r}"
+                )
+            return cls(header)
         for name in reversed(runs_in(store)):
-            header = _header(store, name)
-            if header.get("flow", {}).get("name") == flow.name:
-                return cls(header)
+            with suppress(
+                RecordError
+            ):  # one that was cut off before it began is none to go on with
+                header = _header(store, name)
+                if header.get("flow", {}).get("name") == flow.name:
+                    return cls(header)
         raise RecordError(
             f"{store.where} has no run of flow {flow.name!r} to go on with: run it once without resume"
         )
 
-    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+    def parameters(self, flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return its parameters, those that are given now over them.
 
         Raises:
             ParameterError: one was not recorded as it was, and is not given.
         """
         found = dict(given)
+        known = {each.name for each in flow.parameters()}
         for name, value in self._parameters.items():
-            if name in found:
+            if name in found or name not in known:  # it had another name then
                 continue
             text = json.dumps(value)
             if MASK in text or (isinstance(value, dict) and _LACKS in value):
@@ -278,8 +291,10 @@ def _header(store: Store, run: str) -> dict[str, Any]:
         found = json.loads(bytes(read[: read.find(b"\n")]))
         cls_fields = (found["run"], found["start"], found["parameters"], found["flow"])
         datetime.fromisoformat(found["start"])
-        if not isinstance(cls_fields[0], str) or not isinstance(cls_fields[2], dict):
-            raise ValueError("it is malformed")  # noqa: TRY004, TRY301
+        if not isinstance(cls_fields[0], str) or not all(
+            isinstance(each, dict) for each in cls_fields[2:]
+        ):
+            raise ValueError("it is malformed")  # noqa: TRY301
     except (ValueError, KeyError, TypeError) as error:
         raise RecordError(f"The record of run {run} in {store.where} cannot be read") from error
     return dict(found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,10 @@ def find_run(store: Store, meant: str, suits: Callable[[Run], bool] | None = Non
     names = runs_in(store)
     if meant == LAST:
         for name in reversed(names):
-            if suits is None or suits(read_run(store, name)):
-                return name
+            with suppress(RecordError):  # one that was cut off before it began
+                run = read_run(store, name)
+                if suits is None or suits(run):
+                    return name
         raise RecordError(f"{store.where} has no such run: `prefect runs` lists what there is")
     found = [name for name in names if name == meant] or [
         name for name in names if name.startswith(meant) or name.endswith(meant)

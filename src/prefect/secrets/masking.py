@@ -78,6 +78,15 @@ def mask_until_exit(values: Iterable[str]) -> None:
         stand_in("stderr").__enter__().change = mask
 
 
+def remember(value: Any) -> None:
+    """Have `mask` and `holds_secret` know a value from now on, until this process ends.
+
+    For secrets that come to be known while a flow runs: what is written by then is not masked.
+    """
+    if isinstance(value, str):
+        _active.extend(each for each in _spellings([value]) if each not in _active)
+
+
 def _spellings(values: Iterable[str]) -> list[str]:
     """Return what to look for: longer ones first, as one may be part of another."""
     parts = {part for value in values for part in (value, *value.splitlines())}

@@ -12,10 +12,12 @@ that neither the order of sets nor the identity of strings makes two of one valu
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import pickle
 from contextlib import suppress
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import PicklingError, StoreError
@@ -43,11 +45,15 @@ class Encoded:
         format: one of `FORMATS`.
         parts: the bytes; of a pickle with buffers, these come after it.
         digest: "sha256:..." of the form and all parts.
+        same: what is equal for equal values, in any process; "" where nothing is.
+        named: the classes and functions that it names, and which decide what is done with it.
     """
 
     format: str
     parts: Sequence[Part]
     digest: str
+    same: str
+    named: Sequence[Any] = ()
 
     @property
     def size(self) -> int:
@@ -74,34 +80,73 @@ def encode(value: Any) -> Encoded:
     return _pickled(value)
 
 
-def _encoded(form: str, parts: Sequence[Part]) -> Encoded:
+def _encoded(
+    form: str, parts: Sequence[Part], named: Sequence[Any] = (), same: Sequence[Part] | None = None
+) -> Encoded:
+    digest = digest_of(form, parts)
+    return Encoded(form, parts, digest, digest if same is None else digest_of(form, same), named)
+
+
+def digest_of(form: str, parts: Sequence[Part]) -> str:
+    """Return "sha256:..." of a form and its parts."""
     made = hashlib.sha256(f"{form} {' '.join(str(len(part)) for part in parts)}\n".encode())
     for part in parts:
         made.update(part)
-    return Encoded(form, parts, f"sha256:{made.hexdigest()}")
+    return f"sha256:{made.hexdigest()}"
+
+
+class _Pickler(pickle.Pickler):
+    """Notes the classes and functions that it meets."""
+
+    def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer]) -> None:
+        super().__init__(file, protocol=_PROTOCOL, buffer_callback=buffers.append)
+        self.named: list[Any] = []
+
+    def reducer_override(self, value: Any) -> Any:
+        """Note one, and go on as ever. Numbers, texts and collections are not asked about."""
+        if isinstance(value, type | FunctionType):
+            self.named.append(value)
+        return NotImplemented
 
 
 def _pickled(value: Any) -> Encoded:
     buffers: list[pickle.PickleBuffer] = []
+    named: Sequence[Any] = ()
     try:
-        data = pickle.dumps(value, protocol=_PROTOCOL, buffer_callback=buffers.append)
+        file = io.BytesIO()
+        pickler = _Pickler(file, buffers)
+        pickler.dump(value)
+        data, named = file.getvalue(), pickler.named
+        raw: list[Part] = [buffer.raw() for buffer in buffers]
         if b"__main__" in data:  # whose classes are nowhere to be imported from later
-            data, buffers = pickled(value), []
-        raw = [buffer.raw() for buffer in buffers]
-    except Exception as error:  # noqa: BLE001 - of a value's own code
+            return _encoded("pickle", [pickled(value)], named, [_canonical(data), *raw])
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - of a value's own code
         try:
-            data, raw = pickled(value), []
-        except Exception:  # noqa: BLE001 - of a value's own code; the first one says more
+            data = pickled(value)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - the same; the first one says more
             raise StoreError(
                 f"A value of type {type(value).__qualname__!r} cannot be pickled: "
                 f"{type(error).__name__}: {error}"
             ) from error
-    if not raw and len(data) <= _CANONICAL:
-        from prefect.payload.canonical.writing import canonical  # noqa: PLC0415 - for few values
+        made = _encoded("pickle", [data])
+        return Encoded(
+            made.format, made.parts, made.digest, ""
+        )  # classes by value differ each time
+    return _encoded("pickle", [_canonical(data) if not raw else data, *raw], named)
 
-        with suppress(PicklingError):  # of a form that pickle itself does not write
-            data = canonical(data)
-    return _encoded("pickle", [data, *raw])
+
+def _canonical(data: bytes) -> bytes:
+    if len(data) > _CANONICAL:
+        return data
+    from prefect.payload.canonical.writing import canonical  # noqa: PLC0415 - for few values
+
+    with suppress(PicklingError):  # of a form that pickle itself does not write
+        return canonical(data)
+    return data
 
 
 def decode(form: str, parts: Sequence[bytearray | bytes | memoryview]) -> Any:

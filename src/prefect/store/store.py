@@ -11,7 +11,6 @@ read; one that is damaged, or gone, is as if it had never been stored.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -24,7 +23,7 @@ from prefect.errors import ResultUnavailableError, StoreError
 from prefect.frozen import frozen
 from prefect.patterns import pattern
 from prefect.store.files import LocalFiles, RemoteFiles
-from prefect.store.formats import FORMATS, decode, encode
+from prefect.store.formats import FORMATS, decode, digest_of, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -183,7 +182,7 @@ class Store:
         for size in sizes:
             parts.append(body[start : start + size])
             start += size
-        if _digest(entry.format, parts) != entry.digest:
+        if digest_of(entry.format, parts) != entry.digest:
             return None
         return (decode(entry.format, parts),)
 
@@ -314,10 +313,3 @@ def _entry(key: str, read: bytes | bytearray) -> Entry | None:
         return Entry(key, digest, sum(sizes), form, float(time_), dict(told["about"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def _digest(form: str, parts: Sequence[Any]) -> str:
-    made = hashlib.sha256(f"{form} {' '.join(str(len(part)) for part in parts)}\n".encode())
-    for part in parts:
-        made.update(part)
-    return f"sha256:{made.hexdigest()}"

@@ -6,6 +6,7 @@ import os
 
 from prefect.core.context import context
 from prefect.core.task import Task
+from prefect.secrets.masking import remember
 from prefect.secrets.secret import Secret
 
 TYPE_CHECKING = False
@@ -48,9 +49,9 @@ class PrefectSecret(SecretBase):
         if wanted is None:
             raise ValueError("PrefectSecret needs the name of a secret")
         given = context.get("secrets") or {}
-        if wanted in given:
-            return given[wanted]
-        return Secret(wanted).value
+        value = given[wanted] if wanted in given else Secret(wanted).value
+        remember(value)
+        return value
 
 
 class EnvVarSecret(SecretBase):
@@ -92,4 +93,5 @@ class EnvVarSecret(SecretBase):
             if self.raise_if_missing:
                 raise ValueError(f"The environment has no variable {wanted}")
             return None
+        remember(value)
         return value if self.cast is None else self.cast(value)

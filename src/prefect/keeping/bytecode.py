@@ -1,0 +1,129 @@
+"""What a function does, as its bytecode tells: without where it stands, and what its docstring says."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import opcode
+import sys
+from importlib import util
+from types import CodeType
+from typing import TYPE_CHECKING
+
+from prefect.payload.local_modules import is_installed_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_IMPORT, _EXTENDED = opcode.opmap["IMPORT_NAME"], opcode.opmap["EXTENDED_ARG"]
+_VARIABLE_ARGUMENTS = 0x4 | 0x8
+_HAS_DOCSTRING = 0x4000000
+"""Of Python 3.13, inspect.CO_HAS_DOCSTRING."""
+_MOST_MODULES = 1000
+
+
+def pieces(code: CodeType, doc: str | None) -> Iterator[bytes]:
+    """Yield what counts of a function's code, and of those within it.
+
+    Args:
+        doc: its docstring, which does not count.
+    """
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += (code.co_flags & _VARIABLE_ARGUMENTS).bit_count()
+    shape = (
+        code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags, code.co_names,
+        code.co_varnames[:count], code.co_nlocals, code.co_freevars, code.co_cellvars,
+    )  # fmt: skip
+    yield repr(shape).encode()
+    yield code.co_code
+    yield code.co_exceptiontable
+    for index, constant in enumerate(code.co_consts):
+        if isinstance(constant, CodeType):
+            yield from pieces(constant, _doc_of(constant))
+        elif index == 0 and constant == doc:
+            yield b"None"
+        elif isinstance(constant, frozenset):
+            yield repr(sorted(map(repr, constant))).encode()
+        else:
+            yield repr(constant).encode()
+
+
+def _doc_of(code: CodeType) -> str | None:
+    """Return what may be the docstring of a function within a function."""
+    first = code.co_consts[0] if code.co_consts else None
+    return first if isinstance(first, str) and code.co_flags & _HAS_DOCSTRING else None
+
+
+def names_in(code: CodeType) -> Iterator[str]:
+    """Yield the names that a function, and those within it, may look up: texts that are names are, too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from names_in(constant)
+        elif isinstance(constant, str) and constant.isidentifier():
+            yield constant
+
+
+def imported_in(code: CodeType) -> Iterator[str]:
+    """Yield the modules that a function imports when it is called."""
+    extended = 0
+    for at in range(0, len(code.co_code), 2):
+        operation, argument = code.co_code[at], code.co_code[at + 1] | extended
+        extended = argument << 8 if operation == _EXTENDED else 0
+        if operation == _IMPORT:
+            yield code.co_names[argument]
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from imported_in(constant)
+
+
+def sources_of(name: str, package: str) -> dict[str, str]:
+    """Return digests of the source of a module of the user's, and of those that it imports, by name.
+
+    Nothing is imported: what a function imports may not have been yet.
+
+    Args:
+        package: that relative imports are of.
+    """
+    found: dict[str, str] = {}
+    todo = [name, f"{package}.{name}"] if package else [name]
+    while todo and len(found) < _MOST_MODULES:
+        each = todo.pop()
+        if (
+            not each
+            or each in found
+            or each.partition(".")[0] in {*sys.stdlib_module_names, "prefect"}
+        ):
+            continue
+        source = _source(each)
+        if source is None:
+            continue
+        found[each] = hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        within = each.rpartition(".")[0]
+        todo.append(within)
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                todo += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                base = ".".join(
+                    part for part in (within if node.level else "", node.module or "") if part
+                )
+                todo += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return found
+
+
+def _source(name: str) -> str | None:
+    """Return the source of a module that is not installed."""
+    try:
+        spec = util.find_spec(name)
+        if spec is None or spec.loader is None or (spec.origin and is_installed_at(spec.origin)):
+            return None
+        get = getattr(spec.loader, "get_source", None)
+        source = None if get is None else get(name)
+    except (ImportError, ValueError, AttributeError, OSError, SyntaxError):
+        return None
+    return source if isinstance(source, str) else None
