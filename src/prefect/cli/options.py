@@ -99,7 +99,7 @@ class Command(click.Command):
 
 
 def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+    return [*value] if isinstance(value, list | tuple) else [value]
 
 
 def refuse_keys(what: str, key_files: tuple[Path, ...], trusted_signers: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ from prefect import Flow, task
 from prefect.utilities.notifications import callback_factory
 
 told = []
-tell = callback_factory(lambda obj, state: told.append(obj.name), check=lambda state: state.is_failed())
+tell = callback_factory(lambda obj, state: told.append(obj.name), check=lambda state: state.is_finished())
 
 
 @task(state_handlers=[tell])
@@ -14,7 +14,7 @@ def divide(x):
 
 
 with Flow("tells") as flow:
-    divide.map([1, 0])
+    divide(4)
 
 flow.run()
 assert told == ["divide"]
