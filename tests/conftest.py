@@ -183,3 +183,13 @@ def python(
 def run_python():
     """Return a function that runs this Python in a process of its own."""
     return python
+
+
+@pytest.fixture(autouse=True)
+def _masks_as_before():
+    """What a task's secret has masked until the process ends is nothing to other tests."""
+    from prefect.secrets import masking
+
+    before = list(masking._active)
+    yield
+    masking._active[:] = before
