@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 PLACE = ROOT / ".venv-newest"
 UV = Path(sys.executable).with_name("uv")
-TOOLS = ("bcrypt", "hypothesis", "pytest", "pytest-timeout")  # in the versions that are here
+TOOLS = (
+    "bcrypt",
+    "hypothesis",
+    "pytest",
+    "pytest-timeout",
+    "sqlalchemy",
+)  # in the versions that are here
 PICKLER = "tests/payload/test_pickler.py"
 # The newest Python runs what may depend on a version, and not what takes long for other reasons:
 # commands in subprocesses, the examples, dependencies that are really installed. Those run once,
