@@ -40,9 +40,13 @@ def _tell_of_relative(named: str, instead: Path | None) -> None:
     )  # fmt: skip
 
 
-def make_private(path: Path) -> None:
-    """Make a directory and its missing parents, for this user alone, whatever the umask is."""
-    missing = []
+def make_private(path: Path) -> list[Path]:
+    """Make a directory and its missing parents, for this user alone, whatever the umask is.
+
+    Returns:
+        Those that it has made, outer ones first.
+    """
+    missing, made = [], []
     while not path.exists():
         missing.append(path)
         path = path.parent
@@ -52,6 +56,8 @@ def make_private(path: Path) -> None:
         except FileExistsError:  # somebody else who starts just now
             continue
         each.chmod(0o700)
+        made.append(each)
+    return made
 
 
 def require_private(directory: Path) -> None:

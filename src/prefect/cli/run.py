@@ -21,7 +21,8 @@ from prefect.cli.options import (
 from prefect.cli.output import say
 from prefect.cli.place_options import PLACES, place_options, surroundings
 from prefect.cli.wish import Wish
-from prefect.core.kept import LAST, Kept
+from prefect.core.kept import LAST
+from prefect.frozen import replace
 from prefect.printable import printable
 from prefect.running.parameters import parse_pairs, read_parameters
 from prefect.running.result_files import require_result_path
@@ -31,6 +32,7 @@ from prefect.secrets.secret import merge_secrets, parse_secrets, secrets_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from prefect.core.kept import Kept
     from prefect.payload.manifest import Manifest
     from prefect.places.protocol import Place
     from prefect.running.run_directory import RunDirectory
@@ -337,12 +339,12 @@ def _kept(artifact: str, store: str | None, resume: str | None, *, keep: bool) -
     """Return what is to be kept of the run, and tell its name."""
     if not keep and store is None and resume is None:
         return None
-    from prefect.records.names import new_run  # noqa: PLC0415 - seldom asked for
-    from prefect.store.store import default_store, open_store  # noqa: PLC0415 - the same
+    from prefect.keeping import kept_of  # noqa: PLC0415 - seldom asked for
+    from prefect.records.names import new_run  # noqa: PLC0415 - the same
+    from prefect.store.store import default_store  # noqa: PLC0415 - the same
 
-    where = open_store(default_store() if store is None else store).where
-    run = new_run(Path(artifact.partition(":")[0]).stem)
-    return Kept(where, resume, run, "here")
+    kept = kept_of(store or default_store(), resume)
+    return kept and replace(kept, run=new_run(Path(artifact.partition(":")[0]).stem))
 
 
 def _tell_kept(artifact: str, kept: Kept, status: int, report: Path | None) -> None:
@@ -352,7 +354,7 @@ def _tell_kept(artifact: str, kept: Kept, status: int, report: Path | None) -> N
     from prefect.records.finding import path_of  # noqa: PLC0415 - the same
     from prefect.store.store import default_store, open_store  # noqa: PLC0415 - the same
 
-    store = open_store(kept.store or default_store())
+    store = open_store(kept.store)
     if kept.run is None or not store.files.touch(path_of(kept.run)):
         return  # nothing has run
     option = "" if store.where == default_store() else f" --store {printable(quote(store.where))}"

@@ -16,7 +16,7 @@ from prefect.printable import printable, size
 from prefect.records.finding import read_run, run_meant, runs_in
 from prefect.records.run import FAILED, MAPPED
 from prefect.store.pruning import prune
-from prefect.store.store import default_store, open_store
+from prefect.store.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ def runs(
     "last". prune removes what is old or too much. `prefect report RUN` makes a page of a run, and `prefect why RUN
     TASK` says why a task ran again.
     """
-    kept = open_store(default_store() if store is None else store)
+    kept = open_store(store)
     limits = [
         name
         for name, given in (("--older-than", older_than), ("--larger-than", larger_than))
@@ -168,11 +168,7 @@ def duration(seconds: float) -> str:
 
 def _counts(run: Run) -> str:
     counted: dict[str, int] = {}
-    given = {
-        task["id"]
-        for task in run.flow["tasks"]
-        if task.get("auto_generated") or str(task.get("type", "")).endswith(".Parameter")
-    }
+    given = run.given()
     for slug, _, task in run.units():
         if slug in given:
             continue

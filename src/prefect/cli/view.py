@@ -58,11 +58,11 @@ def _record(meant: str, where: str | None) -> BinaryIO:
 
     from prefect.records.finding import find_run, path_of  # noqa: PLC0415 - likewise
     from prefect.store.files import LocalFiles  # noqa: PLC0415 - likewise
-    from prefect.store.store import default_store, open_store  # noqa: PLC0415 - likewise
+    from prefect.store.store import open_store  # noqa: PLC0415 - likewise
 
     if meant.endswith(".jsonl") and Path(meant).exists():
         return Path(meant).open("rb")
-    store = open_store(default_store() if where is None else where)
+    store = open_store(where)
     name = path_of(find_run(store, meant))
     if isinstance(store.files, LocalFiles):
         return Path(store.where, name).open("rb")

@@ -41,9 +41,14 @@ class Kept:
         """The directory of its store, if that is one."""
         return self.store if self.store is not None and self.store.startswith("/") else None
 
-    def at(self, directory: str, place: str) -> Self:
-        """Return the same as another place has it, which sees the store's directory as another one."""
-        seen = self.store if self.directory is None else directory
+    def at(self, directory: str | None, place: str) -> Self:
+        """Return the same as another place has it.
+
+        Args:
+            directory: as what it sees the store's directory; None is as this process does.
+            place: what the place is called.
+        """
+        seen = self.store if directory is None or self.directory is None else directory
         return replace(self, store=seen, place=place)
 
     def text(self) -> str:

@@ -9,7 +9,6 @@ from itertools import count
 
 from prefect.core.context import values
 from prefect.core.own import has_handlers
-from prefect.core.parameter import Parameter
 from prefect.core.signals import Signal
 from prefect.core.state import (
     Failed,
@@ -28,6 +27,7 @@ from prefect.engine.events import TaskEvent
 from prefect.engine.executors.base import DETACHED
 from prefect.engine.job import Job, retry
 from prefect.engine.mapping import expand
+from prefect.engine.nodes import works
 from prefect.engine.plain import run_plain
 from prefect.engine.releasing import done_with_sources, let_go
 from prefect.engine.transitions import change_state, gate
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from prefect.core.state import State
-    from prefect.core.task import Task
     from prefect.engine.ahead import Ahead
     from prefect.engine.executors.base import Session
     from prefect.engine.limits import Limits
@@ -207,7 +206,7 @@ class Run:
         """Tell that a node begins to run."""
         if self.on_state is not None:
             self.tell(node, running)
-        if self.verbose and _works(node.step.task):
+        if self.verbose and works(node.step.task):
             logs.info("task %r starts", node.label)
 
     def job(self, node: Node, inputs: dict[str, Any]) -> Job:
@@ -309,7 +308,7 @@ class Run:
             if self.context.get("raise_on_exception"):
                 error = state.result
                 raise error if isinstance(error, BaseException) else Signal(state.message)
-        elif self.verbose and _works(node.step.task):
+        elif self.verbose and works(node.step.task):
             logs.task_finished(node.label, state)
 
     def complete(self, node: Node) -> None:
@@ -377,8 +376,3 @@ def _limits(limits: Mapping[str, int], ready: deque[Node]) -> Limits:
 def _is_main_thread() -> bool:
     threading = sys.modules.get("threading")  # without it there is no other
     return threading is None or threading.current_thread() is threading.main_thread()
-
-
-def _works(task: Task) -> bool:
-    """Whether it does more than have a value or pass values on; else its log lines say nothing."""
-    return not (task.auto_generated or isinstance(task, Parameter))

@@ -34,7 +34,7 @@ def kept_of(
         raise check.wrong("resume", "the name of a run, or True", given)
     if store is None and not resume:
         return None
-    from prefect.store.store import default_store, open_store  # noqa: PLC0415 - seldom asked for
+    from prefect.store.store import open_store  # noqa: PLC0415 - seldom asked for
 
-    where = open_store(default_store() if store is None else check.path("store", store)).where
+    where = open_store(None if store is None else check.path("store", store)).where
     return Kept(where, LAST if resume is True else resume or None, place=place)

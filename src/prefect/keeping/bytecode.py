@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import opcode
 import sys
 from importlib import util
 from types import CodeType
 from typing import TYPE_CHECKING
 
+from prefect.payload.code_within import codes_within, names_in
 from prefect.payload.local_modules import is_installed_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_IMPORT, _EXTENDED = opcode.opmap["IMPORT_NAME"], opcode.opmap["EXTENDED_ARG"]
 _VARIABLE_ARGUMENTS = 0x4 | 0x8
 _HAS_DOCSTRING = 0x4000000
 """Of Python 3.13, inspect.CO_HAS_DOCSTRING."""
@@ -54,27 +53,13 @@ def _doc_of(code: CodeType) -> str | None:
     return first if isinstance(first, str) and code.co_flags & _HAS_DOCSTRING else None
 
 
-def names_in(code: CodeType) -> Iterator[str]:
+def names_sought(code: CodeType) -> Iterator[str]:
     """Yield the names that a function, and those within it, may look up: texts that are names are, too."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from names_in(constant)
-        elif isinstance(constant, str) and constant.isidentifier():
-            yield constant
-
-
-def imported_in(code: CodeType) -> Iterator[str]:
-    """Yield the modules that a function imports when it is called."""
-    extended = 0
-    for at in range(0, len(code.co_code), 2):
-        operation, argument = code.co_code[at], code.co_code[at + 1] | extended
-        extended = argument << 8 if operation == _EXTENDED else 0
-        if operation == _IMPORT:
-            yield code.co_names[argument]
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from imported_in(constant)
+    yield from names_in(code)
+    for each in codes_within(code):
+        yield from (
+            text for text in each.co_consts if isinstance(text, str) and text.isidentifier()
+        )
 
 
 def sources_of(name: str, package: str) -> dict[str, str]:
@@ -83,10 +68,14 @@ def sources_of(name: str, package: str) -> dict[str, str]:
     Nothing is imported: what a function imports may not have been yet.
 
     Args:
+        name: as an import names it, a relative one with its dots.
         package: that relative imports are of.
     """
     found: dict[str, str] = {}
-    todo = [name, f"{package}.{name}"] if package else [name]
+    try:
+        todo = [util.resolve_name(name, package)]
+    except ImportError:  # relative, and of no package
+        return found
     while todo and len(found) < _MOST_MODULES:
         each = todo.pop()
         if (

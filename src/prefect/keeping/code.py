@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from prefect.core.context import context
 from prefect.core.task import Task, type_name
 from prefect.errors import StoreError
-from prefect.keeping.bytecode import imported_in, names_in, pieces, sources_of
+from prefect.keeping.bytecode import names_sought, pieces, sources_of
+from prefect.payload.code_within import imports_in
 from prefect.payload.local_modules import is_installed_at, requirements_of
 from prefect.store.formats import encode
 
@@ -188,7 +189,7 @@ class _Looking:
         for piece in pieces(code, function.__doc__):
             made.update(piece)
         self._note(name, made.hexdigest()[:_DIGITS])
-        names = frozenset(names_in(code))
+        names = frozenset(names_sought(code))
         if function.__defaults__ or function.__kwdefaults__:
             self._later(f"{name}(=)", [function.__defaults__, function.__kwdefaults__], names)
         known = function.__globals__
@@ -196,7 +197,7 @@ class _Looking:
         for each in sorted(names & known.keys()):
             if not each.startswith("__"):
                 self._later(f"{module}.{each}", known[each], names)
-        for each in imported_in(code):
+        for each in imports_in(code):
             for source, digest in sources_of(each, str(known.get("__package__") or "")).items():
                 self._note(source, digest)
             if each.partition(".")[0] == _OWN and "context" in names:

@@ -9,16 +9,16 @@ import platform
 import sys
 import threading
 import time
+from itertools import repeat
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.context import values
-from prefect.core.parameter import Parameter
 from prefect.core.refs import Ref
 from prefect.core.state import Failed, Mapped, Skipped, Success
 from prefect.core.state_kinds import Cached
 from prefect.core.tracebacks import describe
-from prefect.engine.nodes import ITEM
+from prefect.engine.nodes import ITEM, SHARED, works
 from prefect.errors import StoreError
 from prefect.keeping.code import Codes
 from prefect.secrets.masking import holds_secret, is_masking
@@ -60,12 +60,7 @@ class Keeping:
 
     def inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Return inputs without references to what lies in a store."""
-        if any(isinstance(value, Ref) for value in inputs.values()):
-            return {
-                name: value.fetch() if isinstance(value, Ref) else value
-                for name, value in inputs.items()
-            }
-        return inputs
+        return _fetched(inputs) if any(isinstance(v, Ref) for v in inputs.values()) else inputs
 
     def keep(self, state: State) -> State:
         """Store the value of a success, and note who made it; return the state."""
@@ -141,7 +136,7 @@ class Keeper:
         self._resumes = resumes
         self._codes = Codes(requirements)
         for task in tasks:
-            if not (task.auto_generated or isinstance(task, Parameter)):
+            if works(task):
                 self._codes.of(task)
         self._code_keys: dict[int, str] = {}
         self._digests: dict[Node, str] = {}
@@ -159,7 +154,7 @@ class Keeper:
             job: what is to be done otherwise.
         """
         task, step = node.step.task, node.step
-        if task.auto_generated or isinstance(task, Parameter):
+        if not works(task):
             if task.auto_generated:
                 self._digests[node] = _digest("made", [type(task).__name__, self._inputs(node)])
             job.keeping = Keeping(None, "", {})
@@ -266,7 +261,7 @@ class Keeper:
             found = {name: self._of_value(value) for name, value in step.constants.items()}
             self._constants[id(step)] = found
         found = dict(found)
-        kinds: Iterable[int] = node.kinds or [None] * len(node.sources)  # type: ignore[list-item]
+        kinds = node.kinds or repeat(SHARED)
         for edge, source, kind in zip(step.edges, node.sources, kinds, strict=False):
             if edge[2] is not None:
                 found[edge[2]] = self._of_value(source) if kind == ITEM else self._of(source)
@@ -284,9 +279,6 @@ class Keeper:
         assert state is not None  # noqa: S101  # it has finished
         if node.children is not None:
             return _digest("children", [self._of(child) for child in node.children])
-        stored = getattr(state, "_context", {}).get("stored")
-        if stored is not None:
-            return self._of_stored(stored)
         if isinstance(state, Mapped):
             return _digest("children", [self._of_state(each) for each in state.map_states])
         return self._of_state(state, self._recipes.get(node))
@@ -304,9 +296,8 @@ class Keeper:
             value = value.fetch()
         try:
             encoded = encode(value)
-        except (
-            StoreError
-        ):  # then how it was made decides; or nothing says whether it is the same again
+        except StoreError:
+            # Then how it was made decides; or nothing says whether it is the same again.
             return recipe or f"none:{os.urandom(16).hex()}"
         return self._with_code(encoded.same or encoded.digest, encoded.named)
 

@@ -23,7 +23,7 @@ from prefect.records.finding import find_run, path_of, runs_in
 from prefect.records.names import new_run
 from prefect.records.writing import Recorder, recorder
 from prefect.secrets.masking import MASK, mask, mask_all
-from prefect.store.files import LocalFiles, give_to_owner, make_private
+from prefect.store.files import LocalFiles, give_to_owner, make_directory
 from prefect.store.store import default_store, open_store
 from prefect.version import __version__
 
@@ -62,13 +62,13 @@ def run_kept(
     try:
         if kept.store is None and kept.resume is None:
             keeper = Keeper(
-                open_store(default_store()), None, "", resumes=False, tasks=flow.tasks,
+                open_store(), None, "", resumes=False, tasks=flow.tasks,
                 requirements=kept.requirements,
             )  # fmt: skip
             return run_flow(
                 flow, parameters, executor, on_state, context, results, timeout, limits, keeper
             )
-        store = open_store(default_store() if kept.store is None else kept.store)
+        store = open_store(kept.store)
         run = kept.run
         if run is None or store.files.touch(path_of(run)):  # the second one of a schedule
             run = new_run(flow.name)
@@ -127,7 +127,7 @@ class _Record:
         self._run = run
         self._path = base.parent / path_of(run)
         try:
-            make_private(base)
+            make_directory(base)
             self._recorder: Recorder = recorder(str(self._path), mask)
             give_to_owner(self._path, base)
             self._recorder.begin(header)

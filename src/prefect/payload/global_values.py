@@ -13,9 +13,10 @@ from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, Modul
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from prefect.patterns import pattern
+from prefect.payload.code_within import names_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 Globals: TypeAlias = "dict[str, str]"
 """Of each global, as "NAME of FILE": its value, "sha256:..." of it, or "of type ..."."""
@@ -71,7 +72,7 @@ class GlobalValues:
             travels: tells whether a path leads to a file that travels, which is elsewhere in each place.
         """
         values = function.__globals__
-        for name in _names(function.__code__):
+        for name in names_in(function.__code__):
             key = f"{name} of {file}"
             if name not in values or name.startswith("__") or key in self._found:
                 continue
@@ -166,10 +167,3 @@ def _atom(value: Any) -> str:
 def _is_ours(value: Any) -> bool:
     """Whether it is a task, flow or environment, which the manifest describes as such."""
     return any(one.__module__.startswith("prefect.") for one in type(value).__mro__)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)

@@ -7,7 +7,6 @@ packaged. What only the bytes of a pickle show, such as the order of sets, `cano
 
 from __future__ import annotations
 
-import dis
 import pickle
 import sys
 import threading
@@ -22,6 +21,7 @@ import cloudpickle
 
 from prefect.errors import PicklingError
 from prefect.payload.code_reducing import CodeReducer
+from prefect.payload.code_within import imports_in, names_in
 from prefect.payload.enumerations import attributes, with_aliases
 from prefect.payload.global_values import GlobalValues
 from prefect.payload.local_modules import is_compiled, loaded_local_modules
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 # One protocol on every Python that this package supports, so that payloads do not vary by it.
 _PROTOCOL = 5
-_IMPORT_NAME = dis.opmap["IMPORT_NAME"]
 # Where CodeType takes the name of a file; some cloudpickles put "<dynamic-code>" there.
 _FILENAME = 10
 _registering = threading.Lock()
@@ -180,8 +179,8 @@ class FlowPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, type):
             return self._class(obj)
         if isinstance(obj, CodeType):
-            self.seen.imported_in_functions.update(_imports(obj))
-            self.seen.names_in_functions.update(_names(obj))
+            self.seen.imported_in_functions.update(imports_in(obj))
+            self.seen.names_in_functions.update(names_in(obj))
             return self._code.reduce(obj) or self._odd_code(obj)
         if isinstance(obj, ModuleType):
             self._see(obj.__name__)
@@ -384,30 +383,6 @@ def _module_state(content: dict[str, Any]) -> dict[str, Any]:
     if state.get("__annotations__") == {}:  # made when somebody looks for them
         del state["__annotations__"]
     return state
-
-
-def _imports(code: CodeType) -> Iterator[str]:
-    """Yield what `import` statements within a function name; relative ones with their dots."""
-    level: Any = 0
-    fromlist: Any = None
-    # Most code has none, and to look at each instruction takes long.
-    imports = _IMPORT_NAME in code.co_code[::2]
-    for instruction in dis.get_instructions(code) if imports else ():
-        if instruction.opname == "IMPORT_NAME":  # its operands: the two constants before it
-            yield "." * level + instruction.argval
-        elif instruction.opname != "EXTENDED_ARG":
-            level, fromlist = fromlist, instruction.argval
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _imports(constant)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    """Yield what a function and those within it name: globals, attributes, methods."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
 
 
 @contextmanager

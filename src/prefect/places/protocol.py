@@ -62,7 +62,7 @@ class Work:
         """
         if self.kept is None or self.arguments[0] != "run":
             return []
-        return [f"--keep={self.kept.at(directory or self.kept.directory or '', place).text()}"]
+        return [f"--keep={self.kept.at(directory, place).text()}"]
 
     def reporting(self, report: str | None) -> list[str]:
         """Return the arguments for a worker that writes its report to a file, if one is asked for."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prefect.errors import PlaceError
 from prefect.running.flow_directory import PREFIX
-from prefect.store.files import make_private
+from prefect.store.files import make_directory
 
 if TYPE_CHECKING:
     from prefect.places.protocol import Work
@@ -27,7 +27,7 @@ def store_of(work: Work) -> list[str]:
     if directory is None:
         return []
     try:
-        make_private(Path(directory))
+        make_directory(Path(directory))
     except OSError as error:
         raise PlaceError(f"The store {directory} cannot be made: {error.strerror}") from error
     if not os.access(directory, os.W_OK | os.X_OK):

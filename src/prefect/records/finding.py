@@ -11,11 +11,11 @@ from prefect.core.kept import LAST
 from prefect.errors import RecordError
 from prefect.printable import printable
 from prefect.records.reading import RecordReader, read_record
-from prefect.store.store import default_store, open_store
+from prefect.store.store import open_store
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from prefect.records.run import Run
     from prefect.store.store import Store
@@ -54,12 +54,10 @@ def find_run(store: Store, meant: str, suits: Callable[[Run], bool] | None = Non
     """
     names = runs_in(store)
     if meant == LAST:
-        for name in reversed(names):
-            with suppress(RecordError):  # one that was cut off before it began
-                run = read_run(store, name)
-                if suits is None or suits(run):
-                    return name
-        raise RecordError(f"{store.where} has no such run: `prefect runs` lists what there is")
+        last = last_run(store, names, suits)
+        if last is None:
+            raise RecordError(f"{store.where} has no such run: `prefect runs` lists what there is")
+        return last[0]
     found = [name for name in names if name == meant] or [
         name for name in names if name.startswith(meant) or name.endswith(meant)
     ]
@@ -70,6 +68,26 @@ def find_run(store: Store, meant: str, suits: Callable[[Run], bool] | None = Non
     raise RecordError(
         f"Which run is meant by {printable(meant)!r}? {store.where} has {many}. `prefect runs` lists all"
     )
+
+
+def last_run(
+    store: Store, names: Sequence[str], suits: Callable[[Run], bool] | None = None
+) -> tuple[str, Run] | None:
+    """Return the last of some runs, with its name; None where there is none.
+
+    Args:
+        names: of the runs, the earliest first.
+        suits: which of them are meant; by default all.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    for name in reversed(names):
+        with suppress(RecordError):  # one that was cut off before it began
+            run = read_run(store, name)
+            if suits is None or suits(run):
+                return name, run
+    return None
 
 
 def read_run(store: Store, run: str) -> Run:
@@ -100,5 +118,7 @@ def run_meant(meant: str, where: str | os.PathLike[str] | None = None) -> Run:
     """
     if meant.endswith(_SUFFIX) and Path(meant).exists():
         return read_record(meant)
-    store = open_store(default_store() if where is None else where)
+    store = open_store(where)
+    if meant == LAST and (last := last_run(store, runs_in(store))):
+        return last[1]  # which was read to be found
     return read_run(store, find_run(store, meant))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from prefect.errors import RecordError, StoreError
 from prefect.patterns import pattern
 from prefect.printable import printable
-from prefect.records.finding import read_run, run_meant, runs_in
+from prefect.records.finding import last_run, read_run, run_meant, runs_in
 from prefect.records.run import FAILED, PENDING
-from prefect.store.store import default_store, open_store
+from prefect.store.store import open_store
 
 if TYPE_CHECKING:
     import os
@@ -40,9 +40,7 @@ def reasons(
     run = run_meant(meant, where)
     before = _before(run, where)
     names = {each["id"]: each["name"] for each in run.flow["tasks"]}
-    given = {
-        each["id"] for each in run.flow["tasks"] if each.get("type", "").endswith(".Parameter")
-    }
+    given = run.given()
     if task is not None:
         for slug, index in _meant(run, names, task):
             yield _sentence(run, before, slug, index, names)
@@ -95,21 +93,15 @@ def _meant(run: Run, names: dict[str, str], text: str) -> list[tuple[str, int | 
 
 def _before(run: Run, where: str | os.PathLike[str] | None) -> Run | None:
     """Return the run that one is to be compared with: that which it goes on with, or the last of its flow."""
-    store = open_store(default_store() if where is None else where)
+    store = open_store(where)
     if run.resumes is not None:
         try:
             return read_run(store, run.resumes)
         except RecordError:
             return None
     earlier = [name for name in runs_in(store) if name < run.run]
-    for name in reversed(earlier[-_LOOKED_AT:]):
-        try:
-            found = read_run(store, name)
-        except RecordError:
-            continue
-        if found.flow["name"] == run.flow["name"]:
-            return found
-    return None
+    found = last_run(store, earlier[-_LOOKED_AT:], lambda one: one.flow["name"] == run.flow["name"])
+    return None if found is None else found[1]
 
 
 def _sentence(

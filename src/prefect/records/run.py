@@ -147,6 +147,14 @@ class Run:
     code: dict[str, dict[str, str]] = field(default_factory=dict)
     ignored: int = 0
 
+    def given(self) -> set[str]:
+        """Return the slugs of parameters, and of what flows add by themselves: they do no work."""
+        return {
+            task["id"]
+            for task in self.flow["tasks"]
+            if task.get("auto_generated") or str(task.get("type", "")).endswith(".Parameter")
+        }
+
     def units(self) -> Iterator[tuple[str, int | None, TaskRun]]:
         """Yield what is run by itself: (slug, index, what became of it), for a mapped task its children."""
         for slug, task in self.tasks.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prefect.errors import StoreError
+from prefect.user_cache import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -110,7 +111,7 @@ class LocalFiles:
             raise _failed("written", self.where, error) from error
 
     def _make(self, directory: str) -> None:
-        make_private(Path(self._base + directory))
+        make_directory(Path(self._base + directory))
 
     def touch(self, path: str) -> bool:
         """Tell whether there is such a file, which counts as used now."""
@@ -140,17 +141,14 @@ class LocalFiles:
                     yield path[len(self._base) :], status.st_size, status.st_mtime
 
 
-def make_private(directory: Path) -> None:
+def make_directory(directory: Path) -> None:
     """Make a directory of a store and its missing parents, for this user alone.
 
     What root makes in somebody's directory is that one's, as a container's root often is nobody that the
     caller could be.
     """
-    missing = [each for each in (directory, *directory.parents) if not each.exists()]
-    for each in reversed(missing):
-        with suppress(FileExistsError):
-            each.mkdir(mode=0o700)
-            give_to_owner(each, each.parent)
+    for each in make_private(directory):
+        give_to_owner(each, each.parent)
 
 
 def give_to_owner(path: Path, directory: Path) -> None:

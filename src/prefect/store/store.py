@@ -243,17 +243,17 @@ class Store:
         return f"<Store: {self.where}>"
 
 
-def open_store(where: str | os.PathLike[str]) -> Store:
+def open_store(where: str | os.PathLike[str] | None = None) -> Store:
     """Return a store.
 
     Args:
-        where: a directory, which need not be there yet, or a URL that fsspec knows.
+        where: a directory, which need not be there yet, or a URL that fsspec knows; None is the user's own.
 
     Raises:
         StoreError: there can be no store.
         TypeError: it is neither a path nor a URL.
     """
-    text: Any = os.fspath(where)
+    text: Any = default_store() if where is None else os.fspath(where)
     if not isinstance(text, str) or not text:
         raise TypeError(f"A store is a directory or a URL, not {where!r}")
     return _open(text if _IS_URL.match(text) else os.path.abspath(text))  # noqa: PTH100 - lexically

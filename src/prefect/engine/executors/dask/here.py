@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from prefect.core.inputs import Dict, GetItem, List, Tuple
-from prefect.core.parameter import Parameter
 from prefect.core.refs import Gathered, Ref, as_dict, gathered
 from prefect.core.state import Success
 from prefect.engine.job import run_job
+from prefect.engine.nodes import works
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _FLAT: dict[Any, Any] = {List: list, Tuple: tuple, Dict: as_dict}
 def done_here(job: Job) -> State | None:
     """Do a job here that flows have added, if what it needs is here or it only gathers values."""
     task = job.task
-    if not (task.auto_generated or isinstance(task, Parameter)):
+    if works(task):
         return None
     inputs = job.inputs
     if not any(isinstance(value, Ref) for value in inputs.values()):
