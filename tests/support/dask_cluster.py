@@ -39,7 +39,7 @@ class Cluster:
             except OSError:
                 time.sleep(0.1)
 
-    def worker(self, first="", name="one", *, address=None, threads=1, memory=None):
+    def worker(self, first="", name="one", *, address=None, threads=1, memory=None, resources=None):
         """Start a worker.
 
         Args:
@@ -48,9 +48,12 @@ class Cluster:
             address: of the scheduler, as the worker is to see it.
             threads: how many tasks it does at a time.
             memory: as of `--memory-limit`; a nanny then sees to it.
+            resources: amounts by name, of what only some workers have: tasks that need it run there.
         """
         arguments = [address or self.address, "--nthreads", str(threads), "--no-dashboard"]
         arguments += ["--name", name]
+        if resources:
+            arguments += ["--resources", " ".join(f"{key}={n}" for key, n in resources.items())]
         if memory is None:
             arguments.append("--no-nanny")
         else:

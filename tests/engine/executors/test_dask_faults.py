@@ -386,39 +386,37 @@ class Only:
 
 
 def test_a_module_that_one_worker_lacks(cluster, tmp_path):
-    """A value that a worker cannot load fails the task that was to take it there, which says so."""
+    """A value that a worker cannot load fails the task that was to take it there, which says so; others come well."""
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules/only_one.py").write_text(MODULE)
-    cluster.worker(f"sys.path.append({str(tmp_path / 'modules')!r})", name="has")
-    cluster.worker(name="lacks")
+    has, lacks = {"has": 1}, {"lacks": 1}
+    cluster.worker(f"sys.path.append({str(tmp_path / 'modules')!r})", name="1", resources=has)
+    cluster.worker(name="2", resources=lacks)
     cluster.wait_for_workers(2)
 
-    @task(max_retries=50)
+    @task(resources=has)
     def makes():
-        import only_one  # which fails on one of them
+        import only_one
 
         return only_one.Only()
 
-    @task(max_retries=50)
-    def fills():
-        try:
-            import only_one  # noqa: F401  # the value is to be made on the other
-        except ModuleNotFoundError:
-            return "y" * 5_000_000
-        raise ValueError
+    @task
+    def takes(value):
+        return len(value.data)
 
     with Flow("test") as flow:
-        value, more = makes(), fills()
-        takes = task(lambda value, more: len(value.data) + len(more), name="takes")
-        taken = takes(value, more)
-        later = takes(value, more, upstream_tasks=[taken],
-                      task_args={"trigger": prefect.triggers.all_finished})  # fmt: skip
-        other = task(lambda more: len(more) + 1, name="other")(
-            more, upstream_tasks=[later], task_args={"trigger": prefect.triggers.all_finished}
-        )
-    result = flow.run(executor=DaskExecutor(cluster.address), timeout=60).result
-    assert type(result[taken]) is Failed
-    assert "a worker cannot load the value of task 'makes-1' (tcp://" in result[taken].message
-    assert "ModuleNotFoundError: No module named 'only_one'" in result[taken].message
-    assert type(result[later]) in {Failed, Success}  # as it is run by one or the other
-    assert result[other].result == 5_000_001
+        value = makes()
+        taken = takes(value, task_args={"resources": lacks})
+        after = {"trigger": prefect.triggers.all_finished}
+        again = takes(value, upstream_tasks=[taken], task_args=after | {"resources": lacks})
+        there = takes(value, upstream_tasks=[again], task_args=after | {"resources": has})
+        more = tried(str(tmp_path / "more"), task_args={"resources": has})
+        other = task(lambda x: len(x) + 1, name="other")(more, upstream_tasks=[again],
+                                        task_args=after | {"resources": lacks})  # fmt: skip
+    result = flow.run(executor=DaskExecutor(cluster.address), timeout=300).result
+    for each in (taken, again):
+        assert type(result[each]) is Failed
+        assert "a worker cannot load the value of task 'makes-1' (tcp://" in result[each].message
+        assert "ModuleNotFoundError: No module named 'only_one'" in result[each].message
+    assert result[there].result == 10_000
+    assert result[other].result == 1001

@@ -57,6 +57,8 @@ class _Watch(WorkerPlugin):
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
         """Hear of a task's change of state on this worker."""
         if finish == "error" and start == "flight":
+            # Its connection still has half of an exchange: the next value on it would fail, too.
+            self._worker.rpc.collect()
             value = self._worker.state.tasks[key]
             for job in value.dependents:
                 self._tell(job, value)
