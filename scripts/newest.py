@@ -32,6 +32,8 @@ UV = Path(sys.executable).with_name("uv")
 TOOLS = (
     "bcrypt",
     "hypothesis",
+    "ipykernel",
+    "nbclient",
     "pytest",
     "pytest-timeout",
     "sqlalchemy",
@@ -42,10 +44,11 @@ PICKLER = "tests/payload/test_pickler.py"
 # with the pins; so does what runs on every Python by itself.
 TESTS = (
     "tests/core", "tests/engine", "tests/payload", "tests/sealed", "tests/secrets", "tests/oci",
-    "tests/worker", "tests/environments", "tests/images/test_assembly.py",
+    "tests/worker", "tests/environments", "tests/progress", "tests/images/test_assembly.py",
     "tests/images/test_inspection.py", "tests/images/test_plan.py", "tests/cli/test_main.py",
     "tests/cli/test_graph.py", "tests/test_import.py", "tests/test_files.py",
     "tests/test_streams.py", "--ignore=tests/payload/test_series.py",
+    "--deselect=tests/progress/test_notebook.py::test_the_example_shows_flow_progress_and_state",
     f"--deselect={PICKLER}::test_another_source_gives_other_bytes",
     f"--deselect={PICKLER}::test_the_same_sources_give_the_same_bytes[etl.py]",
 )  # fmt: skip

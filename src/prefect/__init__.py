@@ -91,7 +91,11 @@ __getattr__, __dir__ = lazy(
 )
 
 
-def _run(*args: Any, kept: Any = None) -> State:
+def _run(*args: Any, kept: Any = None, progress: bool = False) -> State:
+    if progress:
+        from prefect.progress.showing import run_shown  # noqa: PLC0415  # where it is asked for
+
+        return run_shown(lambda *args: _run(*args, kept=kept), *args)
     if kept is not None:
         from prefect.keeping.run import run_kept  # noqa: PLC0415  # for flows that keep something
 

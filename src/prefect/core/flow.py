@@ -150,6 +150,12 @@ class Flow(FlowBuilding):
     def __repr__(self) -> str:
         return f"<Flow: {self.name}>"
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the drawing."""
+        from prefect.core.notebooks import flow_html  # noqa: PLC0415  # for notebooks alone
+
+        return flow_html(self)
+
     def __enter__(self) -> Self:
         self._tokens.append(building.set(self))
         return self
@@ -295,6 +301,7 @@ class Flow(FlowBuilding):
         run_on_schedule: bool | None = None,
         store: str | PathLike[str] | None = None,
         resume: str | bool | None = None,
+        progress: bool | None = None,
         **kwargs: Any,
     ) -> State:
         """Run the flow here and now.
@@ -316,6 +323,8 @@ class Flow(FlowBuilding):
             resume: a run in the store to go on with, by its name, or True for the last one of this flow: what
                 succeeded in it, and is the same now in code and inputs, is not run again. Its parameters
                 and its date hold unless others are given.
+            progress: whether to show how far the run is, until it ends: below what is written to a terminal, in the
+                cell of a notebook, or else as lines on standard error. By default nothing is shown.
             **kwargs: more parameters; those that the schedule's clocks have come before them.
 
         Returns:
@@ -329,6 +338,7 @@ class Flow(FlowBuilding):
             ExecutorError: the executor cannot start.
             StoreError: the store cannot be used.
             RecordError: the store has no such run to go on with.
+            RenderError: progress cannot be shown, as within a task, or while that of another run is.
         """
         if (runner := core.runner) is None:
             raise RuntimeError("Flows can run after `import prefect`")
@@ -337,6 +347,9 @@ class Flow(FlowBuilding):
                 f"Flow {self.name!r} is still being built: call flow.run() after its `with` block"
             )
         kept = self._kept(store, resume)
+        self._refuse_parameters(progress=progress is not None)
+        if progress is not None and check.flag("progress", progress):
+            kept["progress"] = True
         given = dict(as_given(parameters))
         if twice := kwargs.keys() & given.keys():
             raise TypeError(f"Parameters are given twice: {', '.join(sorted(twice))}")

@@ -154,7 +154,7 @@ def to_svg(flow: dict[str, Any], counts: Mapping[str, Mapping[str, int]] | None 
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{picture.width}" height="{picture.height}" '
             f'viewBox="0 0 {picture.width} {picture.height}" role="img">'
         ),
-        f"<title>{_escaped(printable(flow['name']))}</title><style>{_STYLE}</style>",
+        f"<title>{escaped(printable(flow['name']))}</title><style>{_STYLE}</style>",
         (
             '<defs><marker id="a" viewBox="0 0 8 8" refX="4" refY="4" markerWidth="7" markerHeight="7" '
             'markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8Z"/></marker></defs>'
@@ -177,7 +177,7 @@ def to_svg(flow: dict[str, Any], counts: Mapping[str, Mapping[str, int]] | None 
 def _drawn(box: Box, slugs: list[str], states: dict[str, int]) -> str:
     told = ", ".join(f"{number} {printable(state)}" for state, number in states.items())
     shown = ", ".join(printable(slug) for slug in slugs[:12]) + (" …" if len(slugs) > 12 else "")  # noqa: PLR2004
-    title = _escaped(f"{shown}: {told}" if told else shown)
+    title = escaped(f"{shown}: {told}" if told else shown)
     x, y, width = box.x, box.y, box.width
     radius = _BOX // 2 if box.parameter else 5
     size = f'width="{width}" height="{_BOX}" rx="{radius}"'
@@ -196,7 +196,7 @@ def _drawn(box: Box, slugs: list[str], states: dict[str, int]) -> str:
         )
         left += part
     base = _number(y + (17 if states else 19))
-    parts.append(f'<text x="{_number(x + 12)}" y="{base}">{_escaped(box.label)}</text>')
+    parts.append(f'<text x="{_number(x + 12)}" y="{base}">{escaped(box.label)}</text>')
     many = total if total > 1 else len(slugs)
     if many > 1 or box.mapped:
         count = f"×{many}" if many > 1 else "map"  # noqa: RUF001 - it is no letter
@@ -206,7 +206,8 @@ def _drawn(box: Box, slugs: list[str], states: dict[str, int]) -> str:
     return "".join([*parts, "</g>"])
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text as it stands in HTML and SVG, between tags and in double quotes."""
     return (
         text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
     )

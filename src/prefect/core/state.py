@@ -144,6 +144,12 @@ class State(ClassicState):
         kind = type(self).__name__
         return f"<{kind}: {self.message!r}>" if self.message else f"<{kind}>"
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a small table, without values."""
+        from prefect.core.notebooks import state_html  # noqa: PLC0415  # for notebooks alone
+
+        return state_html(self)
+
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         self.traceback  # noqa: B018  # written out now: the exception loses its own when pickled
         data = {

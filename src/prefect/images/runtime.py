@@ -30,6 +30,7 @@ INSIDE = (
     "patterns",
     "payload",
     "printable",
+    "progress",
     "pylock",
     "pyz",
     "records",
