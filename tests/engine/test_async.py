@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -218,6 +219,26 @@ def test_thousands_of_them_between_plain_ones(where):
     for number, each in enumerate(doubles):
         found = state.result[each]
         assert found.is_failed() if 2 * number % 7 == 0 else found.result == 4 * number
+
+
+@pytest.mark.parametrize("where", ["local", "threads:2"])
+def test_they_may_end_at_once(where):
+    """What has ended before the run has gone on to the next is awaited no longer."""
+
+    @task
+    async def number(x):
+        return x
+
+    with Flow("many") as flow:
+        numbers = [number(x) for x in range(1000)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # the loop's thread is to be ahead of the run's, now and then
+    try:
+        for _ in range(30):
+            state = flow.run(executor=where, timeout=LONG)
+            assert [state.result[each].result for each in numbers] == list(range(1000))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_what_tasks_know_holds_for_async_ones(executor):

@@ -121,9 +121,10 @@ class _ThreadSession(Session):
             self._loop = EventLoop(lambda token, state: self._done.put((token, state, False)))
         state = begin_job(job)
         if isinstance(state, Awaiting):
+            self._done.put((token, DETACHED, False))  # first: once added, it can end at any time
             self._loop.add(token, state)
-            state = DETACHED
-        self._done.put((token, state, False))
+        else:
+            self._done.put((token, state, False))
 
     def stop(self, *, abandon: bool) -> None:
         self._stopped.set()
