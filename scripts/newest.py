@@ -31,8 +31,11 @@ PLACE = ROOT / ".venv-newest"
 UV = Path(sys.executable).with_name("uv")
 TOOLS = (
     "bcrypt",
+    "flask",
+    "flask-cors",
     "hypothesis",
     "ipykernel",
+    "moto",
     "nbclient",
     "pytest",
     "pytest-timeout",
@@ -45,7 +48,7 @@ PICKLER = "tests/payload/test_pickler.py"
 TESTS = (
     "tests/core", "tests/engine", "tests/payload", "tests/sealed", "tests/secrets", "tests/oci",
     "tests/worker", "tests/environments", "tests/progress", "tests/images/test_assembly.py",
-    "tests/images/test_inspection.py", "tests/images/test_plan.py", "tests/cli/test_main.py",
+    "tests/images/test_inspection.py", "tests/images/test_plan.py", "tests/store", "tests/cli/test_main.py",
     "tests/cli/test_graph.py", "tests/test_import.py", "tests/test_files.py",
     "tests/test_streams.py", "--ignore=tests/payload/test_series.py",
     "--deselect=tests/progress/test_notebook.py::test_the_example_shows_flow_progress_and_state",
@@ -99,7 +102,7 @@ def environment(series: str, python: Path) -> Path:
     """Make the environment of a Python, unless it is there; return its interpreter."""
     place = PLACE / series
     within = place / "bin" / "python"
-    asked = ["-e", f"{ROOT}[dask]", "pandas"]
+    asked = ["-e", f"{ROOT}[dask,s3]", "pandas"]
     asked += [f"{tool}=={metadata.version(tool)}" for tool in TOOLS]
     made_of = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     stamp = f"{dt.datetime.now().astimezone().date()} {python} {asked} {made_of}"

@@ -430,3 +430,26 @@ def test_results_are_stored_where_tasks_run(tmp_path, monkeypatch, executor):
     files = [path.read_bytes() for path in (tmp_path / "store").rglob("*") if path.is_file()]
     assert not any(b"canary-of-the-token" in data for data in files)
     assert sum(len(data) > 50_000 for data in files) == 2
+
+
+def test_warnings_are_shown_while_a_run_is_kept(tmp_path):
+    """As without a store, where nobody has set up logging: a record that takes them does not hide them."""
+    source = """
+        import logging, threading
+        from prefect import Flow, task
+
+        @task
+        def lock():
+            logging.getLogger("prefect").warning("of a task")
+            return threading.Lock()
+
+        with Flow("f") as flow:
+            lock()
+        flow.run(store="store")
+    """
+    (tmp_path / "script.py").write_text(textwrap.dedent(source))
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.splitlines()[0] == "of a task"
+    assert "The result of task 'lock' is not stored" in done.stderr

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import platform
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from prefect.store.store import default_store, open_store
 from prefect.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from prefect.core.flow import Flow
     from prefect.core.kept import Kept
@@ -135,7 +135,11 @@ class _Record:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
             raise StoreError(f"No record can be written to {base}: {error.strerror}") from error
-        self._copy()
+        try:
+            self._copy()
+        except BaseException:
+            self._path.unlink(missing_ok=True)  # nothing has run
+            raise
 
     def around(
         self,
@@ -170,12 +174,10 @@ class _Record:
             if on_state is not None:
                 on_state(event)
 
-        handler = _Handler(writer)
-        logger = logging.getLogger("prefect")
-        logger.addHandler(handler)
         state: State | None = None
         try:
-            state = run(tell)
+            with _recorded_logs(writer):
+                state = run(tell)
         except BaseException as error:
             state = getattr(error, "state", None)
             if isinstance(error, PrefectError) and state is None and not has_begun:
@@ -183,19 +185,46 @@ class _Record:
                 self._store.files.remove(path_of(self._run))
             raise
         finally:
-            logger.removeHandler(handler)
-            writer.end(flow.name, state)
-            if writer.error is not None:
-                logger.warning(
-                    "The record of this run ends too early: %s could not be written: %s",
-                    self._path, writer.error.strerror,
-                )  # fmt: skip
-            self._copy()
+            self._end(flow, state)
         return state
+
+    def _end(self, flow: Flow, state: State | None) -> None:
+        """End the record. The run has ended, and what it came to counts, whatever becomes of this."""
+        logger = logging.getLogger("prefect")
+        writer = self._recorder
+        writer.end(flow.name, state)
+        if writer.error is not None:
+            logger.warning(
+                "The record of this run ends too early: %s could not be written: %s",
+                self._path, writer.error.strerror,
+            )  # fmt: skip
+        try:
+            self._copy()
+        except StoreError as error:
+            logger.warning(
+                "The record of this run ends too early in the store, and is whole in %s: %s",
+                self._path, error,
+            )  # fmt: skip
 
     def _copy(self) -> None:
         if self._remote and self._path.exists():
             self._store.files.write(path_of(self._run), [self._path.read_bytes()])
+
+
+@contextmanager
+def _recorded_logs(writer: Recorder) -> Iterator[None]:
+    """Have what is logged meanwhile recorded as well."""
+    logger = logging.getLogger("prefect")
+    handlers: list[logging.Handler] = [_Handler(writer)]
+    if not logger.hasHandlers() and logging.lastResort is not None:
+        handlers.append(logging.lastResort)  # which a handler, such as ours, puts out of use
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
 
 
 class _Handler(logging.Handler):

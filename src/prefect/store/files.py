@@ -23,8 +23,8 @@ class Files(Protocol):
     where: str
     """The store, as it is found again from another process."""
 
-    def read(self, path: str) -> bytearray | bytes | None:
-        """Return all of a file, None where there is none."""
+    def read(self, path: str, most: int | None = None) -> bytearray | bytes | None:
+        """Return all of a file, None where there is none. One that is longer than `most` may be cut there."""
 
     def write(self, path: str, parts: Sequence[Part]) -> None:
         """Write a file whole or not at all, over one that is there."""
@@ -61,14 +61,14 @@ class LocalFiles:
         self._count = 0
         self._owner = _other_owner(directory)
 
-    def read(self, path: str) -> bytearray | None:
+    def read(self, path: str, most: int | None = None) -> bytearray | None:  # noqa: ARG002
         """Return all of a file, which counts as used now; None where there is none."""
         try:
             handle = os.open(self._base + path, os.O_RDONLY | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _failed("read", self.where, error) from error
+            raise failed("read", self.where, error) from error
         try:
             status = os.fstat(handle)
             if time.time() - status.st_mtime > _RECENT:
@@ -79,7 +79,7 @@ class LocalFiles:
                 while done < len(view) and (count := file.readinto(view[done:])):
                     done += count
         except OSError as error:
-            raise _failed("read", self.where, error) from error
+            raise failed("read", self.where, error) from error
         return found if done == len(found) else found[:done]
 
     def write(self, path: str, parts: Sequence[Part]) -> None:
@@ -108,7 +108,7 @@ class LocalFiles:
                     os.unlink(part)  # noqa: PTH108
                 raise
         except OSError as error:
-            raise _failed("written", self.where, error) from error
+            raise failed("written", self.where, error) from error
 
     def _make(self, directory: str) -> None:
         make_directory(Path(self._base + directory))
@@ -129,7 +129,7 @@ class LocalFiles:
             with suppress(FileNotFoundError):
                 os.unlink(self._base + path)  # noqa: PTH108
         except OSError as error:
-            raise _failed("changed", self.where, error) from error
+            raise failed("changed", self.where, error) from error
 
     def listed(self, below: str) -> Iterator[tuple[str, int, float]]:
         """Yield path, size in bytes and time of last use of the files below a path."""
@@ -176,100 +176,6 @@ def _write(file: Any, part: Part) -> None:
             done += file.write(view[done:])
 
 
-class RemoteFiles:
-    """Files below a URL, by fsspec: s3://bucket/prefix, gs://, az://, sftp://, memory:// and others.
-
-    Args:
-        url: of the directory that has them.
-
-    Raises:
-        StoreError: fsspec, or what it needs for such URLs, is not installed; says how to get it.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.where = url.rstrip("/")
-        try:
-            from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra
-
-            self._system, self._base = url_to_fs(self.where, use_listings_cache=False)
-        except ImportError as error:
-            raise StoreError(
-                f"Stores at {url} need more packages: {error}. pip install 'prefect[stores]', and for S3 "
-                "s3fs, for Google's gcsfs, for Azure's adlfs"
-            ) from error
-        except Exception as error:
-            raise StoreError(f"There is no store at {url}: {_text(error)}") from error
-        protocol = self._system.protocol
-        named = {protocol} if isinstance(protocol, str) else set(protocol)
-        self._is_atomic = not named.isdisjoint(_WHOLE)
-
-    def read(self, path: str) -> bytes | None:
-        """Return all of a file, None where there is none."""
-        try:
-            found: bytes = self._system.cat_file(self._path(path))
-        except FileNotFoundError:
-            return None
-        except Exception as error:
-            raise self._failed("read", error) from error
-        return found
-
-    def write(self, path: str, parts: Sequence[Part]) -> None:
-        """Write a file whole or not at all, over one that is there."""
-        target = self._path(path)
-        data = b"".join(parts)
-        try:
-            if self._is_atomic:
-                self._system.pipe_file(target, data)
-                return
-            self._system.makedirs(target.rpartition("/")[0], exist_ok=True)
-            part = f"{target}.{os.urandom(8).hex()}.part"
-            self._system.pipe_file(part, data)
-            self._system.mv(part, target)
-        except Exception as error:
-            raise self._failed("written", error) from error
-
-    def touch(self, path: str) -> bool:
-        """Tell whether there is such a file. Most servers know no time of use."""
-        try:
-            return bool(self._system.exists(self._path(path)))
-        except Exception as error:
-            raise self._failed("read", error) from error
-
-    def remove(self, path: str) -> None:
-        """Remove a file if it is there."""
-        try:
-            with suppress(FileNotFoundError):
-                self._system.rm_file(self._path(path))
-        except Exception as error:
-            raise self._failed("changed", error) from error
-
-    def listed(self, below: str) -> Iterator[tuple[str, int, float]]:
-        """Yield path, size in bytes and time of writing of the files below a path."""
-        try:
-            found = self._system.find(self._path(below), detail=True)
-        except FileNotFoundError:
-            return
-        except Exception as error:
-            raise self._failed("read", error) from error
-        for path, about in found.items():
-            time = about.get("LastModified") or about.get("mtime") or about.get("created") or 0.0
-            time = time.timestamp() if hasattr(time, "timestamp") else float(time)
-            yield path[len(self._base) :].lstrip("/"), int(about.get("size") or 0), time
-
-    def _path(self, path: str) -> str:
-        return f"{self._base}/{path}"
-
-    def _failed(self, what: str, error: Exception) -> StoreError:
-        return _failed(what, self.where, error)
-
-
-_WHOLE = {"s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "memory"}
-"""Protocols whose objects are there whole or not at all."""
-
-
-def _failed(what: str, where: str, error: Exception) -> StoreError:
-    return StoreError(f"The store {where} cannot be {what}: {_text(error)}")
-
-
-def _text(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def failed(what: str, where: str, error: Exception) -> StoreError:
+    """Return what is raised where a store does not do what it is asked."""
+    return StoreError(f"The store {where} cannot be {what}: {type(error).__name__}: {error}")

@@ -22,7 +22,7 @@ from prefect.core.refs import Ref
 from prefect.errors import ResultUnavailableError, StoreError
 from prefect.frozen import frozen
 from prefect.patterns import pattern
-from prefect.store.files import LocalFiles, RemoteFiles
+from prefect.store.files import LocalFiles
 from prefect.store.formats import FORMATS, decode, digest_of, encode
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _SMALL = 1 << 12
 """Bytes of a result up to which it lies beside what is known of it."""
 _LONGEST_LINE = 1 << 16
+_LONGEST = _LONGEST_LINE + _SMALL + 1
+"""Bytes that the file of a result has at most."""
 _HEX = pattern(r"[0-9a-f]{64}")
 _IS_URL = pattern(r"[a-z][a-z0-9+.-]*(::|://)")
 
@@ -132,7 +134,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        read = self.files.read(_path_of(key))
+        read = self.files.read(_path_of(key), _LONGEST)
         return None if read is None else _entry(key, read)
 
     def find(self, key: str) -> tuple[Entry, Stored] | None:
@@ -141,7 +143,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        read = self.files.read(_path_of(key))
+        read = self.files.read(_path_of(key), _LONGEST)
         entry = None if read is None else _entry(key, read)
         if entry is None:
             return None
@@ -165,7 +167,7 @@ class Store:
             StoreError: the store cannot be read, or the result cannot be loaded here.
         """
         if read is None:
-            read = self.files.read(_path_of(key))
+            read = self.files.read(_path_of(key), _LONGEST)
         if read is None or (entry := _entry(key, read)) is None:
             return None
         line = read.index(b"\n") + 1
@@ -188,7 +190,7 @@ class Store:
 
     def holds(self, key: str, search: Callable[[bytearray], bool]) -> bool:
         """Tell whether something is found in the bytes of a result."""
-        read = self.files.read(_path_of(key))
+        read = self.files.read(_path_of(key), _LONGEST)
         entry = None if read is None else _entry(key, read)
         if read is None or entry is None:
             return False
@@ -267,6 +269,8 @@ def _open(where: str) -> Store:
         if os.path.exists(where) and not os.path.isdir(where):  # noqa: PTH110, PTH112
             raise StoreError(f"A store is a directory, and {where} is none")
         return Store(LocalFiles(Path(where)))
+    from prefect.store.remote import RemoteFiles  # noqa: PLC0415 - seldom asked for
+
     return Store(RemoteFiles(where))
 
 
