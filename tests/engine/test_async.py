@@ -141,6 +141,7 @@ def test_they_are_cancelled_in_other_processes(elsewhere, tmp_path):
     """When the run ends early, what awaits there is cancelled, and has time for its end."""
     files = [str(tmp_path / str(number)) for number in range(20)]
     write = lambda path, text: Path(path).write_text(text)  # noqa: E731  # known by value
+    begun = lambda: all(Path(file).exists() for file in files)  # noqa: E731  # the same
 
     @task
     async def wait(path):
@@ -150,9 +151,21 @@ def test_they_are_cancelled_in_other_processes(elsewhere, tmp_path):
         finally:
             write(path, "ended")
 
+    @task
+    async def all_begun():
+        while not begun():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+    def interrupt(event):
+        if event.task_name == "all_begun" and event.state.is_successful():
+            raise KeyboardInterrupt
+
     with Flow("test") as flow:
         many = wait.map(files)
-    state = flow.run(executor=elsewhere, timeout=8)
+        all_begun()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        flow.run(executor=elsewhere, on_state=interrupt, timeout=2 * LONG)
+    state = caught.value.state
     assert {type(each) for each in state.result[many].map_states} == {Cancelled}
     assert {Path(file).read_text() for file in files} == {"ended"}
 

@@ -2,11 +2,11 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 from dask_cluster import Cluster
+from observing import until, when_running
 
 import prefect
 from prefect import Flow, task, triggers
@@ -183,13 +183,15 @@ def test_a_worker_that_dies_in_a_chain(tmp_path):
             with Path(tmp_path / "tries").open("a") as file:
                 file.write(f"{prefect.context.task_run_count}")
             if prefect.context.task_run_count == 1:
-                time.sleep(1)
+                until((tmp_path / "known").exists)
                 os.kill(os.getpid(), signal.SIGKILL)
             return x + 1
 
         with Flow("test") as flow:
-            last = inc(inc(dies_once(inc(inc(0)))))
-        state = flow.run(executor=DaskExecutor(cluster.address))
+            dies = dies_once(inc(inc(0)))
+            last = inc(inc(dies))
+        known = when_running(flow, dies, (tmp_path / "known").touch)
+        state = flow.run(executor=DaskExecutor(cluster.address), on_state=known)
         assert state.result[last].result == 5
         assert (tmp_path / "tries").read_text() == "12"
     finally:

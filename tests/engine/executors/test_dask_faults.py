@@ -2,12 +2,13 @@
 
 import os
 import signal
+import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from dask_cluster import Cluster
+from observing import until, when_running
 from tcp_proxy import Proxy
 
 import prefect
@@ -33,40 +34,32 @@ def proxy(cluster):
     proxy.end()
 
 
-@contextmanager
-def _when(path, then):
-    """Do something, once, when a file appears that a task makes."""
-    import threading
-
-    over = threading.Event()
-
-    def watch():
-        while not over.wait(0.05):
-            if path.exists() and path.stat().st_size:
-                then()
-                return
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    yield
-    over.set()
-    thread.join()
-
-
 @task
 def tried(path, seconds=0.0, then=None):
     """Note each try with its process; end this, or take a while."""
     with Path(path).open("a") as file:
         file.write(f"{os.getpid()} {prefect.context.task_run_count}\n")
+    if then == "die when known":
+        until(Path(f"{path}.known").exists)
     if then is not None:
-        time.sleep(0.5 if then == "die" else 0)  # until it is known that it runs
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(seconds)
     return list(range(1000))
 
 
+def _known(path):
+    """Tell a task that it is known that it runs."""
+    Path(f"{path}.known").touch()
+
+
 def _tries(path):
     return [line.split()[1] for line in path.read_text().splitlines()]
+
+
+def _process(path):
+    """Wait for the first try, and return its process."""
+    assert until(lambda: path.exists() and path.read_text().endswith("\n"))
+    return int(path.read_text().split()[0])
 
 
 def test_a_task_whose_worker_dies_is_not_run_again(cluster, tmp_path):
@@ -74,9 +67,10 @@ def test_a_task_whose_worker_dies_is_not_run_again(cluster, tmp_path):
     cluster.worker(name="one"), cluster.worker(name="two")
     cluster.wait_for_workers(2)
     with Flow("test") as flow:
-        bad = tried(str(tmp_path / "bad"), then="die")
+        bad = tried(str(tmp_path / "bad"), then="die when known")
         good = tried(str(tmp_path / "good"))
-    result = flow.run(executor=DaskExecutor(cluster.address)).result
+    known = when_running(flow, bad, lambda: _known(tmp_path / "bad"))
+    result = flow.run(executor=DaskExecutor(cluster.address), on_state=known).result
     assert type(result[bad]) is Failed
     assert "lost on the cluster: KilledWorker" in result[bad].message
     assert "more memory" in result[bad].message
@@ -107,18 +101,16 @@ def test_a_lost_try_counts(cluster, tmp_path, caplog):
             file.write(f"{os.getpid()} {prefect.context.task_run_count}\n")
         time.sleep(60 if prefect.context.task_run_count == 1 else 0)
 
-    def kill():
-        time.sleep(0.5)  # until it is known that it runs
-        os.kill(int(path.read_text().split()[0]), signal.SIGKILL)
+    with Flow("test") as flow:
+        flaky = slow_at_first(str(path))
+    known = when_running(flow, flaky, lambda: os.kill(_process(path), signal.SIGKILL))
 
     def observe(event):
+        known(event)
         if type(event.state).__name__ == "Retrying":
             seen.append(event.state.run_count)
 
-    with Flow("test") as flow:
-        flaky = slow_at_first(str(path))
-    with _when(path, kill):
-        state = flow.run(executor=DaskExecutor(cluster.address), on_state=observe)
+    state = flow.run(executor=DaskExecutor(cluster.address), on_state=observe)
     assert state.result[flaky].is_successful()
     assert (seen, _tries(path)) == ([1], ["1", "2"])
     assert "try 1 of 2" in caplog.text
@@ -126,15 +118,18 @@ def test_a_lost_try_counts(cluster, tmp_path, caplog):
 
 def test_at_most_once(cluster, tmp_path):
     """Such a task is never tried again by itself when its worker died, and its value is here at once."""
-    cluster.worker(name="one"), cluster.worker(name="two")
+    cluster.worker(name="one", resources={"safe": 1})
+    cluster.worker(name="two", resources={"other": 1})
     cluster.wait_for_workers(2)
     with Flow("test") as flow:
         once = tried(
             str(tmp_path / "tries"),
             then="die at once",
-            task_args={"max_retries": 3, "at_most_once": True},
+            task_args={"max_retries": 3, "at_most_once": True, "resources": {"other": 1}},
         )
-        well = tried(str(tmp_path / "well"), task_args={"at_most_once": True})
+        well = tried(
+            str(tmp_path / "well"), task_args={"at_most_once": True, "resources": {"safe": 1}}
+        )
     result = flow.run(executor=DaskExecutor(cluster.address)).result
     assert type(result[once]) is Failed
     assert _tries(tmp_path / "tries") == ["1"]
@@ -149,15 +144,14 @@ def test_a_worker_that_freezes(cluster, tmp_path, caplog):
     frozen = []
 
     def freeze():
-        time.sleep(0.5)
-        frozen.append(int(path.read_text().split()[0]))
+        frozen.append(_process(path))
         os.kill(frozen[0], signal.SIGSTOP)
 
     with Flow("test") as flow:
         stuck = tried(str(path), seconds=60)
         good = [tried(str(tmp_path / f"good{number}"), seconds=0.2) for number in range(4)]
-    with _when(path, freeze):
-        result = flow.run(executor=DaskExecutor(cluster.address, silence_timeout=12)).result
+    executor = DaskExecutor(cluster.address, silence_timeout=12)
+    result = flow.run(executor=executor, on_state=when_running(flow, stuck, freeze)).result
     os.kill(frozen[0], signal.SIGCONT)
     assert type(result[stuck]) is Failed
     assert "has given no sign" in caplog.text
@@ -177,8 +171,9 @@ def test_a_scheduler_that_is_gone(cluster, tmp_path, fault):
             upstream_tasks=[lost],
             task_args={"trigger": prefect.triggers.all_finished},
         )
-    with _when(path, lambda: os.kill(cluster.scheduler.pid, fault)):
-        result = flow.run(executor=DaskExecutor(cluster.address, silence_timeout=6)).result
+    known = when_running(flow, lost, lambda: os.kill(cluster.scheduler.pid, fault))
+    executor = DaskExecutor(cluster.address, silence_timeout=6)
+    result = flow.run(executor=executor, on_state=known).result
     assert [type(result[each]) for each in (lost, after)] == [Failed, Failed]
     assert "run the flow again" in result[lost].message
     assert "run the flow again" in result[after].message
@@ -225,9 +220,13 @@ def test_workers_that_do_not_fit(cluster, first, message):
 
 def test_a_worker_that_does_not_fit_and_comes_later(cluster, tmp_path, caplog):
     """It is said, and the run ends."""
-    with Flow("test") as flow:
+
+    def start(flow, old, new):
+        if new.is_running():
+            cluster.worker("sys.modules['prefect'] = None")
+
+    with Flow("test", state_handlers=[start]) as flow:
         never = tried(str(tmp_path / "tries"))
-    cluster.worker("time.sleep(3); sys.modules['prefect'] = None")
     result = flow.run(executor=DaskExecutor(cluster.address, worker_timeout=30)).result
     assert type(result[never]) is Failed
     assert "has it this package" in caplog.text
@@ -241,8 +240,8 @@ def test_a_value_that_is_lost_is_made_again_and_said(cluster, tmp_path, caplog):
 
     @task
     def use(values, path):
-        Path(path).write_text("used")
-        time.sleep(1)
+        Path(path).touch()
+        time.sleep(0 if path.endswith("second") else 60)
         return len(values)
 
     with Flow("test") as flow:
@@ -257,10 +256,11 @@ def test_a_value_that_is_lost_is_made_again_and_said(cluster, tmp_path, caplog):
 
     def kill():
         cluster.worker(name="two")
-        os.kill(int(made.read_text().split()[0]), signal.SIGKILL)
+        assert until(used.exists)
+        os.kill(_process(made), signal.SIGKILL)
 
-    with _when(used, kill):
-        result = flow.run(executor=DaskExecutor(cluster.address)).result
+    known = when_running(flow, first, kill)
+    result = flow.run(executor=DaskExecutor(cluster.address), on_state=known).result
     assert result[second].result == 1000
     assert _tries(made) == ["1", "1"]
     assert "runs again" in caplog.text
@@ -290,8 +290,9 @@ def test_a_network_to_the_scheduler_that_is_gone(cluster, proxy, tmp_path, fault
             upstream_tasks=[lost],
             task_args={"trigger": prefect.triggers.all_finished},
         )
-    with _when(path, getattr(proxy, fault)):
-        result = flow.run(executor=DaskExecutor(proxy.address, silence_timeout=6)).result
+    executor = DaskExecutor(proxy.address, silence_timeout=6)
+    known = when_running(flow, lost, lambda: (_process(path), getattr(proxy, fault)()))
+    result = flow.run(executor=executor, on_state=known).result
     assert [type(result[each]) for each in (lost, after)] == [Failed, Failed]
     assert "run the flow again" in result[lost].message
     assert _tries(path) == ["1"]
@@ -313,16 +314,19 @@ def test_a_network_to_the_scheduler_that_comes_back(cluster, proxy, tmp_path, ca
     cluster.wait_for_workers(1)
     first, second = tmp_path / "first", tmp_path / "second"
 
+    def restore():
+        until(lambda: "has not answered for" in caplog.text)
+        proxy.restore()
+
     def cut():
         proxy.cut()
-        time.sleep(8)
-        proxy.restore()
+        threading.Thread(target=restore, daemon=True).start()
 
     with Flow("test") as flow:
         one = tried(str(first), seconds=2)
         two = tried(str(second), upstream_tasks=[one])
-    with _when(first, cut):
-        state = flow.run(executor=DaskExecutor(proxy.address, silence_timeout=30))
+    executor = DaskExecutor(proxy.address, silence_timeout=60)
+    state = flow.run(executor=executor, on_state=when_running(flow, one, cut))
     assert state.is_successful()
     assert (_tries(first), _tries(second)) == (["1"], ["1"])
     assert "has not answered for" in caplog.text
@@ -341,11 +345,11 @@ def test_a_network_to_a_worker_that_is_cut(cluster, proxy, tmp_path, caplog):
 
     def cut():
         cluster.worker(name="near")
-        time.sleep(2)  # until it is known that the task runs
+        _process(path)
         proxy.cut()
 
-    with _when(path, cut):
-        result = flow.run(executor=DaskExecutor(cluster.address, silence_timeout=12)).result
+    executor = DaskExecutor(cluster.address, silence_timeout=12)
+    result = flow.run(executor=executor, on_state=when_running(flow, stuck, cut)).result
     assert type(result[stuck]) is Failed
     assert type(result[good]) is Success
     assert "has given no sign" in caplog.text
@@ -363,6 +367,7 @@ def test_a_worker_that_takes_too_much_memory(cluster, tmp_path):
         with Path(path).open("a") as file:
             file.write(f"{os.getpid()} {prefect.context.task_run_count}\n")
         held = []
+        until(Path(f"{path}.known").exists)
         while True:
             held.append(bytearray(b"x") * 10_000_000)
             time.sleep(0.02)
@@ -371,7 +376,9 @@ def test_a_worker_that_takes_too_much_memory(cluster, tmp_path):
         bad = takes(str(path))
         good = tried(str(tmp_path / "good"), upstream_tasks=[bad],
                      task_args={"trigger": prefect.triggers.all_finished})  # fmt: skip
-    result = flow.run(executor=DaskExecutor(cluster.address, worker_timeout=60)).result
+    executor = DaskExecutor(cluster.address, worker_timeout=60)
+    known = when_running(flow, bad, lambda: _known(path))
+    result = flow.run(executor=executor, on_state=known).result
     assert type(result[bad]) is Failed
     assert "more memory" in result[bad].message
     assert type(result[good]) is Success

@@ -4,14 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
 from dask_cluster import Cluster
+from observing import until
 
-from prefect import Flow, task
+from prefect import Flow, task, unmapped
 from prefect.engine.executors import DaskExecutor
 from prefect.engine.state import Cancelled, Success
 
@@ -53,10 +53,7 @@ def marks(path, seconds=LONG, pause=0.01, timeout=None):
 
 
 def _exists(path):
-    until = time.monotonic() + LONG
-    while not path.exists() and time.monotonic() < until:
-        time.sleep(0.02)
-    return path.exists()
+    return until(path.exists)
 
 
 def _stays(path):
@@ -66,31 +63,48 @@ def _stays(path):
     return path.stat().st_size == before
 
 
-def _when_all_exist(paths, then):
-    def watch():
-        if all(_exists(path) for path in paths):
-            then()
+def _cut_off(flow, executor, number, exist):
+    """End a run, as Ctrl-C does, when so many children of its tasks have begun; return its state."""
+    running = []
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
+    def observe(event):
+        if event.map_index is not None and event.state.is_running():
+            running.append(event)
+            if len(running) == number:
+                assert until(lambda: sum(path.exists() for path in exist) == number)
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        flow.run(executor=executor, on_state=observe)
+    assert type(caught.value.state) is Cancelled
+    return caught.value.state
 
 
 @pytest.mark.parametrize("settings", [{}, {"timeout": 10 * LONG}], ids=["plain", "with a timeout"])
 def test_what_runs_is_interrupted_and_what_waits_is_dropped(executor, tmp_path, settings):
-    """When the run takes too long, nothing has effects after it has returned, and `finally` is run."""
+    """When the run is cut off, nothing has effects after it has returned, and `finally` is run."""
     files = [tmp_path / str(number) for number in range(6)]
     with Flow("test") as flow:
         done = task(lambda: 3, name="done")()
-        many = [marks(str(file), upstream_tasks=[done], task_args=settings) for file in files]
-    state = flow.run(executor=executor, timeout=3)
-    assert type(state) is Cancelled
+        many = marks.map([str(file) for file in files], upstream_tasks=[unmapped(done)],
+                         task_args=settings)  # fmt: skip
+    state = _cut_off(flow, executor, number=2, exist=files)
     assert state.result[done].result == 3
-    assert {type(state.result[each]) for each in many} == {Cancelled}
+    assert {type(each) for each in state.result[many].map_states} == {Cancelled}
     begun = [file for file in files if file.exists()]
     assert len(begun) == 2
     assert all(file.read_text().endswith(".ended") for file in begun)
     time.sleep(0.3)
     assert [file for file in files if file.exists()] == begun
+
+
+def test_a_run_that_takes_too_long(executor, tmp_path):
+    """It is Cancelled, and what runs has ended."""
+    file = tmp_path / "file"
+    with Flow("test") as flow:
+        marks(str(file))
+    assert type(flow.run(executor=executor, timeout=5)) is Cancelled
+    assert not file.exists() or (file.read_text().endswith("ended") and _stays(file))
 
 
 def test_the_cluster_is_as_good_as_new(executor, tmp_path):
@@ -104,7 +118,7 @@ def test_the_cluster_is_as_good_as_new(executor, tmp_path):
 
     with Flow("test") as flow:
         marks.map([str(cut)] * 4)
-    assert type(flow.run(executor=executor, timeout=2)) is Cancelled
+    _cut_off(flow, executor, number=2, exist=[cut, cut])
     with Flow("test") as flow:
         both = [meets(str(own), str(other)) for own, other in (files, files[::-1])]
     result = flow.run(executor=executor).result
@@ -123,8 +137,7 @@ def test_tasks_that_cannot_be_interrupted_give_up_their_places(executor, tmp_pat
 
     with Flow("test") as flow:
         waits.map([str(path) for path in begun])
-    assert type(flow.run(executor=executor, timeout=2)) is Cancelled
-    assert all(path.exists() for path in begun)
+    _cut_off(flow, executor, number=2, exist=begun)
     assert "2 tasks on the Dask cluster have not ended" in caplog.text
     with Flow("test") as flow:
         next_one = task(lambda: 1, name="next")()
@@ -166,10 +179,7 @@ def test_tasks_end_with_the_process_that_runs_the_flow(cluster, tmp_path, number
     if number == signal.SIGINT:
         assert "KeyboardInterrupt" in error
     else:
-        until = time.monotonic() + LONG
-        while not all(f.read_text().endswith("ended") for f in files[:2]):
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        assert until(lambda: all(f.read_text().endswith("ended") for f in files[:2]))
     assert all(file.read_text().endswith("ended") for file in files[:2])
     assert all(_stays(file) for file in files[:2])
     assert not any(file.exists() for file in files[2:])
@@ -211,18 +221,13 @@ def test_flows_within_tasks_end_with_the_one_outside(cluster, executor, tmp_path
     address, file = cluster.address, tmp_path / "inner"
 
     @task
-    def outer():
+    def outer(_):
         with Flow("inner") as inner:
             marks(str(file))
         inner.run(executor=DaskExecutor(address))
 
     with Flow("outer") as flow:
-        outer()
-    before = time.monotonic()
-    assert type(flow.run(executor=executor, timeout=5)) is Cancelled
-    assert time.monotonic() - before < LONG
-    until = time.monotonic() + LONG
-    while not file.read_text().endswith("ended") and time.monotonic() < until:
-        time.sleep(0.05)
-    assert file.read_text().endswith("ended")
+        outer.map([1])
+    _cut_off(flow, executor, number=1, exist=[file])
+    assert until(lambda: file.read_text().endswith("ended"))
     assert _stays(file)

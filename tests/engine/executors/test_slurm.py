@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from observing import when_running
 from slurm_cluster import slurm as running_slurm
 
 from prefect import Flow, task
@@ -71,18 +72,22 @@ def test_jobs_as_there_is_work(slurm, tmp_path):
 
 def test_a_job_that_is_cancelled(slurm, tmp_path):
     """Whoever cancels the job of a worker fails the task that ran there, which is said; the run ends."""
-    began = tmp_path / "began"
+    began, known = tmp_path / "began", tmp_path / "known"
 
     @task
     def cancelled():
         with began.open("a") as file:
             file.write("once\n")
-        time.sleep(0.5)  # until it is known that it runs
+        for _ in range(3000):
+            if known.exists():
+                break
+            time.sleep(0.02)
         os.execvp("scancel", ["scancel", "--signal=KILL", "--full", os.environ["SLURM_JOB_ID"]])
 
     with Flow("test") as flow:
         bad = cancelled()
-    state = flow.run(executor=executor_on(tmp_path, workers=1, worker_timeout=6))
+    executor = executor_on(tmp_path, workers=1, worker_timeout=6)
+    state = flow.run(executor=executor, on_state=when_running(flow, bad, known.touch))
     assert type(state.result[bad]) is Failed
     assert Path(began).read_text() == "once\n"
     until_none_is_left(slurm)

@@ -326,6 +326,10 @@ class DaskSession(Session):
             for number, call in self._calls.items()
             if call.future is not None and call.future.status in {"error", "cancelled", "lost"}
         }
+        # What a worker told before it died has come before the news of that.
+        with suppress(Empty):
+            while True:
+                self._take(*self._inbox.get_nowait())
         # Afterwards, for a connection that breaks takes the futures along.
         broken = self.health.look(busy=bool(self._calls))
         lost = [

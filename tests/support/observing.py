@@ -1,0 +1,23 @@
+"""Observers of runs: tests that end, kill or cut something do so once it is known what runs."""
+
+import time
+
+
+def when_running(flow, task, then):
+    """Return an observer, for `on_state`, that does something once it is known that a task runs."""
+    over = []
+
+    def observe(event):
+        if event.task_slug == flow.slugs[task] and event.state.is_running() and not over:
+            over.append(event)
+            then()
+
+    return observe
+
+
+def until(condition, seconds=60.0):
+    """Wait until something is so, and return whether it is."""
+    end = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return found
