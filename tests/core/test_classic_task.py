@@ -1,11 +1,22 @@
 """Arguments of tasks that classic Prefect had."""
 
+from contextlib import nullcontext
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 import prefect
 from prefect import Flow, task
+from prefect.engine.results import (
+    AzureResult,
+    ConstantResult,
+    GCSResult,
+    LocalResult,
+    PrefectResult,
+    S3Result,
+    SecretResult,
+)
 from prefect.engine.state import Failed, Success
 
 
@@ -13,7 +24,6 @@ from prefect.engine.state import Failed, Success
     "given",
     [
         {"cache_validator": lambda *_: True},
-        {"result": object()},
         {"target": "{task_name}.txt"},
     ],
 )
@@ -28,6 +38,42 @@ def test_what_is_about_results_is_taken_with_a_warning(given):
         assert getattr(task(lambda: 1)(task_args=given), name) == given[name]
 
 
+@pytest.mark.parametrize(
+    ("given", "where", "unused"),
+    [
+        ("runs/", "runs/", None),
+        (Path("/a"), "/a", None),
+        (LocalResult(dir="/a"), "/a", None),
+        (LocalResult("/a", validate_dir=False), "/a", None),
+        (S3Result(bucket="b"), "s3://b", None),
+        (S3Result("b", boto3_kwargs={}), "s3://b", "boto3_kwargs"),
+        (GCSResult("b", location="x.txt"), "gs://b", "location"),
+        (AzureResult(container="c", connection_string="x"), "az://c", "connection_string"),
+        (LocalResult(), None, "without a place"),
+        (PrefectResult(), None, "without a place"),
+    ],
+)
+def test_a_task_says_where_its_results_are_stored(given, where, unused):
+    """By a directory, a URL or an object of classic Prefect's, of which what has no meaning is said."""
+    with pytest.warns(UserWarning, match=unused) if unused else nullcontext():
+        made = task(lambda: 1, name="t", result=given)
+    assert made.stored_in == where
+    assert made.checkpoint is None
+
+
+def test_a_result_that_is_never_stored_is_not():
+    """A secret's, and a constant."""
+    for given in (SecretResult(None), ConstantResult(value=1)):
+        assert task(lambda: 1, result=given).checkpoint is False
+
+
+def test_a_result_that_is_no_place_is_refused():
+    """The error says what can be given."""
+    for wrong in (object(), 5, LocalResult):
+        with pytest.raises(TypeError, match="result is a directory, a URL, or a Result"):
+            task(lambda: 1, result=wrong)
+
+
 def test_whether_a_result_may_be_taken_is_said_in_several_ways():
     """A task is cached if it is asked for, or if how long or by what is said; not without being stored."""
     assert not task(lambda: 1).caches
@@ -36,7 +82,7 @@ def test_whether_a_result_may_be_taken_is_said_in_several_ways():
     assert task(lambda: 1, cache=True).caches
     assert task(lambda: 1, cache_for=timedelta(hours=1)).caches
     assert task(lambda: 1, cache_key="k").caches
-    with pytest.warns(UserWarning, match="checkpoint=False beside what caches it"):
+    with pytest.warns(UserWarning, match="not to be stored, beside what caches it"):
         assert not task(lambda: 1, cache=True, checkpoint=False).caches
     for wrong in ({"cache_for": 5}, {"cache_for": timedelta()}, {"cache_key": 5}, {"cache": 1}):
         with pytest.raises((TypeError, ValueError), match=next(iter(wrong))):

@@ -11,6 +11,7 @@ from notes import Noted
 
 from prefect import Flow, Parameter, context, task
 from prefect.core.signals import SKIP
+from prefect.engine.results import LocalResult
 from prefect.errors import ParameterError, RecordError
 from prefect.records.finding import find_run
 from prefect.store.store import open_store
@@ -453,3 +454,49 @@ def test_warnings_are_shown_while_a_run_is_kept(tmp_path):
     )
     assert done.stderr.splitlines()[0] == "of a task"
     assert "The result of task 'lock' is not stored" in done.stderr
+
+
+@pytest.mark.parametrize("executor", ["local", "processes:2"])
+@pytest.mark.parametrize("as_classic", [False, True])
+def test_a_task_has_a_store_of_its_own(store, tmp_path, executor, as_classic):
+    """Its results lie there, and are taken from there; those of other tasks lie in the run's."""
+    own = tmp_path / "own"
+
+    @task(result=LocalResult(dir=str(own)) if as_classic else own)
+    def made():
+        return "x" * 100_000
+
+    @task
+    def length(text):
+        return len(text)
+
+    with Flow("f") as flow:
+        end = length(made())
+    assert flow.run(store=store, executor=executor).result[end].result == 100_000
+    assert len(list(open_store(own).files.listed("results"))) == 1
+    assert len(list(open_store(store).files.listed("results"))) == 1
+    state = flow.run(store=store, resume=True, executor=executor, results="all")
+    assert all(each.is_cached() for each in state.result.values())
+    assert [state.result[each].result for each in flow.sorted_tasks()] == ["x" * 100_000, 100_000]
+
+
+def test_a_task_whose_store_is_of_no_use_in_a_run_says_so(tmp_path, caplog):
+    """A run without a store keeps no result but of cached tasks: nothing is ignored in silence."""
+
+    @task(result=str(tmp_path / "own"))
+    def made():
+        return 1
+
+    @task(result=str(tmp_path / "cached"), cache=True)
+    def cached():
+        return 1
+
+    with Flow("f") as flow:
+        made()
+        cached()
+    flow.run()
+    (warned,) = [each for each in caplog.messages if "result=" in each]
+    assert "Task 'made'" in warned
+    assert "nothing is stored there: run the flow with a store" in warned
+    assert not (tmp_path / "own").exists()
+    assert len(list(open_store(tmp_path / "cached").files.listed("results"))) == 1

@@ -5,6 +5,8 @@ Some about where results are stored have no meaning here: whoever gives one is t
 
 from __future__ import annotations
 
+from os import PathLike, fspath
+
 from prefect.core import check
 
 TYPE_CHECKING = False
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Any
 
-UNSTORED = ("cache_validator", "result", "target")
-"""About where results are stored, which a run decides."""
+UNSTORED = ("cache_validator", "target")
+"""About stored results, and without a meaning here."""
 
 
 def retry_on(value: Any) -> Any:
@@ -59,6 +61,19 @@ def cache_key(value: Any) -> Any:
     )
 
 
+def result(value: Any) -> Any:
+    """Check where results are stored: a directory, a URL, or one of classic Prefect's objects."""
+    if isinstance(value, str | PathLike):
+        return fspath(check.path("result", value))
+    if isinstance(value, type) or not hasattr(value, "where") or not hasattr(value, "stores"):
+        raise check.wrong(
+            "result",
+            "a directory, a URL, or a Result such as prefect.engine.results.LocalResult",
+            value,
+        )
+    return value
+
+
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "retry_on": retry_on,
     "task_run_name": task_run_name,
@@ -66,6 +81,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "cache_for": cache_for,
     "cache_key": cache_key,
     "checkpoint": lambda value: check.flag("checkpoint", value),
+    "result": result,
     **dict.fromkeys(UNSTORED, lambda value: value),
 }
 
@@ -79,15 +95,38 @@ def keep(task: Any, given: dict[str, Any]) -> None:
         if given.get("cache") is False:
             raise ValueError(f"Task {task.name!r} has {caching[0]} and cache=False: leave one out")
         task.cache = True
+    _keep_where(task)
     task.caches = task.cache and task.checkpoint is not False
     if task.cache and not task.caches:
         _warn(
-            f"Task {task.name!r} has checkpoint=False beside what caches it, so nothing is stored"
+            f"Task {task.name!r} is not to be stored, beside what caches it, so nothing is stored"
         )
     unstored = [name for name in UNSTORED if given.get(name)]
     if unstored:
         _warn(
             f"Task {task.name!r} has {', '.join(unstored)}, which has no meaning here. {_INSTEAD}"
+        )
+
+
+def _keep_where(task: Any) -> None:
+    """Have a task know where its results are stored, and say what of that has no meaning here."""
+    found = task.result
+    if found is None:
+        return
+    if isinstance(found, str):
+        task.stored_in = found
+        return
+    if not found.stores:
+        task.checkpoint = False
+        return
+    task.stored_in = found.where
+    what = f"result={type(found).__name__}(...)"
+    if task.stored_in is None:
+        _warn(f"Task {task.name!r} has {what} without a place. {_INSTEAD}")
+    if found.unused:
+        _warn(
+            f"Task {task.name!r} has {what} with {', '.join(found.unused)}, which has no meaning here: "
+            "results lie there by their digests, in a form that suits them"
         )
 
 
@@ -98,8 +137,8 @@ def keep_result(flow: Any, result: Any) -> None:
 
 
 _INSTEAD = (
-    "Where results are stored is for a run to say, flow.run(store=...), and whether one is taken from an "
-    "earlier run for a task, @task(cache=True)"
+    "Where results are stored is for a run to say, flow.run(store=...), or for a task, "
+    "@task(result=DIRECTORY or URL); and whether one is taken from an earlier run for a task, @task(cache=True)"
 )
 
 

@@ -404,7 +404,7 @@ class Flow(FlowBuilding):
         if (
             kept.store is None
             and not kept.resume
-            and not any(t.caches for t in self._graph.incoming)
+            and not any(t.caches or t.stored_in for t in self._graph.incoming)
         ):
             return {}
         return {"kept": kept}

@@ -57,9 +57,10 @@ class Task(Bindable):
         cache_key: what decides in place of inputs and code: a text, or a function of the inputs that
             returns one; it is cached then.
         checkpoint: False keeps its result from being stored in any case.
-        cache_validator: accepted with a warning, as all that follow: it has no meaning here.
-        result: likewise.
-        target: likewise.
+        cache_validator: accepted with a warning: it has no meaning here.
+        result: where its results are stored, in place of the run's store: a directory, a URL that fsspec knows, or one
+            of classic Prefect's `Result` objects.
+        target: accepted with a warning: it has no meaning here.
 
     Raises:
         TypeError, ValueError: an argument is of the wrong type, or makes no sense.
@@ -99,6 +100,8 @@ class Task(Bindable):
     cache_validator: Any = None
     checkpoint: Any = None
     result: Any = None
+    stored_in: str | None = None
+    """Where its results are stored, if that is for itself to say."""
     target: Any = None
 
     def __init__(

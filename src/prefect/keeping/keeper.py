@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import sys
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from prefect.store.store import Entry, Store
 
 _SERIES = f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}"
+_logger = logging.getLogger("prefect")
 _NEVER = "It holds a secret's value, which never rests in a store"
 _LARGE = 1 << 16
 """Bytes of a result from which on another process sends word of it alone."""
@@ -77,7 +79,9 @@ class Keeping:
         except StoreError as error:
             state.context["unstored"] = str(error)
             return state
-        state.context["stored"] = _stored(entry) | {"inputs": self.about["inputs"]}
+        state.context["stored"] = {
+            **_stored(entry), "inputs": self.about["inputs"], "where": self.where,
+        }  # fmt: skip
         return state
 
     def leave(self, state: State) -> None:
@@ -138,6 +142,11 @@ class Keeper:
         for task in tasks:
             if works(task):
                 self._codes.of(task)
+                if root is None and task.stored_in and not task.caches:
+                    _logger.warning(
+                        "Task %r has result=%r, and nothing is stored there: run the flow with a store, "
+                        "flow.run(store=...), or have the task cached", task.name, task.stored_in,
+                    )  # fmt: skip
         self._code_keys: dict[int, str] = {}
         self._digests: dict[Node, str] = {}
         self._recipes: dict[Node, str] = {}
@@ -181,15 +190,18 @@ class Keeper:
                 self._digests[node] = self._recipes[node]
             return None
         if cached or self._resumes:
-            found = self._store.find(key)
+            found = self._store_of(task).find(key)
             if found is not None and _is_fresh(task, found[0]):
                 return self._taken(node, *found, inputs)
         about: dict[str, Any] = {"run": self._run, "task": step.slug, "inputs": inputs}
         if node.map_index is not None:
             about["map_index"] = node.map_index
-        job.keeping = Keeping(self._store.where, key, about)
+        job.keeping = Keeping(self._store_of(task).where, key, about)
         self._recipes[node] = f"made:{key}"
         return None
+
+    def _store_of(self, task: Task) -> Store:
+        return self._store if task.stored_in is None else open_store(task.stored_in)
 
     def _number(self, node: Node, inputs: dict[str, str]) -> int:
         """Return which one of the children that are given the same a child is: mostly 0, whatever its index."""
@@ -210,20 +222,21 @@ class Keeper:
         stored, worker = context.get("stored"), context.get("worker")
         if stored is None:
             return
+        store = open_store(stored["where"])
         if worker not in self._seen:
             self._seen.add(worker)
-            if self._store.entry(stored["key"]) is None:
+            if store.entry(stored["key"]) is None:
                 raise StoreError(
-                    f"What {worker} stored in {self._store.where} is not there for the process that runs the flow: "
+                    f"What {worker} stored in {store.where} is not there for the process that runs the flow: "
                     "workers on other machines need a directory that all share, or a store by its URL, such as "
                     "s3://bucket/runs"
                 )
         if stored.pop("left", False):
-            state.held = Stored(self._store.where, stored["key"])
+            state.held = Stored(store.where, stored["key"])
         # Another process does not know the values that are masked here.
-        if is_masking() and worker != _worker() and self._store.holds(stored["key"], holds_secret):
+        if is_masking() and worker != _worker() and store.holds(stored["key"], holds_secret):
             state.held = state.result
-            self._store.remove(stored["key"])
+            store.remove(stored["key"])
             del context["stored"]
             context["unstored"] = _NEVER
 
