@@ -130,6 +130,7 @@ _REASONS = {
     "prefect.artifacts": "files go to prefect.context.output_dir, and values to `prefect run --result FILE`",
     "prefect.backend": _SERVERLESS,
     "prefect.client": _SERVERLESS,
+    "prefect.core.Edge.flattened": "flow.add_edge(..., flattened=True) puts a task between that flattens",
     "prefect.engine.CloudFlowRunner": _SERVERLESS,
     "prefect.engine.CloudTaskRunner": _SERVERLESS,
     "prefect.engine.FlowRunner": "`flow.run()` runs a flow",

@@ -5,9 +5,15 @@ import json
 import cloudpickle
 import pytest
 
-from prefect import Flow, Parameter, Task, core, task
+from prefect import Flow, Parameter, Task, core, task, unmapped
 from prefect.core.graph import Edge
-from prefect.errors import CycleError, DuplicateNameError, FlowError, ParameterError
+from prefect.errors import (
+    CycleError,
+    DuplicateNameError,
+    FlowError,
+    ParameterError,
+    UnsupportedError,
+)
 
 
 @task
@@ -254,3 +260,27 @@ def test_the_environment_is_described():
     flow = Flow("test", environment=Here())
     assert flow.serialize()["environment"] == {"type": "Here"}
     json.dumps(flow.serialize(), allow_nan=False)
+
+
+def test_an_edge_may_flatten_and_begin_at_a_value():
+    """`add_edge` takes `flattened`, what annotates a task, and plain values, as calls of tasks do."""
+    with Flow("test") as flow:
+        lists = task(lambda: [[1, 2], [3]], name="lists")()
+        each, both = inc.copy(), add.copy()
+        assert flow.add_edge(lists, each, "x", mapped=True, flattened=True).mapped
+        flow.add_edge(unmapped(lists), both, "x")
+        flow.add_edge([each, 7], both, "y")
+        flow.add_edge([[0]], inc.copy(), "x", True, False, validate=True)
+    with pytest.raises(TypeError, match="not a task"):
+        flow.add_edge(3, both)
+    with pytest.raises(FlowError, match="given twice"):
+        flow.add_edge(3, both, "x")
+    state = flow.run()
+    assert state.result[each].result == [2, 3, 4]
+    assert state.result[both].result == [[1, 2], [3], [2, 3, 4], 7]
+
+
+def test_an_edge_by_itself_does_not_flatten():
+    """What flattens is a task between, which a flow adds; the error says so."""
+    with pytest.raises(UnsupportedError, match=r"flow\.add_edge"):
+        Edge(inc, add, "x", False, True)

@@ -1,5 +1,6 @@
 """States."""
 
+import json
 import pickle
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +20,7 @@ from prefect.core.state import (
     TimedOut,
     TriggerFailed,
 )
+from prefect.core.state_kinds import Queued
 from prefect.core.tracebacks import describe, format_traceback
 
 KINDS = {
@@ -141,3 +143,28 @@ def test_describe():
     assert describe(ValueError("no")) == "ValueError: no"
     assert describe(ValueError()) == "ValueError"
     assert describe(Broken()) == "Broken"
+
+
+def test_a_description_is_made_a_state_again():
+    """`State.deserialize` returns what `serialize` described, children and inner states too, but no result."""
+    moment = datetime(2024, 2, 29, 12, 30, tzinfo=UTC)
+    retrying = Retrying("later", ValueError("no"), moment, 3, context={"tags": ["a"]})
+    for state in (
+        retrying,
+        Queued(state=retrying, start_time=moment),
+        Mapped(map_states=[retrying]),
+    ):
+        told = json.loads(json.dumps(state.serialize()))
+        again = State.deserialize(told)
+        assert again.serialize() == told
+        assert again.result is None
+    assert State.deserialize(retrying.serialize()).start_time == moment
+
+
+@pytest.mark.parametrize(
+    ("told", "error"), [(None, TypeError), ({}, ValueError), ({"type": "Sucess"}, ValueError)]
+)
+def test_what_describes_no_state_is_refused(told, error):
+    """A description is a dict whose type is a kind of state."""
+    with pytest.raises(error):
+        State.deserialize(told)

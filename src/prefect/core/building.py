@@ -6,7 +6,15 @@ from itertools import pairwise
 
 from prefect.core import check
 from prefect.core.graph import Edge, Graph
-from prefect.core.inputs import ANNOTATIONS, Constant, annotated, as_task, in_order, unmappable
+from prefect.core.inputs import (
+    ANNOTATIONS,
+    Constant,
+    annotated,
+    as_task,
+    flatten,
+    in_order,
+    unmappable,
+)
 from prefect.core.parameter import Parameter
 from prefect.core.queries import FlowQueries
 from prefect.core.task import Task
@@ -36,25 +44,33 @@ class FlowBuilding(FlowQueries):
 
     def add_edge(
         self,
-        upstream_task: Task,
+        upstream_task: Any,
         downstream_task: Task,
         key: str | None = None,
         mapped: bool = False,
+        flattened: bool = False,
         validate: bool | None = None,
     ) -> Edge:
         """Add an edge, and its tasks if they are not there, and return it.
 
         Args:
-            upstream_task: the task that comes first.
+            upstream_task: the task that comes first; also in `unmapped(...)`, `mapped(...)` or `flatten(...)`, or a
+                plain value, if it has a key.
             downstream_task: the task that waits.
             key: the argument of the downstream task that takes the upstream's result.
             mapped: whether the downstream task runs once for each item of that result.
+            flattened: whether it gets the items of the items of that result, as of `flatten(...)`: a task that
+                takes them comes between.
             validate: whether to look for cycles now, and not only when the flow is used.
 
         Raises:
             FlowError: the edge contradicts another, or leads to a parameter.
             TypeError: `run` of the downstream task has no such argument.
         """
+        if not isinstance(upstream_task, Task) or flattened is not False:
+            return self._edge_from(
+                upstream_task, downstream_task, key, mapped, flattened, validate=validate
+            )
         edge = Edge(upstream_task, downstream_task, key, mapped)
         if isinstance(downstream_task, Parameter):
             raise FlowError(f"Parameter {downstream_task.name!r} cannot depend on a task")
@@ -66,6 +82,25 @@ class FlowBuilding(FlowQueries):
         if validate is not None and check.flag("validate", validate):
             self._graph.order()
         return edge
+
+    def _edge_from(
+        self, value: Any, task: Task, key: str | None, mapped: bool, flattened: bool, **more: Any
+    ) -> Edge:
+        """Add an edge from what is not a task, or not one as it is."""
+        check.instance("downstream_task", task, Task)
+        if check.flag("flattened", flattened):
+            value = flatten(value)
+        if type(value) in ANNOTATIONS:
+            value, mapped = annotated(value, mapped, self)
+        upstream = as_task(value, self)
+        if upstream is None and key is None:
+            raise TypeError(f"Task {task.name!r} cannot wait for {value!r}: it is not a task")
+        if upstream is None and not mapped:
+            self._set_input(task, check.text("key", key), value, mapped=False)
+            self.add_task(task)
+            return Edge(Constant(value), task, key)
+        upstream = Constant(value) if upstream is None else upstream
+        return self.add_edge(upstream, task, key, mapped, **more)
 
     def chain(self, *tasks: Task, validate: bool | None = None) -> list[Edge]:
         """Make each task wait for the one before it, and return the edges.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
+
+    from prefect.core.state import State
 
 
 class ClassicState:
@@ -68,10 +71,43 @@ class ClassicState:
         """Describe it in plain JSON values, without its result."""
         from prefect.core.value_types import json_form  # noqa: PLC0415  # seldom needed
 
-        data = {name: getattr(self, name) for name in self._data() if name != "result"}
-        more = {"type": type(self).__name__, "message": self.message, "context": self.context}
-        data.pop("map_states", None)
-        return {**more, **{name: json_form(value) for name, value in data.items()}}
+        def told(value: Any) -> Any:
+            if isinstance(value, list):  # of a mapped task's children
+                return [told(item) for item in value]
+            return value.serialize() if isinstance(value, ClassicState) else json_form(value)
+
+        data = {name: told(getattr(self, name)) for name in self._data() if name != "result"}
+        return {
+            "type": type(self).__name__,
+            "message": self.message,
+            "context": json_form(self.context),
+            **data,
+        }
+
+    @classmethod
+    def deserialize(cls, json_blob: Mapping[str, Any]) -> State:
+        """Return the state that `serialize` describes; it has no result.
+
+        Args:
+            json_blob: what `serialize` returned; more than that is passed over.
+
+        Raises:
+            TypeError: it is no such description.
+            ValueError: it is of no kind of state that there is.
+        """
+        from prefect.core import check  # noqa: PLC0415  # seldom needed
+        from prefect.core.state import State  # noqa: PLC0415
+        from prefect.core.state_kinds import Cached  # noqa: F401, PLC0415  # and all kinds with it
+
+        told = check.mapping("json_blob", "what describes a state", json_blob)
+        kinds = {kind.__name__: kind for kind in State.children(include_self=True)}
+        if (kind := kinds.get(told.get("type"))) is None:
+            raise ValueError(f"There is no kind of state {told.get('type')!r}")
+        state: State = kind(told.get("message"), context=dict(told.get("context") or {}))
+        for name in kind._data():  # noqa: SLF001  # of this class
+            if name != "result" and name in told:
+                setattr(state, name, _restored(name, told[name]))
+        return state
 
     @classmethod
     def children(cls, include_self: bool = False, names_only: bool = False) -> list[Any]:
@@ -98,3 +134,19 @@ class ClassicState:
             each for each in above if issubclass(each, ClassicState) and each is not ClassicState
         ]
         return [each.__name__ for each in found] if names_only else found
+
+
+def _restored(name: str, value: Any) -> Any:
+    """Return what JSON values of a state's attribute were."""
+    if isinstance(value, list):  # of a mapped task's children
+        return [_restored("state", item) for item in value]
+    if name == "state" and value is not None:
+        return ClassicState.deserialize(value)
+    if name in _MOMENTS and value is not None:
+        from datetime import datetime  # noqa: PLC0415  # seldom needed
+
+        return datetime.fromisoformat(value)
+    return value
+
+
+_MOMENTS = ("start_time", "cached_result_expiration")

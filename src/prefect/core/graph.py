@@ -11,6 +11,7 @@ from heapq import heapify, heappop, heappush
 from prefect.core import check
 from prefect.core.task import Task
 from prefect.errors import CycleError, DuplicateNameError, FlowError
+from prefect.unsupported import refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,12 +31,15 @@ class Edge(tuple[Task, Task, "str | None", bool]):
         key: the argument of the downstream task that takes the upstream's result, or None if
             only the order matters.
         mapped: whether the downstream task runs once for each item of the upstream's result.
+        flattened: False; a flow makes of another an edge from a task that flattens.
 
     Raises:
         TypeError: an argument is of the wrong type.
+        UnsupportedError: it is to be flattened by itself.
     """
 
     __slots__ = ()
+    flattened = False
 
     def __new__(
         cls,
@@ -43,6 +47,7 @@ class Edge(tuple[Task, Task, "str | None", bool]):
         downstream_task: Task,
         key: str | None = None,
         mapped: bool = False,
+        flattened: bool = False,
     ) -> Self:
         """Check the arguments and make the tuple."""
         ends: tuple[Any, Any] = (upstream_task, downstream_task)
@@ -54,6 +59,8 @@ class Edge(tuple[Task, Task, "str | None", bool]):
             raise check.wrong("An edge's key", "the name of an argument", name)
         if mapped is not False:
             check.flag("mapped", mapped)
+        if flattened is not False and check.flag("flattened", flattened):
+            refuse("prefect.core.Edge.flattened")
         return tuple.__new__(cls, (upstream_task, downstream_task, key, mapped))
 
     def __getnewargs__(self) -> tuple[Task, Task, str | None, bool]:

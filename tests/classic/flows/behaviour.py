@@ -580,3 +580,44 @@ def probe_timeouts():
 
 def probe_visualize_needs_nothing_to_be_asked_for():
     return callable(Flow("f").visualize)
+
+
+def probe_add_edge_flattened():
+    got = []
+
+    @task
+    def take(xs):
+        got.append(xs)
+        return xs
+
+    @task
+    def lists():
+        return [[1, 2], [3]]
+
+    with Flow("f") as flow:
+        nested, whole, each = lists(), Task("whole"), inc.copy()
+        t = take.copy()
+        flow.add_edge(nested, t, key="xs", flattened=True)
+        flow.add_edge(nested, each, key="x", mapped=True, flattened=True)
+        flow.add_edge(nested, whole)
+    state = flow.run()
+    return [state.result[t].result, state.result[each].result, got]
+
+
+def probe_add_edge_takes_annotations_and_values():
+    from prefect import unmapped
+    from prefect.utilities.edges import flatten, mapped
+
+    @task
+    def add(x, y=0):
+        return [x, y]
+
+    with Flow("f") as flow:
+        xs = ident([[1, 2], [3]])
+        a, b, c = add.copy(), add.copy(), add.copy()
+        flow.add_edge(flatten(xs), a, key="x")
+        flow.add_edge(mapped(xs), b, key="x")
+        flow.add_edge(unmapped(xs), b, key="y")
+        flow.add_edge(5, c, key="x")
+    state = flow.run()
+    return [state.result[each].result for each in (a, b, c)]

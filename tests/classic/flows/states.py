@@ -255,3 +255,72 @@ def probe_retry_delays():
     return [delay(number).total_seconds() for number in range(1, 6)] + [
         retry_delay(minutes=1)(4).total_seconds()
     ]
+
+
+def _round(state):
+    again = State.deserialize(state.serialize())
+    return [type(again).__name__, again.message, again.context, again == state]
+
+
+def probe_deserialized():
+    return {
+        kind: _round(getattr(states, kind)("m", context={"tags": ["a"]}))
+        for kind in KINDS
+        if kind != "State"
+    }
+
+
+def probe_deserialized_data():
+    import datetime
+
+    moment = datetime.datetime(2024, 2, 29, 12, 30, tzinfo=datetime.timezone.utc)
+    retrying = State.deserialize(Retrying(start_time=moment, run_count=3).serialize())
+    looped = State.deserialize(states.Looped(loop_count=4).serialize())
+    cached = State.deserialize(
+        states.Cached(
+            cached_parameters={"x": 1}, cached_result_expiration=moment, hashed_inputs={"x": "a"}
+        ).serialize()
+    )
+    queued = State.deserialize(states.Queued(state=Retrying("q", run_count=2)).serialize())
+    return [
+        retrying.start_time == moment,
+        retrying.run_count,
+        looped.loop_count,
+        cached.cached_parameters,
+        cached.cached_result_expiration == moment,
+        cached.hashed_inputs,
+        type(queued.state).__name__,
+        queued.state.run_count,
+        queued.state.message,
+    ]
+
+
+def probe_deserialized_results():
+    return [
+        State.deserialize(Success(result=1).serialize()).result,
+        State.deserialize(Failed(result=ValueError("no")).serialize()).result,
+        len(
+            State.deserialize(Mapped(map_states=[Success("a"), Failed("b")]).serialize()).map_states
+        ),
+    ]
+
+
+def probe_deserialized_by_a_kind():
+    return [
+        type(Success.deserialize(Failed("no").serialize())).__name__,
+        type(State.deserialize({"type": "Success", "message": "by hand"})).__name__,
+    ]
+
+
+def probe_deserialized_of_an_unknown_kind():
+    try:
+        return State.deserialize({"type": "Nothing"})
+    except Exception:
+        return "refused"
+
+
+def probe_serialized_is_json():
+    import json
+
+    told = json.loads(json.dumps(Scheduled("m", context={"a": [1]}).serialize()))
+    return [type(State.deserialize(told)).__name__, State.deserialize(told).context]
