@@ -129,7 +129,14 @@ def _load(path: str | PathLike[str]) -> Flow:
     return load(path)
 
 
+def _diagnose(flow: Flow, include_secret_names: bool) -> str:
+    from prefect.utilities.diagnostics import diagnostic_info  # noqa: PLC0415  # seldom needed
+
+    return diagnostic_info(flow, include_secret_names)
+
+
 core.runner = _run
+core.diagnoser = _diagnose
 core.saver, core.loader = _save, _load
 core.scheduled_runner = _run_on_schedule
 core.async_runner = _arun

@@ -20,7 +20,8 @@ _DEFAULTS: dict[str, Any] = {
     "logging__format": "[%(asctime)s] %(levelname)s - %(name)s | %(message)s",
     "logging__extra_loggers": [],
 }
-_PREFIX = "PREFECT__"
+PREFIX = "PREFECT__"
+_UNSET = object()
 
 
 class Settings:
@@ -40,7 +41,7 @@ class Settings:
             return Settings(f"{path}__")
         dotted = path.replace("__", ".")
         raise AttributeError(
-            f"prefect.config has no {dotted}: set the variable {_PREFIX}{path.upper()}, if your flow reads it"
+            f"prefect.config has no {dotted}: set the variable {PREFIX}{path.upper()}, if your flow reads it"
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -64,13 +65,23 @@ class Settings:
         return getattr(self, name, default)
 
 
+def overridden() -> list[str]:
+    """Return the names of the settings that variables set otherwise than they are by default, but for secrets."""
+    return [
+        name for name, value in sorted(_given().items()) if value != _DEFAULTS.get(name, _UNSET)
+    ]
+
+
 def _known() -> dict[str, Any]:
+    return {**_DEFAULTS, **_given()}
+
+
+def _given() -> dict[str, Any]:
     given = {
-        k.removeprefix(_PREFIX).lower(): v for k, v in os.environ.items() if k.startswith(_PREFIX)
+        k.removeprefix(PREFIX).lower(): v for k, v in os.environ.items() if k.startswith(PREFIX)
     }
     # Secrets are asked for by `prefect.Secret` alone.
-    given = {k: _value(v) for k, v in given.items() if not k.startswith("context__secrets")}
-    return {**_DEFAULTS, **given}
+    return {k: _value(v) for k, v in given.items() if not k.startswith("context__secrets")}
 
 
 def _value(text: str) -> Any:

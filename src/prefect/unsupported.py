@@ -104,7 +104,6 @@ _MODULES = {
     "prefect.utilities.aws": "use boto3",
     "prefect.utilities.backend": _SERVERLESS,
     "prefect.utilities.configuration": _SETTINGS,
-    "prefect.utilities.diagnostics": "`prefect info` says what a flow is",
     "prefect.utilities.executors": "an internal of it; `prefect.executors` has the executors",
     "prefect.utilities.filesystems": "use pathlib or fsspec in a task",
     "prefect.utilities.gcp": "use google-cloud-storage",
@@ -120,7 +119,6 @@ _MODULES = {
 _REASONS = {
     "prefect.Client": _SERVERLESS,
     "prefect.Flow.deploy": _SERVERLESS,
-    "prefect.Flow.diagnostics": "`prefect graph FILE.py` and `prefect info ARTIFACT` say what a flow is",
     "prefect.Flow.register": _SERVERLESS,
     "prefect.Flow.run_agent": _SERVERLESS,
     "prefect.Flow.run_config": _PLACES,

@@ -42,3 +42,6 @@ scheduled_runner: Callable[..., State] | None = None
 saver: Callable[[Flow, str | PathLike[str]], str] | None = None
 loader: Callable[[str | PathLike[str]], Flow] | None = None
 """What `Flow.save` and `Flow.load` call; likewise."""
+
+diagnoser: Callable[[Flow, bool], str] | None = None
+"""What `Flow.diagnostics` calls; likewise."""

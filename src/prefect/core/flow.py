@@ -88,7 +88,6 @@ class Flow(FlowBuilding):
 
     storage, run_config = RefusedAttribute(), RefusedAttribute()
     register, deploy, run_agent = RefusedMethod(), RefusedMethod(), RefusedMethod()
-    diagnostics = RefusedMethod()
     result: Any = None
 
     def __init__(
@@ -263,6 +262,16 @@ class Flow(FlowBuilding):
         if core.loader is None:
             raise RuntimeError("Flows can be loaded after `import prefect`")
         return core.loader(check.path("fpath", fpath))
+
+    def diagnostics(self, include_secret_names: bool = False) -> str:
+        """Return what somebody who is asked for help needs to know: versions, settings and tasks, as JSON.
+
+        Args:
+            include_secret_names: whether to name secrets that have a value; no value is told.
+        """
+        if core.diagnoser is None:
+            raise RuntimeError("Flows tell of what is around them after `import prefect`")
+        return core.diagnoser(self, check.flag("include_secret_names", include_secret_names))
 
     def visualize(
         self,

@@ -424,7 +424,21 @@ def probe_save_and_load():
 
 
 def probe_diagnostics():
-    return type(Flow("f").diagnostics()).__name__
+    import json
+
+    from prefect.utilities.diagnostics import diagnostic_info
+
+    told = json.loads(example()[0].diagnostics())
+    return [
+        type(told["system_information"]["python_version"]).__name__,
+        type(told["system_information"]["platform"]).__name__,
+        type(told["system_information"]["prefect_version"]).__name__,
+        type(told["config_overrides"]).__name__,
+        type(told["env_vars"]).__name__,
+        [told["flow_information"][name] for name in ("storage", "result", "schedule")],
+        told["flow_information"]["task_count"],
+        "flow_information" in json.loads(diagnostic_info(include_secret_names=True)),
+    ]
 
 
 def probe_run_once_more():
