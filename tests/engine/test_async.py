@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import logging
 import os
 import signal
@@ -368,6 +369,28 @@ def test_cancelled_runs_cancel_them(where):
     assert type(state) is Cancelled
     assert [type(s) for s in state.result[t].map_states] == [Cancelled] * 2
     assert ended == [1, 1]
+
+
+@pytest.mark.parametrize("where", ["local", "threads:1"])
+def test_what_was_not_begun_is_not_warned_of(where, recwarn):
+    """Where a run ends before its async tasks have begun, Python does not warn that they were never awaited."""
+
+    @task
+    async def one():
+        return 1
+
+    def end(event):
+        if event.task_name == "end":
+            raise KeyboardInterrupt
+
+    with Flow("test") as flow:
+        for _ in range(300):
+            one()
+        task(lambda: 1, name="end")()
+    with pytest.raises(KeyboardInterrupt):
+        flow.run(executor=where, on_state=end)
+    gc.collect()
+    assert not [str(each.message) for each in recwarn if "awaited" in str(each.message)]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

@@ -16,7 +16,7 @@ import pytest
 from prefect import Flow, context, task
 from prefect.engine import interruption, timeouts
 from prefect.engine.executors import LocalExecutor, ThreadExecutor
-from prefect.engine.interruption import Interruption, interrupt
+from prefect.engine.interruption import Interruption, interrupt, interrupt_now
 from prefect.engine.state import Success, TimedOut
 from prefect.engine.timeouts import run_within
 from prefect.errors import TaskTimeoutError
@@ -293,6 +293,37 @@ def test_interrupting_an_ended_thread():
     thread.start()
     thread.join()
     interrupt(thread)
+
+
+def test_a_thread_that_starts_another():
+    """It is interrupted when the other has begun: Python 3.11 would interrupt that, and nobody hear of it."""
+    begins, begun = threading.Event(), threading.Event()
+
+    class Late(threading.Thread):
+        def _bootstrap(self):
+            begins.wait(LONG)
+            super()._bootstrap()
+
+    def until_interrupted():
+        with pytest.raises(Interruption):
+            Late(target=begun.set, daemon=True).start()
+            spin()
+
+    def is_starting(frame):
+        while frame is not None and frame.f_code is not threading.Thread.start.__code__:
+            frame = frame.f_back
+        return frame is not None
+
+    thread = threading.Thread(target=until_interrupted, daemon=True)
+    thread.start()
+    while not is_starting(sys._current_frames()[thread.ident]):
+        time.sleep(0.001)
+    assert not interrupt_now(thread)
+    begins.set()
+    interrupt(thread)
+    thread.join(LONG)
+    assert not thread.is_alive()
+    assert begun.is_set()
 
 
 def test_a_thread_that_waits_for_a_lock_of_logging():

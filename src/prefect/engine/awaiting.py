@@ -63,7 +63,7 @@ class EventLoop:
     def __init__(self, done: Callable[[Any, State | BaseException], None]) -> None:
         self._done = done
         self._loop = asyncio.new_event_loop()
-        self._tasks: dict[Any, asyncio.Task[None]] = {}
+        self._tasks: dict[Any, tuple[asyncio.Task[None], Awaiting]] = {}
         self._new: list[tuple[Any, Awaiting]] = []
         self._ended: list[tuple[Any, State | BaseException]] = []
         self._thread = threading.Thread(target=self._run, name="prefect-async", daemon=True)
@@ -83,9 +83,8 @@ class EventLoop:
 
     def _begin(self, new: list[tuple[Any, Awaiting]]) -> None:
         for token, awaiting in new:
-            self._tasks[token] = self._loop.create_task(
-                self._await(token, awaiting), context=awaiting.context
-            )
+            task = self._loop.create_task(self._await(token, awaiting), context=awaiting.context)
+            self._tasks[token] = (task, awaiting)
 
     async def _await(self, token: Any, awaiting: Awaiting) -> None:
         try:
@@ -107,13 +106,19 @@ class EventLoop:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.get_loop().run_forever()
             left = [*self._tasks.values()]
-            for task in left:
+            for task, _ in left:
                 task.cancel()
             if left:
-                self._loop.run_until_complete(asyncio.wait(left, timeout=_MOST_WAITED))
+                tasks = [task for task, _ in left]
+                self._loop.run_until_complete(asyncio.wait(tasks, timeout=_MOST_WAITED))
+            for task, awaiting in left:
+                if task.done():
+                    awaiting.close()
 
     def stop(self) -> None:
         """Cancel what has not ended, and wait for it."""
+        for _, awaiting in self._new:
+            awaiting.close()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(2 * _MOST_WAITED)
 

@@ -5,6 +5,9 @@ ever. A `with` keeps a lock of C from that, but not those whose methods are writ
 whoever's the handlers are, and a few more. Where the innermost function of a thread is one of theirs,
 nothing is raised in it. Python 3.13 may raise one step later than where a thread was seen, which is
 no danger to logging: there its locks are taken by `with`.
+
+Nor is it raised in a thread that is starting another: in Python 3.11 it would come to the other one, which has no
+number of its own yet, and the first would wait for ever for that to begin.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ SOON = 0.001
 MOST_PUT_OFF = 500
 """How often a signal is put off. A main thread that is there for longer waits for a lock of somebody
 else, which the signal's exception ends; it does not have it."""
+
+_START = "Thread.start"
+_WAITS_IN_START = 3
+"""How many frames may be within that of `Thread.start`, which waits for the other thread to begin."""
 
 _UNINTERRUPTIBLE = frozenset(
     {
@@ -52,6 +59,9 @@ _UNINTERRUPTIBLE = frozenset(
         "_get_module_lock",
         "_get_module_lock.<locals>.cb",
         "_lock_unlock_module",
+        # prefect.engine.collection: it would hold off the collector for ever
+        "no_collection.__enter__",
+        "no_collection.__exit__",
         # weakref: what is raised in a callback is lost
         "WeakKeyDictionary.__init__.<locals>.remove",
         "WeakSet.__init__.<locals>._remove",
@@ -60,6 +70,7 @@ _UNINTERRUPTIBLE = frozenset(
         "stand_in.__enter__",
         "stand_in.__exit__",
         # threads, before and after what they are interrupted in
+        _START,
         "Thread._bootstrap",
         "Thread._bootstrap_inner",
         "Thread._delete",
@@ -82,7 +93,17 @@ class Interruption(BaseException):
 
 def is_interruptible(frame: FrameType | None) -> bool:
     """Tell whether an exception may be raised in a thread whose innermost frame this is."""
-    return frame is None or frame.f_code.co_qualname not in _UNINTERRUPTIBLE
+    if frame is None:
+        return True
+    if frame.f_code.co_qualname in _UNINTERRUPTIBLE:
+        return False
+    for _ in range(_WAITS_IN_START):
+        frame = frame.f_back
+        if frame is None:
+            return True
+        if frame.f_code.co_qualname == _START:
+            return False
+    return True
 
 
 helpers: dict[int | None, threading.Thread] = {}
@@ -133,7 +154,18 @@ def _raise_in(thread: threading.Thread) -> bool:
         # not until the next call. So the thread still is where it was seen.
         for frames in iter(sys._current_frames, None):  # noqa: SLF001  # meant for such as this
             if ident in frames:
-                if frames[ident].f_code.co_qualname in _UNINTERRUPTIBLE:
+                frame = frames[ident]
+                if frame.f_code.co_qualname in _UNINTERRUPTIBLE:
+                    return False
+                # As in `is_interruptible`, without a call or a loop.
+                outer = frame.f_back
+                further = outer and outer.f_back
+                furthest = further and further.f_back
+                if (
+                    (outer and outer.f_code.co_qualname == _START)
+                    or (further and further.f_code.co_qualname == _START)
+                    or (furthest and furthest.f_code.co_qualname == _START)
+                ):
                     return False
                 raise_in(number, interruption)
             break

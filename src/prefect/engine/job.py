@@ -142,6 +142,10 @@ class Awaiting:
             state = await await_again(self.job, state)
         return _concluded(self.job, state)
 
+    def close(self) -> None:
+        """Forget about it, if it has not begun: Python warns of what is never awaited."""
+        self.coroutine.close()
+
 
 def is_async(task: Task) -> bool:
     """Tell whether a task's `run` is an async function."""

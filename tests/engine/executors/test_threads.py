@@ -12,6 +12,7 @@ import pytest
 
 from prefect import Flow, task
 from prefect.engine.executors import ThreadExecutor
+from prefect.engine.state import Cancelled
 
 
 def test_tasks_run_at_the_same_time():
@@ -99,6 +100,7 @@ SCRIPT = """
 import signal, time
 from prefect import Flow, task
 from prefect.engine.executors import ThreadExecutor
+from prefect.engine.state import Cancelled
 signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start their jobs without it
 @task
 def wait(x):
@@ -122,6 +124,20 @@ def test_ctrl_c():
         _, errors = process.communicate(timeout=60)
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert process.returncode == -signal.SIGINT
+
+
+def test_ctrl_c_while_a_thread_starts(monkeypatch):
+    """Ctrl-C that comes before a thread has begun is raised as what it is, and tells what there is."""
+
+    def interrupted(thread):
+        raise KeyboardInterrupt
+
+    with Flow("test") as flow:
+        t = task(lambda: 1, name="one")()
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        flow.run(executor=ThreadExecutor(2))
+    assert type(stop.value.state.result[t]) is Cancelled
 
 
 def test_arguments():

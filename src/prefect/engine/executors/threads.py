@@ -140,7 +140,8 @@ class _ThreadSession(Session):
                 interrupt(thread)
         deadline = time.monotonic() + _MOST_WAITED
         for thread in self._threads:
-            thread.join(max(deadline - time.monotonic(), 0) if abandon else None)
+            if thread.is_alive():  # Ctrl-C may have come before one began
+                thread.join(max(deadline - time.monotonic(), 0) if abandon else None)
 
 
 def _work_until_told(
