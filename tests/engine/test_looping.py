@@ -119,3 +119,64 @@ def test_an_async_task_loops_as_well(executor):
         made = loops()
     assert flow.run(executor=executor).result[made].result == 2
     assert seen == [1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("executor", ["local", "threads:2", "processes:1"])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_state_handlers_see_each_pass(executor, is_async):
+    """They are called where the flow runs, with the number of the pass, and after each: it is no try."""
+    seen = []
+
+    def handler(task, old, new):
+        context = prefect.context
+        count = context.get("task_loop_count")
+        seen.append((type(old).__name__, type(new).__name__, count, context.task_run_count))
+
+    def work():
+        count = prefect.context.get("task_loop_count", 1)
+        if count < 3:
+            raise signals.LOOP(result=count)
+        return prefect.context.task_loop_result
+
+    async def awaited():
+        return work()
+
+    with Flow("f") as flow:
+        made = task(awaited if is_async else work, state_handlers=[handler])()
+    assert flow.run(executor=executor).result[made].result == 2
+    assert seen == [
+        ("Pending", "Running", None, 1),
+        ("Running", "Looped", None, 1),
+        ("Pending", "Running", 2, 1),
+        ("Running", "Looped", 2, 1),
+        ("Pending", "Running", 3, 1),
+        ("Running", "Success", 3, 1),
+    ]
+
+
+def test_a_failed_pass_is_tried_again_where_it_was():
+    """Its retry has the result of the pass before, with state handlers and without."""
+    seen = []
+
+    @task(max_retries=2)
+    def work():
+        count = prefect.context.get("task_loop_count", 1)
+        seen.append((count, prefect.context.get("task_loop_result")))
+        if count == 2 and len(seen) < 4:
+            raise ValueError
+        if count < 3:
+            raise signals.LOOP(result=count)
+
+    handled = work.copy(state_handlers=[lambda *_: None])
+    for each in (work, handled):
+        seen.clear()
+        with Flow("f") as flow:
+            each()
+        assert flow.run().is_successful()
+        assert seen == [(1, None), (2, 1), (2, 1), (2, 1), (3, 2)]
+
+
+def test_loops_with_state_handlers_need_no_stack_and_stay_within_limits():
+    """A thousand passes are none too many, and each gives its place to others."""
+    flow, made = passes(1000, state_handlers=[lambda *_: None], tags=["one"])
+    assert flow.run(limits={"one": 1}).result[made].result == sum(range(1000))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prefect.core.refs import Ref, Released
-from prefect.core.state import Failed, Finished, Mapped, Pending, Running, Success
+from prefect.core.state import Failed, Finished, Mapped, Running, Success
 from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
@@ -102,7 +102,7 @@ def cancel(run: Run, nodes: list[Node], stop: BaseException) -> State:
         if node.state is not None:
             finished += 1
             continue
-        old: State = node.retrying or Pending()
+        old = node.before()
         if not node.waiting and node not in waiting:
             old = run.observed.get(node) or Running("the task is running")
             interrupted += 1

@@ -82,6 +82,9 @@ class Job:
         self.retrying = retrying
         self.keeping: Keeping | None = None
 
+    def remember(self, failed: Failed) -> None:
+        """Have a retry go on where this ended; see `Pass`."""
+
     def context_values(self) -> dict[str, Any]:
         """Return what `prefect.context` holds while the task runs."""
         found = {
@@ -171,11 +174,12 @@ def begin_job(job: Job) -> State | Awaiting:
     """Do the same, but of an async task return what is to be awaited.
 
     State handlers are not called here, but where the flow runs; of a task that has some, it is decided
-    there, too, whether a failure is tried again.
+    there, too, whether a failure is tried again, and whether it loops.
 
     Raises:
         KeyboardInterrupt, Interruption: they end the run, not the task.
     """
+    job = _where_it_was(job)
     token = values.set(job)
     try:
         if job.keeping is not None:
@@ -188,6 +192,15 @@ def begin_job(job: Job) -> State | Awaiting:
         values.reset(token)
 
 
+def _where_it_was(job: Job) -> Job:
+    """Return a job that begins where the last try ended."""
+    if job.retrying is None:
+        return job
+    from prefect.engine.looping import where_it_was  # noqa: PLC0415  # few tasks are tried again
+
+    return where_it_was(job)
+
+
 def outcome(job: Job, state: State | Awaiting) -> State | Awaiting:
     """Return what a task that has come to a state comes to in the end: it may loop, or be tried again."""
     state = _looped(job, state)
@@ -196,6 +209,10 @@ def outcome(job: Job, state: State | Awaiting) -> State | Awaiting:
 
 def _concluded(job: Job, state: State) -> State:
     """Return what becomes of a state: a failure may be tried again."""
+    if isinstance(state, Looped):  # its state handlers decide
+        return state
+    if isinstance(state, Failed) and type(job) is not Job:
+        job.remember(state)
     if job.keeping is not None:
         state = job.keeping.keep(state)
     if isinstance(state, Failed) and not has_handlers(job.task):
@@ -216,10 +233,6 @@ def run_once(job: Job) -> State | Awaiting:
     """Call a task, and return what it has come to; of an async one, what is to be awaited."""
     task = job.task
     try:
-        if job.retrying is not None and type(job) is Job:
-            from prefect.engine.looping import go_on  # noqa: PLC0415  # few tasks are tried again
-
-            go_on(job.retrying)
         if task.timeout is None and not task.log_stdout:
             value = task.run(**job.inputs)
         else:
@@ -296,4 +309,4 @@ LOST = "lost"
 def after_loss(job: Job, failed: Failed) -> State:
     """Return the state of a task whose process died: it is tried again only if it may be."""
     failed.context[LOST] = True
-    return _concluded(job, failed)
+    return _concluded(_where_it_was(job), failed)

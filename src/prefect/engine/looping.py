@@ -1,18 +1,22 @@
-"""Runs a task that raises LOOP again and again: each pass has what the last one came to."""
+"""Runs a task that raises LOOP again and again: each pass has what the last one came to.
+
+A task with state handlers comes back after each pass, since they are called where the flow runs.
+"""
 
 from __future__ import annotations
 
 from prefect.core.context import values
-from prefect.core.signals import LOOP
-from prefect.core.state import Failed
+from prefect.core.own import has_handlers
+from prefect.core.state import Failed, Retrying
 from prefect.core.state_kinds import Looped
 from prefect.engine.job import Awaiting, Job, run_once
+from prefect.engine.nodes import AGAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from prefect.core.state import Retrying, State
+    from prefect.core.state import State
 
 
 class Pass(Job):
@@ -32,6 +36,11 @@ class Pass(Job):
         self.count = count
         self.result = result
 
+    def remember(self, failed: Failed) -> None:
+        """Have a retry go on with this pass, unless it is to go on with a later one."""
+        if "task_loop_count" not in failed.context:
+            failed.context.update(task_loop_count=self.count, task_loop_result=self.result)
+
     def context_values(self) -> dict[str, Any]:
         """Return what `prefect.context` holds while the task runs."""
         more = {"task_loop_count": self.count, "task_loop_result": self.result}
@@ -42,6 +51,8 @@ def run_again(job: Job, looped: Looped) -> State | Awaiting:
     """Do a job again until it ends otherwise than by LOOP; of an async task, begin the next pass."""
     state: State | Awaiting = looped
     while isinstance(state, Looped):
+        if has_handlers(job.task):
+            return _counted(job, state)
         job = _next(job, state)
         token = values.set(job)
         try:
@@ -55,6 +66,8 @@ async def await_again(job: Job, looped: Looped) -> State:
     """Do the same with an async task."""
     state: State = looped
     while isinstance(state, Looped):
+        if has_handlers(job.task):
+            return _counted(job, state)
         job = _next(job, state)
         token = values.set(job)
         try:
@@ -66,23 +79,36 @@ async def await_again(job: Job, looped: Looped) -> State:
 
 
 def _next(job: Job, looped: Looped) -> Pass:
-    return Pass(job, (job.count if isinstance(job, Pass) else looped.loop_count) + 1, looped.result)
+    return Pass(job, _counted(job, looped).loop_count + 1, looped.result)
+
+
+def _counted(job: Job, looped: Looped) -> Looped:
+    """Return the state of a pass with its number."""
+    if isinstance(job, Pass):
+        looped.loop_count = job.count
+    return looped
 
 
 def _ended(job: Job, state: State) -> State:
-    if isinstance(state, Failed) and isinstance(job, Pass):  # a retry goes on there
-        state.context.update(task_loop_count=job.count, task_loop_result=job.result)
+    if isinstance(state, Failed):
+        job.remember(state)
     return state
 
 
-def go_on(retrying: Retrying) -> None:
-    """Begin a try where the last one ended, if that looped.
+def where_it_was(job: Job) -> Job:
+    """Return a job that begins where the last one ended, if that looped."""
+    told = job.retrying.context if job.retrying is not None else {}
+    if "task_loop_count" not in told:
+        return job
+    return Pass(job, told["task_loop_count"], told["task_loop_result"])
 
-    Raises:
-        LOOP: it did.
+
+def next_pass(looped: Looped, tries: int) -> Retrying:
+    """Return the state in which a node waits for its next pass, which is no further try.
+
+    Args:
+        looped: what the last pass came to.
+        tries: how many there have been before this one.
     """
-    told = retrying.context
-    if "task_loop_count" in told:
-        signal = LOOP(None, told["task_loop_result"])
-        signal.state = Looped(None, told["task_loop_result"], max(told["task_loop_count"] - 1, 1))
-        raise signal
+    told = {"task_loop_count": looped.loop_count + 1, "task_loop_result": looped.result}
+    return Retrying(looped.message, run_count=tries, context={**told, AGAIN: True})

@@ -6,7 +6,7 @@ from itertools import repeat
 
 from prefect.core.inputs import Constant
 from prefect.core.parameter import Parameter
-from prefect.core.state import Mapped, Success
+from prefect.core.state import Mapped, Pending, Success
 from prefect.core.triggers import all_successful
 from prefect.engine.job import Job
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 SHARED, ITEM, CHILDREN = range(3)
 """What an edge brings to the children of a mapped task: one value to all, or to each an item of a
 value, or a child of another mapped task."""
+
+
+AGAIN = "runs_again"
+"""In the context of the state of one that loops, and waits for its next pass: it has not failed."""
 
 
 class Setting:
@@ -137,6 +141,12 @@ class Node:
         return Job(
             step.task, step.slug, self.map_index, {}, step.setting.context, run_count=1
         ).context_values()
+
+    def before(self) -> State:
+        """Return the state that state handlers are told it had before it runs."""
+        if self.retrying is None or AGAIN in self.retrying.context:
+            return Pending()
+        return self.retrying
 
     @property
     def label(self) -> str:

@@ -20,6 +20,7 @@ from prefect.core.state import (
     Success,
     now,
 )
+from prefect.core.state_kinds import Looped
 from prefect.engine import logs
 from prefect.engine.collection import no_collection
 from prefect.engine.ending import RunTimeoutError
@@ -188,7 +189,7 @@ class Run:
 
     def may_run(self, node: Node) -> bool:
         """Ask state handlers whether a node is to run; else it has what they make of that."""
-        running = self.change(node, node.retrying or Pending(), Running("the task is running"))
+        running = self.change(node, node.before(), Running("the task is running"))
         if isinstance(running, Running):
             self.observed[node] = running
             return True
@@ -201,6 +202,13 @@ class Run:
         if isinstance(state, Failed) and (retrying := retry(self.job(node, {}), state)):
             return self.change(node, state, retrying)
         return state
+
+    def loop(self, node: Node, looped: Looped) -> None:
+        """Make ready a node for its next pass."""
+        from prefect.engine.looping import next_pass  # noqa: PLC0415  # few tasks loop
+
+        node.retrying = next_pass(looped, self.job(node, {}).run_count - 1)
+        self.ready.append(node)
 
     def starts(self, node: Node, running: Running) -> None:
         """Tell that a node begins to run."""
@@ -271,6 +279,8 @@ class Run:
             heappush(self.delayed, (due, next(self.tickets), node))
             self.tell(node, state)
             logs.retrying(node.label, state)
+        elif isinstance(state, Looped):
+            self.loop(node, state)
         else:
             self.finish(node, state)
 
@@ -338,7 +348,12 @@ class Run:
         if not has_handlers(task):
             return new
         inputs = {} if task.task_run_name is None else node.known_inputs()
-        token = values.set(self.job(node, inputs))
+        job = self.job(node, inputs)
+        if node.retrying is not None:
+            from prefect.engine.looping import where_it_was  # noqa: PLC0415  # few are tried again
+
+            job = where_it_was(job)
+        token = values.set(job)
         try:
             return change_state(task, old, new)
         finally:
