@@ -14,9 +14,9 @@ from prefect.cli.artifacts import flow_file, load_flow_file, writing
 from prefect.cli.build_image import (
     Destinations,
     build_image,
-    build_lines,
     requirement_lines,
 )
+from prefect.cli.build_lines import build_lines
 from prefect.cli.options import Command, recipient_option, sealing_key_option, signing_key_option
 from prefect.cli.output import (
     is_replaceable,

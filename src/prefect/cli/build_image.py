@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from prefect.cli.artifacts import image_argument, writing
+from prefect.cli.build_lines import build_lines
 from prefect.cli.output import say
 from prefect.errors import PrefectError
 from prefect.files import read_small_text
@@ -22,7 +20,7 @@ from prefect.printable import printable
 from prefect.running.stopping import BAD_INPUT, FLOW_FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from prefect.core.flow import Flow
     from prefect.environments import ContainerEnvironment
@@ -32,16 +30,6 @@ _PACKAGES = (".whl", ".tar.gz", ".zip")
 _NAMES_FILE = pattern(r"(?:-r|--requirement)[\s=]+(\S.*)")
 _CONTINUED = "\0"  # in no requirement
 _SHORT_ID = len("sha256:") + 12  # as container engines show it
-_SHOWN_WITHOUT_TERMINAL = (
-    "Pulling ",
-    "Building ",
-    "Looking ",
-    "Installing ",
-    "Locking ",
-    "Layers: ",
-    "Taking ",
-    "Not looked into",
-)
 
 
 @frozen
@@ -262,42 +250,3 @@ def _anchored(line: str, *directories: Path) -> str:
     from prefect.dependencies.own import anchored  # noqa: PLC0415 - as above
 
     return anchored(line, *directories, Path())
-
-
-@contextmanager
-def build_lines(*, verbose: bool) -> Iterator[None]:
-    """Show a build's progress: each line, or on a terminal the newest one in place."""
-    logger = logging.getLogger("prefect.environments")
-    handler = _Lines(verbose=verbose)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        handler.clear()
-        logger.removeHandler(handler)
-        logger.setLevel(logging.NOTSET)
-        logger.propagate = True
-
-
-class _Lines(logging.Handler):
-    def __init__(self, *, verbose: bool) -> None:
-        super().__init__()
-        self._in_place = not verbose and sys.stderr.isatty()
-        self._verbose = verbose
-
-    def emit(self, record: logging.LogRecord) -> None:
-        line = printable(record.getMessage())  # of container engines, registries and packages
-        if record.levelno >= logging.WARNING:
-            self.clear()
-            click.echo(line, err=True)
-        elif self._in_place:
-            width = os.get_terminal_size(2).columns - 1
-            click.echo(f"\r\x1b[K{line[:width]}", nl=False, err=True)
-        elif self._verbose or line.startswith(_SHOWN_WITHOUT_TERMINAL):
-            click.echo(line, err=True)
-
-    def clear(self) -> None:
-        if self._in_place:
-            click.echo("\r\x1b[K", nl=False, err=True)

@@ -240,7 +240,7 @@ def _run_file(
         from prefect.cli.run_image import run_file_as_image  # noqa: PLC0415 - for images alone
 
         return run_file_as_image(flow, environment, place, wish)
-    from prefect.cli.build_image import build_lines  # noqa: PLC0415 - for what is built alone
+    from prefect.cli.build_lines import build_lines  # noqa: PLC0415 - for what is built alone
     from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
     from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 

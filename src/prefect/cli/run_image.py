@@ -77,7 +77,7 @@ def run_file_as_image(
     flow: Flow, environment: ContainerEnvironment, place: str | None, wish: Wish
 ) -> int:
     """Run the flow of a file in the image that it becomes, which is kept nowhere but in an engine."""
-    from prefect.cli.build_image import build_lines  # noqa: PLC0415 - for what is built alone
+    from prefect.cli.build_lines import build_lines  # noqa: PLC0415 - for what is built alone
 
     if place == "engine":
         with build_lines(verbose=False):

@@ -24,6 +24,7 @@ from prefect.secrets.masking import mask_until_exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from prefect.cli.display import LiveDisplay
     from prefect.cli.wish import Wish
@@ -48,7 +49,8 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
         display = LiveDisplay(flow)
     started: Started | None = None
     try:
-        started = place.start(replace(work, reports=True))
+        with _preparing():
+            started = place.start(replace(work, reports=True))
         gc.freeze()  # while the worker starts; what is imported the last collections may leave alone
         with display or nullcontext():
             follow(started, _teller(display, wish))
@@ -81,6 +83,15 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
         # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
         if started is not None:
             started.remove()
+
+
+def _preparing() -> AbstractContextManager[None]:
+    """Show on a terminal what takes a while until the worker starts, such as what is installed."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        return nullcontext()
+    from prefect.cli.build_lines import build_lines  # noqa: PLC0415 - for terminals
+
+    return build_lines(verbose=False)
 
 
 _TOLD = {SUCCEEDED, FLOW_FAILED, BAD_INPUT, 128 + signal.SIGINT, 128 + signal.SIGTERM}

@@ -22,9 +22,10 @@ from prefect.dependencies.uv import child_environment
 from prefect.frozen import frozen
 from prefect.oci.cache.full import FULL
 from prefect.oci.layers.writing import Entry
+from prefect.steps import step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from prefect.oci.cache.store import Store
 
@@ -73,14 +74,16 @@ def find_interpreter(python: str, store: Store) -> Interpreter | None:
 
 
 def bytecode_entries(
-    compiler: Compiler, sources: Sequence[tuple[Path, str]], python: str
+    compiler: Compiler, sources: Sequence[tuple[Path, str]], python: str, whose: str
 ) -> list[Entry]:
     """Compile sources, each with its path in the image; return the bytecode of those that compile.
 
     Args:
         python: series of the image's Python, such as "3.11".
+        whose: what they belong to, for people.
     """
-    done = compiler.compile([(file, f"/{path}") for file, path in sources])
+    with step(f"Compiling {whose} for Python {python}", len(sources), unit="files") as told:
+        done = compiler.compile([(file, f"/{path}") for file, path in sources], told.add)
     return [
         Entry(bytecode_path(path, python), file)
         for (_, path), file in zip(sources, done, strict=True)
@@ -127,14 +130,27 @@ class Compiler:
         while not self._idle.empty():
             _end(self._idle.get())
 
-    def compile(self, sources: Sequence[tuple[Path, str]]) -> list[Path | None]:
+    def compile(
+        self,
+        sources: Sequence[tuple[Path, str]],
+        told: Callable[[int], object] = lambda _: None,
+    ) -> list[Path | None]:
         """Compile files, each with its name in the image, which is what tracebacks show.
+
+        Args:
+            told: called with how many more are done, in any thread.
 
         Returns:
             For each the file with its bytecode; None if it does not compile.
         """
         batches = list(_batches(sources))
-        done = self._pool.map(self._compile, batches)
+
+        def compiled(batch: Sequence[tuple[Path, str]]) -> list[Path | None]:
+            result = self._compile(batch)
+            told(len(batch))
+            return result
+
+        done = self._pool.map(compiled, batches)
         return [path for batch in done for path in batch]
 
     def _compile(self, batch: Sequence[tuple[Path, str]]) -> list[Path | None]:

@@ -35,6 +35,7 @@ from prefect.files import replacing
 from prefect.frozen import frozen, replace
 from prefect.oci.cache.of_user import open_cache
 from prefect.pylock import Lock, Package, Target, read, shown
+from prefect.steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -251,7 +252,8 @@ def _resolved(
     # Imported here: most builds find their lock remembered.
     from prefect.dependencies.pylock_reading import Pylock  # noqa: PLC0415
 
-    _logger.info("Locking the requirements for %s", shown(aims))
+    doing = f"Locking the requirements for {shown(aims)}"
+    _logger.info(doing)
 
     def one(target: Target, preferred: list[str]) -> list[Package]:
         form = _FORM if exact is None else (*_FORM, "--no-deps")
@@ -269,17 +271,22 @@ def _resolved(
         return [_pinned(each, question.wanted) for each in found]
 
     first, *others = aims
-    resolved = {first: one(first, question.installed)}
-    if others:
-        # Where there is a choice, the same version everywhere.
-        known = {requirement_name(line): line for line in question.installed}
-        known |= {each.name: f"{each.name}=={each.version}" for each in resolved[first]}
-        preferred = [known[name] for name in sorted(known)]
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
+    with step(doing, len(aims), unit="targets") as told:
+        resolved = {first: one(first, question.installed)}
+        told.add(1)
+        if others:
+            # Where there is a choice, the same version everywhere.
+            known = {requirement_name(line): line for line in question.installed}
+            known |= {each.name: f"{each.name}=={each.version}" for each in resolved[first]}
+            preferred = [known[name] for name in sorted(known)]
+            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
 
-        with ThreadPoolExecutor(4) as pool:
-            answers = pool.map(lambda target: one(target, preferred), others)
-            resolved |= dict(zip(others, answers, strict=True))
+            with ThreadPoolExecutor(4) as pool:
+                for target, answer in zip(
+                    others, pool.map(lambda target: one(target, preferred), others), strict=True
+                ):
+                    resolved[target] = answer
+                    told.add(1)
     lock = Lock.of(resolved)
     store.remember(key, lock.text())
     return lock

@@ -19,6 +19,7 @@ from prefect.dependencies.resolving import FRESH, Question, facts, resolve
 from prefect.errors import RequirementsError
 from prefect.frozen import frozen
 from prefect.patterns import pattern
+from prefect.steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -103,10 +104,11 @@ def lock(
         text = store.recall(key, max_age=FRESH)
         if isinstance(text, str):
             return _with_hashes(text, wheels)
-    _logger.info("Locking the dependencies for Python %s on %s", python, platform)
-    text = _with_pins(
-        _nameless(resolve(question, _FORM, wheels=wheels, inferred=inferred), wheels), wanted
-    )
+    doing = f"Locking the dependencies for Python {python} on {platform}"
+    _logger.info(doing)
+    with step(doing):
+        resolved = resolve(question, _FORM, wheels=wheels, inferred=inferred)
+    text = _with_pins(_nameless(resolved, wheels), wanted)
     if store is not None:
         store.remember(key, text)
     return _with_hashes(text, wheels)

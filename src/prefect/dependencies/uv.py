@@ -6,12 +6,14 @@ import errno
 import os
 import re
 import subprocess
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from prefect.dependencies.requirements import without_passwords
 from prefect.errors import RequirementsError, SettingError
 from prefect.oci.cache.full import TEMPORARY, no_space
 from prefect.patterns import pattern
+from prefect.steps import Step, step
 from prefect.user_cache import cache_home, make_private
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ _UNUSABLE = pattern(r"Failed to initialize cache at `([^`]+)`\s+(?:cause: )?([^\
 # Variables for the resolver: they had their say when a lock was made.
 _RESOLVING = frozenset({"UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_EXCLUDE_NEWER"})
 _REPORTED = ("Downloading ", "Downloaded ", "Preparing ", "Prepared ")
+_DOWNLOADING = pattern(r"Downloading (?P<name>\S+) \((?P<size>[0-9.]+) ?(?P<unit>B|KiB|MiB|GiB)\)")
+_FACTORS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _UNREACHABLE = ("Failed to fetch", "error sending request", "network was disabled")
 UNREACHABLE = (
     "The package index does not answer, or refuses. Build again where it answers, or name one with UV_DEFAULT_INDEX, "
@@ -119,23 +123,53 @@ def call(
         progress: gets lines of uv's while it downloads.
     """
     told: list[str] = []
-    with subprocess.Popen(  # noqa: S603 - a fixed program; requirements stand in a file
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=environment,
-    ) as process:
+    with (
+        subprocess.Popen(  # noqa: S603 - a fixed program; requirements stand in a file
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=environment,
+        ) as process,
+        ExitStack() as entered,
+    ):
+        downloads = _Downloads(entered)
         for line in process.stderr or ():
             told.append(line)
+            downloads.take(line.strip())
             if progress is not None and line.strip().startswith(_REPORTED):
                 progress(line.strip())
     if not process.returncode:
         return ""
     reason = "".join(line for line in told if not line.startswith(("Using ", "hint:"))).strip()
     return without_passwords(reason) or f"uv ended with status {process.returncode}"
+
+
+class _Downloads:
+    """What uv says of the files that it downloads, as a step: of large ones alone it tells the size."""
+
+    def __init__(self, entered: ExitStack) -> None:
+        self._entered = entered
+        self._step: Step | None = None
+        self._sizes: dict[str, int] = {}
+
+    def take(self, line: str) -> None:
+        if begun := _DOWNLOADING.fullmatch(line):
+            if self._step is None:
+                self._step = self._entered.enter_context(step("Downloading"))
+            size = round(float(begun["size"]) * _FACTORS[begun["unit"]])
+            self._sizes[begun["name"]] = size
+            self._step.expect(size)
+        elif line.startswith("Downloaded ") and self._step is not None:
+            self._step.add(self._sizes.pop(line.removeprefix("Downloaded "), 0))
+        if self._step is not None:
+            if self._sizes:
+                self._step.text = f"Downloading {', '.join(self._sizes)}"
+            else:
+                self._entered.close()
+                self._step = None
 
 
 def project_environment() -> dict[str, str]:

@@ -158,7 +158,7 @@ def _runtime_entries(
             files.append(file)
         with closing(Compiler(interpreter, directory)) as compiler:
             named = list(zip(files, sources, strict=True))
-            entries += bytecode_entries(compiler, named, plan.python)
+            entries += bytecode_entries(compiler, named, plan.python, "prefect")
     return entries
 
 

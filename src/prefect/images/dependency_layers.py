@@ -21,6 +21,7 @@ from prefect.dependencies.lock import Distribution, read_lock
 from prefect.frozen import replace
 from prefect.oci.images import canonical_json, digest_of
 from prefect.oci.layers.writing import CODEC, LAYER, Entry, Written, write_layer
+from prefect.steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -185,15 +186,17 @@ class _Work:
             # Of what two of them have, the later one's counts, as it would in layers of their own.
             installed = [self._installed[one.name] for one in group]
             every = {entry.path: entry for one in installed for entry in one.entries}
-            entries = [*every.values(), *self._bytecode(every.values())]
+            entries = [*every.values(), *self._bytecode(every.values(), _comment(group))]
             compiled()
-            written = write_layer(entries, file, own=self._prefix.strip("/"))
+            size = sum(map(_size, entries))
+            with step(f"Packing {_comment(group)}", size) as told:
+                written = write_layer(entries, file, own=self._prefix.strip("/"), told=told.add)
             # Of what is taken on trust, each build tells anew.
             written = replace(written, kept=not any(one.unproven for one in installed))
         self._say(f"Packed {_comment(group)} ({written.size / 1e6:.1f} MB)")
         return written
 
-    def _bytecode(self, entries: Iterable[Entry]) -> list[Entry]:
+    def _bytecode(self, entries: Iterable[Entry], whose: str) -> list[Entry]:
         if self._interpreter is None:
             return []
         site = f"{self._prefix.strip('/')}/lib/python{self._python}/site-packages/"
@@ -212,7 +215,7 @@ class _Work:
             if self._compiler is None:
                 self._compiler = Compiler(self._interpreter, self._working())
             compiler = self._compiler
-        return bytecode_entries(compiler, sources, self._python)
+        return bytecode_entries(compiler, sources, self._python, whose)
 
     def _install(self, distributions: Iterable[Distribution]) -> None:
         with self._lock:
@@ -223,22 +226,24 @@ class _Work:
             from prefect.dependencies.installing import Installed, install  # noqa: PLC0415
 
             count = "1 distribution" if len(wanted) == 1 else f"{len(wanted)} distributions"
-            self._say(f"Installing {count} for Python {self._python}")
+            doing = f"Installing {count} for Python {self._python}"
+            self._say(doing)
             own = [name for name in sorted(wanted) if name in self._wheels]
             rest = [name for name in sorted(wanted) if name not in self._wheels]
             found: dict[str, Installed] = {}
-            for names, links in ((rest, None), (own, self._links(own))):
-                if names:
-                    found |= install(
-                        [wanted[name] for name in names],
-                        self._working(),
-                        python=self._python,
-                        platform=self._platform,
-                        prefix=self._prefix,
-                        sources=self._sources if links is None else (),
-                        links=links,
-                        progress=self._progress,
-                    )
+            with step(doing):
+                for names, links in ((rest, None), (own, self._links(own))):
+                    if names:
+                        found |= install(
+                            [wanted[name] for name in names],
+                            self._working(),
+                            python=self._python,
+                            platform=self._platform,
+                            prefix=self._prefix,
+                            sources=self._sources if links is None else (),
+                            links=links,
+                            progress=self._progress,
+                        )
             # A distribution that its marker leaves out has no files.
             self._installed |= {name: found.get(name, Installed()) for name in wanted}
             for name, one in found.items():

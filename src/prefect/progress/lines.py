@@ -170,6 +170,12 @@ def fitted(text: str, width: int) -> str:
     return f"{kept}…"
 
 
+def padded(text: str, width: int) -> str:
+    """Return text as one line that is exactly as wide."""
+    text = fitted(text, width)
+    return text + " " * (width - sum(map(_width, text)))
+
+
 def _width(char: str) -> int:
     if combining(char):
         return 0

@@ -4,11 +4,13 @@ import hashlib
 import json
 
 import pytest
+from steps_told import Told
 
 from prefect.errors import ImageContentError, RegistryError, RegistryLoginError
 from prefect.frozen import replace
 from prefect.oci import images
 from prefect.oci.registry.client import fetch, push, resolve
+from prefect.steps import watched
 
 pytestmark = pytest.mark.services
 
@@ -67,8 +69,13 @@ def test_a_push_gets_over_what_passes(
     """Drops in the middle, bursts of errors and bits that flip on the way cost attempts alone."""
     faulty.rule(method, path, eval(f"faults.{fault}"), times)
     made = image(layer, b"small")
-    result = push(made, there, retries=retries)
+    told = Told()
+    with watched(told):
+        result = push(made, there, retries=retries)
     assert result.digest == made.digest == resolve(there)
+    (pushing,) = told.of("Pushing to ")
+    size = len(layer) + len(b"small") + len(made.config)
+    assert pushing.done == pushing.total == size  # however often it was sent
     assert read(fetch(there)) == layer
 
 

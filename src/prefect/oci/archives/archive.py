@@ -13,6 +13,7 @@ from prefect.oci.archives.sources import Archive, Directory
 from prefect.oci.digests import CHUNK, DIGEST, verified
 from prefect.oci.images import OCI_INDEX, Image, blob_of, canonical_json
 from prefect.oci.references import Reference
+from prefect.steps import step
 
 if TYPE_CHECKING:
     import os
@@ -95,8 +96,9 @@ def write(image: Image, path: str | os.PathLike[str], *, name: str | None = None
         write_layout(image, where, _descriptor(image, reference))
         return
     require_free(where)
-    with replacing(where, mode=None) as file:
-        for chunk in docker_archive(image, name, both_indexes=True):
+    size = sum(layer.blob.size for layer in image.layers if layer.blob)
+    with step(f"Writing {where.name}", size) as told, replacing(where, mode=None) as file:
+        for chunk in told.counting(docker_archive(image, name, both_indexes=True)):
             file.write(chunk)
 
 

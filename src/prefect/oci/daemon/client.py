@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +24,7 @@ from prefect.oci.daemon.pulls import login_header, not_pulled
 from prefect.oci.daemon.transport import NOT_FOUND, Transport, first_line, in_path
 from prefect.oci.platforms import Platform
 from prefect.oci.references import Reference
+from prefect.steps import Step, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -96,13 +97,16 @@ class Daemon:
             query["platform"] = str(platform)
         try:
             headers = login_header(target)
-            with self.http.request(
+            with ExitStack() as entered, self.http.request(
                 "POST", "/images/create", f"pull {reference}",
                 query=query, headers=headers, timeout=None,
             ) as answer:  # fmt: skip
+                told = entered.enter_context(step(f"Pulling {reference}"))
+                layers: dict[str, tuple[int, int]] = {}
                 for entry in answer.entries():
                     if "error" in entry:
                         raise not_pulled(reference, str(entry["error"]))
+                    _count_pulled(told, layers, entry)
                     if progress and "progressDetail" not in entry:
                         progress(str(entry.get("status", "")))
         except ContainerEngineUnavailableError:
@@ -191,8 +195,11 @@ class Daemon:
         ) as answer:
             if answer.status == NOT_FOUND:
                 raise absent(image)
-            with path.open("wb") as file:
-                while data := answer.read(1 << 20):
+            with (
+                step("Taking the image out of the container engine") as told,
+                path.open("wb") as file,
+            ):
+                for data in told.counting(iter(lambda: answer.read(1 << 20), b"")):
                     file.write(data)
 
     def tag(self, image: str, name: str) -> None:
@@ -329,7 +336,7 @@ class Daemon:
             query["networkmode"] = network
         if self.http.endpoint.proxies:
             query["buildargs"] = json.dumps(self.http.endpoint.proxies)
-        with self.http.request(
+        with step("Building in the container engine"), self.http.request(
             "POST", "/build", "build the image", query=query, body=[build_context(context)],
             headers={"Content-Type": "application/x-tar"}, timeout=None,
         ) as answer:  # fmt: skip
@@ -345,6 +352,28 @@ class Daemon:
         if found is None:
             raise ImageBuildError(failed_build(log))
         return found
+
+
+def _count_pulled(told: Step, layers: dict[str, tuple[int, int]], entry: Mapping[str, Any]) -> None:
+    """Count what an entry of a pull says of the bytes of a layer.
+
+    Args:
+        layers: of each one how many bytes have come, and of how many.
+    """
+    layer, detail = str(entry.get("id", "")), entry.get("progressDetail")
+    done, total = layers.get(layer, (0, 0))
+    if entry.get("status") == "Downloading" and isinstance(detail, dict):
+        numbers = [detail.get(name) for name in ("current", "total")]
+        if not all(isinstance(each, int) and each >= 0 for each in numbers):
+            return
+        now = (int(numbers[0] or 0), int(numbers[1] or 0))
+    elif entry.get("status") in {"Download complete", "Pull complete"}:
+        now = (total, total)
+    else:
+        return
+    layers[layer] = now
+    told.add(now[0] - done)
+    told.expect(now[1] - total)
 
 
 def absent(image: str) -> ImageError:

@@ -25,6 +25,7 @@ from prefect.errors import ContainerEngineError, ContainerEngineUnavailableError
 from prefect.frozen import replace
 from prefect.oci.daemon.client import Storage
 from prefect.oci.images import OCI_LAYER, Blob, Layer, with_manifest
+from prefect.steps import Step, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -94,7 +95,9 @@ def load_part(
 
     both = daemon.storage is not Storage.CLASSIC
     try:
-        daemon.load(docker_archive(image, None, leave_out=known, both_indexes=both), progress)
+        with _loading(image, known) as told:
+            archive = docker_archive(image, None, leave_out=known, both_indexes=both)
+            daemon.load(told.counting(archive), progress)
         if _held(daemon, image, label):
             return True
         _logger.debug("The container engine has taken the part of an image, and lacks layers of it")
@@ -110,7 +113,8 @@ def _load_whole(
     from prefect.oci.archives.archive import docker_archive  # noqa: PLC0415 - as above
 
     try:
-        daemon.load(docker_archive(image, None, both_indexes=True), progress)
+        with _loading(image, ()) as told:
+            daemon.load(told.counting(docker_archive(image, None, both_indexes=True)), progress)
         if _held(daemon, image, label):
             return
         reason = "The container engine took the image, and does not have it or not all of it"
@@ -123,6 +127,15 @@ def _load_whole(
     raise ContainerEngineError(
         f"{reason}. Look whether its disk is full, and what its own log says"
     )
+
+
+def _loading(image: Image, known: Collection[str]) -> Step:
+    sizes = {
+        one.blob.digest: one.blob.size
+        for one in image.layers
+        if one.blob and one.diff_id not in known
+    }
+    return step("Loading into the container engine", sum(sizes.values()))
 
 
 def _identity(daemon: Daemon, image: Image) -> str:

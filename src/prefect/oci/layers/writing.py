@@ -26,7 +26,7 @@ from prefect.oci.images import OCI_LAYER
 from prefect.oci.layers.unpacking import is_plain, unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from prefect.oci.images import Layer
@@ -73,17 +73,24 @@ class Written:
     kept: bool = True
 
 
-def write_layer(entries: Iterable[Entry], file: BinaryIO, *, own: str) -> Written:
+def write_layer(
+    entries: Iterable[Entry],
+    file: BinaryIO,
+    *,
+    own: str,
+    told: Callable[[int], object] = lambda _: None,
+) -> Written:
     """Write a compressed layer.
 
     Args:
+        told: called with how many more bytes, unpacked, are written.
         own: the directory, such as "opt/prefect", at and below which directories are ours.
 
     Raises:
         ValueError: two entries have one path, or a path leads elsewhere.
         OSError: a file cannot be read, or changed while it was; or `file` cannot be written.
     """
-    return _compress_into(_tar(entries, own), file)
+    return _compress_into(_tar(entries, own), file, told)
 
 
 def compress_layer(layer: Layer, file: BinaryIO) -> Written:
@@ -102,7 +109,11 @@ def compress_layer(layer: Layer, file: BinaryIO) -> Written:
     return written
 
 
-def _compress_into(archive_chunks: Iterable[bytes], file: BinaryIO) -> Written:
+def _compress_into(
+    archive_chunks: Iterable[bytes],
+    file: BinaryIO,
+    told: Callable[[int], object] = lambda _: None,
+) -> Written:
     archive, packed = hashlib.sha256(), hashlib.sha256()
     size = whole = 0
     pending: deque[Future[bytes]] = deque()
@@ -119,6 +130,7 @@ def _compress_into(archive_chunks: Iterable[bytes], file: BinaryIO) -> Written:
         archive.update(block)
         if len(pending) == _WINDOW:
             size += take()
+        told(len(block))
     while pending:
         size += take()
     return Written(f"sha256:{archive.hexdigest()}", f"sha256:{packed.hexdigest()}", size, whole)

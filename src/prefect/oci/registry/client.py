@@ -31,6 +31,7 @@ from prefect.oci.registry.connections import PARALLEL
 from prefect.oci.registry.download import open_blob
 from prefect.oci.registry.transport import Transport
 from prefect.oci.registry.upload import MOUNTED, PRESENT, SENT, Uploads
+from prefect.steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -227,8 +228,9 @@ def push(
         tell(f"The image {digest} is already there")
         return Pushed(digest)
     blobs = [layer.blob for layer in image.layers if layer.blob is not None]
-    uploads = Uploads(transport, tell)
-    outcomes = _put_all(uploads, [*blobs, image.config_blob()], transport.stopped)
+    with step(f"Pushing to {reference}") as told:
+        uploads = Uploads(transport, tell, told)
+        outcomes = _put_all(uploads, [*blobs, image.config_blob()], transport.stopped)
     _put_manifest(transport, image, reference, digest)
     tell(f"The image {digest} is pushed")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, cast
 
 from prefect.errors import ImageContentError
@@ -9,6 +10,7 @@ from prefect.oci.digests import VerifiedFile, verifying
 from prefect.oci.registry.retries import PassingError
 from prefect.oci.registry.transport import BROKEN
 from prefect.patterns import pattern
+from prefect.steps import Step, step
 
 if TYPE_CHECKING:
     import urllib3
@@ -40,17 +42,27 @@ class _Download:
         self._position = 0  # bytes handed out
         self._failures = 0  # since the last byte that arrived
         self._response: urllib3.BaseHTTPResponse | None = None
+        self._told = ExitStack()
+        self._step: Step | None = None
 
     def read(self, size: int, /) -> bytes:
         rest = self._size - self._position
         if rest == 0:
             self.close()
             return b""
+        if self._step is None:
+            text = f"Downloading from {self._transport.registry}/{self._transport.repository}"
+            self._step = self._told.enter_context(step(text, self._size))
         chunk = self._next(min(size, rest, _CHUNK))
         self._position += len(chunk)
+        self._step.add(len(chunk))
         return chunk
 
     def close(self) -> None:
+        self._told.close()
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._response is not None:
             self._response.close()
             self._response = None
@@ -72,7 +84,7 @@ class _Download:
             else:
                 self._failures = 0
                 return chunk
-            self.close()
+            self._disconnect()
             if not isinstance(failure, PassingError):
                 raise failure
             self._failures += 1

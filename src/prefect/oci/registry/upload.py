@@ -15,6 +15,7 @@ from prefect.oci.images import DOCKER_CONFIG, OCI_CONFIG
 from prefect.oci.registry.hosts import api_of
 from prefect.oci.registry.retries import PassingError
 from prefect.oci.registry.transport import discard
+from prefect.steps import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,13 +44,17 @@ class Uploads:
 
     Args:
         tell: called with a line of progress.
+        told: counts the bytes.
 
     Attributes:
         sent: bytes of blobs that went over the wire, those of failed attempts among them.
     """
 
-    def __init__(self, transport: Transport, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, transport: Transport, tell: Callable[[str], None], told: Step | None = None
+    ) -> None:
         self._transport, self._tell = transport, tell
+        self._told = told or Step("")
         self._lock = threading.Lock()
         self.sent = 0
 
@@ -79,13 +84,16 @@ class Uploads:
             nonlocal upload
             self._go_on()
             place, upload = upload or self._start(blob), None
+            attempt = Step(name)
             try:
-                self._send(blob, place)
+                self._send(blob, place, attempt)
             except BaseException:
+                self._told.add(-attempt.done)
                 self._cancel(place)
                 raise
 
         self._tell(f"{name} is being {SENT}, {blob.size / _MIB:.1f} MiB")
+        self._told.expect(blob.size)
         self._transport.retries.run(once, self._transport.stopped)
         self._tell(f"{name} is {SENT}")
         return SENT
@@ -135,7 +143,7 @@ class Uploads:
     def _place(self, location: str) -> str:
         return self._transport.rules.upload(self._transport.url("blobs/uploads/"), location)
 
-    def _send(self, blob: Blob, place: str) -> None:
+    def _send(self, blob: Blob, place: str, attempt: Step) -> None:
         doing, whole = f"take the blob {blob.digest}", threading.Event()
         mark = "&" if "?" in place else "?"
         response = self._transport.send(
@@ -147,7 +155,7 @@ class Uploads:
                 "Content-Type": "application/octet-stream",
                 "Content-Length": str(blob.size),
             },
-            body=lambda: self._content(blob, whole),
+            body=lambda: self._content(blob, whole, attempt),
         )
         if response.status in _RESTART:
             raise PassingError(str(self._transport.failure(response, doing)))
@@ -163,7 +171,7 @@ class Uploads:
                 f"{blob.digest}"
             )
 
-    def _content(self, blob: Blob, whole: threading.Event) -> Iterator[bytes]:
+    def _content(self, blob: Blob, whole: threading.Event, attempt: Step) -> Iterator[bytes]:
         """Give the blob's bytes, the last of them only if all of them are right."""
         try:
             file = verified(blob)
@@ -187,6 +195,8 @@ class Uploads:
                     yield chunk
                     with self._lock:
                         self.sent += len(chunk)
+                    attempt.add(len(chunk))
+                    self._told.add(len(chunk))
                 if rest == 0:
                     whole.set()
                     return

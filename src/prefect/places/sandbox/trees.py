@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from prefect.frozen import frozen
 from prefect.oci.cache import directories
+from prefect.steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,12 +67,21 @@ class Trees:
         if missing:
             size = sum(layer.blob.size for layer in missing.values() if layer.blob is not None)
             plural = "s" if len(missing) > 1 else ""
-            progress(f"Unpacking {len(missing)} layer{plural} of {size / 1e6:.1f} MB")
+            doing = f"Unpacking {len(missing)} layer{plural} of {size / 1e6:.1f} MB"
+            progress(doing)
             from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - seldom needed
 
-            with ThreadPoolExecutor(_UNPACKERS, "prefect-unpack") as pool:
+            def unpack(layer: Layer) -> Tree:
+                tree = self._unpack(layer)
+                told.add(layer.blob.size if layer.blob is not None else 0)
+                return tree
+
+            with (
+                step(doing, size) as told,
+                ThreadPoolExecutor(_UNPACKERS, "prefect-unpack") as pool,
+            ):
                 try:
-                    made = pool.map(self._unpack, missing.values())
+                    made = pool.map(unpack, missing.values())
                     found |= dict(zip(missing, made, strict=True))
                 except BaseException:  # also Ctrl-C: who waits for the others need not
                     self._wanted = False

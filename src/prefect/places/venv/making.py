@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prefect.steps import step
 import os
 import tempfile
 from collections import Counter
@@ -61,11 +62,23 @@ def make_environment(
     """
     _require(contents.brought, wheels)
     count = len(contents.indexed) + len(contents.brought)
+    doing = (
+        f"Making an environment of Python {contents.python} with {count} "
+        f"package{'' if count == 1 else 's'}"
+    )
     if progress is not None:
-        progress(
-            f"Making an environment of Python {contents.python} with {count} "
-            f"package{'' if count == 1 else 's'}"
-        )
+        progress(doing)
+    with step(doing):
+        _make(directory, contents, interpreter, wheels, progress)
+
+
+def _make(
+    directory: Path,
+    contents: Contents,
+    interpreter: Path,
+    wheels: Path | None,
+    progress: Callable[[str], None] | None,
+) -> None:
     command = ["venv", "--quiet", "--no-project", "--python", str(interpreter), str(directory)]
     if reason := call([uv_program(), *command], uv_environment()):
         refuse_disk(reason, directory)
