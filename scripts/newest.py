@@ -102,7 +102,7 @@ def environment(series: str, python: Path) -> Path:
     """Make the environment of a Python, unless it is there; return its interpreter."""
     place = PLACE / series
     within = place / "bin" / "python"
-    asked = ["-e", f"{ROOT}[dask,s3]", "pandas"]
+    asked = ["-e", f"{ROOT}[dask,s3]", "pandas", "polars", "pyarrow"]
     asked += [f"{tool}=={metadata.version(tool)}" for tool in TOOLS]
     made_of = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     stamp = f"{dt.datetime.now().astimezone().date()} {python} {asked} {made_of}"

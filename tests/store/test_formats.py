@@ -1,10 +1,14 @@
 """Values as bytes and back."""
 
 import array
+import subprocess
+import sys
 import threading
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,3 +91,134 @@ def test_what_cannot_be_loaded_is_an_error_of_ours():
     """A pickle of a class that is not here says so."""
     with pytest.raises(StoreError, match="cannot be loaded here: ModuleNotFoundError"):
         decode("pickle", [b"cnowhere_at_all\nName\n."])
+
+
+_COLUMNS = {
+    **{name: np.arange(4, dtype=name) for name in ("i1", "u2", "i8", "u8", "f4", "f8")},
+    "bool": [True, False, True, False],
+    "floats": [np.nan, -0.0, np.inf, 1.5],
+    "text": ["a", None, "", "\u00fc"],
+    "masked": pd.array([1, None, 3, 4], dtype="Int16"),
+    "flags": pd.array([True, None, False, True], dtype="boolean"),
+    **{
+        f"time {unit}": pd.to_datetime(["2020-01-01", None, "1999-12-31", "2038-02-01"]).astype(f"M8[{unit}]")
+        for unit in ("s", "ms", "us", "ns")
+    },
+    "long": pd.to_timedelta([1, None, 3, 4], unit="s"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*_COLUMNS, None])
+def test_a_pandas_frame_comes_back_exactly_by_way_of_arrow(name):
+    """Types, missing values and the index are the same, what is there can be changed, and equal frames are equal."""
+    frame = pd.DataFrame(_COLUMNS if name is None else {name: _COLUMNS[name]})
+    for each in (frame, frame[:0], pd.DataFrame(frame, copy=True).set_axis(range(5, 13, 2))):
+        encoded = encode(each)
+        assert encoded.format == "arrow/pandas"
+        assert encode(each.copy()).digest == encoded.digest
+        found = _back(each)
+        pd.testing.assert_frame_equal(found, each, check_exact=True, check_index_type="exact")
+        assert repr(found.index) == repr(each.index)
+        assert list(map(repr, found.dtypes)) == list(map(repr, each.dtypes))
+        assert list(map(type, found.columns)) == list(map(type, each.columns))
+        if len(found):
+            found.iloc[0, 0] = found.iloc[2, 0]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({"x": [1]}, index=["a"]),
+        pd.DataFrame({"x": [1]}, index=pd.date_range("2020", periods=1, freq="D")),
+        pd.DataFrame({"x": [1]}).rename_axis("name"),
+        pd.DataFrame({"x": [1]}).rename_axis("name", axis="columns"),
+        pd.DataFrame([[1]]),
+        pd.DataFrame([[1, 2]], columns=["x", "x"]),
+        pd.DataFrame({"x": [[1], "a"]}),
+        pd.DataFrame({"x": pd.array([1.5, None], dtype="Float64")}),
+        pd.DataFrame({"x": pd.Categorical(["a"], ["b", "a"], ordered=True)}),
+        pd.DataFrame({"x": pd.date_range("2020", periods=1, tz="Europe/Berlin")}),
+        pd.DataFrame({"x": pd.period_range("2020", periods=1, freq="D")}),
+        pd.DataFrame({"x": np.array([1], dtype="f2")}),
+        pd.DataFrame({"x": [1 + 2j]}),
+        pd.DataFrame(),
+    ],
+)
+def test_a_frame_that_arrow_would_change_is_pickled(frame):
+    """Its index, labels and types come back as they were."""
+    assert encode(frame).format == "pickle"
+    found = _back(frame)
+    pd.testing.assert_frame_equal(found, frame, check_exact=True, check_freq=True)
+    assert list(map(repr, found.dtypes)) == list(map(repr, frame.dtypes))
+
+
+def test_attributes_of_a_frame_and_classes_of_ones_own_are_kept():
+    """Arrow has neither."""
+    frame = pd.DataFrame({"x": [1]})
+    frame.attrs["source"] = "a"
+    assert _back(frame).attrs == {"source": "a"}
+    assert type(_back(_Frame({"x": [1]}))) is _Frame
+
+
+class _Frame(pd.DataFrame):
+    @property
+    def _constructor(self):
+        return _Frame
+
+
+def test_frames_of_polars_come_back_exactly():
+    """With types that only polars has."""
+    frame = pl.DataFrame(
+        {
+            "numbers": [1, None],
+            "categories": pl.Series(["a", "b"], dtype=pl.Categorical),
+            "enum": pl.Series(["a", "b"], dtype=pl.Enum(["b", "a"])),
+            "zoned": pl.Series([0, 1]).cast(pl.Datetime("ms", "Europe/Berlin")),
+            "lists": [[1, 2], []],
+            "structs": [{"a": 1}, {"a": None}],
+            "decimals": pl.Series(["1.23", "2"]).cast(pl.Decimal(10, 2)),
+            "nothing": [None, None],
+            "large": pl.Series([1 << 100, 2], dtype=pl.Int128),
+            "arrays": pl.Series([[1, 2], [3, 4]], dtype=pl.Array(pl.Int8, 2)),
+        }
+    )
+    assert encode(frame).format == "arrow/polars"
+    for each in (frame, frame[:0]):
+        assert _back(each).equals(each)
+        assert _back(each).schema == each.schema
+
+
+def test_tables_of_pyarrow_come_back_exactly():
+    """With their metadata; what an Arrow file cannot have is pickled."""
+    texts = pa.array(["x", "y"]).dictionary_encode()
+    table = pa.table({"a": [1, None], "d": texts}).replace_schema_metadata({"k": "v"})
+    assert encode(table).format == "arrow/pyarrow"
+    assert _back(table).equals(table, check_metadata=True)
+    other = pa.table({"a": [1, None], "d": pa.array(["z", "y"]).dictionary_encode()})
+    both = pa.concat_tables([table, other])
+    assert encode(both).format == "pickle"
+    assert _back(both).equals(both)
+
+
+def test_a_stored_frame_is_a_file_that_other_programs_read(tmp_path):
+    """What lies in a store is an Arrow file as it is."""
+    from prefect.store.store import open_store
+
+    frame = pd.DataFrame({"x": np.arange(10_000)})
+    open_store(tmp_path).put("a" * 64, frame, {})
+    (path,) = (each for each in (tmp_path / "values").rglob("*") if each.is_file())
+    assert pl.read_ipc(path)["x"].to_list() == list(range(10_000))
+
+
+def test_a_frame_is_pickled_where_there_is_no_pyarrow():
+    """It comes back all the same."""
+    program = (
+        "import sys\nsys.modules['pyarrow'] = None\nimport pandas as pd\n"
+        "from prefect.store.formats import decode, encode\n"
+        "encoded = encode(pd.DataFrame({'x': [1, 2]}))\n"
+        "print(encoded.format, decode(encoded.format, encoded.parts)['x'].tolist())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "pickle [1, 2]\n"

@@ -3,6 +3,7 @@
     text    a str, as UTF-8
     bytes   bytes, as they are
     json    what JSON gives back as it is, and is small
+    arrow/  a frame of pandas, polars or pyarrow that Arrow has all of, as an Arrow file
     pickle  everything else: a pickle of protocol 5, and the buffers of arrays and frames beside it
 
 Equal values have equal bytes where that can be had: small pickles are brought to their canonical form, so
@@ -23,13 +24,14 @@ from typing import TYPE_CHECKING, Any
 from prefect.errors import PicklingError, StoreError
 from prefect.frozen import frozen
 from prefect.payload.values import pickled
+from prefect.store.frames import LIBRARIES, PREFIX, arrow, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     Part = bytes | memoryview
 
-FORMATS = ("text", "bytes", "json", "pickle")
+FORMATS = ("text", "bytes", "json", "pickle", *(f"{PREFIX}{each}" for each in LIBRARIES))
 _PROTOCOL = 5
 _MOST_JSON = 200
 """Values within one that JSON is tried for; more of them are quicker as a pickle."""
@@ -77,6 +79,8 @@ def encode(value: Any) -> Encoded:
         return _encoded("bytes", [value])
     if _is_json(value):
         return _encoded("json", [json.dumps(value, separators=(",", ":")).encode()])
+    if (found := arrow(value)) is not None:
+        return _encoded(found[0], [found[1]])
     return _pickled(value)
 
 
@@ -168,6 +172,7 @@ _DECODERS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "bytes": lambda parts: bytes(parts[0]),
     "json": lambda parts: json.loads(bytes(parts[0])),
     "pickle": lambda parts: pickle.loads(parts[0], buffers=parts[1:]),  # noqa: S301 - see above
+    **{form: lambda parts, form=form: frame(form, parts[0]) for form in FORMATS if PREFIX in form},  # type: ignore[misc]
 }
 
 
