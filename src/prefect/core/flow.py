@@ -310,6 +310,7 @@ class Flow(FlowBuilding):
         run_on_schedule: bool | None = None,
         store: str | PathLike[str] | None = None,
         resume: str | bool | None = None,
+        task_states: Mapping[Task, State] | None = None,
         progress: bool | None = None,
         **kwargs: Any,
     ) -> State:
@@ -332,6 +333,8 @@ class Flow(FlowBuilding):
             resume: a run in the store to go on with, by its name, or True for the last one of this flow: what
                 succeeded in it, and is the same now in code and inputs, is not run again. Its parameters
                 and its date hold unless others are given.
+            task_states: states of tasks with which the run begins: one that is finished is not run, and one that is
+                to be tried again goes on counting. Of a mapped task, a Mapped state has those of its children.
             progress: whether to show how far the run is, until it ends: below what is written to a terminal, in the
                 cell of a notebook, or else as lines on standard error. By default nothing is shown.
             **kwargs: more parameters; those that the schedule's clocks have come before them.
@@ -340,7 +343,8 @@ class Flow(FlowBuilding):
             The flow's final state; its `result` has the state of each task. On a schedule, that of the last run.
 
         Raises:
-            FlowError: the flow is not valid, or its schedule has no more times.
+            FlowError: the flow is not valid, its schedule has no more times, or there is a state of a task that it
+                has not.
             ParameterError: a required parameter is missing, or one is unknown or of another type.
             TypeError: the executor is not one, or another argument is of the wrong type.
             ValueError: the executor's text form is none.
@@ -378,10 +382,11 @@ class Flow(FlowBuilding):
             )
         seconds = check.timeout(timeout)
         given |= kwargs
+        states = self._states(task_states)
 
         def once(given: Mapping[str, Any], context: Mapping[str, Any]) -> State:
             return runner(
-                self, given, executor, on_state, context, results, seconds, limits, **kept
+                self, given, executor, on_state, context, results, seconds, limits, states, **kept
             )
 
         if self._keeps_time(run_on_schedule) and core.scheduled_runner is not None:
@@ -417,6 +422,24 @@ class Flow(FlowBuilding):
         ):
             return {}
         return {"kept": kept}
+
+    def _states(self, given: Any) -> dict[Task, State] | None:
+        """Return the states with which a run is to begin, if there are some."""
+        if given is None:
+            return None
+        self._refuse_parameters(task_states=True)
+        from prefect.core.state import Finished, Pending, State  # noqa: PLC0415  # seldom needed
+
+        states: dict[Any, State] = dict(check.mapping("task_states", "states of tasks", given))
+        for task, state in states.items():
+            check.instance("Each of task_states", state, State)
+            if not isinstance(state, Pending | Finished):
+                raise FlowError(
+                    f"Task {self._member(task).name!r} cannot begin as {type(state).__name__}; give a state that is "
+                    "pending or finished, or none"
+                )
+            self._member(task)
+        return states
 
     def _refuse_parameters(self, **options: bool) -> None:
         """Refuse options of a run that may be meant for parameters: those that are given."""

@@ -57,7 +57,8 @@ class Task(Bindable):
         cache_key: what decides in place of inputs and code: a text, or a function of the inputs that
             returns one; it is cached then.
         checkpoint: False keeps its result from being stored in any case.
-        cache_validator: accepted with a warning: it has no meaning here.
+        cache_validator: whether a Cached state that a run begins with holds; it has no other meaning here, which a
+            warning says.
         result: where its results are stored, in place of the run's store: a directory, a URL that fsspec knows, or one
             of classic Prefect's `Result` objects.
         target: accepted with a warning: it has no meaning here.
@@ -76,6 +77,8 @@ class Task(Bindable):
     """Whether a flow adds tasks of this class by itself."""
     is_cleanup: ClassVar[bool] = False
     """Whether it ends what others needed, and so decides nothing of a flow."""
+    restarts: ClassVar[bool] = False
+    """Whether what it came to in an earlier run is of no use in another."""
 
     # What is as it is here has no place in an instance: flows may have a million tasks.
     slug: str | None = None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
+    from prefect.core.task import Task
     from prefect.engine.events import TaskEvent
     from prefect.engine.executors.base import Executor
     from prefect.engine.runner import Keeper
@@ -36,6 +37,7 @@ def run_flow(
     results: str,
     timeout: float | None,
     limits: Mapping[str, int] | None,
+    task_states: Mapping[Task, State] | None = None,
     keeper: Keeper | None = None,
 ) -> State:
     """Run a flow; see `Flow.run`.
@@ -77,6 +79,7 @@ def run_flow(
                 limits,
                 releasing=results == "reference",
                 keeper=keeper,
+                task_states=task_states,
             )
             try:
                 run.execute(nodes)

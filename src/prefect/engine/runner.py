@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from prefect.core.state import State
+    from prefect.core.task import Task
     from prefect.engine.ahead import Ahead
     from prefect.engine.executors.base import Session
     from prefect.engine.limits import Limits
@@ -80,6 +81,7 @@ class Run:
         *,
         releasing: bool,
         keeper: Keeper | None,
+        task_states: Mapping[Task, State] | None = None,
     ) -> None:
         self.keeper = keeper
         self.timeout = timeout
@@ -99,8 +101,12 @@ class Run:
             self.begins = self.begin_within_limits
         elif timeout is not None or keeper is not None:
             self.begins = self.begin
+        if task_states:
+            from prefect.engine.given import Given  # noqa: PLC0415  # seldom needed
+
+            self.begins = Given(self, task_states).begin
         self.ahead: Ahead | None = None
-        if session.takes_ahead and not limits and keeper is None:
+        if session.takes_ahead and not (limits or keeper or task_states):
             from prefect.engine.ahead import Ahead  # noqa: PLC0415  # clusters alone
 
             self.ahead = Ahead(self, session)

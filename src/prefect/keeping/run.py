@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from prefect.core.flow import Flow
     from prefect.core.kept import Kept
     from prefect.core.state import State
+    from prefect.core.task import Task
     from prefect.engine.events import TaskEvent
     from prefect.store.store import Store
 
@@ -47,6 +48,7 @@ def run_kept(
     results: str,
     timeout: float | None,
     limits: Mapping[str, int] | None,
+    task_states: Mapping[Task, State] | None = None,
 ) -> State:
     """Run a flow; see `Flow.run`.
 
@@ -66,7 +68,16 @@ def run_kept(
                 requirements=kept.requirements,
             )  # fmt: skip
             return run_flow(
-                flow, parameters, executor, on_state, context, results, timeout, limits, keeper
+                flow,
+                parameters,
+                executor,
+                on_state,
+                context,
+                results,
+                timeout,
+                limits,
+                task_states,
+                keeper,
             )
         store = open_store(kept.store)
         run = kept.run
@@ -108,7 +119,8 @@ def run_kept(
         }
         return _Record(store, run, header).around(
             lambda told: run_flow(
-                flow, parameters, executor, told, context, results, timeout, limits, keeper
+                flow, parameters, executor, told, context, results, timeout, limits,
+                task_states, keeper,
             ),
             flow, on_state, keeper,
         )  # fmt: skip

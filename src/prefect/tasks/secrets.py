@@ -12,7 +12,7 @@ from prefect.secrets.secret import Secret
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, ClassVar
 
 __all__ = ["EnvVarSecret", "PrefectSecret", "SecretBase"]
 
@@ -21,6 +21,7 @@ class SecretBase(Task):
     """Base class of tasks that have a secret's value for their result, which is never stored."""
 
     checkpoint = False
+    restarts: ClassVar[bool] = True
 
 
 class PrefectSecret(SecretBase):

@@ -25,6 +25,7 @@ class ResourceSetupTask(Task):
     """Makes the resource: its result is what the manager's `setup` returns, and ends with the run."""
 
     checkpoint = False
+    restarts: ClassVar[bool] = True
 
     def run(self, mgr: Any) -> Any:
         """Set it up."""
@@ -35,6 +36,7 @@ class ResourceCleanupTask(Task):
     """Ends the resource, whatever became of the tasks that needed it."""
 
     is_cleanup: ClassVar[bool] = True
+    restarts: ClassVar[bool] = True
     checkpoint = False
 
     def run(self, mgr: Any, resource: Any) -> None:
