@@ -2,13 +2,17 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
+import dask_cluster
 import pytest
 from dask_cluster import Cluster
 from observing import until, when_running
+from processes import await_end
 from tcp_proxy import Proxy
 
 import prefect
@@ -390,6 +394,24 @@ class Only:
     def __init__(self):
         self.data = "x" * 10_000
 """
+
+
+def test_a_cluster_of_the_tests_dies_with_its_process(tmp_path):
+    """However that ends; else what a killed test has started would stay for good."""
+    program = (
+        "import os, sys; sys.path.append(sys.argv[1]); from dask_cluster import Cluster\n"
+        "cluster = Cluster(sys.argv[2]); worker = cluster.worker(memory='1 GB'); cluster.wait_for_workers(1)\n"
+        "with cluster.client() as client: (own,) = client.run(os.getpid).values()\n"
+        "print(cluster.scheduler.pid, worker.pid, own, flush=True); os.kill(os.getpid(), 9)"
+    )
+    support = Path(dask_cluster.__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(support), str(tmp_path)],
+        stdout=subprocess.PIPE, check=False, timeout=120,
+    )  # fmt: skip
+    pids = [int(each) for each in done.stdout.split()]
+    assert len(set(pids)) == 3
+    await_end(*pids)
 
 
 def test_a_module_that_one_worker_lacks(cluster, tmp_path):
