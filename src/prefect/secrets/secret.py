@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.core import check
+from prefect.core.secret_values import RunSecrets, in_task, of_run
 from prefect.errors import FormatError, SecretError
 from prefect.patterns import pattern
 from prefect.secrets.spellings import SHORTEST
@@ -29,8 +30,8 @@ _NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 class Secret:
     """A reference to a secret value by the name of its environment variable.
 
-    `value` is looked up whenever it is read: the value that was set on this object, then the
-    environment variable, then the file of that name in the secrets directory (/run/secrets, or
+    `value` is looked up whenever it is read: the value that was set on this object, then what a Dask
+    worker was given for the run whose task reads it, then the environment variable, then the file of that name in the secrets directory (/run/secrets, or
     `PREFECT_SECRETS_DIR`), where container platforms put theirs. Of a file, one newline at its end
     is left out, and every other byte counts. Bytes that are no text are in the value as in those of
     `os.environ`: `os.fsencode` gives them back. A value of one to three characters cannot be kept secret:
@@ -83,6 +84,8 @@ class Secret:
     def _find(self, variable: str | None) -> str | None:
         if self._value is not None:
             return self._value
+        if (given := in_task.get()) is not None and self.name in given:
+            return given[self.name]
         if variable is not None:
             return _carried(self.name, variable)
         try:
@@ -231,9 +234,11 @@ def exported(values: Mapping[str, str]) -> Iterator[None]:
             export.users += 1
             os.environ[name] = value
     token = _innermost.set(run)
+    told = of_run.set(_for_workers(run.values))
     try:
         yield
     finally:
+        of_run.reset(told)
         _innermost.reset(token)
         with _exports_lock:
             _runs.remove(run)
@@ -245,6 +250,19 @@ def exported(values: Mapping[str, str]) -> Iterator[None]:
                         os.environ.pop(name, None)
                     else:
                         os.environ[name] = before
+
+
+def _for_workers(values: Mapping[str, str]) -> RunSecrets | None:
+    if not values:
+        return None
+    from prefect.secrets.masking import masked  # noqa: PLC0415 - for these alone
+
+    return RunSecrets(values, lacking, masked)
+
+
+def lacking(names: Iterable[str]) -> list[str]:
+    """Return which of these secrets have no value in this process, of its own."""
+    return [name for name in names if Secret(name).find() is None]
 
 
 class _Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from prefect.core import check
+from prefect.core.secret_values import of_run
 from prefect.engine.executors.base import ARCHIVES, Executor, Session
 from prefect.errors import ExecutorError
 from prefect.unsupported import refuse
@@ -92,7 +93,7 @@ class DaskExecutor(Executor):
 
         Raises:
             ExecutorError: Dask is not installed, no scheduler answers at the address, or the cluster
-                has another release of what has to be the same.
+                has another release of what has to be the same, or lacks secrets that cannot be sent there.
         """
         try:
             import distributed  # noqa: PLC0415  # an extra
@@ -150,12 +151,13 @@ class DaskExecutor(Executor):
         from prefect.engine.executors.dask.session import DaskSession  # noqa: PLC0415
 
         try:
-            health = Health(client, self.worker_timeout, self.silence_timeout)
+            secrets = of_run.get()
+            health = Health(client, self.worker_timeout, self.silence_timeout, secrets)
             health.check()
             if elsewhere:  # the workers import what the run has brought in wheels
                 for archive in ARCHIVES:
                     client.upload_file(str(archive))
-            return DaskSession(client, cluster, health)
+            return DaskSession(client, cluster, health, secrets)
         except BaseException:
             client.close()
             raise

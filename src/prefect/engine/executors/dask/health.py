@@ -8,6 +8,7 @@ import platform
 from contextlib import suppress
 from time import monotonic
 
+from prefect.engine.executors.dask.secret_values import is_encrypted
 from prefect.engine.executors.dask.unloadable import preparation
 from prefect.errors import ExecutorError
 from prefect.version import __version__
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from queue import SimpleQueue
     from typing import Any
+
+    from prefect.core.secret_values import RunSecrets
 
 
 ANSWER_SECONDS = 10.0
@@ -45,9 +48,17 @@ class Health:
         client: connected to it.
         worker_timeout: seconds to wait for a worker, while there is none; None for ever.
         silence_timeout: seconds after which who gives no sign is lost: a worker or the scheduler.
+        secrets: what workers need of secrets: what does not go over TLS they have to have themselves.
     """
 
-    def __init__(self, client: Any, worker_timeout: float | None, silence_timeout: float) -> None:
+    def __init__(
+        self,
+        client: Any,
+        worker_timeout: float | None,
+        silence_timeout: float,
+        secrets: RunSecrets | None = None,
+    ) -> None:
+        self._secrets = secrets
         self._client = client
         self._worker_timeout = worker_timeout
         self._silence_timeout = silence_timeout
@@ -58,7 +69,7 @@ class Health:
         self._asked = self._answered = self._had_workers = monotonic()
         self._said: set[str] = set()
         self._checked: set[str] = set()
-        self._newcomers: Future[list[str]] | None = None
+        self._newcomers: Future[str | None] | None = None
         self._signs: dict[
             str, tuple[float, float]
         ] = {}  # of workers: the last, and when it was new
@@ -72,8 +83,8 @@ class Health:
             ExecutorError: some differ; the message names all, and what to do.
         """
         found = self._ask(self._client.scheduler.identity(), "The scheduler")
-        if problems := self._ask(self._differing(list(found["workers"])), "A worker"):
-            raise ExecutorError(self._unfit(problems))
+        if problem := self._ask(self._problem(list(found["workers"])), "A worker"):
+            raise ExecutorError(problem)
 
     def workers(self) -> list[dict[str, Any]]:
         """Return what the scheduler knows of its workers."""
@@ -98,6 +109,38 @@ class Health:
                 f"{who} of the Dask cluster at {self._address} does not answer: is it of another "
                 f"release than distributed {versions()['distributed']}, which is here, or overloaded?"
             ) from error
+
+    async def _problem(self, workers: list[str]) -> str | None:
+        """Return what is wrong with workers, if anything is."""
+        if problems := await self._differing(workers):
+            return self._unfit(problems)
+        return await self._without_secrets(workers)
+
+    async def _without_secrets(self, workers: list[str]) -> str | None:
+        """Return which workers have no value for a secret, and cannot be given one."""
+        secrets = self._secrets
+        if secrets is None:
+            return None
+        if is_encrypted(self._address):
+            workers = [each for each in workers if not is_encrypted(each)]
+        if not workers:
+            return None
+        found = await self._client._run(  # noqa: SLF001  # as below
+            secrets.lacking, list(secrets.values), workers=workers, on_error="return"
+        )
+        lines = [
+            f"the worker {worker} "
+            + (f"tells {told}" if isinstance(told, Exception) else f"lacks {', '.join(told)}")
+            for worker, told in found.items()
+            if told and not isinstance(told, OSError)  # it has just left
+        ]
+        if not lines:
+            return None
+        return (
+            f"The Dask cluster at {self._address} lacks secrets of this flow: {'; '.join(lines)}. Their "
+            "values are sent over TLS only: have scheduler, workers and client speak tls:// "
+            "(distributed.Security), or give the workers' environments values of their own"
+        )
 
     async def _differing(self, workers: list[str]) -> list[str]:
         """Return how the scheduler and workers differ from this process."""
@@ -191,13 +234,12 @@ class Health:
         if self._newcomers is not None and self._newcomers.done():
             found, self._newcomers = self._newcomers, None
             with suppress(Exception):
-                if problems := found.result():
-                    self.broken = self._unfit(problems)
+                self.broken = found.result()
         if self._newcomers is None and (
             new := [each for each in workers if each not in self._checked]
         ):
             self._newcomers = asyncio.run_coroutine_threadsafe(
-                asyncio.wait_for(self._differing(new), ANSWER_SECONDS),
+                asyncio.wait_for(self._problem(new), ANSWER_SECONDS),
                 self._client.loop.asyncio_loop,
             )
 

@@ -19,6 +19,7 @@ from distributed import WorkerPlugin, get_worker, threadpoolexecutor
 from distributed.worker import thread_state  # type: ignore[attr-defined]
 from distributed.worker_state_machine import SecedeEvent
 
+from prefect.engine.executors.dask.secret_values import forget
 from prefect.engine.interruption import interrupt_now
 
 TYPE_CHECKING = False
@@ -170,6 +171,7 @@ async def stop_run(topic: str) -> int:
     Returns:
         How many go on, as they wait outside of Python: others have got their places.
     """
+    forget(topic)
     with _lock:
         _over[topic] = None
         if len(_over) > _REMEMBERED:

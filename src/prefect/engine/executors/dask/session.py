@@ -28,16 +28,18 @@ from prefect.engine.executors.dask.here import SUCCEEDED, done_here
 from prefect.engine.executors.dask.interrupting import current, stop_everywhere, stop_run
 from prefect.engine.executors.dask.refs import ClusterRef, Promise, gather_here
 from prefect.engine.executors.dask.scheduler import OVER, plugin_for
+from prefect.engine.executors.dask.secret_values import Handed, forget, is_encrypted, receive
 from prefect.engine.executors.dask.sending import Packing, Parcel, dumps
 from prefect.engine.executors.travelling import arrived
 from prefect.engine.job import after_loss, is_async
-from prefect.errors import ResultUnavailableError
+from prefect.errors import ExecutorError, ResultUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
 
+    from prefect.core.secret_values import RunSecrets
     from prefect.core.state import State
     from prefect.engine.executors.dask.health import Health
     from prefect.engine.job import Job
@@ -86,12 +88,15 @@ class DaskSession(Session):
         client: connected to it.
         cluster: what is to be closed at the end; None, if the cluster is somebody else's.
         health: tells whether the cluster is still there.
+        secrets: what the tasks need of secrets: workers that connect by TLS are given it.
     """
 
     tells_running = True
     takes_ahead = True
 
-    def __init__(self, client: Any, cluster: Any, health: Health) -> None:
+    def __init__(
+        self, client: Any, cluster: Any, health: Health, secrets: RunSecrets | None = None
+    ) -> None:
         self.client = client
         self._cluster = cluster
         self.health = health
@@ -100,7 +105,10 @@ class DaskSession(Session):
             self._topic,
             worker.process(),
             logging.getLogger("prefect.task").getEffectiveLevel(),
+            secrets is not None and is_encrypted(client.scheduler.address),
         )
+        self._secrets = secrets
+        self._given: set[str] = set()  # workers that have them
         self._numbers = count()
         self._calls: dict[int, _Call] = {}
         self._by_token: dict[Any, _Call] = {}
@@ -117,7 +125,14 @@ class DaskSession(Session):
         try:
             client.register_plugin(plugin_for(self._topic, client.id, dumps(stop_run)))
             self._counts_losses = True
-        except Exception as error:  # noqa: BLE001  # a scheduler may be told to take none
+        except Exception as error:
+            # A scheduler may be told to take none.
+            if self._run[3]:
+                raise ExecutorError(
+                    "The Dask scheduler takes no plugin, so that workers would keep the secrets of this flow "
+                    "if its process died: have distributed.scheduler.pickle allow it, or give the "
+                    "workers' environments values of their own and connect without TLS"
+                ) from error
             self._counts_losses = False
             logging.getLogger("prefect").warning(
                 "the Dask scheduler takes no plugin, so that it may run tasks again whose workers die, "
@@ -266,6 +281,9 @@ class DaskSession(Session):
     def _take(self, sender: str, events: Sequence[Any]) -> None:
         """Take what a worker tells of jobs."""
         for number, kind, *data in events:
+            if kind == "secrets":
+                self._give_secrets(sender)
+                continue
             if kind == "log":
                 record = logging.makeLogRecord(pickle.loads(data[0]))  # noqa: S301
                 logging.getLogger(record.name).handle(record)
@@ -283,6 +301,17 @@ class DaskSession(Session):
             elif kind == "interrupted":
                 error, arguments = pickle.loads(data[0])  # noqa: S301
                 raise error(*arguments)
+
+    def _give_secrets(self, address: str) -> None:
+        """Send the run's secrets to a worker that does a job of it."""
+        if self._secrets is None or not (self._run[3] and is_encrypted(address)):
+            return
+        self._given.add(address)
+        handed, run = Handed(self._secrets), self.client._run  # noqa: SLF001  # `run`, in its loop
+        asyncio.run_coroutine_threadsafe(
+            run(receive, self._topic, handed, workers=[address], on_error="ignore"),
+            self.client.loop.asyncio_loop,
+        )
 
     def _begins(self, call: _Call, sender: str) -> None:
         if call.begun:
@@ -447,6 +476,12 @@ class DaskSession(Session):
             self._calls.clear()
             self._by_token.clear()
             self._packing.clear()
+            with suppress(Exception):
+                if self._given and self.health.broken is None:
+                    self._ask(
+                        self.client._run,  # noqa: SLF001  # `run`, in time
+                        forget, self._topic, workers=list(self._given), on_error="ignore",
+                    )  # fmt: skip
             with suppress(Exception):
                 if not abandon and self.health.broken is None:
                     self._ask(self.client.scheduler.log_event, topic=self._topic, msg=OVER)

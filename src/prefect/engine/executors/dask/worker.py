@@ -12,6 +12,7 @@ import logging
 import os
 import pickle
 import threading
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from uuid import uuid4
@@ -25,6 +26,13 @@ from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.dask.here import SUCCEEDED
 from prefect.engine.executors.dask.interrupting import InThread, OnLoop, RunIsOverError, secede
+from prefect.engine.executors.dask.secret_values import (
+    Received,
+    came,
+    having,
+    is_encrypted,
+    wait,
+)
 from prefect.engine.executors.travelling import packed_record, packed_state, without_result
 from prefect.engine.interruption import Interruption
 from prefect.engine.job import Awaiting, Job, begin_job, run_job
@@ -140,24 +148,26 @@ logging.getLogger("distributed.worker").addFilter(_is_news)
 
 
 def work_for_run(
-    run: tuple[str, str, int], number: int, step: Kept | bytes, shared: Kept | bytes,
+    run: tuple[str, str, int, bool], number: int, step: Kept | bytes, shared: Kept | bytes,
     payload: bytes, references: Sequence[Any],
 ) -> Any:  # fmt: skip
     """Do a job, and return its value.
 
     Args:
-        run: the topic to tell of it, the process that the flow runs in, and the level of its logger.
+        run: the topic to tell of it, the process that the flow runs in, the level of its logger, and
+            whether there are secrets to be had of it.
         number: the job's, in its run.
         step: the task.
         shared: the context of the run.
         payload: what is the job's own, pickled.
         references: values that stand for references in it.
     """
-    topic, home, level = run
+    topic, home, level, has_secrets = run
     try:
         with InThread(topic):
             outbox = Outbox(topic, number, get_worker())
-            with forwarded_logs(outbox, level, home):
+            received = _secrets(outbox, topic) if has_secrets else None
+            with forwarded_logs(outbox, level, home), having(received):
                 return _ended(*_done(outbox, step, shared, payload, references, run_job))
     except (Interruption, RunIsOverError):
         raise EndedError(b"") from None  # nobody hears of it
@@ -196,7 +206,7 @@ def _ended(outbox: Outbox, job: Job, state: State | None) -> Any:
 
 
 async def await_for_run(
-    run: tuple[str, str, int], number: int, step: Kept | bytes, shared: Kept | bytes,
+    run: tuple[str, str, int, bool], number: int, step: Kept | bytes, shared: Kept | bytes,
     payload: bytes, references: Sequence[Any], key: Any,
 ) -> Any:  # fmt: skip
     """Do a job of an async task, on the event loop that this worker has for them, beside its places.
@@ -207,7 +217,7 @@ async def await_for_run(
         run: as above, and so are the others.
         key: of the job's future.
     """
-    topic, home, level = run
+    topic, home, level, has_secrets = run
     dask_worker = get_worker()
     # In a context of its own: in this one, what begins then would be measured as a part of this job.
     asyncio.get_running_loop().call_soon(secede, dask_worker, key, 0.001, context=Context())
@@ -216,7 +226,10 @@ async def await_for_run(
         try:
             with OnLoop(topic):
                 outbox = Outbox(topic, number, dask_worker)
-                with forwarded_logs(outbox, level, home):
+                received = None
+                if has_secrets:
+                    received = came(topic) or await asyncio.to_thread(_secrets, outbox, topic)
+                with forwarded_logs(outbox, level, home), having(received):
                     _, job, begun = _done(outbox, step, shared, payload, references, begin_job)
                     if isinstance(begun, Awaiting):
                         loop = asyncio.get_running_loop()
@@ -241,6 +254,19 @@ def _event_loop() -> asyncio.AbstractEventLoop:
             loop = _loops[os.getpid()] = asyncio.new_event_loop()
             threading.Thread(target=loop.run_forever, name="prefect-async", daemon=True).start()
         return loop
+
+
+def _secrets(outbox: Outbox, run: str) -> Received | None:
+    """Return the secrets of a run; None on a worker that is to have its own."""
+    if not is_encrypted(outbox.address):
+        return None
+    try:
+        return wait(run, lambda: outbox.tell("secrets"))
+    except CancelledError:
+        raise RunIsOverError from None
+    except TimeoutError:
+        message = f"the secrets of the run have not come to the Dask worker {outbox.address}"
+        raise outbox.ended(_dumps(Failed(message, RemoteTaskError(message)))) from None
 
 
 def _loaded(kept: Kept | bytes) -> Any:
@@ -328,6 +354,11 @@ class Outbox:
         self._topic = topic
         self._number = number
         self._worker = worker
+
+    @property
+    def address(self) -> str:
+        """The worker's."""
+        return str(self._worker.address)
 
     def tell(self, kind: str, *data: Any) -> None:
         """Send an event."""
