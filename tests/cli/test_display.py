@@ -138,6 +138,50 @@ def test_a_run_that_is_stopped_says_what_it_cut_off(prefect):
     assert drawn.rstrip().endswith("Stopped.")
 
 
+WAITING = """
+import time
+from pathlib import Path
+from prefect import Flow, task
+
+@task
+def each(x):
+    time.sleep(0.15)
+    while x == 4 and not Path("go on").exists():
+        time.sleep(0.05)
+
+with Flow("waiting") as flow:
+    each.map([0, 1, 2, 3, 4, 5])
+"""
+
+
+def test_a_terminal_shows_how_far_a_run_is(prefect):
+    """Of a mapped task what has ended and what is left; the rate, the slowest tasks, CPU and memory."""
+    (prefect.directory / "waiting.py").write_text(WAITING)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "run", "waiting.py"],
+        cwd=prefect.directory, stdin=follower, stdout=follower, stderr=follower,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "30"},
+    )  # fmt: skip
+    os.close(follower)
+    try:
+        shown = ""
+        for pattern in (
+            r"each: 4/6, \d+\.\d s left",
+            r"[01]/\d tasks, [^\n]*\d/s",
+            r"slowest: each\[\d\] \d\.\d s, [^\n]*CPU \d+ %, memory \d+ MiB",
+        ):
+            while not re.search(pattern, shown):
+                chunk = os.read(leader, 65536).decode(errors="replace")
+                shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", chunk)
+        (prefect.directory / "go on").touch()
+        status, _ = drawn_by(process, leader)
+    finally:
+        process.kill()
+        process.wait()
+    assert status == 0
+
+
 @pytest.mark.services
 def test_an_image_is_shown_alike(prefect, daemon, base_image, unique):
     """A container's run is drawn from its JSON lines."""

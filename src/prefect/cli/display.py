@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
-from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass  # noqa: TID251 - it can be changed, and is for terminals
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console, Group, RenderableType
@@ -21,6 +20,9 @@ from rich.text import Text
 
 from prefect.cli.scroll import Scroll
 from prefect.printable import error_text, printable, printable_lines
+from prefect.progress.counts import Counts, Mapped, duration
+from prefect.progress.lines import Ticker
+from prefect.progress.resources import Usage, told
 from prefect.running.output import CapturedOutput
 from prefect.running.report import (
     ENGINE_LOGGER,
@@ -33,12 +35,13 @@ from prefect.running.report import (
 from prefect.secrets.masking import mask, mask_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from prefect.core.state import State
 
 _LARGEST_VIEW = 12
 _DIM = Style(dim=True)
+_SECONDS_OF_USAGE = 1.0
 _MARKS = {
     "Success": Text("✓", "green"),
     "Skipped": Text("↷", "yellow"),
@@ -48,19 +51,7 @@ _MARKS = {
     "TriggerFailed": Text("⊘", "red"),
 }
 _CUT_OFF = Text("■", "yellow")
-_FAILED = {"Failed", "TimedOut", "TriggerFailed"}
 _QUIET = {"Pending", "Scheduled"}
-
-
-@dataclass(slots=True)
-class _Mapped:
-    """A mapped task whose children are being run."""
-
-    children: int
-    began: float
-    ended: int = 0
-    failed: int = 0
-    cut_off: int = 0
 
 
 class LiveDisplay(logging.Handler):
@@ -69,20 +60,12 @@ class LiveDisplay(logging.Handler):
     def __init__(self, flow: dict[str, Any]) -> None:
         super().__init__()
         self._flow = flow["name"]
-        self._total = len(flow["tasks"])
-        # What only has a value, or passes values on, is counted and not shown.
-        self._silent = {parameter["name"] for parameter in flow["parameters"]}
-        self._silent |= {task["id"] for task in flow["tasks"] if task.get("auto_generated")}
-        # A task goes by its name where that is its alone, else by its id.
-        names = Counter(task["name"] for task in flow["tasks"])
-        self._names = {
-            task["id"]: task["name"] if names[task["name"]] == 1 else task["id"]
-            for task in flow["tasks"]
-        }
-        self._finished = 0
+        self._changing = threading.Lock()
+        self._counts = Counts(flow)
+        self._silent = self._counts.silent
         self._cut_off = 0
-        self._mapped: dict[str, _Mapped] = {}
-        self._running: dict[tuple[str, int | None], float] = {}
+        self.measured: Callable[[], tuple[float, int] | None] = Usage().now
+        self._used = ""
         self._console = Console(highlight=False)
         self._live = Live(
             get_renderable=self._render,
@@ -104,6 +87,7 @@ class LiveDisplay(logging.Handler):
             self._output.out
         )  # not what is written to standard output, which it shows
         listen(self)
+        self._entered.enter_context(Ticker(self._measure, _SECONDS_OF_USAGE))
         self._live.start()
         self._entered.callback(self._live.stop)
         self._entered.enter_context(self._scroll)
@@ -117,7 +101,7 @@ class LiveDisplay(logging.Handler):
 
     def _show_cut_off(self) -> None:
         """Show what still runs: nothing, where the run has come to its end."""
-        for key, began in list(self._running.items()):
+        for key, began in list(self._counts.running.items()):
             self._cut(key, began)
         if self._cut_off > _LARGEST_VIEW:
             more = f"  … and {self._cut_off - _LARGEST_VIEW} more cut off"
@@ -178,51 +162,37 @@ class LiveDisplay(logging.Handler):
         else:
             raise KeyError(kind)
 
+    def _measure(self) -> None:
+        self._used = told(self.measured())
+
     def update(self, event: dict[str, Any]) -> None:
         """Take one change of a task's state."""
         task, index, state = event["task"], event["map_index"], event["state"]
-        key = (task, index)
-        if state == "Running":
-            self._running[key] = time.monotonic()
-            return
-        began = self._running.pop(key, None)
-        if state == "Mapped":
-            self._mapped[task] = _Mapped(event["children"] or 0, time.monotonic())
-            self._end_of_mapped(task)
-            return
-        if state != "Cancelled":
-            self._show_state(event, began)
-        elif began is not None:  # else it had not begun, as many may not have
-            self._cut(key, began)
-        if state in _QUIET or state == "Retrying":
-            return
-        if index is None:
-            self._finished += 1
-        elif task in self._mapped:
-            self._mapped[task].ended += 1
-            self._mapped[task].failed += state in _FAILED
-            self._mapped[task].cut_off += state == "Cancelled"
-            self._end_of_mapped(task)
+        with self._changing:
+            began = self._counts.running.get((task, index))
+            seconds, ended = self._counts.take(task, index, state, event["children"])
+        if state == "Cancelled":
+            if began is not None:  # else it had not begun, as many may not have
+                self._cut((task, index), began)
+        elif state not in {"Running", "Mapped"}:
+            self._show_state(event, seconds)
+        if ended is not None:
+            self._show_mapped(task, ended)
 
-    def _show_state(self, event: dict[str, Any], began: float | None) -> None:
+    def _show_state(self, event: dict[str, Any], seconds: float | None) -> None:
         """Show a task's new state, if it is one of a task by itself or no good one."""
         task, index, state = event["task"], event["map_index"], event["state"]
         shown = index is None and task not in self._silent
         if state in _QUIET or (not shown and state in {"Success", "Skipped"}):
             return
         line = Text.assemble("  ", _MARKS.get(state, Text("·")), " ", self._label(task, index))
-        if began is not None:
-            line.append(f"  {time.monotonic() - began:.1f} s", "dim")
+        if seconds is not None:
+            line.append(f"  {seconds:.1f} s", "dim")
         if event["message"] and state != "Success":
             line.append(f"  {printable(event['message'])}", "dim")
         self._scroll.add(line)
 
-    def _end_of_mapped(self, task: str) -> None:
-        mapped = self._mapped[task]
-        if mapped.ended < mapped.children:
-            return
-        del self._mapped[task]
-        self._finished += 1
+    def _show_mapped(self, task: str, mapped: Mapped) -> None:
         if mapped.cut_off:
             return  # the end of the run tells it
         seconds = time.monotonic() - mapped.began
@@ -258,30 +228,30 @@ class LiveDisplay(logging.Handler):
         self._scroll.add(line)
 
     def _render(self) -> RenderableType:
-        now = time.monotonic()
-        rows: list[RenderableType] = []
-        for (task, index), began in list(self._running.items())[:_LARGEST_VIEW]:
-            rows.append(
-                Spinner(
-                    "dots", Text(f"{self._label(task, index)}  {now - began:.0f} s"), style="cyan"
-                )
-            )
-        if len(self._running) > _LARGEST_VIEW:
-            rows.append(Text(f"  … and {len(self._running) - _LARGEST_VIEW} more", "dim"))
-        bar = Table.grid(padding=(0, 1))
-        bar.add_row(
-            ProgressBar(total=self._total, completed=self._finished, width=30),
-            Text(f"{self._finished}/{self._total} tasks"),
-            Text(
-                "".join(
-                    f"  {self._label(t)}: {m.ended}/{m.children}"
-                    for t, m in list(self._mapped.items())
-                ),
-                "dim",
-            ),
-        )
-        return Group(*rows, bar)
+        with self._changing:
+            return Group(*self._rows())
+
+    def _rows(self) -> Iterator[RenderableType]:
+        counts = self._counts
+        running, more = counts.first_running(_LARGEST_VIEW)
+        for name, seconds in running:
+            text = Text(f"{printable(name)}  {duration(seconds)}", no_wrap=True)
+            yield Spinner("dots", text, style="cyan")
+        if more:
+            yield Text(f"  … and {more:,} more", "dim")
+        bars = Table.grid(padding=(0, 1))
+        for name, mapped, part in counts.parts()[:_LARGEST_VIEW]:
+            text = Text(f"{printable(name)}: {part}", no_wrap=True)
+            bars.add_row(_bar(mapped.ended, mapped.children), text)
+        bars.add_row(_bar(counts.finished, counts.total), Text(counts.head(), no_wrap=True))
+        yield bars
+        last = " · ".join(filter(None, (printable(counts.slow()), self._used)))
+        if last:
+            yield Text(last, "dim", no_wrap=True, overflow="ellipsis")
 
     def _label(self, task: str, index: int | None = None) -> str:
-        name = printable(self._names.get(task, task))
-        return name if index is None else f"{name}[{index}]"
+        return printable(self._counts.label(task, index))
+
+
+def _bar(done: int, total: int) -> ProgressBar:
+    return ProgressBar(total=max(total, 1), completed=done if total else 1, width=30)

@@ -52,7 +52,7 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
         with _preparing():
             started = place.start(replace(work, reports=True))
         gc.freeze()  # while the worker starts; what is imported the last collections may leave alone
-        with display or nullcontext():
+        with _shown(display, started):
             follow(started, _teller(display, wish))
         status = started.wait()
         if wish.surroundings.may_have_killed(status):
@@ -83,6 +83,14 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
         # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
         if started is not None:
             started.remove()
+
+
+def _shown(display: LiveDisplay | None, started: Started) -> AbstractContextManager[object]:
+    """Return what shows a run, and what it takes of the machine: else its process is below this one."""
+    if display is None:
+        return nullcontext()
+    display.measured = getattr(started, "usage", display.measured)
+    return display
 
 
 def _preparing() -> AbstractContextManager[None]:

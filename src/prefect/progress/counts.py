@@ -16,6 +16,8 @@ FAILED = frozenset({"Failed", "TimedOut", "TriggerFailed", "ValidationFailed"})
 _UNFINISHED = frozenset({"Pending", "Scheduled", "Retrying", "Paused", "Resume"})
 _MOST_SLOWEST = 3
 _SECONDS_OF_RATE = 10.0
+_LEAST_SLOW = 0.1
+"""Seconds."""
 _FEWEST = 3
 """Children that must have ended before it is said how long the others may take."""
 
@@ -75,6 +77,39 @@ class Counts:
         """Return what a task goes by: its name where that is its alone, else its id."""
         name = self._names.get(task, task)
         return name if index is None else f"{name}[{index}]"
+
+    def head(self) -> str:
+        """Return how far all of it is."""
+        parts = [f"{self.finished:,}/{self.total:,} tasks", duration(time.monotonic() - self.began)]
+        if rate := self.rate():
+            parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s")  # noqa: PLR2004
+        if failed := sum(count for state, count in self.states.items() if state in FAILED):
+            parts.append(f"{failed:,} failed")
+        return ", ".join(parts)
+
+    def parts(self) -> list[tuple[str, Mapped, str]]:
+        """Return of each mapped task that runs its name, how far it is, and the same as text."""
+        now = time.monotonic()
+        found = []
+        for task, mapped in self.mapped.items():
+            left = mapped.left(now)
+            more = "" if left is None else f", {duration(left)} left"
+            text = f"{mapped.ended:,}/{mapped.children:,}{more}"
+            found.append((self.label(task), mapped, text))
+        return found
+
+    def slow(self) -> str:
+        """Return which took longest, of those that took their time; nothing if none has."""
+        slowest = [pair for pair in self.slowest if pair[0] >= _LEAST_SLOW]
+        told = ", ".join(f"{self.label(*key)} {duration(seconds)}" for seconds, key in slowest)
+        return f"slowest: {told}" if told else ""
+
+    def first_running(self, most: int) -> tuple[list[tuple[str, float]], int]:
+        """Return the first of those that run, each with the seconds that it has, and how many more there are."""
+        now = time.monotonic()
+        running = [pair for pair in self.running.items() if pair[0][0] not in self.silent]
+        first = [(self.label(*key), now - began) for key, began in running[:most]]
+        return first, len(running) - len(first)
 
     def take(
         self, task: str, index: int | None, state: str, children: int | None = None

@@ -60,15 +60,15 @@ class InNotebook:
         progress = self._progress
         with progress.lock:
             counts = progress.counts
-            rows = [_row(counts.finished, counts.total, progress.flow, progress.head())]
+            rows = [_row(counts.finished, counts.total, progress.flow, counts.head())]
             rows += [
-                _row(ended, children, name, f"{ended:,}/{children:,}{left}")
-                for name, ended, children, left in progress.mapped()[:_MOST]
+                _row(mapped.ended, mapped.children, name, text)
+                for name, mapped, text in counts.parts()[:_MOST]
             ]
-            running = progress.running(_MOST) if self._outcome == "Running" else []
+            running = counts.first_running(_MOST)[0] if self._outcome == "Running" else []
             told = [
                 ", ".join(f"{name} {duration(seconds)}" for name, seconds in running),
-                progress.slowest(),
+                counts.slow(),
                 progress.used(),
             ]
             states = counts_html(counts.states)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from prefect.core.context import current
 from prefect.errors import RenderError
-from prefect.progress.counts import FAILED, Counts, duration
+from prefect.progress.counts import Counts, duration
 from prefect.progress.resources import Usage, told
 
 TYPE_CHECKING = False
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 _showing = threading.Lock()
 _SECONDS_OF_LINES = 10.0
 _SECONDS_OF_USAGE = 1.0
-_LEAST_SLOW = 0.1
-"""Seconds."""
 
 
 def run_shown(
@@ -141,55 +139,12 @@ class Progress:
             self._used = told(self._usage.now())
         return self._used
 
-    def seconds(self) -> float:
-        """Return for how long it has gone on."""
-        return time.monotonic() - self.counts.began
-
-    def head(self) -> str:
-        """Return how far all of it is."""
-        counts = self.counts
-        parts = [f"{counts.finished:,}/{counts.total:,} tasks", duration(self.seconds())]
-        if rate := counts.rate():
-            parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s")  # noqa: PLR2004
-        if failed := self.failed():
-            parts.append(f"{failed:,} failed")
-        return ", ".join(parts)
-
-    def failed(self) -> int:
-        """Return how many have failed."""
-        return sum(count for state, count in self.counts.states.items() if state in FAILED)
-
-    def mapped(self) -> list[tuple[str, int, int, str]]:
-        """Return of each mapped task that runs: its name, how many have ended, of how many, and what is left."""
-        now = time.monotonic()
-        found = []
-        for task, mapped in self.counts.mapped.items():
-            left = mapped.left(now)
-            text = "" if left is None else f", {duration(left)} left"
-            found.append((self.counts.label(task), mapped.ended, mapped.children, text))
-        return found
-
-    def slowest(self) -> str:
-        """Return which took longest, of those that took their time."""
-        slowest = [pair for pair in self.counts.slowest if pair[0] >= _LEAST_SLOW]
-        told = ", ".join(f"{self.counts.label(*key)} {duration(secs)}" for secs, key in slowest)
-        return f"slowest: {told}" if told else ""
-
-    def running(self, most: int) -> list[tuple[str, float]]:
-        """Return the first of those that run, and for how many seconds."""
-        now = time.monotonic()
-        shown = [
-            (key, began)
-            for key, began in self.counts.running.items()
-            if key[0] not in self.counts.silent
-        ]
-        return [(self.counts.label(*key), now - began) for key, began in shown[:most]]
-
     def summary(self, outcome: str) -> str:
         """Return what the run came to."""
-        states = ", ".join(f"{count:,} {state}" for state, count in self.counts.states.items())
-        head = f"{self.flow}: {outcome} in {duration(self.seconds())}"
-        return ". ".join(filter(None, (head, states, self.slowest())))
+        counts = self.counts
+        states = ", ".join(f"{count:,} {state}" for state, count in counts.states.items())
+        head = f"{self.flow}: {outcome} in {duration(time.monotonic() - counts.began)}"
+        return ". ".join(filter(None, (head, states, counts.slow())))
 
 
 class _AsLines:
@@ -210,8 +165,9 @@ class _AsLines:
     def _tell(self) -> None:
         progress = self._progress
         with progress.lock:
-            mapped = [f"{n} {ended:,}/{many:,}{left}" for n, ended, many, left in progress.mapped()]
-            parts = [f"{progress.flow}: {progress.head()}", *mapped, progress.used()]
+            counts = progress.counts
+            mapped = [f"{name}: {text}" for name, _, text in counts.parts()]
+            parts = [f"{progress.flow}: {counts.head()}", *mapped, progress.used()]
         _write("; ".join(filter(None, parts)))
 
     def end(self, outcome: str) -> None:

@@ -43,18 +43,16 @@ class OnTerminal:
 
     def _draw(self, width: int) -> list[str]:
         progress = self._progress
+        counts = progress.counts
         with progress.lock:
-            running = progress.running(_MOST_RUNNING)
-            more = len(progress.counts.running) - len(running)
+            running, more = counts.first_running(_MOST_RUNNING)
             lines = [fitted(f"{spinner()} {name}  {duration(s)}", width) for name, s in running]
-            if len(running) == _MOST_RUNNING and more > 0:
+            if more:
                 lines.append(fitted(f"  … and {more:,} more", width))
-            for name, ended, children, left in progress.mapped()[:_MOST_MAPPED]:
-                text = f"{name}: {ended:,}/{children:,}{left}"
-                lines.append(self._row(ended, children, text, width))
-            counts = progress.counts
-            lines.append(self._row(counts.finished, counts.total, progress.head(), width))
-            last = [progress.slowest(), progress.used()]
+            for name, mapped, text in counts.parts()[:_MOST_MAPPED]:
+                lines.append(self._row(mapped.ended, mapped.children, f"{name}: {text}", width))
+            lines.append(self._row(counts.finished, counts.total, counts.head(), width))
+            last = [counts.slow(), progress.used()]
         if text := " · ".join(filter(None, last)):
             lines.append(fitted(f"  {text}", width))
         return lines

@@ -154,3 +154,17 @@ def test_gpus_are_asked_for_as_docker_asks():
     for wrong in ("0", "some", "device=", "-1"):
         with pytest.raises(ValueError, match="names no GPUs"):
             device_request(wrong)
+
+
+def test_what_a_container_takes_is_told(start):
+    """Seconds of CPU that grow as it works, and memory; an error of one that is not there any more."""
+    container = start(
+        "sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo; sleep 60"
+    )
+    next(container.logs())
+    seconds, memory = container.usage()
+    assert seconds > 0
+    assert memory >= 0
+    container.remove()
+    with pytest.raises(ContainerEngineError):
+        container.usage()

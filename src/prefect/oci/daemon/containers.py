@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from prefect.errors import ContainerEngineError
 from prefect.frozen import frozen
@@ -66,6 +66,18 @@ class Container:
         ) as answer:
             status = answer.document().get("StatusCode")
             return answer.made(lambda told: documents.expect(told, int, "Its status"), status)
+
+    def usage(self) -> tuple[float, int]:
+        """Return the seconds of CPU that it has taken, and the bytes of memory that it takes now.
+
+        Raises:
+            ContainerEngineError: the container engine does not tell, as of one that has ended.
+        """
+        with self.daemon.http.request(
+            "GET", f"/containers/{self.id}/stats", f"measure {self.id[:12]}",
+            query={"stream": "false", "one-shot": "true"},
+        ) as answer:  # fmt: skip
+            return answer.made(_usage, answer.document())
 
     def kill(self, number: int) -> None:
         """Send its first process a signal, if it runs."""
@@ -221,3 +233,13 @@ def _payloads(answer: Answer, read: Callable[[], bytes]) -> Iterator[tuple[int, 
             yield (_ERR if kind == _ERR else _OUT), part
     if waiting or rest:
         raise answer.nonsense("its stream ends within a frame")
+
+
+def _usage(told: dict[str, Any]) -> tuple[float, int]:
+    memory = documents.expect(told.get("memory_stats"), dict, "Its memory")
+    cached = memory.get("stats") or {}
+    # What the kernel gives up when somebody needs it is not counted, as `docker stats` has it.
+    idle = int(cached.get("inactive_file", cached.get("total_inactive_file", 0)))
+    processor = documents.expect(told.get("cpu_stats"), dict, "Its CPU")
+    taken = documents.expect(processor.get("cpu_usage"), dict, "Its CPU")
+    return int(taken.get("total_usage", 0)) / 1e9, max(int(memory.get("usage", 0)) - idle, 0)

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,7 @@ class ContainerRun:
         self._output = output
         self.logs = container.logs
         self.stop = container.kill
+        self._taken: tuple[float, float] | None = None
 
     def wait(self) -> int:
         """Wait until it ends, and fetch its output directory from a machine elsewhere.
@@ -54,6 +56,18 @@ class ContainerRun:
         status = self.container.wait()
         self._fetch()
         return status
+
+    def usage(self) -> tuple[float, int] | None:
+        """Return the share of one CPU since the last call, and the bytes of memory; None where nobody tells."""
+        try:
+            taken, memory = self.container.usage()
+        except ContainerEngineError:
+            return None
+        now, before = time.monotonic(), self._taken
+        self._taken = (now, taken)
+        if before is None or now <= before[0]:
+            return None
+        return (taken - before[1]) / (now - before[0]), memory
 
     def remove(self) -> None:
         """Remove the container, running or not; what it made of its output directory is fetched first."""
