@@ -26,6 +26,7 @@ class Kept:
         run: the run's own name; None has one made.
         place: where it runs: "here", "venv", "sandbox" or "engine".
         artifact: the digest of what was packaged, "sha256:...".
+        key_id: the public name of the key with which results are encrypted; None where they are not.
         requirements: lines such as "pandas==2.2.0" by top-level module, of what was packaged.
     """
 
@@ -34,6 +35,7 @@ class Kept:
     run: str | None = None
     place: str | None = None
     artifact: str | None = None
+    key_id: str | None = None
     requirements: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -68,7 +70,7 @@ class Kept:
         import json  # noqa: PLC0415  # as above
 
         told = json.loads(text)
-        names = ("store", "resume", "run", "place", "artifact")
+        names = ("store", "resume", "run", "place", "artifact", "key_id")
         if not isinstance(told, dict) or not all(
             name in names and isinstance(value, str) for name, value in told.items()
         ):

@@ -36,5 +36,6 @@ def kept_of(
         return None
     from prefect.store.store import open_store  # noqa: PLC0415 - seldom asked for
 
-    where = open_store(None if store is None else check.path("store", store)).where
-    return Kept(where, LAST if resume is True else resume or None, place=place)
+    found = open_store(None if store is None else check.path("store", store))
+    resumed = LAST if resume is True else resume or None
+    return Kept(found.where, resumed, place=place, key_id=found.key_id)

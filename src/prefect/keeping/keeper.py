@@ -22,9 +22,10 @@ from prefect.core.tracebacks import describe
 from prefect.engine.nodes import ITEM, SHARED, works
 from prefect.errors import StoreError
 from prefect.keeping.code import Codes
+from prefect.patterns import pattern
 from prefect.secrets.masking import holds_secret, is_masking
 from prefect.store.formats import encode
-from prefect.store.store import Stored, open_store
+from prefect.store.store import KEY_VARIABLE, Stored, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,12 +52,16 @@ class Keeping:
         where: the store; None where there is nothing to do but to read what others stored.
         key: of the result; "" for what only passes values on.
         about: what the store is to know of it.
+        key_id: the public name of the key with which the store is encrypted.
     """
 
-    __slots__ = ("about", "key", "where")
+    __slots__ = ("about", "key", "key_id", "where")
 
-    def __init__(self, where: str | None, key: str, about: dict[str, Any]) -> None:
+    def __init__(
+        self, where: str | None, key: str, about: dict[str, Any], key_id: str | None = None
+    ) -> None:
         self.where = where
+        self.key_id = key_id
         self.key = key
         self.about = about
 
@@ -75,12 +80,14 @@ class Keeping:
             if is_masking() and any(holds_secret(bytes(part)) for part in encoded.parts):
                 raise StoreError(_NEVER)  # noqa: TRY301
             about = {**self.about, "same": encoded.same, "named": _named(encoded)}
-            entry = open_store(self.where).put_encoded(self.key, encoded, about)
+            store = open_store(self.where)
+            require_key(store, self.key_id)
+            entry = store.put_encoded(self.key, encoded, about)
         except StoreError as error:
             state.context["unstored"] = str(error)
             return state
         state.context["stored"] = {
-            **_stored(entry), "inputs": self.about["inputs"], "where": self.where,
+            **_stored(entry, store), "inputs": self.about["inputs"], "where": self.where,
         }  # fmt: skip
         return state
 
@@ -92,9 +99,25 @@ class Keeping:
             stored["left"] = True
 
 
-def _stored(entry: Entry) -> dict[str, Any]:
+def require_key(store: Store, key_id: str | None) -> None:
+    """Refuse a store that is not encrypted as it was meant to be.
+
+    Raises:
+        StoreError: this process has another key, or none.
+    """
+    if store.key_id != key_id:
+        here, there = (
+            f"with key {each}" if each else "without a key" for each in (store.key_id, key_id)
+        )
+        raise StoreError(
+            f"The results are stored {there}, and this process stores them {here}: set {KEY_VARIABLE}; for "
+            f"places, --secret {KEY_VARIABLE}"
+        )
+
+
+def _stored(entry: Entry, store: Store) -> dict[str, Any]:
     return {
-        "key": entry.key, "digest": entry.digest, "size": entry.size, "format": entry.format,
+        "key": entry.key, "digest": store.veiled(entry.digest), "size": entry.size, "format": entry.format,
         "same": entry.about.get("same"), "named": entry.about.get("named"),
     }  # fmt: skip
 
@@ -196,7 +219,8 @@ class Keeper:
         about: dict[str, Any] = {"run": self._run, "task": step.slug, "inputs": inputs}
         if node.map_index is not None:
             about["map_index"] = node.map_index
-        job.keeping = Keeping(self._store_of(task).where, key, about)
+        store = self._store_of(task)
+        job.keeping = Keeping(store.where, key, about, store.key_id)
         self._recipes[node] = f"made:{key}"
         return None
 
@@ -242,13 +266,20 @@ class Keeper:
 
     def code(self, task: Task) -> Mapping[str, str]:
         """Return what a task's code consists of."""
-        return self._codes.of(task)[0]
+        found = self._codes.of(task)[0]
+        if self._store.key_id is None:
+            return found
+        return {
+            n: self._store.veiled(each)[7:23] if _DIGEST.fullmatch(each) else each
+            for n, each in found.items()
+        }
 
     def _taken(self, node: Node, entry: Entry, stored: Stored, inputs: dict[str, str]) -> State:
-        self._digests[node] = self._of_stored(_stored(entry))
+        told = _stored(entry, self._store)
+        self._digests[node] = self._of_stored(told)
         run = entry.about.get("run")
         state = Cached(f"its result was stored by run {run}", stored)
-        state.context["stored"] = _stored(entry) | {"run": run, "inputs": inputs}
+        state.context["stored"] = {**told, "run": run, "inputs": inputs}
         return state
 
     def _key(self, task: Task, scope: list[Any], inputs: dict[str, str], job: Job) -> str:
@@ -321,6 +352,7 @@ class Keeper:
 
     def _with_code(self, digest: str, named: Iterable[Any]) -> str:
         """Return a digest of a value and of the user's classes that it is of: they decide what is done with it."""
+        digest = self._store.veiled(digest)
         parts: dict[str, str] = {}
         for each in named:
             parts |= self._codes.of_named(each)
@@ -328,6 +360,8 @@ class Keeper:
 
 
 _MOST_NAMED = 100
+_DIGEST = pattern(r"[0-9a-f]{16}")
+"""Of a part of code, which may be a constant of few values."""
 
 
 def _named(encoded: Encoded) -> list[str]:

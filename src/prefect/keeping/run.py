@@ -18,7 +18,7 @@ from prefect.core.value_types import json_form
 from prefect.engine.flow_run import run_flow
 from prefect.engine.job import Job
 from prefect.errors import ParameterError, PrefectError, RecordError, StoreError
-from prefect.keeping.keeper import Keeper
+from prefect.keeping.keeper import Keeper, require_key
 from prefect.records.finding import find_run, path_of, runs_in
 from prefect.records.names import new_run
 from prefect.records.writing import Recorder, recorder
@@ -80,11 +80,14 @@ def run_kept(
                 keeper,
             )
         store = open_store(kept.store)
+        if kept.place not in {None, "here"}:
+            require_key(store, kept.key_id)
         run = kept.run
         if run is None or store.files.touch(path_of(run)):  # the second one of a schedule
             run = new_run(flow.name)
         earlier = _Earlier.of(store, flow, kept.resume) if kept.resume else None
         if earlier is not None:
+            require_key(store, earlier.key_id)
             parameters = earlier.parameters(flow, parameters)
             context = {**dates(earlier.start), **earlier.context, **context}
         start = context.get("scheduled_start_time") or now()
@@ -107,6 +110,7 @@ def run_kept(
             "artifact": kept.artifact,
             "resumes": earlier.run if earlier else None,
             "root": root,
+            "results_key": store.key_id,
             "start": start.isoformat(),
             "context": _recorded({n: v for n, v in given.items() if n not in _NOT_RECORDED}),
             "host": platform.node(),
@@ -268,6 +272,7 @@ class _Earlier:
     def __init__(self, header: Mapping[str, Any]) -> None:
         self.run: str = header["run"]
         self.root: str = header.get("root") or self.run
+        self.key_id: str | None = header.get("results_key")
         self.start = datetime.fromisoformat(header["start"])
         self._parameters: dict[str, Any] = header["parameters"]
         self.context = {

@@ -1,7 +1,8 @@
 """Writes the record of a run, a line of JSON for each event, while the run goes on.
 
     {"event": "run", "version": 1, "run": its name, "time", "flow": as it is serialized, "parameters",
-     "executor", "place", "artifact", "resumes": the run that it goes on with, "host", "pid", "versions"}
+     "executor", "place", "artifact", "results_key": the public name of the key with which results are encrypted,
+     "resumes": the run that it goes on with, "host", "pid", "versions"}
     {"event": "code", "task": slug, "parts": {what its code consists of: a digest, a version or a type}}
     {"event": "task", "time", "task": slug, "map_index", "state", "message", "children": of a mapped task,
      "started": of a try that has ended, "run_count", "worker", "traceback", "inputs": {name: digest},

@@ -7,6 +7,9 @@
 
 A key and a digest are hexadecimal digits of SHA-256. A result is compared with its digest when it is
 read; one that is damaged, or gone, is as if it had never been stored.
+
+With the variable PREFECT_STORE_KEY results and values are encrypted with that key, and their names made with it.
+They lie beside others, which have other names, so that neither is taken for the other.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.refs import Ref
-from prefect.errors import ResultUnavailableError, StoreError
+from prefect.errors import InvalidKeyError, ResultUnavailableError, StoreError
 from prefect.frozen import frozen
 from prefect.patterns import pattern
 from prefect.store.files import LocalFiles
@@ -28,14 +31,17 @@ from prefect.store.formats import FORMATS, decode, digest_of, encode
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from prefect.sealed.results import ResultCipher
     from prefect.store.files import Files
-    from prefect.store.formats import Encoded
+    from prefect.store.formats import Encoded, Part
 
 _SMALL = 1 << 12
 """Bytes of a result up to which it lies beside what is known of it."""
 _LONGEST_LINE = 1 << 16
-_LONGEST = _LONGEST_LINE + _SMALL + 1
-"""Bytes that the file of a result has at most."""
+_LONGEST = _LONGEST_LINE + _SMALL + (1 << 12)
+"""Bytes that the file of a result has at most, also if it is encrypted."""
+KEY_VARIABLE = "PREFECT_STORE_KEY"
+"""Of the environment: the key of sealed flows with which results are encrypted, as `prefect keygen` writes it."""
 _HEX = pattern(r"[0-9a-f]{64}")
 _IS_URL = pattern(r"[a-z][a-z0-9+.-]*(::|://)")
 
@@ -112,7 +118,8 @@ def fetch(where: str, key: str, read: bytes | bytearray | None = None) -> Any:
     found = open_store(where).value(key, read)
     if found is None:
         raise ResultUnavailableError(
-            f"A stored result is gone from {where}: run the flow again, and what it needs is made anew"
+            f"A stored result is gone from {where}, or is encrypted with a key that {KEY_VARIABLE} does not "
+            "have: run the flow again, and what it needs is made anew"
         )
     return found[0]
 
@@ -122,11 +129,22 @@ class Store:
 
     Args:
         files: where they lie.
+        cipher: with which they are encrypted.
     """
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, cipher: ResultCipher | None = None) -> None:
         self.files = files
         self.where = files.where
+        self._cipher = cipher
+
+    @property
+    def key_id(self) -> str | None:
+        """The public name of the key with which results are encrypted; None where they are not."""
+        return None if self._cipher is None else self._cipher.key_id
+
+    def veiled(self, digest: str) -> str:
+        """Return what stands for a digest outside of an encrypted store, and says nothing without the key."""
+        return digest if self._cipher is None else f"sha256:{self._cipher.name(digest)}"
 
     def entry(self, key: str) -> Entry | None:
         """Return what is known of a result, None where there is none.
@@ -134,7 +152,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        read = self.files.read(_path_of(key), _LONGEST)
+        read = self._read(self._path_of(key), _LONGEST)
         return None if read is None else _entry(key, read)
 
     def find(self, key: str) -> tuple[Entry, Stored] | None:
@@ -143,7 +161,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        read = self.files.read(_path_of(key), _LONGEST)
+        read = self._read(self._path_of(key), _LONGEST)
         entry = None if read is None else _entry(key, read)
         if entry is None:
             return None
@@ -153,7 +171,7 @@ class Store:
 
     def has(self, entry: Entry) -> bool:
         """Tell whether the bytes of a result are there as well, which count as used now."""
-        return entry.size <= _SMALL or self.files.touch(_path_of_value(entry.digest))
+        return entry.size <= _SMALL or self.files.touch(self._path_of_value(entry.digest))
 
     def value(self, key: str, read: bytes | bytearray | None = None) -> tuple[Any] | None:
         """Return a result, in a tuple; None where there is none that is whole.
@@ -167,14 +185,14 @@ class Store:
             StoreError: the store cannot be read, or the result cannot be loaded here.
         """
         if read is None:
-            read = self.files.read(_path_of(key), _LONGEST)
+            read = self._read(self._path_of(key), _LONGEST)
         if read is None or (entry := _entry(key, read)) is None:
             return None
         line = read.index(b"\n") + 1
         sizes = json.loads(read[:line])["sizes"]
         body: Any = memoryview(read)[line:]
         if entry.size > _SMALL:
-            found = self.files.read(_path_of_value(entry.digest))
+            found = self._read(self._path_of_value(entry.digest))
             if found is None:
                 return None
             body = memoryview(found)
@@ -190,19 +208,19 @@ class Store:
 
     def holds(self, key: str, search: Callable[[bytearray], bool]) -> bool:
         """Tell whether something is found in the bytes of a result."""
-        read = self.files.read(_path_of(key), _LONGEST)
+        read = self._read(self._path_of(key), _LONGEST)
         entry = None if read is None else _entry(key, read)
         if read is None or entry is None:
             return False
-        body = self.files.read(_path_of_value(entry.digest)) if entry.size > _SMALL else None
+        body = self._read(self._path_of_value(entry.digest)) if entry.size > _SMALL else None
         return search(bytearray(read)) or (body is not None and search(bytearray(body)))
 
     def remove(self, key: str) -> None:
         """Remove a result, and its bytes, which other keys may have had as well: they are made again."""
         entry = self.entry(key)
         if entry is not None:
-            self.files.remove(_path_of(key))
-            self.files.remove(_path_of_value(entry.digest))
+            self.files.remove(self._path_of(key))
+            self.files.remove(self._path_of_value(entry.digest))
 
     def put(self, key: str, value: Any, about: Mapping[str, Any]) -> Entry:
         """Store a result, in place of another of the same key.
@@ -231,12 +249,31 @@ class Store:
         if entry.size <= _SMALL:
             body = [line, b"\n", *encoded.parts]
         else:
-            path = _path_of_value(entry.digest)
+            path = self._path_of_value(entry.digest)
             if not self.files.touch(path):
-                self.files.write(path, encoded.parts)
+                self._write(path, encoded.parts)
             body = [line, b"\n"]
-        self.files.write(_path_of(key), [b"".join(body)])
+        self._write(self._path_of(key), [b"".join(body)])
         return entry
+
+    def _read(self, path: str, most: int | None = None) -> bytes | bytearray | None:
+        read = self.files.read(path, most)
+        return read if read is None or self._cipher is None else self._cipher.decrypt(read, path)
+
+    def _write(self, path: str, parts: Sequence[Part]) -> None:
+        self.files.write(path, parts if self._cipher is None else self._cipher.encrypt(parts, path))
+
+    def _path_of(self, key: str) -> str:
+        if not _HEX.fullmatch(key):
+            raise ValueError(f"A key is 64 hexadecimal digits, not {key!r}")
+        name = key if self._cipher is None else self._cipher.name(f"result {key}")
+        return f"results/{name[:2]}/{name}"
+
+    def _path_of_value(self, digest: str) -> str:
+        name = digest.removeprefix("sha256:")
+        if self._cipher is not None:
+            name = self._cipher.name(f"value {name}")
+        return f"values/{name[:2]}/{name}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_store, (self.where,)
@@ -258,20 +295,32 @@ def open_store(where: str | os.PathLike[str] | None = None) -> Store:
     text: Any = default_store() if where is None else os.fspath(where)
     if not isinstance(text, str) or not text:
         raise TypeError(f"A store is a directory or a URL, not {where!r}")
-    return _open(text if _IS_URL.match(text) else os.path.abspath(text))  # noqa: PTH100 - lexically
+    where = text if _IS_URL.match(text) else os.path.abspath(text)  # noqa: PTH100 - lexically
+    return _open(where, os.environ.get(KEY_VARIABLE, ""))
 
 
 @lru_cache(maxsize=16)
-def _open(where: str) -> Store:
+def _open(where: str, key: str) -> Store:
+    cipher = _cipher(key) if key else None
     if where.startswith("file://"):
         where = where.removeprefix("file://")
     if not _IS_URL.match(where):
         if os.path.exists(where) and not os.path.isdir(where):  # noqa: PTH110, PTH112
             raise StoreError(f"A store is a directory, and {where} is none")
-        return Store(LocalFiles(Path(where)))
+        return Store(LocalFiles(Path(where)), cipher)
     from prefect.store.remote import RemoteFiles  # noqa: PLC0415 - seldom asked for
 
-    return Store(RemoteFiles(where))
+    return Store(RemoteFiles(where), cipher)
+
+
+def _cipher(key: str) -> ResultCipher:
+    try:
+        from prefect.sealed.keys.encryption import EncryptionKey  # noqa: PLC0415 - seldom asked for
+        from prefect.sealed.results import ResultCipher  # noqa: PLC0415 - as above
+
+        return ResultCipher(EncryptionKey(key))
+    except (InvalidKeyError, ImportError) as error:
+        raise StoreError(f"Results cannot be encrypted with {KEY_VARIABLE}: {error}") from error
 
 
 def default_store() -> str:
@@ -289,17 +338,6 @@ def default_store() -> str:
         raise StoreError(
             "There is no home directory for results and runs: name a store, or set XDG_DATA_HOME"
         ) from error
-
-
-def _path_of(key: str) -> str:
-    if not _HEX.fullmatch(key):
-        raise ValueError(f"A key is 64 hexadecimal digits, not {key!r}")
-    return f"results/{key[:2]}/{key}"
-
-
-def _path_of_value(digest: str) -> str:
-    text = digest.removeprefix("sha256:")
-    return f"values/{text[:2]}/{text}"
 
 
 def _entry(key: str, read: bytes | bytearray) -> Entry | None:

@@ -1,0 +1,162 @@
+"""Results that are encrypted at rest."""
+
+import json
+
+import numpy as np
+import pytest
+
+from prefect import Flow, Parameter, task
+from prefect.core.kept import Kept, asked
+from prefect.errors import ResultUnavailableError, StoreError
+from prefect.keeping import kept_of
+from prefect.sealed.keys.encryption import EncryptionKey
+from prefect.store.store import Stored, open_store
+
+KEY = "a" * 64
+HIDDEN = "a result that nobody is to read"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("PREFECT_STORE_KEY", EncryptionKey.generate().encode())
+
+
+@task
+def made(name):
+    return HIDDEN
+
+
+@task
+def large(text):
+    return np.arange(10_000), text
+
+
+@task
+def length(pair):
+    return len(pair[0]) + len(pair[1])
+
+
+def _flow():
+    with Flow("hidden") as flow:
+        flow.end = length(large(made(Parameter("name", default="x"))))
+    return flow
+
+
+def _files(store):
+    return {path.name: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("executor", ["local", "processes:2", "dask"])
+def test_results_are_encrypted_wherever_tasks_run_and_gone_on_with(store, executor):
+    """Neither values nor names of files, nor what a record says of them, tell of the values."""
+    flow = _flow()
+    state = flow.run(store=store, executor=executor)
+    assert state.result[flow.end].result == 10_000 + len(HIDDEN)
+    found = _files(store)
+    assert len(found) == 5  # three results, a value, a record
+    for data in found.values():
+        assert HIDDEN.encode() not in data
+        assert np.arange(10_000).tobytes()[:64] not in data
+    state = flow.run(store=store, resume=True, executor=executor)
+    assert state.result[flow.end].is_cached()
+    assert state.result[flow.end].result == 10_000 + len(HIDDEN)
+
+
+def test_digests_of_one_value_under_two_keys_have_nothing_in_common(store, monkeypatch, tmp_path):
+    """In a record and in names: so nobody can try what a value may be. The record says which key it is."""
+    seen = []
+    for where in ("one", "two"):
+        key = EncryptionKey.generate()
+        monkeypatch.setenv("PREFECT_STORE_KEY", key.encode())
+        _flow().run(store=tmp_path / where)
+        lines = _record(tmp_path / where)
+        assert lines[0]["results_key"] == key.id
+        digests = {line["result"]["digest"] for line in lines if "result" in line}
+        inputs = {text for line in lines for text in line.get("inputs", {}).values()}
+        code = {
+            text for line in lines if line["event"] == "code" for text in line["parts"].values()
+        }
+        code = {each for each in code if len(each) == 16}
+        seen.append(digests | inputs | code | set(_files(tmp_path / where)))
+    assert seen[0]
+    assert not seen[0] & seen[1]
+
+
+def _record(store):
+    (path,) = (store / "runs").iterdir()
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("other", ["none", "another"])
+def test_a_run_is_not_gone_on_with_under_another_key(store, monkeypatch, other):
+    """The error says so before anything runs; so does one that goes on in the clear, and the other way round."""
+    flow = _flow()
+    flow.run(store=store)
+    if other == "none":
+        monkeypatch.delenv("PREFECT_STORE_KEY")
+    else:
+        monkeypatch.setenv("PREFECT_STORE_KEY", EncryptionKey.generate().encode())
+    with pytest.raises(StoreError, match=r"stored with key [0-9a-f]{16}, and this process stores them with.* set PREFECT_STORE_KEY"):  # fmt: skip
+        flow.run(store=store, resume=True)
+    flow.run(store=store)
+    monkeypatch.setenv("PREFECT_STORE_KEY", EncryptionKey.generate().encode())
+    with pytest.raises(StoreError, match="The results are stored with"):
+        flow.run(store=store, resume=True)
+    assert len(list((store / "runs").iterdir())) == 2
+
+
+def test_encrypted_and_plain_results_of_one_key_are_not_mixed_up(store, monkeypatch):
+    """Each is found by who stored it alone, and a reference says what it lacks."""
+    sealed = open_store(store)
+    sealed.put(KEY, "sealed", {})
+    monkeypatch.delenv("PREFECT_STORE_KEY")
+    plain = open_store(store)
+    assert plain.value(KEY) is None
+    with pytest.raises(ResultUnavailableError, match="a key that PREFECT_STORE_KEY does not have"):
+        Stored(plain.where, KEY).fetch()
+    plain.put(KEY, "plain", {})
+    assert (sealed.value(KEY), plain.value(KEY)) == (("sealed",), ("plain",))
+
+
+def test_an_encrypted_file_counts_under_its_own_name_alone(store):
+    """Who can write to a store cannot have one result stand for another, nor change one."""
+    found = open_store(store)
+    found.put(KEY, "one", {})
+    (one,) = (path for path in (store / "results").rglob("*") if path.is_file())
+    found.put("b" * 64, "two", {})
+    (two,) = (path for path in (store / "results").rglob("*") if path.is_file() and path != one)
+    data = two.read_bytes()
+    two.write_bytes(one.read_bytes())
+    assert found.value("b" * 64) is None
+    for position in range(0, len(data), 7):
+        two.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+        assert found.value("b" * 64) is None
+    two.write_bytes(data)
+    assert found.value("b" * 64) == ("two",)
+
+
+def test_what_is_no_key_is_refused(store, monkeypatch):
+    """Before anything runs; the error does not show it."""
+    monkeypatch.setenv("PREFECT_STORE_KEY", "a passphrase")
+    with pytest.raises(StoreError, match=r"cannot be encrypted with PREFECT_STORE_KEY: An encryption key is 32") as caught:  # fmt: skip
+        _flow().run(store=store)
+    assert "passphrase" not in str(caught.value)
+
+
+def test_a_place_that_has_not_the_key_refuses_to_store_in_the_clear(store, monkeypatch):
+    """What whoever starts a run has set holds in a sandbox and a container, which do not get its variables."""
+    kept = kept_of(store, None)
+    monkeypatch.delenv("PREFECT_STORE_KEY")
+    token = asked.set(Kept.of_text(kept.at(None, "sandbox").text()))
+    try:
+        with pytest.raises(StoreError, match="for places, --secret PREFECT_STORE_KEY"):
+            _flow().run()
+    finally:
+        asked.reset(token)
+    assert not store.exists()
