@@ -13,11 +13,24 @@ from prefect.errors import TaskTimeoutError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from typing import Any
+    from contextvars import Context
+    from typing import Any, Protocol
 
     from prefect.core.state import State
     from prefect.core.task import Task
     from prefect.engine.job import Awaiting
+
+    class Awaited(Protocol):
+        """What a loop can be given."""
+
+        context: Context
+
+        async def state(self) -> State:
+            """Return what a task comes to."""
+
+        def close(self) -> None:
+            """Forget about it, if it has not begun."""
+
 
 _MOST_WAITED = 1.0
 """Seconds in which tasks of a run that was stopped are to end."""
@@ -63,13 +76,13 @@ class EventLoop:
     def __init__(self, done: Callable[[Any, State | BaseException], None]) -> None:
         self._done = done
         self._loop = asyncio.new_event_loop()
-        self._tasks: dict[Any, tuple[asyncio.Task[None], Awaiting]] = {}
-        self._new: list[tuple[Any, Awaiting]] = []
+        self._tasks: dict[Any, tuple[asyncio.Task[None], Awaited]] = {}
+        self._new: list[tuple[Any, Awaited]] = []
         self._ended: list[tuple[Any, State | BaseException]] = []
         self._thread = threading.Thread(target=self._run, name="prefect-async", daemon=True)
         self._thread.start()
 
-    def add(self, token: Any, awaiting: Awaiting) -> None:
+    def add(self, token: Any, awaiting: Awaited) -> None:
         """Have a task awaited from the next `wake` on; of many, the first soon."""
         self._new.append((token, awaiting))
         if len(self._new) >= _AT_A_TIME:
@@ -81,12 +94,12 @@ class EventLoop:
             new, self._new = self._new, []
             self._loop.call_soon_threadsafe(self._begin, new)
 
-    def _begin(self, new: list[tuple[Any, Awaiting]]) -> None:
+    def _begin(self, new: list[tuple[Any, Awaited]]) -> None:
         for token, awaiting in new:
             task = self._loop.create_task(self._await(token, awaiting), context=awaiting.context)
             self._tasks[token] = (task, awaiting)
 
-    async def _await(self, token: Any, awaiting: Awaiting) -> None:
+    async def _await(self, token: Any, awaiting: Awaited) -> None:
         try:
             found: State | BaseException = await awaiting.state()
         except BaseException as error:  # noqa: BLE001  # raised again in the runner's thread

@@ -66,6 +66,8 @@ _UNINTERRUPTIBLE = frozenset(
         "WeakKeyDictionary.__init__.<locals>.remove",
         "WeakSet.__init__.<locals>._remove",
         "WeakValueDictionary.__init__.<locals>.remove",
+        # prefect.engine.executors.messages: half a message ends the connection
+        "Sender.send",
         # prefect.streams
         "stand_in.__enter__",
         "stand_in.__exit__",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from processes import await_end, runs
 
-from prefect import Flow, Parameter, Task, context, task
+from prefect import Flow, Parameter, Task, context, task, unmapped
 from prefect.engine.executors import ProcessExecutor, processes
 from prefect.engine.state import Failed, Success, TimedOut, TriggerFailed
 from prefect.errors import RemoteTaskError
@@ -205,6 +205,95 @@ def test_logs_arrive_as_they_are_written(tmp_path, caplog):
     assert "odd" in caplog.messages
     assert "not this" not in caplog.messages
     assert "ValueError: invalid literal" in caplog.text
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_what_was_logged_before_a_process_died(end, caplog):
+    """All of it is there, in order, and before the task has failed."""
+
+    @task
+    def dies():
+        for number in range(1000):
+            logging.getLogger("theirs").info("line %d", number)
+        exec(end)
+
+    came_before = []
+    with Flow("test") as flow:
+        dies()
+    caplog.set_level(logging.INFO)
+
+    def look(event):
+        if event.state.is_failed():
+            came_before.extend(caplog.messages)
+
+    flow.run(executor=ProcessExecutor(1), on_state=look)
+    lines = [line for line in came_before if line.startswith("line")]
+    assert lines == [f"line {number}" for number in range(1000)]
+
+
+def test_what_is_logged_at_the_end_of_an_interrupted_run(tmp_path, caplog):
+    """What a task says when it is interrupted is heard, too."""
+    started = tmp_path / "started"
+
+    @task
+    def waits():
+        try:
+            started.touch()
+            time.sleep(600)
+        finally:
+            for number in range(1000):
+                logging.getLogger("theirs").info("line %d", number)
+
+    @task
+    def interrupts():
+        until(started)
+        raise KeyboardInterrupt
+
+    with Flow("test") as flow:
+        waits()
+        interrupts()
+    caplog.set_level(logging.INFO)
+    with pytest.raises(KeyboardInterrupt):
+        flow.run(executor=ProcessExecutor(2))
+    lines = [line for line in caplog.messages if line.startswith("line")]
+    assert lines == [f"line {number}" for number in range(1000)]
+
+
+def test_tasks_that_time_out_while_they_log(caplog):
+    """A timeout that comes in the midst of a line breaks neither the line nor what follows."""
+
+    @task(timeout=0.02, max_retries=30)
+    def talks():
+        if context.task_run_count > 30:
+            return context.task_run_count
+        while True:
+            logging.getLogger("theirs").info("line")
+
+    with Flow("test") as flow:
+        talks()
+    caplog.set_level(logging.INFO, "theirs")
+    assert results_of(flow, ProcessExecutor(1), timeout=120)["talks"].result == 31
+    assert {line for line in caplog.messages if len(line) < 10} == {"line"}
+
+
+class Unloadable:
+    """Cannot be loaded elsewhere, and takes its time to travel."""
+
+    def __reduce__(self):
+        return int, ("no number" + 100_000 * " ",)
+
+
+def test_many_async_tasks_that_cannot_be_loaded():
+    """A process that has much to say goes on taking what comes: nobody waits for the other."""
+
+    @task
+    async def take(number, x):
+        return x
+
+    with Flow("test") as flow:
+        taken = take.map(list(range(2000)), unmapped(Unloadable()))
+    state = flow.run(executor=ProcessExecutor(1), timeout=120)
+    assert {type(each) for each in state.result[taken].map_states} == {Failed}
 
 
 def test_output_comes_out_here(capsys):
@@ -457,6 +546,7 @@ def test_an_interruption_while_a_process_starts(capfd):
     worker = processes._Worker()
     worker.interrupt()
     assert worker.end(time.monotonic() + 60) == 0
+    worker.connection.close()
     assert capfd.readouterr().err == ""
 
 

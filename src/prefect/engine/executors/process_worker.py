@@ -8,18 +8,20 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from contextvars import copy_context
 from queue import SimpleQueue
+from socket import socket
 
+from prefect.core.context import values
 from prefect.core.state import Failed, State, Success
 from prefect.core.tracebacks import describe
+from prefect.engine.executors.messages import Receiver, Sender
 from prefect.engine.executors.travelling import (
     is_large,
     packed,
+    packed_plainly,
     packed_record,
     packed_state,
-    received,
-    send,
     unpacked,
 )
 from prefect.engine.job import Awaiting, Job, begin_job, run_job
@@ -27,6 +29,7 @@ from prefect.errors import RemoteTaskError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from prefect.engine.awaiting import EventLoop
@@ -38,50 +41,51 @@ _GRACE = 5.0
 class _Forwarder(logging.Handler):
     """Sends what is logged here to the process that runs the flow, as it is logged."""
 
-    def __init__(self, connection: Connection, sending: threading.Lock) -> None:
+    def __init__(self, sender: Sender) -> None:
         super().__init__()
-        self._connection = connection
-        self._sending = sending
+        self._sender = sender
 
     def emit(self, record: logging.LogRecord) -> None:
-        data = packed_record(record, packed)
-        with self._sending:
-            send(self._connection, b"log", data)
+        data = packed_record(record, packed_plainly)
+        with suppress(OSError):  # the run is over
+            self._sender.send(b"log", 0, data)
 
 
 class _Worker:
     """What a worker process has been sent: plain jobs wait for the main thread, async ones do not."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._sending = threading.Lock()
+    def __init__(self, connection: socket) -> None:
+        self._receiver = Receiver(connection)
+        self._sender = Sender(connection)
         self._tasks: dict[int, Any] = {}
         self._context: dict[str, Any] = {}
         self._plain: SimpleQueue[tuple[int, list[Any]] | None] = SimpleQueue()
         self._loop: EventLoop | None = None
 
     def receive(self) -> None:
-        """Take what comes, in a thread of its own, until there is no more."""
+        """Take what comes, in a thread of its own, until there is no more.
+
+        It waits for nothing else: while the process that runs the flow sends, it does not read.
+        """
         with suppress(EOFError, OSError):
             while True:
-                message, *parts = received(self._connection)
-                kind, _, number = message.partition(b":")
-                if kind == b"run":
-                    self._context, levels, sys.argv = unpacked(parts[0])
-                    _forward_logs(self._connection, self._sending, levels)
-                elif kind == b"task":
-                    self._tasks[int(number)] = parts[0]
-                elif kind == b"await":
-                    self._begin(int(number), parts[0])
-                else:
-                    self._plain.put((int(number), parts[0]))
+                for kind, number, parts in self._receiver.messages():
+                    if kind == b"run":
+                        self._context, levels, sys.argv = unpacked(parts[0])
+                        _forward_logs(self._sender, levels)
+                    elif kind == b"task":
+                        self._tasks[number] = parts[0]
+                    elif kind == b"await":
+                        self._await(number, parts[0])
+                    else:
+                        self._plain.put((number, parts[0]))
         self._plain.put(None)
 
     def work(self) -> None:
         """Do plain jobs, one after the other, until there are no more."""
         while (sent := self._plain.get()) is not None:
             number, data = sent
-            job = self._loaded(data)
+            job = self.loaded(data)
             try:
                 found: State | BaseException = run_job(job) if isinstance(job, Job) else job
                 if isinstance(job, Job) and job.keeping is not None and isinstance(found, State):
@@ -96,21 +100,16 @@ class _Worker:
         if self._loop is not None:
             self._loop.stop()
 
-    def _begin(self, number: int, data: list[Any]) -> None:
-        """Have a job of an async task awaited on the event loop of this process."""
-        job = self._loaded(data)
-        begun = begin_job(job) if isinstance(job, Job) else job
-        if not isinstance(begun, Awaiting):
-            self._answer(number, begun)
-            return
+    def _await(self, number: int, data: list[Any]) -> None:
+        """Have a job of an async task done on the event loop of this process."""
         if self._loop is None:
             from prefect.engine.awaiting import EventLoop  # noqa: PLC0415  # few tasks are async
 
             self._loop = EventLoop(self._answer)
-        self._loop.add(number, begun)
+        self._loop.add(number, _Sent(self.loaded, data))
         self._loop.wake()
 
-    def _loaded(self, data: list[Any]) -> Job | State:
+    def loaded(self, data: list[Any]) -> Job | State:
         """Load a job; return a failure if that cannot be."""
         try:
             key, slug, map_index, inputs, run_count, retrying, keeping = unpacked(data)
@@ -133,8 +132,33 @@ class _Worker:
             kind, parts = b"raised", _raised(found)
         else:
             kind, parts = b"state", packed_state(found, _parts, _loaded)
-        with self._sending, suppress(OSError):  # the run is over
-            send(self._connection, b"%s:%d" % (kind, number), *parts)
+        with suppress(OSError):  # the run is over
+            self._sender.send(kind, number, *parts)
+
+
+class _Sent:
+    """A job of an async task as it came, which the event loop loads."""
+
+    def __init__(self, load: Callable[[list[Any]], Job | State], data: list[Any]) -> None:
+        self.context = copy_context()
+        self._load = load
+        self._data = data
+
+    async def state(self) -> State:
+        """Do it, and return what the task has come to."""
+        job = self._load(self._data)
+        if not isinstance(job, Job):
+            return job
+        begun = begin_job(job)
+        if isinstance(begun, Awaiting):
+            values.set(job)  # in the context of this alone
+            begun = await begun.state()
+        if job.keeping is not None:
+            job.keeping.leave(begun)
+        return begun
+
+    def close(self) -> None:
+        """Forget about it: there is nothing to await."""
 
 
 def main(number: int, watched: int) -> None:
@@ -145,7 +169,7 @@ def main(number: int, watched: int) -> None:
         watched: the descriptor of a pipe that ends when that process does.
     """
     threading.Thread(target=_end_with, args=(watched,), name="prefect-watch", daemon=True).start()
-    worker = _Worker(Connection(number))
+    worker = _Worker(socket(fileno=number))
     threading.Thread(target=worker.receive, name="prefect-receive", daemon=True).start()
     try:
         # Held back until now, and from the other threads for good: it is for this one.
@@ -174,8 +198,8 @@ def _loaded(parts: tuple[list[Any], list[Any]]) -> State:
     return state
 
 
-def _forward_logs(connection: Connection, sending: threading.Lock, levels: dict[str, int]) -> None:
-    logging.getLogger().addHandler(_Forwarder(connection, sending))
+def _forward_logs(sender: Sender, levels: dict[str, int]) -> None:
+    logging.getLogger().addHandler(_Forwarder(sender))
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 

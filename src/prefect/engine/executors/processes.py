@@ -13,31 +13,27 @@ from collections import deque
 from contextlib import suppress
 from itertools import count as count_from
 from math import inf
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
+from selectors import EVENT_READ, DefaultSelector
 from threading import Thread
 
 from prefect.core.check import count
 from prefect.core.state import Failed, TimedOut
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import DETACHED, Executor, Session
-from prefect.engine.executors.travelling import (
-    Packed,
-    arrived,
-    for_workers,
-    packed,
-    received,
-    send,
-    unpacked,
-)
+from prefect.engine.executors.messages import Receiver, Sender
+from prefect.engine.executors.travelling import Packed, arrived, for_workers, packed, unpacked
 from prefect.engine.job import after_loss, is_async
 from prefect.errors import RemoteTaskError, TaskTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import IO, Any, TextIO
 
     from prefect.core.state import State
+    from prefect.engine.executors.messages import Message
     from prefect.engine.job import Job
 
 _GRACE = 5.0
@@ -50,6 +46,8 @@ _MUCH = 100
 """How many async tasks a process awaits before another is started for more."""
 _LAST_WORDS = 0.5
 """Seconds that are waited for the rest of the output of a process that has ended."""
+_PAUSE = 0.05
+"""Seconds after which one looks whether a process has ended whose connection has not."""
 _LONGEST_LINE = 1 << 20
 """Bytes that are kept of a line that has not ended."""
 _CONTEXT = "the parameters of the run, or its context, cannot be pickled"
@@ -118,7 +116,8 @@ class _Worker:
                 raise
             finally:
                 os.close(watched)
-        self.connection = Connection(ours.detach())
+        self.connection = ours
+        self.sender, self.receiver = Sender(ours), Receiver(ours)
         self.tasks: set[int] = set()
         self.jobs: dict[int, tuple[Any, Job]] = {}
         self.plain: int | None = None  # which of them has its main thread
@@ -138,7 +137,6 @@ class _Worker:
 
     def end(self, until: float) -> int:
         """Wait for the process, until a moment of the monotonic clock; return its status."""
-        self.connection.close()
         try:
             self.process.wait(max(until - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
@@ -189,7 +187,8 @@ def _is_text(entry: object) -> bool:  # imports leave others out of account
 class _ProcessSession(Session):
     def __init__(self, max_workers: int) -> None:
         self.capacity: int = max_workers
-        self._workers: dict[Connection, _Worker] = {}
+        self._workers: list[_Worker] = []
+        self._selector = DefaultSelector()
         self._idle: list[_Worker] = []
         self._tasks: dict[int, list[Any]] = {}  # pickled, by the number of what was pickled
         self._kept: list[Any] = []  # so that no other task gets the same number
@@ -235,8 +234,8 @@ class _ProcessSession(Session):
         with suppress(OSError):  # it has died: that is seen when its answer is waited for
             if task not in worker.tasks:
                 worker.tasks.add(task)
-                send(worker.connection, b"task:%d" % task, self._tasks[task])
-            send(worker.connection, b"%s:%d" % (b"await" if awaits else b"work", number), work)
+                worker.sender.send(b"task", task, self._tasks[task])
+            worker.sender.send(b"await" if awaits else b"work", number, work)
 
     def _for_plain(self, job: Job) -> _Worker:
         """Return a process that is free."""
@@ -244,7 +243,7 @@ class _ProcessSession(Session):
 
     def _for_async(self, job: Job) -> _Worker:
         """Return the process that awaits least; another is started where that is much."""
-        least = min(self._workers.values(), key=lambda each: len(each.jobs), default=None)
+        least = min(self._workers, key=lambda each: len(each.jobs), default=None)
         if least is None or (len(least.jobs) >= _MUCH and len(self._workers) < self.capacity):
             least = self._start(job.context)
             self._idle.append(least)
@@ -256,43 +255,44 @@ class _ProcessSession(Session):
     def _start(self, context: dict[str, Any]) -> _Worker:
         run = packed((context, _levels(), sys.argv))
         worker = _Worker()
-        self._workers[worker.connection] = worker
+        self._workers.append(worker)
+        self._selector.register(worker.connection, EVENT_READ, worker)
         with suppress(OSError):
-            send(worker.connection, b"run", run)
+            worker.sender.send(b"run", 0, run)
         return worker
 
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
         until = None if timeout is None else time.monotonic() + timeout
         while not self._ready:
-            ends = [each.due for each in self._workers.values() if each.due is not None]
+            ends = [each.due for each in self._workers if each.due is not None]
             if until is not None:
                 ends.append(until)
             left = max(min(ends) - time.monotonic(), 0) if ends else None
-            ready = wait(self._workers, left)
+            ready = self._selector.select(left)
             if not ready:
                 self._end_overdue()
                 if not self._ready and until is not None and time.monotonic() >= until:
                     return None
-            for connection in ready:
-                worker = self._workers[connection]  # type: ignore[index]
+            for key, _ in ready:
+                worker = key.data
                 try:
-                    message, *parts = received(worker.connection)
+                    messages = worker.receiver.messages()
                 except (EOFError, OSError):
                     self._lose(worker)
                     continue
-                self._take(worker, message, parts)
+                worker.has_spoken = True
+                for message in messages:
+                    self._take(worker, message)
         return self._ready.popleft()
 
-    def _take(self, worker: _Worker, message: bytes, parts: list[Any]) -> None:
+    def _take(self, worker: _Worker, message: Message) -> None:
         """Take what a process tells."""
-        worker.has_spoken = True
-        kind, _, number = message.partition(b":")
+        kind, number, parts = message
         if kind == b"log":
-            record = logging.makeLogRecord(unpacked(parts[0]))
-            logging.getLogger(record.name).handle(record)
+            _log(message)
             return
-        token, _ = worker.jobs.pop(int(number))
-        if worker.plain == int(number):
+        token, _ = worker.jobs.pop(number)
+        if worker.plain == number:
             worker.plain = worker.due = None
             self._idle.append(worker)
         self._ready.append((token, _outcome(kind, *parts)))
@@ -300,7 +300,7 @@ class _ProcessSession(Session):
     def _end_overdue(self) -> None:
         """End processes whose task has not ended after its timeout: stopped, or in code that hears nothing."""
         moment = time.monotonic()
-        for worker in [each for each in self._workers.values() if (each.due or inf) <= moment]:
+        for worker in [each for each in self._workers if (each.due or inf) <= moment]:
             number = worker.plain
             assert number is not None  # noqa: S101  # for the type checker
             token, job = worker.jobs.pop(number)
@@ -314,8 +314,11 @@ class _ProcessSession(Session):
 
     def _lose(self, worker: _Worker, until: float | None = None) -> None:
         """Let a process go that has died, with what it worked on."""
-        del self._workers[worker.connection]
+        self._workers.remove(worker)
+        self._selector.unregister(worker.connection)
         status = worker.end(time.monotonic() + _GRACE if until is None else until)
+        _last_words([worker], time.monotonic() + _LAST_WORDS)
+        worker.connection.close()
         if worker in self._idle:
             self._idle.remove(worker)
         message = f"the worker process {_death(status)}"
@@ -325,13 +328,49 @@ class _ProcessSession(Session):
 
     def stop(self, *, abandon: bool) -> None:
         until = time.monotonic() + _GRACE
-        for worker in self._workers.values():
+        self._selector.close()
+        for worker in self._workers:
             if abandon and worker.jobs:
                 worker.interrupt()
-            worker.connection.close()
-        for worker in self._workers.values():
+            with suppress(OSError):  # it has died
+                worker.connection.shutdown(socket.SHUT_WR)
+        _last_words(self._workers, until)
+        for worker in self._workers:
             worker.end(until)
+            worker.connection.close()
         self._workers.clear()
+
+
+def _last_words(workers: Iterable[_Worker], until: float) -> None:
+    """Handle what processes that are to end still log, until they have, or a moment of the monotonic clock."""
+    left = {each.connection.fileno(): each for each in workers}
+    for worker in left.values():
+        worker.connection.settimeout(_GRACE)
+    while left:
+        ready = wait(left, min(_PAUSE, max(until - time.monotonic(), 0)))
+        for number in ready:
+            try:
+                messages = left[number].receiver.messages()  # type: ignore[index]  # what was given
+            except (
+                EOFError,
+                OSError,
+                ValueError,
+            ):  # the last: one was interrupted in the midst of another
+                del left[number]  # type: ignore[arg-type]
+                continue
+            for message in messages:
+                if message.kind == b"log":
+                    _log(message)
+        if not ready:
+            if time.monotonic() >= until:
+                return
+            # What it has started may hold the connection open.
+            left = {number: each for number, each in left.items() if each.process.poll() is None}
+
+
+def _log(message: Message) -> None:
+    record = logging.makeLogRecord(unpacked(message.parts[0]))
+    logging.getLogger(record.name).handle(record)
 
 
 def _outcome(kind: bytes, data: list[Any], value: list[Any]) -> State:

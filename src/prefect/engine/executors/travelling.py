@@ -16,7 +16,6 @@ from prefect.errors import RemoteTaskError, ResultUnavailableError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from multiprocessing.connection import Connection
     from typing import Any, TypeVar
 
     from prefect.core.state import State
@@ -96,25 +95,6 @@ class Packed(Ref):
 
 def _loaded(*data: Any) -> Any:
     return unpacked(list(data))
-
-
-def send(connection: Connection, kind: bytes, *parts: list[Any]) -> None:
-    """Send a message: a word, and what was packed."""
-    sizes = [len(part) for part in parts]
-    connection.send_bytes(b" ".join([kind, *(b"%d" % size for size in sizes)]))
-    for part in parts:
-        for data in part:
-            connection.send_bytes(data)
-
-
-def received(connection: Connection) -> list[Any]:
-    """Receive a message: its word, and its parts, in buffers that can be written to."""
-    kind, *sizes = connection.recv_bytes().split()
-    return [kind, *([_buffer(connection) for _ in range(int(size))] for size in sizes)]
-
-
-def _buffer(connection: Connection) -> bytearray:
-    return bytearray(connection.recv_bytes())
 
 
 def for_workers(task: Task) -> Task:
@@ -230,6 +210,11 @@ def arrived(load: Callable[..., State], *sent: Any) -> State:
     if isinstance(held, BaseException):
         _restore_chain(held)
     return state
+
+
+def packed_plainly(value: Any) -> list[Any]:
+    """Do the same for what pickle knows by itself, in a tenth of the time."""
+    return [pickle.dumps(value, protocol=5)]
 
 
 def packed_record(record: logging.LogRecord, dumps: Callable[[dict[str, Any]], T]) -> T:

@@ -1,0 +1,100 @@
+"""Messages between processes."""
+
+import random
+import socket
+import threading
+
+import pytest
+
+from prefect.engine.executors.messages import Message, Receiver, Sender
+
+LARGE = 1 << 16
+
+
+@pytest.fixture
+def ends():
+    """Two connected sockets."""
+    one, other = socket.socketpair()
+    with one, other:
+        yield one, other
+
+
+def received(receiver, count):
+    found = []
+    while len(found) < count:
+        found += receiver.messages()
+    return found
+
+
+def test_messages_arrive_whole_and_in_order(ends):
+    """Whatever their lengths, and wherever the stream is cut."""
+    dice = random.Random(13)
+    sizes = [0, 1, 100, LARGE - 40, LARGE - 1, LARGE, LARGE + 1, 5 * LARGE]
+    wanted = []
+    for number in range(300):
+        parts = [
+            [dice.randbytes(dice.choice(sizes)) for _ in range(dice.randint(0, 3))]
+            for _ in range(dice.randint(0, 3))
+        ]
+        wanted.append(Message(b"state", number, parts))
+    sender = Sender(ends[0])
+
+    def send():
+        for kind, number, parts in wanted:
+            sender.send(kind, number, *parts)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert received(Receiver(ends[1]), len(wanted)) == wanted
+    thread.join()
+
+
+def test_many_small_ones_are_read_at_once(ends):
+    """What is there already takes one look."""
+    sender = Sender(ends[0])
+    for number in range(100):
+        sender.send(b"log", number, [b"line"])
+    assert [each.number for each in Receiver(ends[1]).messages()] == list(range(100))
+
+
+def test_threads_do_not_mix_theirs(ends):
+    """Each message is whole, of however many threads."""
+    sender = Sender(ends[0])
+    texts = [bytes([number]) * 3 * LARGE for number in range(4)]
+    threads = [threading.Thread(target=sender.send, args=(b"state", 1, [each])) for each in texts]
+    for thread in threads:
+        thread.start()
+    found = received(Receiver(ends[1]), 4)
+    assert sorted(bytes(each.parts[0][0]) for each in found) == texts
+
+
+def test_buffers_can_be_written_to(ends):
+    """An array that is made of one is as any other."""
+    Sender(ends[0]).send(b"work", 1, [b"short", bytes(LARGE + 1)])
+    (message,) = received(Receiver(ends[1]), 1)
+    for data in message.parts[0]:
+        data[0] = 7
+
+
+def test_half_a_message_ends_the_connection(ends):
+    """Nothing that comes after one could be read: both ends hear of that."""
+
+    class Broken:
+        def __init__(self, real):
+            self.real = real
+
+        def sendall(self, data):
+            self.real.sendall(data[: len(data) // 2])
+            raise KeyboardInterrupt
+
+        def shutdown(self, how):
+            self.real.shutdown(how)
+
+    sender = Sender(Broken(ends[0]))
+    with pytest.raises(KeyboardInterrupt):
+        sender.send(b"state", 1, [b"value"])
+    receiver = Receiver(ends[1])
+    with pytest.raises(EOFError):
+        received(receiver, 1)
+    with pytest.raises(OSError, match=r".*"):
+        Sender(ends[1]).send(b"work", 1, [b"more"])
