@@ -5,11 +5,15 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 import stat
 from functools import cache
 from pathlib import Path
 
 from prefect.errors import SettingError
+from prefect.patterns import pattern
+
+_SIZE = pattern(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.IGNORECASE)
 
 
 def cache_home() -> Path | None:
@@ -38,6 +42,25 @@ def _tell_of_relative(named: str, instead: Path | None) -> None:
         "XDG_CACHE_HOME is %r, a relative path, and counts as unset: the cache is in %s. Write it with "
         "its leading slash", named, instead or "a temporary directory",
     )  # fmt: skip
+
+
+def size_limit(variable: str, default: int) -> int:
+    """Return how many bytes something of a user's may have, as a variable says, such as "20GiB" or "500MB".
+
+    Raises:
+        SettingError: the variable is no size.
+    """
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return default
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise SettingError(
+            f"{variable} is {text!r}, which is no size: write one such as 20GiB or 500MB"
+        )
+    number, unit, binary = match.groups()
+    power = " KMGT".index(unit.upper()) if unit else 0
+    return int(float(number) * (1024 if binary else 1000) ** power)
 
 
 def make_private(path: Path) -> list[Path]:

@@ -54,3 +54,16 @@ def test_a_size_that_is_none_is_said(prefect):
     _, err = prefect("cache", status=2, PREFECT_CACHE_SIZE="much")
     assert "PREFECT_CACHE_SIZE is 'much'" in err
     assert "20GiB" in err
+
+
+def test_results_of_runs_are_shown_and_not_cleared(prefect, tmp_path, monkeypatch):
+    """They are no cache: prefect runs prune removes them."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    results = tmp_path / "data" / "prefect" / "results"
+    results.mkdir(parents=True)
+    (results / "one").write_bytes(bytes(3000))
+    out, _ = prefect("cache")
+    told = "2.9 KiB of results and records of runs, of at most 10.0 GiB (PREFECT_STORE_SIZE)"
+    assert f"{tmp_path / 'data' / 'prefect'}: {told}" in out
+    prefect("cache", "--clear")
+    assert (results / "one").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
@@ -14,10 +14,11 @@ from prefect.oci.cache.directories import kept
 from prefect.oci.cache.layout import ENVIRONMENT, VERSION
 from prefect.oci.cache.of_user import SIZE_VARIABLE, cache_directory, cache_limit, clear_cache
 from prefect.printable import size
+from prefect.store.pruning import DEFAULT_LIMIT
+from prefect.store.pruning import SIZE_VARIABLE as STORE_SIZE_VARIABLE
+from prefect.store.store import default_store
+from prefect.user_cache import size_limit
 from prefect.worker.unpacking import discard, kept_directories
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command(cls=Command, short_help="Show or clear what builds and runs keep on disk.")
@@ -28,7 +29,8 @@ def cache(clear: bool) -> None:
     What .pyz files have unpacked to run is shown and cleared with it; the four that were used last are
     kept. All is known by its content, so nothing here grows stale: what was not used for longest goes
     first when there is too much. After clearing, the next build makes its layers again and resolves its
-    dependencies anew, and the next run makes its environment.
+    dependencies anew, and the next run makes its environment. Results and records of runs are shown, and
+    not cleared: `prefect runs prune` removes them.
     """
     directory = cache_directory()
     if directory is None:
@@ -51,6 +53,12 @@ def cache(clear: bool) -> None:
     if unpacked:
         named = "directory" if len(unpacked) == 1 else "directories"
         say(f"Beside it, {len(unpacked)} {named} that .pyz files have unpacked: {size(before)}.")
+    store = Path(default_store())
+    if store.is_dir():
+        limit = size(size_limit(STORE_SIZE_VARIABLE, DEFAULT_LIMIT))
+        say(
+            f"{store}: {size(_used(store))} of results and records of runs, of at most {limit} ({STORE_SIZE_VARIABLE})."
+        )
 
 
 def _used(directory: Path) -> int:

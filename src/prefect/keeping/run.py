@@ -24,6 +24,7 @@ from prefect.records.names import new_run
 from prefect.records.writing import Recorder, recorder
 from prefect.secrets.masking import MASK, mask, mask_all
 from prefect.store.files import LocalFiles, give_to_owner, make_directory
+from prefect.store.pruning import bound, going_on
 from prefect.store.store import default_store, open_store
 from prefect.version import __version__
 
@@ -60,11 +61,12 @@ def run_kept(
         StoreError: the store cannot be used.
     """
     flow.validate()
+    store = open_store(kept.store)
     token = asked.set(None)  # what is asked for is none of the flows that tasks run
     try:
         if kept.store is None and kept.resume is None:
             keeper = Keeper(
-                open_store(), None, "", resumes=False, tasks=flow.tasks,
+                store, None, "", resumes=False, tasks=flow.tasks,
                 requirements=kept.requirements,
             )  # fmt: skip
             return run_flow(
@@ -79,7 +81,6 @@ def run_kept(
                 task_states,
                 keeper,
             )
-        store = open_store(kept.store)
         if kept.place not in {None, "here"}:
             require_key(store, kept.key_id)
         run = kept.run
@@ -130,6 +131,7 @@ def run_kept(
         )  # fmt: skip
     finally:
         asked.reset(token)
+        bound(store)
 
 
 class _Record:
@@ -192,7 +194,7 @@ class _Record:
 
         state: State | None = None
         try:
-            with _recorded_logs(writer):
+            with going_on(self._path), _recorded_logs(writer):
                 state = run(tell)
         except BaseException as error:
             state = getattr(error, "state", None)

@@ -39,7 +39,7 @@ class Files(Protocol):
         """Yield path, size in bytes and time of last use of the files below a path."""
 
 
-_RECENT = 3600.0
+RECENT = 3600.0
 """Seconds for which a file counts as used without being marked again."""
 _PROCESS = os.urandom(8).hex()
 """Of this process and its forks, whose numbers tell them apart; in containers numbers alone do not."""
@@ -71,7 +71,7 @@ class LocalFiles:
             raise failed("read", self.where, error) from error
         try:
             status = os.fstat(handle)
-            if time.time() - status.st_mtime > _RECENT:
+            if time.time() - status.st_mtime > RECENT:
                 self.touch(path)
             found = bytearray(status.st_size)  # arrays in it can be written
             with memoryview(found) as view, os.fdopen(handle, "rb", buffering=0) as file:

@@ -1,18 +1,38 @@
-"""Keeps a store from growing: removes what was not used for longest."""
+"""Keeps a store from growing: removes what was not used for longest, and nothing that a run may need still."""
 
 from __future__ import annotations
 
+import fcntl
+import json
+import logging
+import os
 import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prefect.errors import SettingError, StoreError
+from prefect.store.files import RECENT, LocalFiles
+from prefect.store.store import default_store
+from prefect.user_cache import size_limit
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from prefect.store.store import Store
 
+SIZE_VARIABLE = "PREFECT_STORE_SIZE"
+DEFAULT_LIMIT = 10 << 30
 _DAY = 86_400.0
+_WEEK = 7 * _DAY
+_SELDOM = 3600.0
+"""Seconds between two looks at how large the user's own store is."""
 
 
 def prune(store: Store, *, age: float | None, most: int | None) -> tuple[int, int]:
     """Remove records and results that were not used for longest.
+
+    What was used since a run began that goes on, its record among it, stays.
 
     Args:
         age: seconds after which what was not used is removed; None removes nothing for its age.
@@ -25,23 +45,94 @@ def prune(store: Store, *, age: float | None, most: int | None) -> tuple[int, in
         StoreError: the store cannot be read or changed.
     """
     now = time.time()
+    needed = _needed_since(store, now)
     removed = freed = 0
     kept: list[tuple[float, int, str]] = []
     for below in ("runs", "results", "values", "parts"):
         for path, size, used in store.files.listed(below):
             # What is being written, and was left by who was killed meanwhile, is of no use after a day.
             limit = _DAY if below == "parts" else age
-            if limit is not None and now - used > limit:
+            if limit is not None and now - used > limit and used < needed:
                 store.files.remove(path)
                 removed, freed = removed + 1, freed + size
             elif below != "parts":
                 kept.append((used, size, path))
     if most is not None:
         total = sum(size for _, size, _ in kept)
-        for _, size, path in sorted(kept):
+        for used, size, path in sorted(kept):
             if total <= most:
                 break
-            if not path.startswith("runs/"):
+            if not path.startswith("runs/") and used < needed:
                 store.files.remove(path)
                 total, removed, freed = total - size, removed + 1, freed + size
     return removed, freed
+
+
+def bound(store: Store) -> None:
+    """Keep the user's own store below `PREFECT_STORE_SIZE`, 10 GiB by default. Looked at once in an hour."""
+    if store.where != default_store() or not isinstance(store.files, LocalFiles):
+        return
+    stamp = Path(store.where, "bounded")
+    try:
+        if time.time() - stamp.stat().st_mtime < _SELDOM:
+            return
+    except OSError:
+        if not stamp.parent.is_dir():
+            return
+    try:
+        stamp.touch(0o600)
+        prune(store, age=None, most=size_limit(SIZE_VARIABLE, DEFAULT_LIMIT))
+    except (OSError, StoreError, SettingError) as error:
+        logging.getLogger("prefect").warning("%s is not kept small: %s", store.where, error)
+
+
+@contextmanager
+def going_on(record: Path) -> Iterator[None]:
+    """Have others see that a run goes on, for as long as this process lives: its record is locked."""
+    handle = None
+    try:
+        with suppress(OSError):  # on a disk that knows no locks
+            handle = os.open(record, os.O_RDWR | os.O_CLOEXEC)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _needed_since(store: Store, now: float) -> float:
+    """Return the time since when something was used that a run which goes on may need."""
+    is_local = isinstance(store.files, LocalFiles)
+    since = now + _DAY
+    for path, _, changed in store.files.listed("runs"):
+        if path.endswith(".jsonl") and (is_local or now - changed < _WEEK):
+            goes_on = _is_locked(Path(store.where, path)) if is_local else True
+            began = _began(store, path) if goes_on else None
+            if began is not None:
+                since = min(since, began - RECENT)
+    return since
+
+
+def _is_locked(record: Path) -> bool:
+    try:
+        handle = os.open(record, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
+def _began(store: Store, path: str) -> float | None:
+    """Return when a run began of whose end its record tells nothing."""
+    lines = bytes(store.files.read(path) or b"").splitlines()
+    with suppress(ValueError, KeyError, TypeError, IndexError):
+        if json.loads(lines[-1])["event"] != "flow":
+            return float(json.loads(lines[0])["time"])
+    return None

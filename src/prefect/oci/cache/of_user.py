@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
 from typing import TYPE_CHECKING
 
-from prefect.errors import SettingError
 from prefect.oci.cache.layout import DEFAULT_LIMIT, DIRECTORIES, FACTS, VERSION
-from prefect.patterns import pattern
-from prefect.user_cache import cache_home, require_private
+from prefect.user_cache import cache_home, require_private, size_limit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +13,6 @@ if TYPE_CHECKING:
     from prefect.oci.cache.store import Store
 
 SIZE_VARIABLE = "PREFECT_CACHE_SIZE"
-_SIZE = pattern(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.IGNORECASE)
 
 
 def open_cache() -> Store:
@@ -77,14 +72,4 @@ def cache_limit() -> int:
     Raises:
         SettingError: the variable is no size.
     """
-    text = os.environ.get(SIZE_VARIABLE, "").strip()
-    if not text:
-        return DEFAULT_LIMIT
-    match = _SIZE.fullmatch(text)
-    if match is None:
-        raise SettingError(
-            f"{SIZE_VARIABLE} is {text!r}, which is no size: write one such as 20GiB or 500MB"
-        )
-    number, unit, binary = match.groups()
-    power = " KMGT".index(unit.upper()) if unit else 0
-    return int(float(number) * (1024 if binary else 1000) ** power)
+    return size_limit(SIZE_VARIABLE, DEFAULT_LIMIT)
