@@ -94,11 +94,12 @@ def verdict(
                 f"{path} is not here, and classic_notes.json does not say why"
             ) from None
         return "not here", said
-    lost = missing(found, signature)
-    if lost:
-        without = f"without {', '.join(f'`{each}`' for each in lost)}"
-        return "different", f"{note}; {without}" if note else without
-    return ("different", note) if note else ("same", "")
+    parts = [note] if note else []
+    if lost := missing(found, signature):
+        parts.append(f"without {', '.join(f'`{each}`' for each in lost)}")
+    if (first := moved(found, signature)) is not None and first not in lost:
+        parts.append(f"from `{first}` on by name alone")
+    return ("different", "; ".join(parts)) if parts else ("same", "")
 
 
 def look_up(module: str, name: str) -> Any:
@@ -138,6 +139,35 @@ def missing(found: Any, signature: str | None) -> list[str]:
     named = [part.partition("=")[0] for part in theirs if part and part[0] != "*"]
     lost = [each for each in named if each not in names and each[0] != "_" and each != "self"]
     return [] if positional else lost
+
+
+def moved(found: Any, signature: str | None) -> str | None:
+    """Return the first parameter that is not taken by the position at which classic Prefect took it."""
+    if signature is None or not callable(found):
+        return None
+    try:
+        ours = [p for p in inspect.signature(found).parameters.values() if p.name != "self"]
+    except (TypeError, ValueError):
+        return None
+    if any(each.kind is each.VAR_POSITIONAL for each in ours):
+        return None
+    placed = [p.name for p in ours if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    for number, part in enumerate(_named(signature)):
+        if part not in placed[number : number + 1]:
+            return part
+    return None
+
+
+def _named(signature: str) -> list[str]:
+    """Return the parameters that a recorded signature takes by position."""
+    named = []
+    for part in (each.strip() for each in signature.strip("()").split(",")):
+        if part.startswith("*"):
+            break
+        name = part.partition("=")[0]
+        if name and name != "self":
+            named.append(name)
+    return named
 
 
 def _above(path: str) -> list[str]:

@@ -47,7 +47,6 @@ def test_its_use_says_what_to_use_instead(line, fix):
         ("from prefect.tasks.notifications.email_task import EmailTask", "smtplib"),
         ("import prefect.tasks.dbt", "ShellTask"),
         ("from prefect.engine.task_runner import TaskRunner", "calls a task's function"),
-        ("import prefect.exceptions", "prefect.errors"),
         ("import prefect.storage", "prefect build"),
     ],
 )
@@ -77,3 +76,21 @@ def test_other_names_are_unknown_as_ever():
     """What neither had is an AttributeError, by which `hasattr` knows it."""
     assert not hasattr(prefect, "nonsense")
     assert not hasattr(prefect.environments, "nonsense")
+
+
+@pytest.mark.parametrize(
+    ("line", "fix"),
+    [
+        ("from prefect.utilities.logging import RedirectToLog", "Python's logging"),
+        ("from prefect.configuration import load_configuration", "prefect.config"),
+        ("from prefect.exceptions import ClientError", "no server"),
+        ("from prefect.core.task import NoDefault", "internal"),
+        ("import prefect; prefect.Task('t').serialize()", "flow.serialize"),
+    ],
+)
+def test_a_name_that_is_not_here_is_refused_where_others_of_its_module_are(line, fix):
+    """The error says what to use instead; another name is an ImportError, as of any module."""
+    with pytest.raises(UnsupportedError, match=rf"of classic Prefect is not here: .*{fix}"):
+        exec(line, {})
+    with pytest.raises(ImportError, match="cannot import name"):
+        exec("from prefect.utilities.logging import nothing", {})

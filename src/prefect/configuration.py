@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from prefect.unsupported import refusing
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -97,3 +99,5 @@ def _value(text: str) -> Any:
 
 
 config = Settings()
+
+__getattr__ = refusing(__name__)

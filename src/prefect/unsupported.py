@@ -97,12 +97,12 @@ _MODULES = {
     "prefect.engine.result": _RESULTS,
     "prefect.engine.runner": "`flow.run()` runs a flow",
     "prefect.engine.task_runner": "`task.run(...)` calls a task's function",
-    "prefect.exceptions": "errors are those of `prefect.errors`",
     "prefect.hello_world": "`examples/hello.py` of this package is such a flow",
     "prefect.serialization": "`flow.serialize()` describes a flow, `state.serialize()` a state",
     "prefect.utilities.agent": _SERVERLESS,
     "prefect.utilities.aws": "use boto3",
     "prefect.utilities.backend": _SERVERLESS,
+    "prefect.utilities.cli": "an internal of its command",
     "prefect.utilities.configuration": _SETTINGS,
     "prefect.utilities.executors": "an internal of it; `prefect.executors` has the executors",
     "prefect.utilities.filesystems": "use pathlib or fsspec in a task",
@@ -123,6 +123,7 @@ _REASONS = {
     "prefect.Flow.run_agent": _SERVERLESS,
     "prefect.Flow.run_config": _PLACES,
     "prefect.Flow.storage": _PACKAGED,
+    "prefect.Task.serialize": "`flow.serialize()` describes all tasks",
     "prefect.agent": _PLACES,
     "prefect.api": _SERVERLESS,
     "prefect.artifacts": "files go to prefect.context.output_dir, and values to `prefect run --result FILE`",
@@ -148,6 +149,55 @@ _REASONS = {
     "prefect.storage": _PACKAGED,
     "prefect.tasks.prefect": _FLOWS_OF_FLOWS,
 }
+
+_NOTIFIED = "a state handler, which is any function, sends what it wants: `callback_factory`"
+_LOGGING = "configure Python's logging; this package's logger is `prefect`"
+_INTERNAL = "an internal of it"
+_NAMES = {
+    _SETTINGS: {
+        "prefect.configuration": "Config create_user_config interpolate_config interpolate_env_vars load_configuration "
+        "load_default_config load_toml process_task_defaults string_to_type to_environment_variables validate_config",
+    },
+    _SERVERLESS: {
+        "prefect.exceptions": "AuthorizationError ClientError FlowStorageError ObjectNotFoundError "
+        "VersionLockMismatchSignal",
+    },
+    _LOGGING: {
+        "prefect.utilities.logging": "CloudHandler LogManager RedirectToLog configure_extra_loggers configure_logging "
+        "create_diagnostic_logger getlogsize temporary_logger_config",
+    },
+    _NOTIFIED: {
+        "prefect.utilities.notifications": "jira_notifier snowflake_logger snowflake_message_formatter",
+    },
+    _INTERNAL: {
+        "prefect.core.edge": "is_valid_identifier",
+        "prefect.core.flow": "ParameterDetails cache",
+        "prefect.core.task": "NoDefault TaskMetaclass instance_property",
+        "prefect.tasks.core.collections": "VarArgsTask",
+        "prefect.utilities.edges": "EdgeAnnotation",
+    },
+}
+"""Names that are not in modules that are."""
+_REASONS |= {
+    f"{module}.{name}": reason
+    for reason, modules in _NAMES.items()
+    for module, names in modules.items()
+    for name in names.split()
+}
+
+
+def refusing(module: str) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module that has some of classic Prefect's names, and refuses the others.
+
+    Args:
+        module: its own name, `__name__`.
+    """
+
+    def find(name: str) -> Any:
+        refuse(f"{module}.{name}")
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return find
 
 
 def refuse(name: str) -> None:

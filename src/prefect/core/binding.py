@@ -169,6 +169,7 @@ class Bindable(Operators):
         downstream_tasks: Iterable[Task] | None = None,
         keyword_tasks: Mapping[str, Any] | None = None,
         mapped: bool = False,
+        validate: bool | None = None,
     ) -> Self:
         """Add this task to a flow with its dependencies, and return it.
 
@@ -178,6 +179,7 @@ class Bindable(Operators):
             downstream_tasks: tasks that wait for it.
             keyword_tasks: arguments for `run`: tasks or plain values.
             mapped: whether the task runs once for each item of what is not `unmapped(...)`.
+            validate: whether to look for cycles now, and not only when the flow is used.
 
         Raises:
             FlowError: there is no flow, or a dependency contradicts another.
@@ -189,6 +191,7 @@ class Bindable(Operators):
             downstream_tasks=downstream_tasks,
             keyword_tasks=keyword_tasks,
             mapped=mapped,
+            validate=validate,
         )
         return self
 

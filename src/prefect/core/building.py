@@ -79,8 +79,7 @@ class FlowBuilding(FlowQueries):
             if key in self.constants.get(downstream_task, ()):
                 raise FlowError(f"Argument {key!r} of task {downstream_task.name!r} is given twice")
         self._graph.add_edge(edge)
-        if validate is not None and check.flag("validate", validate):
-            self._graph.order()
+        self._order_if(validate)
         return edge
 
     def _edge_from(
@@ -118,6 +117,7 @@ class FlowBuilding(FlowQueries):
         downstream_tasks: Iterable[Task] | None = None,
         keyword_tasks: Mapping[str, Any] | None = None,
         mapped: bool = False,
+        validate: bool | None = None,
     ) -> None:
         """Add a task with its dependencies.
 
@@ -127,6 +127,7 @@ class FlowBuilding(FlowQueries):
             downstream_tasks: tasks that wait for it.
             keyword_tasks: arguments for `run`: tasks or plain values.
             mapped: whether the task runs once for each item of what is not `unmapped(...)`.
+            validate: whether to look for cycles now, and not only when the flow is used.
 
         Raises:
             FlowError: a dependency contradicts another, or leads to a parameter, or a value that is
@@ -152,6 +153,7 @@ class FlowBuilding(FlowQueries):
         if downstream_tasks is not None:
             for downstream in in_order(downstream_tasks, self):
                 self.add_edge(task, downstream)
+        self._order_if(validate)
 
     def _wait(self, task: Task, upstream_tasks: Iterable[Any], mapped: bool) -> None:
         for value in in_order(upstream_tasks, self):
@@ -179,6 +181,11 @@ class FlowBuilding(FlowQueries):
             raise FlowError(f"Argument {key!r} of task {task.name!r} is given twice")
         self.constants.setdefault(task, {})[key] = value
 
+    def _order_if(self, validate: bool | None) -> None:
+        """Look for cycles, if that is asked for."""
+        if validate is not None and check.flag("validate", validate):
+            self._graph.order()
+
     def map_added(self, tasks: list[Task], edges: list[Edge], sources: list[Task]) -> None:
         """Map tasks that were just added over some sources, and over each other; see `apply_map`."""
         each = {*tasks, *sources}.difference(task for task in tasks if isinstance(task, Parameter))
@@ -194,23 +201,52 @@ class FlowBuilding(FlowQueries):
             for source in sources:
                 self.add_edge(source, task, mapped=True)
 
-    def update(self, flow: FlowBuilding) -> None:
+    def update(
+        self,
+        flow: FlowBuilding,
+        merge_parameters: bool = False,
+        validate: bool | None = None,
+        merge_reference_tasks: bool = False,
+    ) -> None:
         """Add the tasks and edges of another flow.
+
+        Args:
+            flow: the other flow.
+            merge_parameters: whether its parameters are those of this one that have the same names.
+            validate: whether to look for cycles now, and not only when the flow is used.
+            merge_reference_tasks: whether its reference tasks are reference tasks of this one, too.
 
         Raises:
             DuplicateNameError: both have a parameter of one name, or a task of one slug.
         """
         if not isinstance(flow, FlowBuilding):
             raise check.wrong("flow", "a Flow", flow)
+        own: dict[Task, Task] = {}
+        if check.flag("merge_parameters", merge_parameters):
+            named = {each.name: each for each in self.parameters()}
+            own = {each: named[each.name] for each in flow.parameters() if each.name in named}
+        deciding = [own.get(task, task) for task in flow.reference_tasks()]
+        if check.flag("merge_reference_tasks", merge_reference_tasks):
+            deciding = [*self.reference_tasks(), *deciding]
         for task in flow.tasks:
-            self.add_task(task)
+            self.add_task(own.get(task, task))
         for edge in flow.edges:
-            self._graph.add_edge(edge)
+            self._graph.add_edge(
+                edge if edge[0] not in own else Edge(own[edge[0]], edge[1], edge[2], edge[3])
+            )
+        if merge_reference_tasks:
+            self._reference_tasks = list(dict.fromkeys(deciding))
         for task, constants in flow.constants.items():
             self.constants.setdefault(task, {}).update(constants)
+        self._order_if(validate)
 
-    def replace(self, old: Task, new: Task) -> None:
+    def replace(self, old: Task, new: Task, validate: bool | None = None) -> None:
         """Put a task in the place of another, with the same edges and arguments.
+
+        Args:
+            old: a task of the flow.
+            new: the task that takes its place.
+            validate: whether to look for cycles now, and not only when the flow is used.
 
         Raises:
             FlowError: the old one is not in the flow.
@@ -225,6 +261,7 @@ class FlowBuilding(FlowQueries):
         if old in self.constants:
             self.constants[new] = self.constants.pop(old)
         self._reference_tasks = [new if t is old else t for t in self._reference_tasks]
+        self._order_if(validate)
 
 
 def listed_tasks(what: str, given: Iterable[Any] | None) -> Iterable[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
+    from typing import Any, Self
 
     from prefect.core.state import State
 
@@ -83,6 +83,22 @@ class ClassicState:
             "context": json_form(self.context),
             **data,
         }
+
+    def load_result(self, result: Any = None) -> Self:  # noqa: ARG002  # classic Prefect's
+        """Return this state, which has its result.
+
+        Args:
+            result: has no meaning here.
+        """
+        return self
+
+    def load_cached_results(self, results: Any = None) -> Self:  # noqa: ARG002  # the same
+        """Return this state, which has its inputs, if it has any.
+
+        Args:
+            results: has no meaning here.
+        """
+        return self
 
     @classmethod
     def deserialize(cls, json_blob: Mapping[str, Any]) -> State:

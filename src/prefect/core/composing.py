@@ -26,18 +26,17 @@ def tags(*names: str) -> Scope:
     return Scope({"tags": check.tags(names) | ambient_tags()})
 
 
-def as_task(value: Any, flow: Flow | None = None) -> Task:
+def as_task(x: Any, flow: Flow | None = None) -> Task:
     """Return a task for a value: itself, one that gathers a collection, or a constant.
 
     Args:
-        value: a task, or what may contain tasks.
+        x: a task, or what may contain tasks.
         flow: by default the one that is being built.
 
     Raises:
         FlowError: there is no flow that could have a collection's task.
     """
-    if isinstance(value, made.unmapped | made.mapped | made.flatten):
-        value = value.value
+    value = x.value if isinstance(x, made.unmapped | made.mapped | made.flatten) else x
     if isinstance(value, Task):
         return value
     found = made.as_task(value, _flow(flow))

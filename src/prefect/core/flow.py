@@ -15,9 +15,10 @@ from prefect.core.kept import LAST, Kept, asked
 from prefect.core.parameter import Parameter
 from prefect.core.parameter_check import as_given
 from prefect.core.serialization import executor_text, serialize_flow
+from prefect.core.task import Task
 from prefect.errors import FlowError
 from prefect.frozen import replace
-from prefect.unsupported import RefusedAttribute, RefusedMethod
+from prefect.unsupported import RefusedAttribute, RefusedMethod, refuse, refusing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, Self, TypeAlias
 
     from prefect.core.state import State
-    from prefect.core.task import Task
 
     FlowHandler: TypeAlias = Callable[["Flow", State, State], State | None]
     TerminalHandler: TypeAlias = Callable[["Flow", State, set[State]], State | None]
@@ -54,7 +54,7 @@ class Flow(FlowBuilding):
 
     Args:
         name: must not be empty.
-        environment: where the flow is to run; see `prefect.environments`.
+        environment: where the flow is to run; see `prefect.environments`. A schedule in this place is its schedule.
         tasks: tasks to start with.
         edges: edges to start with.
         reference_tasks: the tasks whose states decide the flow's; by default those that nothing
@@ -110,6 +110,8 @@ class Flow(FlowBuilding):
         result: Any = None,
         terminal_state_handler: TerminalHandler | None = None,
     ) -> None:
+        if schedule is None and hasattr(environment, "next"):  # where classic Prefect had it
+            environment, schedule = None, environment
         self.storage, self.run_config = storage, run_config
         if schedule is not None:  # else flows are pickled as ever
             self.schedule = schedule
@@ -119,7 +121,7 @@ class Flow(FlowBuilding):
 
             keep_result(self, result)
         if environment is not None and (
-            isinstance(environment, type) or not hasattr(environment, "serialize")
+            isinstance(environment, type | Task) or not hasattr(environment, "serialize")
         ):
             raise check.wrong("A flow's environment", "an Environment", environment)
         self.environment = environment
@@ -223,14 +225,20 @@ class Flow(FlowBuilding):
             if missing:
                 raise FlowError(f"Task {task.name!r} misses its argument{listed(missing)}")
 
-    def serialize(self) -> dict[str, Any]:
+    def serialize(self, build: bool = False) -> dict[str, Any]:
         """Describe the flow in plain JSON values, without the values of constants.
 
         Equal flows give equal descriptions in any process.
 
+        Args:
+            build: False; `prefect build` packages a flow.
+
         Raises:
             FlowError: the flow is not valid.
+            UnsupportedError: it is to be built, too.
         """
+        if check.flag("build", build):
+            refuse("prefect.Flow.storage")
         self.validate()
         return serialize_flow(self)
 
@@ -469,3 +477,6 @@ class Flow(FlowBuilding):
         if core.async_runner is None:
             raise RuntimeError("Flows can run after `import prefect`")
         return await core.async_runner(lambda: self.run(parameters, executor, **kwargs))
+
+
+__getattr__ = refusing(__name__)

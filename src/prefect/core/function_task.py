@@ -18,7 +18,7 @@ class FunctionTask(Task):
     It keeps the function's name, signature and docstring; `.run(...)` calls the function.
 
     Args:
-        function: what to run.
+        fn: what to run.
         name: for people; the function's name by default.
         **kwargs: the other arguments of `Task`.
 
@@ -27,10 +27,8 @@ class FunctionTask(Task):
         TypeError, ValueError: another argument is wrong.
     """
 
-    def __init__(
-        self, function: Callable[..., Any], name: str | None = None, **kwargs: Any
-    ) -> None:
-        check.function("what @task decorates", function)
+    def __init__(self, fn: Callable[..., Any], name: str | None = None, **kwargs: Any) -> None:
+        function = check.function("what @task decorates", fn)
         if isinstance(function, Task):
             raise TypeError(f"{function!r} is a task already")
         if name is None:
@@ -49,24 +47,24 @@ class FunctionTask(Task):
 if TYPE_CHECKING:
 
     @overload
-    def task(function: Callable[..., Any], /) -> FunctionTask: ...
+    def task(fn: Callable[..., Any]) -> FunctionTask: ...
     @overload
     def task(**task_args: Any) -> Callable[[Callable[..., Any]], FunctionTask]: ...
 
 
 def task(
-    function: Callable[..., Any] | None = None, /, **task_args: Any
+    fn: Callable[..., Any] | None = None, **task_args: Any
 ) -> FunctionTask | Callable[[Callable[..., Any]], FunctionTask]:
     """Make a function a task: `@task`, or `@task(max_retries=3, ...)`.
 
     Args:
-        function: what to run.
+        fn: what to run.
         **task_args: arguments of `Task`.
 
     Raises:
         FlowError: the function cannot be a task: it takes `*args`, for example.
         TypeError, ValueError: another argument is wrong.
     """
-    if function is not None:
-        return FunctionTask(function, **task_args)
+    if fn is not None:
+        return FunctionTask(fn, **task_args)
     return lambda decorated: FunctionTask(decorated, **task_args)

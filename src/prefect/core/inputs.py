@@ -113,8 +113,8 @@ class Constant(Task):
 
     auto_generated = True
 
-    def __init__(self, value: Any) -> None:
-        super().__init__(name=f"Constant[{type(value).__name__}]")
+    def __init__(self, value: Any, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(name=name or f"Constant[{type(value).__name__}]", **kwargs)
         self.value = value
 
     def run(self) -> Any:

@@ -67,6 +67,16 @@ class Parameter(Task):
             raise ParameterError(f"Parameter {self.name!r} is required")
         return self.default
 
+    def copy(self, name: str | None = None, **task_args: Any) -> Parameter:
+        """Return a copy, with another name where one is given.
+
+        Args:
+            name: the copy's; also its slug.
+            **task_args: attributes that the copy has otherwise.
+        """
+        renamed = {} if name is None else {"name": name, "slug": name}
+        return super().copy(**renamed, **task_args)
+
     def __call__(self, flow: Flow | None = None) -> Parameter:  # type: ignore[override]
         """Add this parameter itself, not a copy, to the flow being built."""
         self._flow(flow).add_task(self)
@@ -80,14 +90,22 @@ class DateTimeParameter(Parameter):
 
     Args:
         name: unique among the parameters of a flow; also the task's slug.
-        required: whether it must be given; if not, it is None.
+        default: the moment when none is given, or its text.
+        required: whether it must be given; by default it must where there is no default. If not, it is None.
         tags: labels.
     """
 
-    def __init__(self, name: str, required: bool = True, tags: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        default: Any = None,
+        required: bool | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> None:
         from datetime import datetime  # noqa: PLC0415  # seldom needed
 
-        super().__init__(name, default=None, required=required, tags=tags, type=datetime)
+        required = default is None if required is None else required
+        super().__init__(name, default, required, tags, type=datetime)
 
     def run(self) -> Any:
         """Return the moment that the run was given, or None."""

@@ -27,7 +27,7 @@ class FlowQueries:
     _graph: Graph
     if TYPE_CHECKING:
 
-        def serialize(self) -> dict[str, Any]:
+        def serialize(self, build: bool = False) -> dict[str, Any]:
             """Describe the flow in plain JSON values."""
 
     _reference_tasks: list[Task]
@@ -75,13 +75,23 @@ class FlowQueries:
             and (task_type is None or isinstance(task, task_type))
         ]
 
-    def sorted_tasks(self) -> tuple[Task, ...]:
+    def sorted_tasks(self, root_tasks: Iterable[Task] | None = None) -> tuple[Task, ...]:
         """Return the tasks so that each comes after those it depends on.
+
+        Args:
+            root_tasks: only these, and those that depend on them.
 
         Raises:
             CycleError: some depend on each other; the message names them.
+            FlowError: one of the root tasks is not in the flow.
         """
-        return tuple(self._graph.order())
+        if root_tasks is None:
+            return tuple(self._graph.order())
+        found = {self._member(task) for task in check.listed("root_tasks", "tasks", root_tasks)}
+        for task in self._graph.order():
+            if any(edge[0] in found for edge in self._graph.incoming[task]):
+                found.add(task)
+        return tuple(task for task in self._graph.order() if task in found)
 
     def tasks_with_edges(self) -> Iterator[tuple[Task, Sequence[Edge]]]:
         """Return the tasks in that order, each with the edges that end at it.
@@ -116,12 +126,16 @@ class FlowQueries:
         """Return the edges that start from each task."""
         return {task: set(edges) for task, edges in self._graph.outgoing.items()}
 
-    def serialized_hash(self) -> str:
-        """Return the SHA-256, in hexadecimal digits, of what `serialize` describes."""
+    def serialized_hash(self, build: bool = False) -> str:
+        """Return the SHA-256, in hexadecimal digits, of what `serialize` describes.
+
+        Args:
+            build: False, as of `serialize`.
+        """
         import hashlib  # noqa: PLC0415  # seldom needed
         import json  # noqa: PLC0415
 
-        text = json.dumps(self.serialize(), sort_keys=True)
+        text = json.dumps(self.serialize(build), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def __iter__(self) -> Iterator[Task]:

@@ -8,6 +8,7 @@ from prefect.core.call_signature import RunSignature, suggest
 from prefect.core.context import ambient_tags, building, task_logger
 from prefect.core.own import OWN, own
 from prefect.core.triggers import all_successful
+from prefect.unsupported import RefusedMethod, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class Task(Bindable):
     """Whether it ends what others needed, and so decides nothing of a flow."""
     restarts: ClassVar[bool] = False
     """Whether what it came to in an earlier run is of no use in another."""
+
+    serialize = RefusedMethod()
 
     # What is as it is here has no place in an instance: flows may have a million tasks.
     slug: str | None = None
@@ -332,6 +335,7 @@ def type_name(kind: Any) -> str:
 def __getattr__(name: str) -> Any:
     """Find what flows that an earlier release has pickled look for here."""
     if name != "FunctionTask":
+        refuse(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from prefect.core.function_task import FunctionTask  # noqa: PLC0415  # it subclasses Task
 

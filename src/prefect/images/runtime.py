@@ -21,6 +21,7 @@ INSIDE = (
     "engine",
     "environments",
     "errors",
+    "exceptions",
     "executors",
     "files",
     "frozen",

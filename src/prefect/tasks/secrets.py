@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from prefect.core import check
 from prefect.core.context import context
 from prefect.core.task import Task
 from prefect.secrets.masking import remember
@@ -60,21 +61,21 @@ class EnvVarSecret(SecretBase):
 
     Args:
         name: the variable's.
-        raise_if_missing: whether to fail where it is not set, instead of having None.
         cast: makes the value of the text.
+        raise_if_missing: whether to fail where it is not set, instead of having None.
         **kwargs: arguments of `Task`.
     """
 
     def __init__(
         self,
         name: str | None = None,
-        raise_if_missing: bool = False,
         cast: Callable[[str], Any] | None = None,
+        raise_if_missing: bool = False,
         **kwargs: Any,
     ) -> None:
         self.env_var = name
-        self.raise_if_missing = raise_if_missing
-        self.cast = cast
+        self.cast = None if cast is None else check.function("cast", cast)
+        self.raise_if_missing = check.flag("raise_if_missing", raise_if_missing)
         super().__init__(name=name, **kwargs)
 
     def run(self, name: str | None = None) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from prefect.core.shown import show
+from prefect.unsupported import refusing
 
 __all__ = ["get_logger"]
 
@@ -19,3 +20,6 @@ def get_logger(name: str | None = None) -> logging.Logger:
         return logging.getLogger("prefect")
     show(f"prefect.{name}")
     return logging.getLogger(f"prefect.{name}")
+
+
+__getattr__ = refusing(__name__)

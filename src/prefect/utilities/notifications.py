@@ -26,6 +26,7 @@ from __future__ import annotations
 from functools import partial
 
 from prefect.secrets.secret import Secret
+from prefect.unsupported import refusing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,3 +203,6 @@ def _is_told(state: State, ignored: Iterable[type] | None, included: Iterable[ty
     if isinstance(state, tuple(ignored or ())):
         return False
     return not included or isinstance(state, tuple(included))
+
+
+__getattr__ = refusing(__name__)

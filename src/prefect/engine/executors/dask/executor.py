@@ -56,12 +56,12 @@ class DaskExecutor(Executor):
         address: str | None = None,
         cluster_class: Callable[..., Any] | None = None,
         cluster_kwargs: Mapping[str, Any] | None = None,
+        adapt_kwargs: Mapping[str, Any] | None = None,
         client_kwargs: Mapping[str, Any] | None = None,
         *,
         adapt: Mapping[str, Any] | None = None,
         worker_timeout: float | None = 300,
         silence_timeout: float = 60,
-        adapt_kwargs: Mapping[str, Any] | None = None,
         debug: bool | None = None,  # noqa: ARG002  # classic Prefect's
         watch_worker_status: bool | None = None,  # noqa: ARG002  # the same
         disable_cancellation_event: bool = False,  # noqa: ARG002  # the same
