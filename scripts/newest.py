@@ -50,7 +50,7 @@ TESTS = (
     "tests/worker", "tests/environments", "tests/progress", "tests/images/test_assembly.py",
     "tests/images/test_inspection.py", "tests/images/test_plan.py", "tests/store", "tests/cli/test_main.py",
     "tests/cli/test_graph.py", "tests/test_import.py", "tests/test_files.py",
-    "tests/test_streams.py", "--ignore=tests/payload/test_series.py",
+    "tests/test_streams.py", "tests/test_telemetry.py", "--ignore=tests/payload/test_series.py",
     "--deselect=tests/progress/test_notebook.py::test_the_example_shows_flow_progress_and_state",
     f"--deselect={PICKLER}::test_another_source_gives_other_bytes",
     f"--deselect={PICKLER}::test_the_same_sources_give_the_same_bytes[etl.py]",
@@ -102,7 +102,7 @@ def environment(series: str, python: Path) -> Path:
     """Make the environment of a Python, unless it is there; return its interpreter."""
     place = PLACE / series
     within = place / "bin" / "python"
-    asked = ["-e", f"{ROOT}[dask,s3]", "pandas", "polars", "pyarrow"]
+    asked = ["-e", f"{ROOT}[dask,otel,s3]", "pandas", "polars", "pyarrow"]
     asked += [f"{tool}=={metadata.version(tool)}" for tool in TOOLS]
     made_of = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     stamp = f"{dt.datetime.now().astimezone().date()} {python} {asked} {made_of}"

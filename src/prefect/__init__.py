@@ -91,11 +91,15 @@ __getattr__, __dir__ = lazy(
 )
 
 
-def _run(*args: Any, kept: Any = None, progress: bool = False) -> State:
+def _run(*args: Any, kept: Any = None, progress: bool = False, telemetry: bool = False) -> State:
     if progress:
         from prefect.progress.showing import run_shown  # noqa: PLC0415  # where it is asked for
 
-        return run_shown(lambda *args: _run(*args, kept=kept), *args)
+        return run_shown(lambda *args: _run(*args, kept=kept, telemetry=telemetry), *args)
+    if telemetry:
+        from prefect.telemetry import run_told  # noqa: PLC0415  # likewise
+
+        return run_told(lambda *args: _run(*args, kept=kept), *args)
     if kept is not None:
         from prefect.keeping.run import run_kept  # noqa: PLC0415  # for flows that keep something
 

@@ -27,6 +27,7 @@
     ├── OutputError (FileExistsError)       a file of somebody else would be overwritten
     ├── DiskFullError (OSError)             no space for what is on its way
     ├── RecordError (ValueError)            a file that is no record of a run, or a run that is not there
+    ├── TelemetryError                      nothing that could tell OpenTelemetry of a run
     ├── SettingError (ValueError)           a variable of the environment that means nothing
     ├── RenderError                         a drawing that cannot be made here
     ├── UnsupportedError (NotImplementedError)  what classic Prefect had and this package has not
@@ -84,6 +85,7 @@ __all__ = [
     "SignaturePolicyError",
     "StoreError",
     "TaskTimeoutError",
+    "TelemetryError",
     "UnsupportedError",
     "UnsupportedModuleError",
 ]
@@ -198,6 +200,10 @@ class OutputError(PrefectError, FileExistsError):
 
 class DiskFullError(PrefectError, OSError):
     """A disk that a build needs has no space left: that of a cache, or of temporary files."""
+
+
+class TelemetryError(PrefectError):
+    """OpenTelemetry cannot be told of a run: it is not installed, or its variables name what is not there."""
 
 
 class SettingError(PrefectError, ValueError):

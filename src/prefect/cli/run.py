@@ -103,6 +103,10 @@ if TYPE_CHECKING:
     help="Write what became of it to this file, however it ends, as `prefect report` does: .html, .svg or "
     ".txt. The run is kept, as with --keep.",
 )  # fmt: skip
+@click.option(
+    "--otel", is_flag=True,
+    help="Tell OpenTelemetry of the run and its tasks, as the variables OTEL_... say: spans and metrics.",
+)  # fmt: skip
 @place_options
 @click.option(
     "--strict", is_flag=True,
@@ -134,6 +138,7 @@ def run(
     store: str | None,
     resume: str | None,
     report: Path | None,
+    otel: bool,
     strict: bool,
     on_schedule: bool,
     as_json: bool,
@@ -168,7 +173,10 @@ def run(
         as_json=as_json,
         live=sys.stdout.isatty() and not as_json,
         kept=_kept(artifact, store, resume, keep=keep or report is not None),
+        otel=otel,
     )
+    if image is not None or place not in {None, "here"}:
+        wish.require_events()
     if on_schedule:
         from prefect.cli.run_on_schedule import run_on_schedule  # noqa: PLC0415 - seldom asked for
 

@@ -19,6 +19,7 @@ from prefect.secrets.secret import exported, merge_secrets, resolve
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from prefect.cli.telling import Told
     from prefect.cli.wish import Wish
     from prefect.core.flow import Flow
     from prefect.core.state import State
@@ -42,6 +43,8 @@ def run_file(artifact: str, wish: Wish) -> State:
         values = resolve(merge_secrets(wish.secrets, getattr(flow.environment, "secrets", ())))
         mask_until_exit([*values.values(), *take_key()])
         reporter = early or entered.enter_context(_reporter(serialized, wish))
+        if wish.otel:
+            reporter = entered.enter_context(_told(reporter, serialized))
         context = entered.enter_context(output_directory(wish.surroundings.output))
         entered.enter_context(exported(values))
         asked.set(wish.kept)
@@ -78,8 +81,10 @@ def run_opened(
     values, parameters = ready_to_run(
         manifest, keyring, directory, secrets=wish.secrets, given=wish.given
     )
-    reporter = _reporter(manifest.flow, wish)
-    with reporter:
+    with ExitStack() as entered:
+        reporter: Reporter = entered.enter_context(_reporter(manifest.flow, wish))
+        if wish.otel:
+            reporter = entered.enter_context(_told(reporter, manifest.flow))
         collect_as_usual()
         state = run_packaged(
             manifest,
@@ -136,6 +141,13 @@ def _as_packaged(flow: Flow) -> Flow:
     for name in loaded_local_modules():  # what can be found by its name travels by its name
         del sys.modules[name]
     return load_flow(packaged.manifest, packaged.payload)
+
+
+def _told(reporter: Reporter, flow: dict[str, Any]) -> Told:
+    """Return a reporter that tells OpenTelemetry, too."""
+    from prefect.cli.telling import Told  # noqa: PLC0415 - seldom asked for
+
+    return Told(reporter, flow)
 
 
 def _reporter(flow: dict[str, Any], wish: Wish) -> Reporter:

@@ -105,7 +105,9 @@ def _run(place: Place, image: FlowImage, wish: Wish) -> int:
         from prefect.cli.keys import find_keyring  # noqa: PLC0415 - for what is sealed alone
 
         keyring = find_keyring(wish.key_files)  # whose absence the image tells, with what it needs
-    flow: dict[str, Any] = image.manifest(keyring).flow if wish.given or wish.live else {}
+    flow: dict[str, Any] = (
+        image.manifest(keyring).flow if wish.given or wish.live or wish.otel else {}
+    )
     work = work_in_image(
         image,
         parameters=read_parameters(flow, wish.given) if wish.given else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from prefect.cli.output import say
@@ -23,7 +23,7 @@ from prefect.running.stopping import (
 from prefect.secrets.masking import mask_until_exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from prefect.cli.display import LiveDisplay
@@ -41,6 +41,7 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
     Raises:
         PrefectError: the place cannot be made ready, or the worker cannot be followed.
     """
+    wish.require_events()
     mask_until_exit(work.secrets.values())
     display = None
     if wish.live:
@@ -52,8 +53,8 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
         with _preparing():
             started = place.start(replace(work, reports=True))
         gc.freeze()  # while the worker starts; what is imported the last collections may leave alone
-        with _shown(display, started):
-            follow(started, _teller(display, wish))
+        with _shown(display, started), _listening(_teller(display, wish), flow, wish) as tell:
+            follow(started, tell)
         status = started.wait()
         if wish.surroundings.may_have_killed(status):
             say("The run was killed, as happens where it takes more than --memory gives", err=True)
@@ -91,6 +92,21 @@ def _shown(display: LiveDisplay | None, started: Started) -> AbstractContextMana
         return nullcontext()
     display.measured = getattr(started, "usage", display.measured)
     return display
+
+
+@contextmanager
+def _listening(
+    tell: Callable[[str, StreamName], object], flow: dict[str, Any], wish: Wish
+) -> Iterator[Callable[[str, StreamName], object]]:
+    """Have OpenTelemetry told of what is told, if that is asked for."""
+    if not wish.otel:
+        yield tell
+        return
+    from prefect.cli.telling import listening  # noqa: PLC0415 - seldom asked for
+    from prefect.telemetry import Telemetry  # noqa: PLC0415 - likewise
+
+    with Telemetry(flow) as telemetry:
+        yield listening(telemetry, tell)
 
 
 def _preparing() -> AbstractContextManager[None]:

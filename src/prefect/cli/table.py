@@ -352,6 +352,11 @@ COMMANDS: dict[str, Command] = {
                 (),
                 ("--report",),
             ),
+            "--otel": (
+                "Tell OpenTelemetry of the run and its tasks, as the variables OTEL_",
+                None,
+                ("--otel",),
+            ),
             "--volume": ("For an image", (), ()),
             "--env": ("A variable, or the name of one that is passed on from here", (), ()),
             "--memory": ("Memory at most, such as 512m or 2g", (), ("--memory",)),

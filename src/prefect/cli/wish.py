@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from prefect.cli.artifacts import writing
 from prefect.cli.output import is_replaceable, say, write_plainly
 from prefect.files import replacing
@@ -32,6 +34,7 @@ class Wish:
         result: the file that the run's result goes to.
         as_json, live: how the run is told.
         kept: what is to be kept of the run, and gone on with; None is nothing.
+        otel: whether OpenTelemetry is told of it.
     """
 
     given: dict[str, str]
@@ -45,6 +48,18 @@ class Wish:
     as_json: bool
     live: bool
     kept: Kept | None = None
+    otel: bool = False
+
+    def require_events(self) -> None:
+        """Refuse to tell OpenTelemetry of a run elsewhere whose events do not come here.
+
+        Raises:
+            click.UsageError: they come as lines for people.
+        """
+        if self.otel and not (self.as_json or self.live):
+            raise click.UsageError(
+                "--otel tells of a run in another place from its events: add --json, or run it on a terminal"
+            )
 
     def keep(self, result: RunResult, behind: Sequence[str] = ()) -> None:
         """Write the run's result where it is asked for, and say what of it stays behind.

@@ -320,6 +320,7 @@ class Flow(FlowBuilding):
         resume: str | bool | None = None,
         task_states: Mapping[Task, State] | None = None,
         progress: bool | None = None,
+        telemetry: bool | None = None,
         **kwargs: Any,
     ) -> State:
         """Run the flow here and now.
@@ -345,6 +346,8 @@ class Flow(FlowBuilding):
                 to be tried again goes on counting. Of a mapped task, a Mapped state has those of its children.
             progress: whether to show how far the run is, until it ends: below what is written to a terminal, in the
                 cell of a notebook, or else as lines on standard error. By default nothing is shown.
+            telemetry: whether to tell OpenTelemetry of the run, as its variables (OTEL_...) or the program's providers
+                say: a span of the run and of each try at a task, and metrics. It needs `prefect[otel]`.
             **kwargs: more parameters; those that the schedule's clocks have come before them.
 
         Returns:
@@ -359,6 +362,7 @@ class Flow(FlowBuilding):
             ExecutorError: the executor cannot start.
             StoreError: the store cannot be used.
             RecordError: the store has no such run to go on with.
+            TelemetryError: OpenTelemetry is not installed, or its variables name what is not.
             RenderError: progress cannot be shown, as within a task, or while that of another run is.
         """
         if (runner := core.runner) is None:
@@ -368,9 +372,7 @@ class Flow(FlowBuilding):
                 f"Flow {self.name!r} is still being built: call flow.run() after its `with` block"
             )
         kept = self._kept(store, resume)
-        self._refuse_parameters(progress=progress is not None)
-        if progress is not None and check.flag("progress", progress):
-            kept["progress"] = True
+        kept |= self._watched(progress=progress, telemetry=telemetry)
         given = dict(as_given(parameters))
         if twice := kwargs.keys() & given.keys():
             raise TypeError(f"Parameters are given twice: {', '.join(sorted(twice))}")
@@ -448,6 +450,15 @@ class Flow(FlowBuilding):
                 )
             self._member(task)
         return states
+
+    def _watched(self, **options: bool | None) -> dict[str, bool]:
+        """Return by what a run is to be watched; nothing unless it is asked for."""
+        self._refuse_parameters(**{name: given is not None for name, given in options.items()})
+        return {
+            name: True
+            for name, given in options.items()
+            if given is not None and check.flag(name, given)
+        }
 
     def _refuse_parameters(self, **options: bool) -> None:
         """Refuse options of a run that may be meant for parameters: those that are given."""

@@ -43,6 +43,7 @@ INSIDE = (
     "store",
     "streams",
     "tasks",
+    "telemetry",
     "triggers",
     "unsupported",
     "user_cache",

@@ -1,0 +1,320 @@
+"""`prefect.telemetry`: what OpenTelemetry is told of a run."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+FLOW = """
+import os
+from prefect import Flow, Parameter, Secret, context, task
+
+tries = []
+
+@task
+def numbers(n):
+    return list(range(n))
+
+@task(max_retries=1)
+def flaky(x):
+    if x == 1 and len(tries) < 1:
+        tries.append(x)
+        raise ConnectionError("no answer for " + os.environ.get("TOKEN", "nobody"))
+    return x
+
+@task(skip_on_upstream_skip=False)
+def fails(xs):
+    raise ValueError("as asked")
+
+@task
+def after(x):
+    pass
+
+with Flow("tell <me>") as flow:
+    after(fails(flaky.map(numbers(Parameter("n", default=3)))))
+"""
+IN_MEMORY = """
+import json, sys
+from flow_file import flow
+from prefect import context, task
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(spans))
+trace.set_tracer_provider(provider)
+metrics.set_meter_provider(MeterProvider([reader]))
+ACT
+told = [
+    {
+        "name": span.name,
+        "id": f"{span.context.span_id:016x}",
+        "parent": span.parent and f"{span.parent.span_id:016x}",
+        "trace": f"{span.context.trace_id:032x}",
+        "attributes": dict(span.attributes),
+        "status": span.status.status_code.name,
+        "description": span.status.description,
+        "events": [[each.name, dict(each.attributes)] for each in span.events],
+        "took": span.end_time - span.start_time,
+    }
+    for span in spans.get_finished_spans()
+]
+data = reader.get_metrics_data()
+points = [
+    [metric.name, dict(point.attributes), getattr(point, "count", None) or point.value]
+    for resource in (data.resource_metrics if data else ())
+    for scope in resource.scope_metrics
+    for metric in scope.metrics
+    for point in metric.data.data_points
+]
+print(json.dumps([told, points]), file=sys.stderr)
+"""
+
+
+def in_memory(tmp_path, act, **environment):
+    """Run a program that has providers of its own; return the spans by name, and the metrics."""
+    (tmp_path / "flow_file.py").write_text(FLOW)
+    (tmp_path / "program.py").write_text(IN_MEMORY.replace("ACT", act))
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path, env={**os.environ, **environment}, capture_output=True, text=True,
+        check=True, timeout=120,
+    )  # fmt: skip
+    spans, points = json.loads(done.stderr.splitlines()[-1])
+    named = {}
+    for span in spans:
+        named.setdefault(span["name"], []).append(span)
+    return named, points
+
+
+def test_a_run_is_a_trace(tmp_path):
+    """The run has a span, below it each task, below a mapped one each try at a child; the rest is not told."""
+    spans, points = in_memory(tmp_path, "flow.run(telemetry=True)")
+    [run] = spans.pop("tell <me>")
+    assert run["parent"] is None
+    assert run["status"] == "ERROR"
+    assert run["attributes"]["prefect.flow.state"] == "Failed"
+    assert {span["trace"] for each in spans.values() for span in each} == {run["trace"]}
+    assert spans.keys() == {"numbers", "flaky", "fails", "after"}
+    [mapped] = [s for s in spans["flaky"] if "prefect.task.children" in s["attributes"]]
+    assert mapped["parent"] == run["id"]
+    children = [span for span in spans["flaky"] if span["parent"] == mapped["id"]]
+    seen = [(s["attributes"]["prefect.task.map_index"], s["attributes"]["prefect.task.try"],
+             s["attributes"]["prefect.task.state"], s["status"]) for s in children]  # fmt: skip
+    assert sorted(seen) == [
+        (0, 1, "Success", "UNSET"),
+        (1, 1, "Retrying", "ERROR"),
+        (1, 2, "Success", "UNSET"),
+        (2, 1, "Success", "UNSET"),
+    ]
+    [failed] = spans["fails"]
+    [[name, event]] = failed["events"]
+    assert name == "exception"
+    assert (event["exception.type"], event["exception.message"]) == ("ValueError", "as asked")
+    assert "in fails" in event["exception.stacktrace"]
+    [unrun] = spans["after"]
+    assert unrun["attributes"]["prefect.task.state"] == "TriggerFailed"
+    assert unrun["took"] == 0
+    counted = {(n, a["prefect.task.name"], a["prefect.task.state"]): c
+               for n, a, c in points if "prefect.task.name" in a}  # fmt: skip
+    assert counted["prefect.task.runs", "flaky", "Success"] == 3
+    assert counted["prefect.task.run.duration", "flaky", "Retrying"] == 1
+    assert counted["prefect.task.runs", "after", "TriggerFailed"] == 1
+    assert ("prefect.task.runs", "flaky", "Retrying") not in counted
+    [[_, attributes, runs]] = [p for p in points if p[0] == "prefect.flow.run.duration"]
+    assert (attributes["prefect.flow.state"], runs) == ("Failed", 1)
+
+
+OWN_SPANS = """
+from prefect import Flow
+tracer = trace.get_tracer("mine")
+
+@task
+def instrumented(x):
+    with tracer.start_as_current_span(f"own {x}"):
+        return context.traceparent
+
+with Flow("outer") as flow:
+    instrumented.map([1, 2])
+state = flow.run(telemetry=True, executor=EXECUTOR)
+assert trace.get_current_span().get_span_context().is_valid is False
+"""
+
+
+@pytest.mark.parametrize("executor", ["local", "threads:2"])
+def test_spans_of_instrumented_code_are_below_the_task(tmp_path, executor):
+    """In tasks of this process the task's span is the current one; afterwards none is."""
+    spans, _ = in_memory(tmp_path, OWN_SPANS.replace("EXECUTOR", repr(executor)))
+    for number in (1, 2):
+        [own] = spans[f"own {number}"]
+        [task] = [s for s in spans["instrumented"] if s["id"] == own["parent"]]
+        assert task["attributes"]["prefect.task.map_index"] == number - 1
+
+
+def test_a_run_elsewhere_is_below_the_span_that_is_told(tmp_path):
+    """Tasks in other processes know the run's span by prefect.context.traceparent, and a flow run there is below it."""
+    act = """
+from prefect import Flow
+
+@task
+def nested():
+    from opentelemetry import trace
+    assert not trace.get_current_span().get_span_context().is_valid
+    return context.traceparent
+
+with Flow("outer") as outer:
+    told = nested()
+state = outer.run(telemetry=True, executor="processes:1")
+given = state.result[told].result
+with context(traceparent=given):
+    flow.run(telemetry=True)
+"""
+    spans, _ = in_memory(tmp_path, act)
+    [outer], [inner] = spans["outer"], spans["tell <me>"]
+    assert inner["parent"] == outer["id"]
+    assert inner["trace"] == outer["trace"]
+
+
+def test_nothing_is_told_unless_it_is_asked_for(tmp_path):
+    """Not even where a program has its providers; and nothing of OpenTelemetry is imported then."""
+    spans, points = in_memory(tmp_path, "flow.run()")
+    assert (spans, points) == ({}, [])
+    program = "import sys; from flow_file import flow; flow.run(); sys.exit('opentelemetry' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_what_is_not_there_is_said(tmp_path):
+    """Without the package, and for an exporter that nobody has, with what to install."""
+    (tmp_path / "flow_file.py").write_text(FLOW)
+    program = (
+        "import sys; sys.modules['opentelemetry'] = MISSING;"
+        "from flow_file import flow; flow.run(telemetry=True)"
+    )
+    for missing, variables in (("None", {}), ("", {"OTEL_TRACES_EXPORTER": "zipkin_of_old"})):
+        text = program.replace("sys.modules['opentelemetry'] = MISSING;", "") if not missing else (
+            program.replace("MISSING", missing)
+        )  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", text], cwd=tmp_path, env=os.environ | variables,
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert "TelemetryError" in done.stderr
+        assert "pip install 'prefect[otel]'" in done.stderr
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes what is sent over OTLP."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            import gzip
+
+            body = gzip.decompress(body)
+        self.server.taken.append((self.path, body))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-protobuf")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def collector():
+    """A collector of traces and metrics on this machine, which keeps what it takes."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    server.taken = []
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def sent(collector):
+    """Return the names of the spans and of the metrics that were sent, and the services that they are of."""
+    spans, metrics, services = [], set(), set()
+    for path, body in collector.taken:
+        if path == "/v1/traces":
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                services |= {a.value.string_value for a in resource.resource.attributes
+                             if a.key == "service.name"}  # fmt: skip
+                spans += [span for scope in resource.scope_spans for span in scope.spans]
+        elif path == "/v1/metrics":
+            for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                metrics |= {m.name for scope in resource.scope_metrics for m in scope.metrics}
+    return spans, metrics, services
+
+
+def prefect_run(tmp_path, collector, *arguments, **variables):
+    """Run the command with --otel, as a user whose collector that is."""
+    (tmp_path / "flow_file.py").write_text(FLOW)
+    port = collector.server_address[1]
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}", "NO_PROXY": "127.0.0.1"}
+    return subprocess.run(
+        [sys.executable, "-m", "prefect", "run", *arguments, "--otel"],
+        cwd=tmp_path, env={**os.environ, **endpoint, **variables},
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+
+
+def test_the_command_sends_over_otlp(tmp_path, collector):
+    """To where the variables say, before it ends; secrets are masked, and a service that nobody named is prefect."""
+    done = prefect_run(
+        tmp_path, collector, "flow_file.py", "--secret", "TOKEN", TOKEN="s3cret-value"
+    )
+    assert done.returncode == 1, done.stderr
+    spans, metrics, services = sent(collector)
+    assert {span.name for span in spans} == {"tell <me>", "numbers", "flaky", "fails", "after"}
+    assert "no answer for ***" in str(spans)
+    assert b"s3cret-value" not in b"".join(body for _, body in collector.taken)
+    assert metrics == {
+        "prefect.flow.run.duration",
+        "prefect.task.run.duration",
+        "prefect.task.runs",
+    }
+    assert services == {"prefect"}
+
+
+def test_a_run_in_another_place_is_told_from_its_events(tmp_path, collector):
+    """What runs there needs nothing of OpenTelemetry; lines for people have no events, which is said before."""
+    done = prefect_run(
+        tmp_path, collector, "flow_file.py", "--in", "venv", "--json", OTEL_SERVICE_NAME="mine",
+        OTEL_METRICS_EXPORTER="none",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    spans, metrics, services = sent(collector)
+    assert {span.name for span in spans} == {"tell <me>", "numbers", "flaky", "fails", "after"}
+    assert len({span.trace_id for span in spans}) == 1
+    assert (metrics, services) == (set(), {"mine"})
+    done = prefect_run(tmp_path, collector, "flow_file.py", "--in", "venv")
+    assert done.returncode == 2
+    assert "add --json" in done.stderr
+
+
+def test_a_collector_that_is_not_there_fails_no_run(tmp_path, collector):
+    """The run comes to what it comes to, and says that nothing could be sent."""
+    (tmp_path / "hello.py").write_text(
+        "from prefect import Flow, Parameter\nflow = Flow('hello', tasks=[Parameter('p', 1)])\n"
+    )
+    done = prefect_run(
+        tmp_path, collector, "hello.py", OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+        OTEL_EXPORTER_OTLP_TIMEOUT="1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
