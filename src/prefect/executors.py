@@ -9,5 +9,6 @@ if TYPE_CHECKING:
     from prefect.engine.executors import DaskExecutor, Executor, LocalDaskExecutor, LocalExecutor
 
 __all__ = ["DaskExecutor", "Executor", "LocalDaskExecutor", "LocalExecutor"]
+__path__: list[str] = []  # modules of it: see `prefect.lazy`
 
 __getattr__, __dir__ = lazy(__name__, dict.fromkeys(__all__, "prefect.engine.executors"))

@@ -7,6 +7,8 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
     from typing import Any
 
 
@@ -29,6 +31,8 @@ def lazy(
                 from prefect.unsupported import refuse  # noqa: PLC0415  # seldom needed
 
                 refuse(f"{package}.{name}")
+                if (module := _module(f"{package}.{name}")) is not None:
+                    return module
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         __import__(homes[name])  # by itself: importlib's own front would cost a millisecond
         home = sys.modules[homes[name]]
@@ -42,16 +46,61 @@ def lazy(
     return find, list_names
 
 
+def _module(name: str) -> Any:
+    """Return a module of a package, whose modules classic Prefect's own import had all imported."""
+    try:
+        __import__(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        return None
+    return sys.modules[name]
+
+
 class _ClassicModules:
-    """Comes after all other finders: refuses the import of what classic Prefect had, which costs nobody else."""
+    """Comes after all other finders: has modules under names that classic Prefect had for them, and refuses others.
+
+    That costs nobody else.
+    """
 
     @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> None:  # noqa: ARG004  # as of a finder
-        """Refuse a module, if it is one of those."""
-        if name[:8] == "prefect.":
-            from prefect.unsupported import refuse_module  # noqa: PLC0415  # seldom needed
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:  # noqa: ARG004  # as of a finder
+        """Find another name of a module; refuse one that is not here."""
+        if name[:8] != "prefect.":
+            return None
+        if name in _OTHER_NAMES:
+            from importlib.machinery import ModuleSpec  # noqa: PLC0415  # seldom needed
 
-            refuse_module(name)
+            return ModuleSpec(name, _ClassicModules)  # type: ignore[arg-type]  # it is a loader
+        from prefect.unsupported import refuse_module  # noqa: PLC0415  # seldom needed
+
+        refuse_module(name)
+        return None
+
+    @staticmethod
+    def create_module(spec: ModuleSpec) -> None:  # as of a loader
+        """Have the usual module made."""
+
+    @staticmethod
+    def exec_module(module: ModuleType) -> None:
+        """Give a module the names of the one that it stands for."""
+        home = _module(_OTHER_NAMES[module.__name__])
+        vars(module).update({name: getattr(home, name) for name in home.__all__})
+
+
+_OTHER_NAMES = {
+    "prefect.executors.base": "prefect.executors",
+    "prefect.executors.dask": "prefect.executors",
+    "prefect.executors.local": "prefect.executors",
+    **{
+        f"prefect.engine.results.{kind}_result": "prefect.engine.results"
+        for kind in ("azure", "constant", "gcs", "local", "prefect", "s3", "secret")
+    },
+    "prefect.tasks.secrets.base": "prefect.tasks.secrets",
+    "prefect.tasks.secrets.env_var": "prefect.tasks.secrets",
+    "prefect.utilities.notifications.notifications": "prefect.utilities.notifications",
+}
+"""Where classic Prefect's packages had modules, and here one module has all: it has an empty `__path__`."""
 
 
 def refuse_classic_modules() -> None:

@@ -33,7 +33,9 @@ _ENVIRONMENTS = (
     "`Flow(executor=...)` says"
 )
 
-_RESULTS = "no result is stored, and none is taken from an earlier run"
+_RESULTS = (
+    "`prefect.engine.results` has the places of results; the value of a state is `state.result`"
+)
 _SETTINGS = "settings are read from variables when they are asked for: `prefect.config`"
 _LIBRARIES = {
     "airbyte": "requests",
@@ -128,7 +130,7 @@ _REASONS = {
     "prefect.api": _SERVERLESS,
     "prefect.artifacts": "files go to prefect.context.output_dir, and values to `prefect run --result FILE`",
     "prefect.backend": _SERVERLESS,
-    "prefect.client": _SERVERLESS,
+    "prefect.client": f'{_SERVERLESS}; a secret is `prefect.Secret("NAME").value`, or the task `PrefectSecret("NAME")`',
     "prefect.core.Edge.flattened": "flow.add_edge(..., flattened=True) puts a task between that flattens",
     "prefect.engine.CloudFlowRunner": _SERVERLESS,
     "prefect.engine.CloudTaskRunner": _SERVERLESS,

@@ -102,3 +102,16 @@ def test_named_loggers_are_shown_as_well(run_python, tmp_path):
     """Those of `get_logger`, as classic Prefect's."""
     before = "from prefect.utilities.logging import get_logger\nget_logger('mine').info('here')"
     assert lines(run_python, tmp_path, before)[0] == "[when] INFO - prefect.mine | here"
+
+
+@pytest.mark.parametrize("executor", [None, "threads:2", "processes:1"])
+@pytest.mark.parametrize("name", ["prefect", "prefect.task"])
+def test_a_handler_that_is_added_gets_the_same_lines(run_python, tmp_path, name, executor):
+    """As of classic Prefect's logger: where nobody has set a level, it is that of what is shown."""
+    before = (
+        "handler = logging.StreamHandler(); handler.setFormatter(logging.Formatter('%(message)s'))\n"
+        f"logging.getLogger({name!r}).addHandler(handler)"
+    )
+    assert lines(run_python, tmp_path, before, executor) == ["printed 1", "info 1", "warning 1"]
+    level = f"{before}; logging.getLogger({name!r}).setLevel(logging.WARNING)"
+    assert lines(run_python, tmp_path, level, executor) == ["warning 1"]

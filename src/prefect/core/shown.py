@@ -1,7 +1,8 @@
 """Shows what tasks log where nobody has configured logging, as in `python script.py`.
 
 Lines of level INFO and above of tasks, and what those with `log_stdout` print, go to standard error then.
-Whoever configures logging, before or after, decides alone. The variables of classic Prefect count here:
+Whoever configures logging, before or after, decides alone; but a handler that is added to the logger `prefect`, or to one
+below, gets these lines as well where nobody has set a level. The variables of classic Prefect count here:
 PREFECT__LOGGING__LEVEL, __FORMAT, __DATEFMT, and __EXTRA_LOGGERS with the names of other libraries' loggers.
 """
 
@@ -58,6 +59,11 @@ def show(*names: str) -> None:
             if logger.level == level:
                 logger.setLevel(logging.NOTSET)
         _levels.clear()
+        if _has_handlers_alone():
+            for name in (TASKS, *names):
+                if not (logger := logging.getLogger(name)).level:
+                    logger.setLevel(_level())
+                    _levels[name] = logger.level
         return
     if TASKS in _levels and _levels.keys() >= {*names}:
         return
@@ -68,6 +74,13 @@ def show(*names: str) -> None:
             logger.addHandler(_handler)
             logger.setLevel(_level())
             _levels[name] = logger.level
+
+
+def _has_handlers_alone() -> bool:
+    """Tell whether somebody has added a handler for this package, and has said nothing of levels."""
+    root, own = logging.getLogger(), logging.getLogger("prefect")
+    is_default = root.level == logging.WARNING and not root.handlers and not own.level
+    return is_default and bool(own.handlers or logging.getLogger(TASKS).handlers)
 
 
 def extra_loggers() -> list[str]:

@@ -19,6 +19,7 @@ __all__ = [
     "S3Result",
     "SecretResult",
 ]
+__path__: list[str] = []  # modules of it: see `prefect.lazy`
 
 
 class Result:

@@ -2,3 +2,7 @@
 
 A flow's run passes through those that it has. May import core, engine and secrets.
 """
+
+from prefect.lazy import lazy
+
+__getattr__, __dir__ = lazy(__name__, {})

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any, ClassVar
 
 __all__ = ["EnvVarSecret", "PrefectSecret", "SecretBase"]
+__path__: list[str] = []  # modules of it: see `prefect.lazy`
 
 
 class SecretBase(Task):

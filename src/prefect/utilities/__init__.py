@@ -2,3 +2,7 @@
 
 No trip passes through it. May import core and engine.
 """
+
+from prefect.lazy import lazy
+
+__getattr__, __dir__ = lazy(__name__, {})

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from prefect.core.state import State
 
 __all__ = ["callback_factory", "gmail_notifier", "slack_message_formatter", "slack_notifier"]
+__path__: list[str] = []  # modules of it: see `prefect.lazy`
 
 _SECONDS = 30
 _GMAIL = ("smtp.gmail.com", 465)

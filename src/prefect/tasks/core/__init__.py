@@ -2,3 +2,7 @@
 
 A run passes through those that a flow has. May import core.
 """
+
+from prefect.lazy import lazy
+
+__getattr__, __dir__ = lazy(__name__, {})

@@ -6,5 +6,6 @@ whom to, `session.py` is the coordinator's side of a run, `worker.py` what runs 
 """
 
 from prefect.engine.executors.dask.executor import DaskExecutor
+from prefect.engine.executors.local_dask import LocalDaskExecutor
 
-__all__ = ["DaskExecutor"]
+__all__ = ["DaskExecutor", "LocalDaskExecutor"]
