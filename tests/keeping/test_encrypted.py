@@ -1,9 +1,11 @@
 """Results that are encrypted at rest."""
 
 import json
+import time
 
 import numpy as np
 import pytest
+from packs import packed
 
 from prefect import Flow, Parameter, task
 from prefect.core.kept import Kept, asked
@@ -49,7 +51,9 @@ def _flow():
 
 
 def _files(store):
-    return {path.name: path.read_bytes() for path in store.rglob("*") if path.is_file()}
+    return {path.name: path.read_bytes() for path in store.rglob("*") if path.is_file()} | {
+        name: data for _, _, name, data in packed(store)
+    }
 
 
 @pytest.mark.parametrize("executor", ["local", "processes:2", "dask"])
@@ -59,7 +63,8 @@ def test_results_are_encrypted_wherever_tasks_run_and_gone_on_with(store, execut
     state = flow.run(store=store, executor=executor)
     assert state.result[flow.end].result == 10_000 + len(HIDDEN)
     found = _files(store)
-    assert len(found) == 5  # three results, a value, a record
+    assert len(packed(store)) == 3
+    assert len(list((store / "values").rglob("*/*"))) == 1
     for data in found.values():
         assert HIDDEN.encode() not in data
         assert np.arange(10_000).tobytes()[:64] not in data
@@ -128,16 +133,15 @@ def test_an_encrypted_file_counts_under_its_own_name_alone(store):
     """Who can write to a store cannot have one result stand for another, nor change one."""
     found = open_store(store)
     found.put(KEY, "one", {})
-    (one,) = (path for path in (store / "results").rglob("*") if path.is_file())
     found.put("b" * 64, "two", {})
-    (two,) = (path for path in (store / "results").rglob("*") if path.is_file() and path != one)
-    data = two.read_bytes()
-    two.write_bytes(one.read_bytes())
-    assert found.value("b" * 64) is None
-    for position in range(0, len(data), 7):
-        two.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
+    (_, _, _, one), (path, start, name, _) = packed(store)
+    whole = path.read_bytes()
+    path.write_bytes(f"{name} {time.time_ns():016x} {len(one):08x}\n".encode() + one)
+    assert open_store(f"file://{store}").value("b" * 64) is None
+    for position in range(start, len(whole), 7):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         assert found.value("b" * 64) is None
-    two.write_bytes(data)
+    path.write_bytes(whole)
     assert found.value("b" * 64) == ("two",)
 
 

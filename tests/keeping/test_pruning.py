@@ -71,7 +71,7 @@ def test_what_a_run_needs_that_goes_on_is_not_removed(tmp_path, started):
     second = started("store", "resume")  # it has taken a result that is two hours old
     assert prune(store, age=0, most=0) == (0, 0)
     assert second.communicate("\n", timeout=60)[0] == "100000\n"
-    assert prune(store, age=0, most=0)[0] == 5  # two results, a value, two records
+    assert prune(store, age=0, most=0)[0] == 5  # two packs, a value, two records
     assert list(store.files.listed("")) == []
 
 

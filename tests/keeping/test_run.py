@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from notes import Noted
+from packs import packed
 
 from prefect import Flow, Parameter, context, task
 from prefect.core.signals import SKIP
@@ -473,8 +474,7 @@ def test_a_task_has_a_store_of_its_own(store, tmp_path, executor, as_classic):
     with Flow("f") as flow:
         end = length(made())
     assert flow.run(store=store, executor=executor).result[end].result == 100_000
-    assert len(list(open_store(own).files.listed("results"))) == 1
-    assert len(list(open_store(store).files.listed("results"))) == 1
+    assert len(packed(own)) == len(packed(store)) == 1
     state = flow.run(store=store, resume=True, executor=executor, results="all")
     assert all(each.is_cached() for each in state.result.values())
     assert [state.result[each].result for each in flow.sorted_tasks()] == ["x" * 100_000, 100_000]
@@ -499,4 +499,4 @@ def test_a_task_whose_store_is_of_no_use_in_a_run_says_so(tmp_path, caplog):
     assert "Task 'made'" in warned
     assert "nothing is stored there: run the flow with a store" in warned
     assert not (tmp_path / "own").exists()
-    assert len(list(open_store(tmp_path / "cached").files.listed("results"))) == 1
+    assert len(packed(tmp_path / "cached")) == 1

@@ -1,4 +1,4 @@
-"""Where a store's files are: in a directory, or wherever fsspec reaches. Whole files by path, no more."""
+"""Where a store's files are: in a directory, or wherever fsspec reaches. Whole files by path, small ones by key."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from prefect.errors import StoreError
+from prefect.store.packs import Packs
 from prefect.user_cache import make_private
 
 if TYPE_CHECKING:
@@ -23,8 +24,21 @@ class Files(Protocol):
     where: str
     """The store, as it is found again from another process."""
 
-    def read(self, path: str, most: int | None = None) -> bytearray | bytes | None:
-        """Return all of a file, None where there is none. One that is longer than `most` may be cut there."""
+    def small(self, key: str, *, soon: bool = False) -> bytes | None:
+        """Return what has a key, None where there is nothing.
+
+        Args:
+            soon: whether what another process has just written may be missed.
+        """
+
+    def write_small(self, key: str, parts: Sequence[Part]) -> None:
+        """Write at most `LARGEST_SMALL` bytes by their key, whole or not at all."""
+
+    def remove_small(self, key: str) -> None:
+        """Remove what has a key."""
+
+    def read(self, path: str) -> bytearray | bytes | None:
+        """Return all of a file, None where there is none."""
 
     def write(self, path: str, parts: Sequence[Part]) -> None:
         """Write a file whole or not at all, over one that is there."""
@@ -39,6 +53,8 @@ class Files(Protocol):
         """Yield path, size in bytes and time of last use of the files below a path."""
 
 
+LARGEST_SMALL = 1 << 17
+"""Bytes of what is small."""
 RECENT = 3600.0
 """Seconds for which a file counts as used without being marked again."""
 _PROCESS = os.urandom(8).hex()
@@ -60,8 +76,37 @@ class LocalFiles:
         self._base = f"{directory}/"
         self._count = 0
         self._owner = _other_owner(directory)
+        self._packs = Packs(f"{self._base}packs", lambda: self._make("packs"), self._new)
 
-    def read(self, path: str, most: int | None = None) -> bytearray | None:  # noqa: ARG002
+    def small(self, key: str, *, soon: bool = False) -> bytes | None:
+        """Return what has a key, None where there is nothing; see `Files`."""
+        try:
+            return self._packs.read(key, soon=soon)
+        except OSError as error:
+            raise failed("read", self.where, error) from error
+
+    def write_small(self, key: str, parts: Sequence[Part]) -> None:
+        """Write something small by its key."""
+        try:
+            self._packs.write(key, parts)
+        except OSError as error:
+            raise failed("written", self.where, error) from error
+
+    def remove_small(self, key: str) -> None:
+        """Remove what has a key, so that nothing of it is left on the disk."""
+        try:
+            self._packs.remove(key)
+        except OSError as error:
+            raise failed("changed", self.where, error) from error
+
+    def _new(self, path: str) -> int:
+        """Open a new file for writing, of whoever has the directory."""
+        handle = os.open(path, _NEW, 0o600)
+        if self._owner is not None:
+            os.fchown(handle, *self._owner)
+        return handle
+
+    def read(self, path: str) -> bytearray | None:
         """Return all of a file, which counts as used now; None where there is none."""
         try:
             handle = os.open(self._base + path, os.O_RDONLY | os.O_CLOEXEC)
@@ -88,13 +133,11 @@ class LocalFiles:
         part = f"{self._base}parts/{_PROCESS}-{os.getpid()}-{id(self)}-{self._count}"
         try:
             try:
-                handle = os.open(part, _NEW, 0o600)
+                handle = self._new(part)
             except FileNotFoundError:
                 self._make("parts")
-                handle = os.open(part, _NEW, 0o600)
+                handle = self._new(part)
             try:
-                if self._owner is not None:
-                    os.fchown(handle, *self._owner)
                 with os.fdopen(handle, "wb", buffering=0 if len(parts) == 1 else -1) as file:
                     for each in parts:
                         _write(file, each)

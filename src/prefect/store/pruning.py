@@ -48,11 +48,13 @@ def prune(store: Store, *, age: float | None, most: int | None) -> tuple[int, in
     needed = _needed_since(store, now)
     removed = freed = 0
     kept: list[tuple[float, int, str]] = []
-    for below in ("runs", "results", "values", "parts"):
+    for below in ("runs", "packs", "results", "values", "parts"):
         for path, size, used in store.files.listed(below):
             # What is being written, and was left by who was killed meanwhile, is of no use after a day.
             limit = _DAY if below == "parts" else age
-            if limit is not None and now - used > limit and used < needed:
+            if below == "packs" and is_locked(Path(store.where, path)):
+                kept.append((now + _DAY, size, path))  # of a process that lives
+            elif limit is not None and now - used > limit and used < needed:
                 store.files.remove(path)
                 removed, freed = removed + 1, freed + size
             elif below != "parts":
@@ -62,7 +64,7 @@ def prune(store: Store, *, age: float | None, most: int | None) -> tuple[int, in
         for used, size, path in sorted(kept):
             if total <= most:
                 break
-            if not path.startswith("runs/") and used < needed:
+            if not path.startswith("runs/") and used < min(needed, now):
                 store.files.remove(path)
                 total, removed, freed = total - size, removed + 1, freed + size
     return removed, freed
@@ -106,16 +108,17 @@ def _needed_since(store: Store, now: float) -> float:
     since = now + _DAY
     for path, _, changed in store.files.listed("runs"):
         if path.endswith(".jsonl") and (is_local or now - changed < _WEEK):
-            goes_on = _is_locked(Path(store.where, path)) if is_local else True
+            goes_on = is_locked(Path(store.where, path)) if is_local else True
             began = _began(store, path) if goes_on else None
             if began is not None:
                 since = min(since, began - RECENT)
     return since
 
 
-def _is_locked(record: Path) -> bool:
+def is_locked(path: Path) -> bool:
+    """Tell whether a process that writes a file lives."""
     try:
-        handle = os.open(record, os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from prefect.errors import StoreError
-from prefect.store.files import failed
+from prefect.store.files import LARGEST_SMALL, failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,19 +66,37 @@ class RemoteFiles:
         self._has_buckets = protocol in _BUCKETS
         self._rests_until = 0.0
 
-    def read(self, path: str, most: int | None = None) -> bytes | None:
-        """Return all of a file, None where there is none. One that is longer than `most` may be cut there."""
+    def small(self, key: str, *, soon: bool = False) -> bytes | None:  # noqa: ARG002 - it is not missed
+        """Return what has a key, None where there is nothing."""
         with self._asked("read"):
             try:
                 # A range is one request; without it, some ask for the size first.
-                limits = {} if most is None else {"start": 0, "end": most}
-                found: bytes = self._system.cat_file(self._path(path), **limits)
+                found: bytes = self._system.cat_file(
+                    self._path(_small(key)), start=0, end=LARGEST_SMALL
+                )
             except FileNotFoundError:
                 return None
             except OSError as error:
-                if most is not None and error.errno == errno.EINVAL:  # nothing is in it
-                    return b""
+                if error.errno == errno.EINVAL:  # nothing is in it
+                    return None
                 raise
+            return found
+
+    def write_small(self, key: str, parts: Sequence[Part]) -> None:
+        """Write something small by its key."""
+        self.write(_small(key), parts)
+
+    def remove_small(self, key: str) -> None:
+        """Remove what has a key."""
+        self.remove(_small(key))
+
+    def read(self, path: str) -> bytes | None:
+        """Return all of a file, None where there is none."""
+        with self._asked("read"):
+            try:
+                found: bytes = self._system.cat_file(self._path(path))
+            except FileNotFoundError:
+                return None
             return found
 
     def write(self, path: str, parts: Sequence[Part]) -> None:
@@ -150,6 +168,10 @@ class RemoteFiles:
             self._rests_until = end + 1 + _REST * (end - start)
             told = error if str(error) else TimeoutError("it did not answer in time")
             raise failed(what, self.where, told) from error
+
+
+def _small(key: str) -> str:
+    return f"results/{key[:2]}/{key}"
 
 
 def _bounded(protocol: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A store: results by key.
 
-    results/KK/KEY      what is known of a result, a line of JSON, and the result itself if it is small
+    packs/NAME          many results: of each what is known of it, a line of JSON, and the result itself if it is small
+                        (see `prefect.store.packs`); elsewhere than in a directory each in results/KK/KEY
     values/DD/DIGEST    a larger one, once whatever keys it has
     runs/RUN.jsonl      the record of a run (see `prefect.records`)
     parts/              what is being written
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 _SMALL = 1 << 12
 """Bytes of a result up to which it lies beside what is known of it."""
 _LONGEST_LINE = 1 << 16
-_LONGEST = _LONGEST_LINE + _SMALL + (1 << 12)
-"""Bytes that the file of a result has at most, also if it is encrypted."""
 KEY_VARIABLE = "PREFECT_STORE_KEY"
 """Of the environment: the key of sealed flows with which results are encrypted, as `prefect keygen` writes it."""
 _HEX = pattern(r"[0-9a-f]{64}")
@@ -152,7 +151,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        read = self._read(self._path_of(key), _LONGEST)
+        read = self._small(key)
         return None if read is None else _entry(key, read)
 
     def find(self, key: str) -> tuple[Entry, Stored] | None:
@@ -161,7 +160,7 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        read = self._read(self._path_of(key), _LONGEST)
+        read = self._small(key, soon=True)
         entry = None if read is None else _entry(key, read)
         if entry is None:
             return None
@@ -185,7 +184,7 @@ class Store:
             StoreError: the store cannot be read, or the result cannot be loaded here.
         """
         if read is None:
-            read = self._read(self._path_of(key), _LONGEST)
+            read = self._small(key)
         if read is None or (entry := _entry(key, read)) is None:
             return None
         line = read.index(b"\n") + 1
@@ -208,7 +207,7 @@ class Store:
 
     def holds(self, key: str, search: Callable[[bytearray], bool]) -> bool:
         """Tell whether something is found in the bytes of a result."""
-        read = self._read(self._path_of(key), _LONGEST)
+        read = self._small(key)
         entry = None if read is None else _entry(key, read)
         if read is None or entry is None:
             return False
@@ -219,7 +218,7 @@ class Store:
         """Remove a result, and its bytes, which other keys may have had as well: they are made again."""
         entry = self.entry(key)
         if entry is not None:
-            self.files.remove(self._path_of(key))
+            self.files.remove_small(self._name_of(key))
             self.files.remove(self._path_of_value(entry.digest))
 
     def put(self, key: str, value: Any, about: Mapping[str, Any]) -> Entry:
@@ -253,21 +252,28 @@ class Store:
             if not self.files.touch(path):
                 self._write(path, encoded.parts)
             body = [line, b"\n"]
-        self._write(self._path_of(key), [b"".join(body)])
+        name = self._name_of(key)
+        self.files.write_small(
+            name, body if self._cipher is None else self._cipher.encrypt(body, name)
+        )
         return entry
 
-    def _read(self, path: str, most: int | None = None) -> bytes | bytearray | None:
-        read = self.files.read(path, most)
+    def _small(self, key: str, *, soon: bool = False) -> bytes | bytearray | None:
+        name = self._name_of(key)
+        read = self.files.small(name, soon=soon)
+        return read if read is None or self._cipher is None else self._cipher.decrypt(read, name)
+
+    def _read(self, path: str) -> bytes | bytearray | None:
+        read = self.files.read(path)
         return read if read is None or self._cipher is None else self._cipher.decrypt(read, path)
 
     def _write(self, path: str, parts: Sequence[Part]) -> None:
         self.files.write(path, parts if self._cipher is None else self._cipher.encrypt(parts, path))
 
-    def _path_of(self, key: str) -> str:
+    def _name_of(self, key: str) -> str:
         if not _HEX.fullmatch(key):
             raise ValueError(f"A key is 64 hexadecimal digits, not {key!r}")
-        name = key if self._cipher is None else self._cipher.name(f"result {key}")
-        return f"results/{name[:2]}/{name}"
+        return key if self._cipher is None else self._cipher.name(f"result {key}")
 
     def _path_of_value(self, digest: str) -> str:
         name = digest.removeprefix("sha256:")

@@ -1,0 +1,88 @@
+"""Small results in packs."""
+
+import subprocess
+import sys
+
+from packs import packed
+
+from prefect.store.store import open_store
+
+KEYS = [digit * 64 for digit in "abcd"]
+
+
+def _other(where, program):
+    """Run something in another process, on a store of that place."""
+    source = f"import sys\nfrom prefect.store.store import open_store\nstore = open_store(sys.argv[1])\n{program}"
+    done = subprocess.run(
+        [sys.executable, "-c", source, str(where)], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_each_process_writes_a_pack_and_finds_what_others_write(tmp_path):
+    """Also after it has looked, and of one key what was written last."""
+    store = open_store(tmp_path)
+    store.put(KEYS[0], 1, {})
+    assert _other(tmp_path, f"print(store.value({KEYS[0]!r})); store.put({KEYS[0]!r}, 2, {{}}); store.put({KEYS[1]!r}, 3, {{}})") == "(1,)"  # fmt: skip
+    assert store.value(KEYS[1]) == (3,)
+    assert _other(tmp_path, f"print(store.value({KEYS[0]!r}))") == "(2,)"
+    assert len(list((tmp_path / "packs").iterdir())) == 2
+
+
+def test_what_a_kill_has_cut_off_is_not_there_and_the_rest_is(tmp_path):
+    """Wherever the end of a pack is."""
+    _other(tmp_path, f"[store.put(key, key[0], {{}}) for key in {KEYS!r}]")
+    (path,) = (tmp_path / "packs").iterdir()
+    whole = path.read_bytes()
+    ends = [start + len(data) for _, start, _, data in packed(tmp_path)]
+    for cut in range(0, len(whole), 13):
+        where = tmp_path / str(cut)
+        (where / "packs").mkdir(parents=True)
+        (where / "packs" / "one").write_bytes(whole[:cut])
+        store = open_store(where)
+        there = sum(end <= cut for end in ends)
+        assert [store.value(key) for key in KEYS] == [(key[0],) for key in KEYS[:there]] + [None] * (4 - there)  # fmt: skip
+        store.put(KEYS[3], "new", {})
+        assert store.value(KEYS[3]) == ("new",)
+
+
+def test_what_is_removed_is_gone_from_the_disk(tmp_path):
+    """A secret that was stored rests nowhere; what comes after it in its pack stays, and it can be stored anew."""
+    store = open_store(tmp_path)
+    reader = open_store(f"file://{tmp_path}")
+    for key in KEYS:
+        store.put(key, f"value-{key[0]}", {"run": key[0]})
+    assert reader.value(KEYS[1]) == ("value-b",)
+    _other(tmp_path, f"store.remove({KEYS[1]!r})")
+    assert b"value-b" not in b"".join(path.read_bytes() for path in (tmp_path / "packs").iterdir())
+    for each in (store, reader):
+        assert [each.value(key) for key in KEYS] == [("value-a",), None, ("value-c",), ("value-d",)]
+    _other(tmp_path, f"store.put({KEYS[1]!r}, 'again', {{}})")
+    assert [each.value(KEYS[1]) for each in (store, reader)] == [("again",), ("again",)]
+
+
+def test_a_store_that_was_removed_is_made_again(tmp_path):
+    """By the process that wrote to it before."""
+    store = open_store(tmp_path / "store")
+    store.put(KEYS[0], 1, {})
+    for path in (tmp_path / "store" / "packs").iterdir():
+        path.unlink()
+    (tmp_path / "store" / "packs").rmdir()
+    assert store.value(KEYS[0]) is None
+    store.put(KEYS[0], 2, {})
+    assert store.value(KEYS[0]) == (2,)
+    assert _other(tmp_path / "store", f"print(store.value({KEYS[0]!r}))") == "(2,)"
+
+
+def test_a_fork_has_a_pack_of_its_own(tmp_path):
+    """Two processes never append to one."""
+    program = (
+        "import os\nstore.put('a' * 64, 1, {})\nchild = os.fork()\n"
+        "store.put(('b' if child else 'c') * 64, 2, {})\n"
+        "if child: os.waitpid(child, 0)\nelse: os._exit(0)"
+    )
+    _other(tmp_path, program)
+    store = open_store(tmp_path)
+    assert [store.value(key) for key in KEYS] == [(1,), (2,), (2,), None]
+    assert sorted(name[0] for _, _, name, _ in packed(tmp_path)) == ["a", "b", "c"]
+    assert len({path for path, _, _, _ in packed(tmp_path)}) == 2
