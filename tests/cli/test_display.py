@@ -207,6 +207,42 @@ with Flow("flow" + TITLE) as flow:
 """
 
 
+PRINTING = """
+from prefect import Flow, task
+
+@task(log_stdout=True)
+def prints():
+    print("before \\x1b[31mred\\x1b[0m \\x1b[2Jcleared\\x1b]0;owned\\x07 after")
+
+with Flow("printing") as flow:
+    prints()
+"""
+
+
+def test_what_a_task_prints_does_not_draw_over_the_view(prefect):
+    """Its colours are shown; what moves the cursor, clears the screen or names the window is left out."""
+    (prefect.directory / "printing.py").write_text(PRINTING)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "run", "printing.py"],
+        cwd=prefect.directory, stdin=follower, stdout=follower, stderr=follower,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
+    )  # fmt: skip
+    os.close(follower)
+    drawn = b""
+    while True:
+        try:
+            drawn += os.read(leader, 65536)
+        except OSError:  # the other side was closed
+            break
+    os.close(leader)
+    assert process.wait(timeout=60) == 0
+    assert b"\x1b[31mred" in drawn
+    assert b"\x1b[2J" not in drawn
+    assert b"\x1b]0;" not in drawn
+    assert b"cleared" in drawn
+
+
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "lines"])
 def test_names_and_exceptions_command_no_terminal(prefect, terminal):
     """They show as escapes; what a task logs itself stays as it is."""

@@ -79,6 +79,34 @@ def test_the_page_says_why_tasks_ran_again(prefect):
     )
 
 
+ESCAPES = """
+from prefect import Flow, context, task
+
+@task(log_stdout=True)
+def prints():
+    print("before \\x1b[31mred\\x1b[0m \\x1b[2J\\x1b]0;owned\\x07 after")
+    context.logger.info("logged \\x1b[2J")
+
+with Flow("escapes") as flow:
+    prints()
+"""
+
+
+def test_what_a_task_prints_commands_neither_page_nor_text(prefect):
+    """Escape sequences are written out in the page, in the text, in the picture and by `prefect runs show`."""
+    (prefect.directory / "escapes.py").write_text(ESCAPES)
+    prefect("run", "escapes.py", "--store", "store", "--report", "run.html")
+    shown = [
+        (prefect.directory / "run.html").read_text(),
+        prefect("report", "last", "--store", "store", "--text")[0],
+        prefect("report", "last", "--store", "store", "--svg")[0],
+        prefect("runs", "show", "last", "--store", "store")[0],
+        prefect("runs", "show", "last", "--store", "store", "--json")[0],
+    ]
+    assert not any("\x1b" in each or "\x07" in each or "\\u001b" in each for each in shown)
+    assert "before" in shown[0]
+
+
 def test_a_run_writes_its_report_however_it_ends(prefect, tmp_path):
     """It is kept for that; a report that could not be written is refused before anything runs."""
     home = {"XDG_DATA_HOME": str(tmp_path / "data")}

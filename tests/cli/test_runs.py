@@ -110,7 +110,7 @@ def test_runs_are_pruned_by_age_and_size(keep, cli):
         ({}, {"resume": True}, "double[1]", "double[1] did not run again: run "),
         ({"broken": True}, {"resume": True, "broken": False}, "total", "it came to Failed"),
         ({}, {"resume": True, "n": 3}, "numbers", "parameter n is 3 now, and was 2"),
-        ({}, {"resume": True, "n": 3}, "double[2]", "did not come to it, which had no child 2"),
+        ({}, {"resume": True, "n": 3}, "double[2]", "did not come to it, which had no such child"),
         ({}, {"resume": True, "n": 3}, "total", "its input xs has changed: double came to something else"),
         ({}, {"resume": True, "change": ("FACTOR = 2", "FACTOR = 3")}, "double[1]", "FACTOR has changed"),
         ({}, {"resume": True, "change": ("return FACTOR * x", "return x * FACTOR")}, "double[0]",
@@ -126,10 +126,26 @@ def test_why_a_task_ran_again_is_said_in_a_sentence(keep, cli, first, then, task
     assert len(said.splitlines()) == 1
 
 
+def test_why_gathers_the_children_of_a_mapped_task(keep, cli):
+    """One sentence says what is true of several, with the first of them; without a task, too."""
+    keep(n=9)
+    assert cli("why", "last", "double").startswith("double (all 9 children) ran: this is the first")
+    keep(resume=True, n=11)
+    same, new = sorted(cli("why", "last", "double").splitlines())
+    assert same.startswith("double (2 of 11 children: 9, 10) ran: run ")
+    assert "which had no such child" in same
+    assert new.startswith(
+        "double (9 of 11 children: 0, 1, 2, 3, 4, … and 4 more) did not run again: run "
+    )
+    assert [same, new] == sorted(
+        x for x in cli("why", "last").splitlines() if x.startswith("double")
+    )
+
+
 def test_of_the_first_run_there_is_nothing_to_compare_with(keep, cli):
     """That is said; and what there is no task of."""
     keep()
     assert "first run of flow 'sums'" in cli("why", "last", "total")
-    assert len(cli("why", "last").splitlines()) == 4
+    assert len(cli("why", "last").splitlines()) == 3
     said = cli("why", "last", "nonsense", status=2)
     assert "has no task 'nonsense'. It has: broken, double" in said

@@ -94,6 +94,26 @@ def test_a_resumed_run_has_the_parameters_and_the_day_of_the_one_that_it_goes_on
     assert calls == ["numbers", "double 2", "double 3", "total"]
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_a_default_that_is_another_one_now_is_said(store, caplog, given):
+    """The resumed run goes on with the old one, and says so, unless the parameter was given then."""
+
+    def made(default):
+        with Flow("defaults") as flow:
+            flow.task = task(lambda n: n).copy(name="same")(Parameter("n", default=default))
+        return flow
+
+    made(1).run(store=store, **({"n": 5} if given else {}))
+    flow = made(2)
+    state = flow.run(store=store, resume=True)
+    assert state.result[flow.task].result == (5 if given else 1)
+    said = (
+        "Parameter 'n' is 1, its default in run" in caplog.text
+        and "default is 2 now" in caplog.text
+    )
+    assert said is not given
+
+
 def test_a_run_is_named_to_go_on_with(store):
     """By its name, or an end of it that no other has."""
     flow = _flow(Noted(), Noted())

@@ -22,7 +22,10 @@ def record(tmp_path):
 @pytest.fixture
 def server(record):
     """A server of its page, in a thread of its own."""
-    with Followed(record.open("rb"), "run") as followed, PageServer(followed) as made:
+    with (
+        Followed(record.open("rb"), "run", str(record.parent)) as followed,
+        PageServer(followed) as made,
+    ):
         thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield made
@@ -107,3 +110,24 @@ def test_the_page_follows_the_run_without_being_loaded_again(server, record, bro
         assert page.inner_text("#badge") == "Failed"
         assert page.evaluate("window.stays") == 1
         assert complaints == []
+
+
+def test_the_page_says_why_a_task_ran_again(tmp_path):
+    """It is compared with the run before, in the same store, as the page that is written is."""
+    (tmp_path / "runs").mkdir()
+    described = records.flow("etl", [records.task("load-1")], [])
+
+    def kept(name, digest):
+        lines = [
+            records.header(described, run=name),
+            {"event": "code", "time": records.START, "task": "load-1", "parts": {"load": digest}},
+            {"event": "task", "time": records.START, "task": "load-1", "state": "Running"},
+            {"event": "task", "time": records.START + 1, "task": "load-1", "state": "Success"},
+        ]
+        return records.write(tmp_path / "runs" / f"{name}.jsonl", lines)
+
+    kept("20251128-101010-etl-aaaaaa", "a" * 64)
+    now = kept("20251129-101010-etl-bbbbbb", "b" * 64)
+    with Followed(now.open("rb"), "run", str(tmp_path)) as followed:
+        assert "Ran again: load has changed" in json.loads(followed.data()[1])["texts"]
+        assert b"Ran again: load has changed" in followed.page()

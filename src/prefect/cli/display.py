@@ -212,7 +212,9 @@ class LiveDisplay(logging.Handler):
             parts = [Segment(f"    {name}: ", _DIM), Segment(message, Style.parse(style))]
             self._scroll.add(Segments([*parts, Segment.line()]))
         else:
-            self._scroll.add(Text.assemble("    ", (f"{name}: ", "dim"), (message, style)))
+            # Its colours are shown; what else commands a terminal would draw over the view.
+            own = Text.from_ansi(message, style=style)
+            self._scroll.add(Text.assemble("    ", (f"{name}: ", "dim"), own))
 
     def _outcome(
         self, flow: str, state: str, message: str | None, failed: list[dict[str, str]]

@@ -108,10 +108,10 @@ def _write(output: Path, data: bytes) -> None:
 
 def _rendered(run: Run, form: str, store: str | None, *, everything: bool) -> bytes:
     if form == "html":
-        from prefect.records.reasons import changes  # noqa: PLC0415 - one of three
+        from prefect.records.reasons import changes, run_before  # noqa: PLC0415 - one of three
         from prefect.report.html import html  # noqa: PLC0415 - one of three
 
-        return html(run, changes(run, store))
+        return html(run, changes(run, run_before(run, store)))
     from prefect.report.text import states_of, text  # noqa: PLC0415 - likewise
 
     if form == "text":

@@ -33,7 +33,7 @@ def view(run: str, port: int, opens: bool, store: str | None) -> None:
     from prefect.report.server import Followed, PageServer  # noqa: PLC0415 - not for --help
 
     try:
-        followed = Followed(_record(run, store), run)
+        followed = Followed(_record(run, store), run, store)
     except OSError as error:
         raise click.FileError(run, error.strerror or str(error)) from error
     with followed:

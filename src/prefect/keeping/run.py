@@ -277,6 +277,12 @@ class _Earlier:
         self.key_id: str | None = header.get("results_key")
         self.start = datetime.fromisoformat(header["start"])
         self._parameters: dict[str, Any] = header["parameters"]
+        described = header["flow"].get("parameters")
+        self._defaults: dict[str, Any] = {
+            str(each.get("name")): each.get("default")
+            for each in (described if isinstance(described, list) else ())
+            if isinstance(each, dict) and not each.get("required")
+        }
         self.context = {
             name: value
             for name, value in dict(header.get("context") or {}).items()
@@ -327,7 +333,23 @@ class _Earlier:
                     f"Parameter {name!r} of run {self.run} was not recorded as it was: give it again"
                 )
             found[name] = value
+            self._say_if_changed(flow, name, value)
         return found
+
+    def _say_if_changed(self, flow: Flow, name: str, value: Any) -> None:
+        """Say it where a parameter goes on with a default that is another one now."""
+        default = next(each.default for each in flow.parameters() if each.name == name)
+        if value != self._defaults.get(name):  # it was given
+            return
+        try:
+            now_default = json_form(default)
+        except (TypeError, ValueError):
+            return
+        if now_default != value:
+            logging.getLogger("prefect").warning(
+                "Parameter %r is %.60r, its default in run %s, which this run goes on with. The default is %.60r "
+                "now: give the parameter to have that", name, value, self.run, now_default,
+            )  # fmt: skip
 
 
 _LACKS = "no JSON form"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _MAPPED = pattern(r"(.*)\[(\d+)\]", re.DOTALL)
 _TOLD = 5_000
+_SHOWN = 5
+"""Children that are named, of those of which the same is true."""
 _LOOKED_AT = 50
 """Runs before one that are looked at for the one that it is compared with."""
 
@@ -43,26 +45,35 @@ def reasons(
     given = run.given()
     if task is not None:
         for slug, index in _meant(run, names, task):
-            yield _sentence(run, before, slug, index, names)
+            yield from _sentences(run, before, slug, index, names)
         return
-    for slug, index, found in run.units():
-        if slug not in given and (found.inputs or found.result or slug in run.code):
-            yield _sentence(run, before, slug, index, names)
+    for slug, found in run.tasks.items():
+        if slug in given:
+            continue
+        if slug in run.code or any(each.inputs or each.result for each in _units(found)):
+            yield from _sentences(run, before, slug, None, names)
 
 
-def changes(
-    run: Run, where: str | os.PathLike[str] | None = None
-) -> dict[tuple[str, int | None], str]:
-    """Return what had tasks run again, and which did not: a sentence by slug and index, for those of which it is known.
+def run_before(run: Run, where: str | os.PathLike[str] | None = None) -> Run | None:
+    """Return the run that one is to be compared with; None where there is none, or the store cannot be read.
 
     Args:
         run: a run.
         where: the store that has the run before it; by default the user's.
     """
     try:
-        before = _before(run, where)
+        return _before(run, where)
     except StoreError:
-        before = None
+        return None
+
+
+def changes(run: Run, before: Run | None) -> dict[tuple[str, int | None], str]:
+    """Return what had tasks run again, and which did not: a sentence by slug and index, for those of which it is known.
+
+    Args:
+        run: a run.
+        before: that of `run_before`.
+    """
     names = {each["id"]: each["name"] for each in run.flow["tasks"]}
     found: dict[tuple[str, int | None], str] = {}
     for slug, index, now in run.units():
@@ -104,28 +115,53 @@ def _before(run: Run, where: str | os.PathLike[str] | None) -> Run | None:
     return None if found is None else found[1]
 
 
-def _sentence(
+def _units(task: TaskRun) -> Iterator[TaskRun]:
+    yield from task.children.values() if task.children else (task,)
+
+
+def _sentences(
     run: Run, before: Run | None, slug: str, index: int | None, names: dict[str, str]
-) -> str:
-    label = printable(names[slug]) + ("" if index is None else f"[{index}]")
+) -> Iterator[str]:
+    """Yield a sentence of a task; of a mapped one, one for all of its children of which the same is true."""
+    label = printable(names[slug])
+    children = run.tasks[slug].children
+    if index is not None or not children:
+        child = "" if index is None else f"[{index}]"
+        yield f"{label}{child} {_told(run, before, slug, index, names)}"
+        return
+    alike: dict[str, list[int]] = {}
+    for each in children:
+        alike.setdefault(_told(run, before, slug, each, names), []).append(each)
+    for told, found in alike.items():
+        if len(found) == len(children):
+            which = "its only child" if len(found) == 1 else f"all {len(found)} children"
+        else:
+            shown = ", ".join(map(str, found[:_SHOWN]))
+            more = f", … and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+            which = f"{len(found)} of {len(children)} children: {shown}{more}"
+        yield f"{label} ({which}) {told}"
+
+
+def _told(run: Run, before: Run | None, slug: str, index: int | None, names: dict[str, str]) -> str:
+    """Return what is to be said of a task or child, after its name."""
     now = _of(run, slug, index)
     if now is None or now.state == PENDING:
-        return f"{label} did not run: run {run.run} ended before its turn."
+        return f"did not run: run {run.run} ended before its turn."
     if now.state == "Cached":
         of_run = now.result and now.result.run
         where = f"run {of_run}" if of_run else "an earlier run"
-        return f"{label} did not run again: {where} had stored its result, and code, inputs and versions are the same."
+        return f"did not run again: {where} had stored its result, and code, inputs and versions are the same."
     if now.state == "TriggerFailed" or not (now.tries or now.inputs or now.result):
-        return f"{label} did not run: {printable(now.message) or now.state}."
+        return f"did not run: {printable(now.message) or now.state}."
     if before is None:
-        return f"{label} ran: this is the first run of flow {printable(run.flow['name'])!r} in this store."
-    return f"{label} ran{_because(run, before, slug, index, names)}"
+        return f"ran: this is the first run of flow {printable(run.flow['name'])!r} in this store."
+    return f"ran{_because(run, before, slug, index, names)}"
 
 
 def _because(run: Run, before: Run, slug: str, index: int | None, names: dict[str, str]) -> str:
     now, then = _of(run, slug, index), _of(before, slug, index)
     if then is None or then.state == PENDING:
-        child = "" if index is None else f", which had no child {index}"
+        child = "" if index is None else ", which had no such child"
         return f": run {before.run} did not come to it{child}."
     if then.state in FAILED or then.state == "Cancelled":
         return f" again: in run {before.run} it came to {printable(then.state)}."

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from prefect.printable import printable
 from prefect.records.reading import RecordReader
+from prefect.records.reasons import changes, run_before
 from prefect.report.data import page_data
 from prefect.report.html import as_json, page, policy
 
@@ -41,13 +42,14 @@ class Followed:
     Args:
         file: which is closed in the end.
         name: of it, for messages.
+        store: that has the run before it, for what has changed since; by default the user's.
 
     Raises:
         RecordError: it is no record, or has nothing yet.
         OSError: it cannot be read.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, store: str | None = None) -> None:
         self._file = file
         self._reader = RecordReader(printable(name))
         self._lock = threading.Lock()
@@ -57,6 +59,7 @@ class Followed:
         try:
             self._reader.read(self._file)
             self._run = self._reader.run()
+            self._before = run_before(self._run, store)
         except BaseException:
             self._file.close()
             raise
@@ -70,7 +73,8 @@ class Followed:
     def page(self) -> bytes:
         """Return the page as it is now."""
         with self._lock:
-            return page(self._read(), data_path="data")
+            run = self._read()
+            return page(run, data_path="data", reasons=changes(run, self._before))
 
     def data(self) -> tuple[str, bytes]:
         """Return the page's data as JSON, and a tag that changes with them."""
@@ -80,7 +84,9 @@ class Followed:
             moment = int(time.time()) if live else 0  # what runs has run for a second more
             tag = f'"{self._revision}-{moment}"'
             if tag != self._tag:
-                self._tag, self._data = tag, as_json(page_data(run, live=live)).encode()
+                reasons = changes(run, self._before)
+                data = page_data(run, live=live, reasons=reasons)
+                self._tag, self._data = tag, as_json(data).encode()
             return self._tag, self._data
 
     def _read(self) -> Run:
