@@ -206,9 +206,13 @@ def test_a_run_that_was_kept_is_gone_on_with(package):
     _, err = package("--store", "runs", "-p", "n=-4", status=1)
     assert "Kept as" in err
     assert "Go on with it: prefect run" in err
-    out, err = package("--store", "runs", "--resume", "-p", "n=-4", status=1)
+    out, err = package(
+        "--store", "runs", "--resume", "-p", "n=-4", "--result", "out.json", status=1
+    )
     assert "printed" not in out
     assert "Cached" in out
+    told = json.loads((package.directory / "out.json").read_text())
+    assert {"Cached", "Failed"} <= {task["state"] for task in told["tasks"]}
     store = package.directory / "runs"
     records = [record.read_text() for record in sorted((store / "runs").iterdir())]
     first, then = (json.loads(text.splitlines()[0]) for text in records)

@@ -10,9 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect import Flow, task
-from prefect.engine import signals
+from prefect.core import state_kinds
+from prefect.core.state import Failed
+from prefect.core.state_kinds import KINDS
+from prefect.engine import TaskEvent, signals
 from prefect.errors import ArtifactError, RemoteTaskError
 from prefect.payload.values import is_plain
+from prefect.places.replaying import Replay
+from prefect.running.report import describe_task
 from prefect.running.results import NotCarried, RunResult
 
 KEY = "canary-key"
@@ -98,6 +103,27 @@ def test_mapped_tasks_come_out_with_each_child():
     assert [type(child).__name__ for child in state.map_states] == ["Success", "Skipped", "Success"]
     assert state.result == [0, None, 2]
     assert pickle.loads(result.to_pickle()) == {"odd-1": [0, None, 2]}
+
+
+class Checked(state_kinds.Success):
+    """A kind of state of a flow's own."""
+
+
+@pytest.mark.parametrize("kind", [*KINDS.values(), Checked])
+def test_each_kind_of_state_comes_out_of_a_place(kind):
+    """As it is, or as what it was made of: what was taken from a store among them, or ended by a signal."""
+    known = KINDS.get(kind.__name__, state_kinds.Success)
+    with Flow("etl") as flow:
+        last = numbers()
+    ended = Failed if issubclass(kind, Failed) else state_kinds.Success
+    result, _ = RunResult.of(flow, ended("over", {last: kind("as it is")}))
+    read = RunResult.read(result.to_bytes(KEY), KEY)
+    assert type(read.to_state().result["numbers-1"]) is known
+    told = []
+    replay = Replay(told.append)
+    event = TaskEvent("numbers-1", "numbers", None, kind("as it is"))
+    replay(json.dumps({"event": "task", "time": 1.0, **describe_task(event)}), "stdout")
+    assert [type(each.state) for each in told] == [known]
 
 
 def test_plain_values_are_carried_without_a_pickle():

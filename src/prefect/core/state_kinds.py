@@ -178,3 +178,16 @@ class Queued(MetaState):
     @classmethod
     def _data(cls) -> tuple[str, ...]:
         return ("result", "state", "start_time")
+
+
+KINDS: dict[str, type[State]] = {
+    kind.__name__: kind
+    for kind in State.children(include_self=True)
+    if kind.__module__ in {State.__module__, __name__}
+}
+"""All kinds of states of this package, by their names."""
+
+
+def kind_name(state: State) -> str:
+    """Return the name of a state's kind, by which other processes know it; of one's own, that below it."""
+    return next(kind.__name__ for kind in type(state).__mro__ if kind in KINDS.values())

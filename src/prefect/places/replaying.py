@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from prefect import errors
-from prefect.core import state as states
+from prefect.core.state_kinds import KINDS
 from prefect.engine.events import TaskEvent
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def _write(event: dict[str, Any]) -> None:
 
 
 def _task_event(event: dict[str, Any]) -> TaskEvent:
-    kind = getattr(states, str(event["state"]))
-    if not (isinstance(kind, type) and issubclass(kind, states.State)):
-        raise ValueError("it is no state")  # noqa: TRY004
+    kind = KINDS[event["state"]]
     made = TaskEvent(
         str(event["task"]), str(event["name"]), event["map_index"], kind(event["message"]),
         event["children"],

@@ -26,6 +26,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from prefect.core.state import TriggerFailed
+from prefect.core.state_kinds import kind_name
 from prefect.printable import error_text, printable, printable_lines
 from prefect.running.output import CapturedOutput
 from prefect.running.stopping import abandon_output, provide_streams, reopened
@@ -225,7 +226,7 @@ class JsonReporter(logging.Handler):
         """Write the outcome, after all that was written before it."""
         self._captured.output.drain()
         failed = [{"task": task, "traceback": text} for task, text in tracebacks(state)]
-        name = type(state).__name__
+        name = kind_name(state)
         self.write("flow", flow=flow, state=name, message=state.message, failed=failed)
 
     def refused(self, error: Exception) -> None:
@@ -248,7 +249,7 @@ def describe_task(event: TaskEvent) -> dict[str, Any]:
         "task": event.task_slug,
         "name": event.task_name,
         "map_index": event.map_index,
-        "state": type(event.state).__name__,
+        "state": kind_name(event.state),
         "message": event.state.message,
         "children": event.children,
     }

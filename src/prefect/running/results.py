@@ -18,7 +18,8 @@ import hmac
 import json
 from typing import TYPE_CHECKING, Any
 
-from prefect.core import state as states
+from prefect.core.state import Failed, Mapped
+from prefect.core.state_kinds import KINDS, kind_name
 from prefect.errors import ArtifactError, RemoteTaskError
 from prefect.frozen import frozen
 from prefect.payload import values
@@ -64,13 +65,13 @@ class _Packing:
         self.behind: list[str] = []
 
     def record(self, state: State, where: str, *, with_value: bool) -> dict[str, Any]:
-        told: dict[str, Any] = {"state": type(state).__name__, "message": _masked(state.message)}
-        if isinstance(state, states.Mapped):
+        told: dict[str, Any] = {"state": kind_name(state), "message": _masked(state.message)}
+        if isinstance(state, Mapped):
             told["children"] = [
                 self.record(child, f"{where}[{index}]", with_value=with_value)
                 for index, child in enumerate(state.map_states)
             ]
-        elif isinstance(state, states.Failed):
+        elif isinstance(state, Failed):
             told["traceback"] = _masked(state.traceback)
             told["value"] = self._value(state.result, None)
         elif with_value:
@@ -117,7 +118,7 @@ class RunResult:
         ]
         described = {
             "flow": flow.name,
-            "state": type(state).__name__,
+            "state": kind_name(state),
             "message": _masked(state.message),
             "tasks": tasks,
         }
@@ -162,7 +163,7 @@ class RunResult:
 
     def is_successful(self) -> bool:
         """Tell whether the flow succeeded."""
-        kind: type[State] = getattr(states, self.described["state"])
+        kind: type[State] = KINDS[self.described["state"]]
         return kind().is_successful()
 
     def to_json(self) -> dict[str, Any]:
@@ -200,15 +201,15 @@ class RunResult:
         This unpickles values, and so runs code of the place that it comes from.
         """
         tasks = {task["task"]: self._state(task) for task in self.described["tasks"]}
-        kind: type[State] = getattr(states, self.described["state"])
+        kind: type[State] = KINDS[self.described["state"]]
         return kind(self.described["message"], tasks)
 
     def _state(self, told: dict[str, Any]) -> State:
-        kind: type[State] = getattr(states, told["state"])
+        kind: type[State] = KINDS[told["state"]]
         if "children" in told:
             children = [self._state(child) for child in told["children"]]
             has = [child.result for child in children]
-            return states.Mapped(told["message"], has, children)
+            return Mapped(told["message"], has, children)
         made = kind(told["message"], self._value(told))
         if told.get("traceback") is not None:
             made.traceback = told["traceback"]
@@ -280,9 +281,8 @@ def _checked(told: Any, pickled: int) -> dict[str, Any]:
 
 
 def _check_state(each: Any, pickled: int) -> None:
-    kind = getattr(states, str(each["state"]), None)
-    if not (isinstance(kind, type) and issubclass(kind, states.State)):
-        raise ValueError(f"{str(each['state'])[:50]!r} is no state")  # noqa: TRY004
+    if str(each["state"]) not in KINDS:
+        raise ValueError(f"{str(each['state'])[:50]!r} is no state")
     if not all(isinstance(each.get(name), str | None) for name in ("message", "traceback")):
         raise ValueError("a message is no text")
     value = each.get("value", {"lacks": ""})
