@@ -212,7 +212,7 @@ def test_a_run_that_was_kept_is_gone_on_with(package):
     assert "printed" not in out
     assert "Cached" in out
     told = json.loads((package.directory / "out.json").read_text())
-    assert {"Cached", "Failed"} <= {task["state"] for task in told["tasks"]}
+    assert "Cached" in {task["state"] for task in told["tasks"]}
     store = package.directory / "runs"
     records = [record.read_text() for record in sorted((store / "runs").iterdir())]
     first, then = (json.loads(text.splitlines()[0]) for text in records)
