@@ -1,6 +1,8 @@
 """What the code of a task consists of: a stale result is worse than none."""
 
+import copy
 import importlib
+import pickle
 import sys
 import textwrap
 
@@ -122,6 +124,16 @@ def test_what_changes_nothing_does_not_count(parts, name):
     """Comments, docstrings, annotations, names of locals, other functions, the order of sets."""
     first, then = SAME[name]
     assert parts(first) == parts(then)
+
+
+@pytest.mark.parametrize("notes", [copy.copy, pickle.dumps])
+def test_what_python_notes_in_a_class_does_not_count(parts, notes):
+    """An object that is copied or pickled, as results are, leaves a note there for the next."""
+    source = "class A:\n    def __init__(self): self.x = 1\n@task\ndef go(): return A()"
+    before = parts(source)
+    module = sys.modules["module_for_code"]
+    notes(module.A())
+    assert Codes().of(module.go) == before
 
 
 @pytest.mark.parametrize(

@@ -282,7 +282,7 @@ _OF_ALL_CLASSES = frozenset(
         "__module__", "__qualname__", "__doc__", "__dict__", "__weakref__", "__annotations__",
         "__firstlineno__", "__static_attributes__", "_signature", "_type_name", "_is_plain",
         "__annotate__", "__abstractmethods__", "_abc_impl", "__slots__", "__match_args__",
-        "_overridden",
+        "_overridden", "__slotnames__",
     }
 )  # fmt: skip
 _DESCRIPTORS = frozenset({"member_descriptor", "getset_descriptor"})
