@@ -1,6 +1,7 @@
 """Garbage collection during runs."""
 
 import gc
+import weakref
 
 import pytest
 
@@ -44,3 +45,35 @@ def test_garbage_of_tasks_is_collected():
         task(lambda x: seen.append(gc.isenabled())).map([1, 2])
     flow.run()
     assert seen == [True] * 3
+
+
+class Thing:
+    """Something that the collector knows of."""
+
+
+def test_many_objects_stay_without_being_looked_at():
+    """They are of the oldest generation at once, where few are not; young garbage has gone before."""
+    garbage = Thing()
+    garbage.itself = garbage
+    gone = weakref.ref(garbage)
+    del garbage
+    with no_collection(many=5000):
+        assert gone() is None
+        many = [Thing() for _ in range(5000)]
+    with no_collection(many=5):
+        few = [Thing() for _ in range(5)]
+    oldest = {id(each) for each in gc.get_objects(generation=2)}
+    assert oldest.issuperset(map(id, many))
+    assert oldest.isdisjoint(map(id, few))
+
+
+def test_what_somebody_froze_stays_so():
+    """Who has taken objects out of collection keeps them there."""
+    gc.freeze()
+    try:
+        before = gc.get_freeze_count()
+        with no_collection(many=5000):
+            pass
+        assert gc.get_freeze_count() == before
+    finally:
+        gc.unfreeze()

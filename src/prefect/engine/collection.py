@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from _thread import allocate_lock
 
+_MANY = 1000
 _changing = allocate_lock()
 _blocks = 0
 _was_enabled = False
@@ -16,9 +17,18 @@ class no_collection:  # noqa: N801  # reads as a function; contextlib's would im
     Python looks through all objects again whenever there are a quarter more. Where a hundred thousand
     are made at once, and none of them can go yet, that takes longer than to make them. Blocks of several
     threads may overlap: the last that ends has the collector go on.
+
+    What was made would still be looked through twice before Python reckons with its staying. Of many
+    objects that is known: they are told to stay, after what is young has been collected before them.
+
+    Args:
+        many: about how many objects are made that all stay.
     """
 
-    __slots__ = ("_within",)
+    __slots__ = ("_many", "_within")
+
+    def __init__(self, many: int = 0) -> None:
+        self._many = many >= _MANY
 
     def __enter__(self) -> None:
         global _blocks, _was_enabled  # noqa: PLW0603  # the collector is the process's
@@ -30,6 +40,12 @@ class no_collection:  # noqa: N801  # reads as a function; contextlib's would im
                 _blocks += 1
                 self._within = True
                 gc.disable()
+            if self._many:
+                self._many = (
+                    _was_enabled and not gc.get_freeze_count()
+                )  # which is for who froze some
+                if self._many:
+                    gc.collect(1)
         except BaseException:  # Ctrl-C
             self.__exit__()
             raise
@@ -38,6 +54,11 @@ class no_collection:  # noqa: N801  # reads as a function; contextlib's would im
         global _blocks  # noqa: PLW0603  # likewise
         if not self._within:
             return
+        if self._many:  # all go to the oldest generation, without being looked at
+            try:
+                gc.freeze()
+            finally:  # also after Ctrl-C
+                gc.unfreeze()
         with _changing:
             _blocks -= 1
             if not _blocks and _was_enabled:

@@ -69,7 +69,7 @@ def run_flow(
             if not isinstance(running, Running):
                 return running
             logs.info("flow %r starts", flow.name)
-            with no_collection():
+            with no_collection(many=len(flow.tasks)):
                 nodes = lay_out(flow, shared)
             run = Run(
                 session,

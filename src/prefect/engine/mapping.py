@@ -7,6 +7,7 @@ from itertools import repeat
 from prefect.core.inputs import items_of
 from prefect.core.refs import Ref
 from prefect.core.state import Failed, Mapped, Skipped, Success
+from prefect.engine.collection import no_collection
 from prefect.engine.nodes import CHILDREN, ITEM, SHARED, Node, Step
 from prefect.engine.transitions import skipped, triggered
 from prefect.errors import ResultUnavailableError
@@ -107,10 +108,11 @@ def _children(node: Node, columns: list[Column | None]) -> list[Node]:
     )
     kinds, takers = node.kinds, node.takers
     children = []
-    for index, sources in enumerate(rows):
-        child = Node(step, sources, 0, index, node, kinds)
-        child.takers = takers  # of the whole, each of whom takes each
-        children.append(child)
+    with no_collection(many=max(len(column) for column in columns if column is not None)):
+        for index, sources in enumerate(rows):
+            child = Node(step, sources, 0, index, node, kinds)
+            child.takers = takers  # of the whole, each of whom takes each
+            children.append(child)
     for column, kind in zip(columns, kinds, strict=True):
         if column is not None and kind == CHILDREN:
             for source, child in zip(column, children, strict=True):

@@ -53,16 +53,35 @@ class Setting:
 
 
 class Step:
-    """What a task and all its mapped children have in common."""
+    """What a task and all its mapped children have in common.
 
-    __slots__ = ("constants", "default_trigger", "edges", "mapped", "setting", "task")
+    What is asked for each time that something runs is looked up once, in the order in which tasks were made: they
+    run in another one, and of a large flow no more is in the processor's cache.
+
+    Attributes:
+        run: what the task does.
+        keys: for each edge, the argument that it gives; the same tuple for all tasks with the same.
+        plain: whether no more is to be done than to call it; see `prefect.engine.plain`.
+    """
+
+    __slots__ = (
+        "constants", "default_trigger", "edges", "keys", "mapped", "plain", "run", "setting", "task",
+    )  # fmt: skip
 
     def __init__(
         self, task: Task, setting: Setting, edges: Sequence[Edge], constants: dict[str, Any]
     ) -> None:
         self.task = task
+        self.run = task.run
+        self.plain = not (
+            task.__dict__.get("state_handlers")  # as `has_handlers` does
+            or task.timeout is not None
+            or task.log_stdout
+            or task.task_run_name is not None
+        )
         self.setting = setting
         self.edges = edges
+        self.keys: tuple[str | None, ...] = ()
         self.constants = constants
         self.mapped = False
         self.default_trigger = task.trigger is all_successful
@@ -159,11 +178,11 @@ class Node:
         step = self.step
         inputs = step.constants.copy()
         usual = step.default_trigger
-        for edge, source in zip(step.edges, self.sources):  # noqa: B905  # twice as fast without `strict`
+        for key, source in zip(step.keys, self.sources):  # noqa: B905  # twice as fast without `strict`
             state = source.state
             if type(state) is not Success and not is_plain(state):
                 usual = False
-            if (key := edge[2]) is not None:
+            if key is not None:
                 inputs[key] = state.held
         return inputs, usual
 
@@ -172,7 +191,7 @@ class Node:
         step = self.step
         inputs = step.constants.copy()
         usual = step.default_trigger
-        for edge, source, kind in zip(step.edges, self.sources, self.kinds):  # noqa: B905
+        for key, source, kind in zip(step.keys, self.sources, self.kinds):  # noqa: B905
             if kind == ITEM:
                 value = source
             else:
@@ -180,7 +199,7 @@ class Node:
                 if type(state) is not Success and not is_plain(state):
                     usual = False
                 value = state.held
-            if (key := edge[2]) is not None:
+            if key is not None:
                 inputs[key] = value
         return inputs, usual
 
@@ -234,6 +253,7 @@ def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Node]:
         flow: the flow.
         context: what `prefect.context` has for each of its tasks.
     """
+    shared: dict[tuple[str | None, ...], tuple[str | None, ...]] = {}
     setting, constants = Setting(flow, {} if context is None else context), flow.constants
     nothing: dict[str, Any] = {}
     nodes: dict[Task, Node] = {}
@@ -245,13 +265,16 @@ def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Node]:
             if isinstance(task, _HAD_ANYWAY):
                 kept.append(node)
             continue
+        nodes[task] = node = Node(step, (), len(edges))
         sources: list[Node] = []
-        nodes[task] = node = Node(step, sources, len(edges))
+        keys: list[str | None] = []
         always = not step.default_trigger  # as `Step.takes` says; a call for each edge costs
         for edge in edges:
             source = nodes[edge[0]]
             sources.append(source)
-            if always or edge[2] is not None:
+            key = edge[2]
+            keys.append(key)
+            if always or key is not None:
                 source.takers += 1
             if edge[3]:
                 step.mapped = True
@@ -262,6 +285,9 @@ def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Node]:
                 source.downstream.append(node)  # type: ignore[attr-defined]
             else:
                 source.downstream = [node]
+        node.sources = tuple(sources)
+        names = tuple(keys)
+        step.keys = shared.setdefault(names, names)
     kept.extend(nodes[task] for task in flow.reference_tasks())
     for node in kept:
         node.takers = 0

@@ -34,13 +34,9 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
     try:
         while True:
             step = node.step
-            task = step.task
             usual, inputs = step.default_trigger, step.constants
             if (
-                task.__dict__.get("state_handlers")  # as `has_handlers` does
-                or task.timeout is not None
-                or task.log_stdout
-                or task.task_run_name is not None
+                not step.plain
                 or node.retrying is not None
                 or (step.mapped and node.map_index is None)
             ):
@@ -49,15 +45,15 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
                 inputs, usual = node.inputs_with_items()
             elif node.sources:
                 inputs = inputs.copy()
-                for edge, source in zip(step.edges, node.sources):  # noqa: B905  # it takes as long
+                for key, source in zip(step.keys, node.sources):  # noqa: B905  # it takes as long
                     state = source.state
                     if type(state) is not Success and not is_plain(state):
                         usual = False
-                    if (key := edge[2]) is not None:
+                    if key is not None:
                         inputs[key] = state.held
             if not usual:
                 return node
-            if session.awaits and not is_async(task):
+            if session.awaits and not is_async(step.task):
                 session.wake()
             if tells:
                 set_context(around)
@@ -65,7 +61,7 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
             set_context(node)
             raised: BaseException | None = None
             try:
-                value = task.run(**inputs)
+                value = step.run(**inputs)
                 if type(value) is GeneratorType:
                     value = list(value)
             except BaseException as error:  # noqa: BLE001  # whatever a task raises is its failure

@@ -32,8 +32,8 @@ def done_with_sources(node: Node) -> None:
         _done_with_mapped(node)
         return
     step = node.step
-    for edge, source in zip(step.edges, node.sources):  # noqa: B905  # twice as fast without `strict`
-        if edge[2] is not None or not step.default_trigger:
+    for key, source in zip(step.keys, node.sources):  # noqa: B905  # twice as fast without `strict`
+        if key is not None or not step.default_trigger:
             if source.children is not None:
                 _take(source.children)
             source.takers -= 1
