@@ -1,6 +1,7 @@
 """What a flow costs for each task, by shape and size, beside other engines, each in its own environment.
 
-    python benchmarks/engine.py [--sizes 100,1000,10000,100000] [--rounds 3] [--only WORD] [--quick] [--json]
+    python benchmarks/engine.py [--sizes 100,1000,10000,100000,1000000] [--rounds 3] [--limit 120] [--memory 6]
+                                [--only WORD] [--quick] [--json]
 
 The work is `sum(inputs) + 1`, so all that is measured is overhead: to build the graph and to run it. A way that
 does not return the right value is not measured. Each way has one process of its own, which does all its graphs, one
@@ -9,7 +10,8 @@ have them all. Rounds of all ways are interleaved, and the fastest of each count
 them down, never one up. --json has the medians, too.
 
 Clusters are there before the clock starts; pools of threads and processes start and end with each run, for ours
-and for the limits alike. Whoever has needed more than 20 s for a size is not asked again, nor for a larger one.
+and for the limits alike. Whoever has needed more than --limit seconds or --memory GB for a size is not asked again, nor for a larger
+one; nor is who would need more seconds by what each task cost at the size before. Above 10,000 tasks one round counts.
 Memory is what the way's process had at most above what it had before; that of the processes which it starts, such as
 workers, is not counted. Ctrl-C and SIGTERM end all of them, and remove what was installed.
 
@@ -22,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import select
 import signal
 import statistics
@@ -42,7 +45,9 @@ import engine_ways  # noqa: E402
 from engine_ways import SHAPES, Work  # noqa: E402
 from meter import machine  # noqa: E402
 
-LIMIT, PAIR_LIMIT, START_LIMIT = 20.0, 120.0, 600.0
+PAIR_LIMIT, START_LIMIT = 120.0, 600.0
+MANY = 10_000
+"""Tasks above which one round counts."""
 OURS = "ours, local"
 NAMES = sorted([*engine_ways.WAYS, *engine_rivals.WAYS], key=lambda name: name.startswith("limit"))
 # What each way needs of its own, and from the index; none: it runs where this runs.
@@ -76,8 +81,10 @@ BIG_VALUES = (10, 50)
 class Way:
     """The process of a way; it is started when it is first asked."""
 
-    def __init__(self, name: str, place: Path, *, quick: bool = False) -> None:
-        self.name, self.place = name, place
+    def __init__(
+        self, name: str, place: Path, *, gigabytes: float = 0, quick: bool = False
+    ) -> None:
+        self.name, self.place, self.gigabytes = name, place, gigabytes
         self.packages = [] if quick else list(PACKAGES.get(name, ()))
         self.process: subprocess.Popen[str] | None = None
         self.failed, self.versions = "", dict[str, str]()
@@ -114,6 +121,9 @@ class Way:
                 cwd=self.place, text=True, start_new_session=True,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
             )  # fmt: skip
+        if self.gigabytes:
+            most = int(self.gigabytes * 1e9)
+            resource.prlimit(self.process.pid, resource.RLIMIT_DATA, (most, most))
         answer = self.read(START_LIMIT)
         self.versions, self.failed = answer.get("versions", {}), answer.get("failed", "")
         if self.failed:
@@ -131,11 +141,11 @@ class Way:
         status = self.process.wait() if ready else None
         self.stop()
         if status is None:
-            return {"failed": f"more than {limit:.0f} s"}
+            return {"failed": f"more than {limit / 1.5:.0f} s"}
         reason = signal.Signals(-status).name if status < 0 else f"status {status}"
         return {"failed": reason, "message": self.errors.read_text()[-300:]}
 
-    def ask(self, work: Work, limit: float = LIMIT) -> dict[str, Any]:
+    def ask(self, work: Work, limit: float) -> dict[str, Any]:
         """Return what a graph took, or the reason why there is nothing to return."""
         if self.process is None and not self.failed:
             self.start()
@@ -145,7 +155,10 @@ class Way:
         assert self.process.stdin is not None
         wanted = {"shape": work.shape, "count": work.count, "megabytes": work.megabytes}
         print(json.dumps(wanted), file=self.process.stdin, flush=True)
-        answer = self.read(limit)
+        answer = self.read(1.5 * limit)  # to lay out the graph is not counted
+        if answer.get("failed") == "MemoryError":
+            self.stop()
+            return {"failed": f"more than {self.gigabytes:g} GB"}
         if "failed" not in answer and answer["value"] != expected(work):
             return {"failed": f"a wrong value: {answer['value']}"}
         if "failed" not in answer and answer["build"] + answer["run"] > limit:
@@ -219,10 +232,13 @@ def wanted(name: str, only: str) -> bool:
     return any(word.lower() in name.lower() for word in only.split(","))
 
 
-def measured(ways: dict[str, Way], works: list[Work], rounds: int, only: str) -> list[Cell]:
+def measured(
+    ways: dict[str, Way], works: list[Work], rounds: int, limit: float, only: str
+) -> list[Cell]:
     """Ask every way for every graph, in turn; `works` has the smaller sizes first."""
     cells = []
     out = dict[tuple[str, str], str]()  # by way and shape: why it is asked for no more
+    costs = dict[tuple[str, str], tuple[float, int]]()  # the seconds of a task, and of how many
     for work in works:
         row = [
             Cell(work, name)
@@ -232,16 +248,23 @@ def measured(ways: dict[str, Way], works: list[Work], rounds: int, only: str) ->
         if len(row) == 1 and not wanted(f"{work.shape}: {OURS}", only):
             continue  # there is nothing to compare
         cells += row
-        for turn in range(rounds):
-            say(f"{work.shape} of {work.count:,}: round {turn + 1} of {rounds}")
+        for cell in row:
+            cost, count = costs.get((cell.way, work.shape), (0, 0))
+            if cell.way != OURS and cost * work.count > limit:
+                cell.failed = f"more than {limit:.0f} s, by its {count:,}"
+                out.setdefault((cell.way, work.shape), cell.failed)
+        turns = 1 if work.count > MANY else rounds
+        for turn in range(turns):
+            say(f"{work.shape} of {work.count:,}: round {turn + 1} of {turns}")
             for cell in row:
                 key = (cell.way, work.shape)
                 if key in out:
                     cell.failed = cell.failed or "-"
                     continue
-                answer = ways[cell.way].ask(work)
+                answer = ways[cell.way].ask(work, limit)
                 if "failed" not in answer:
                     cell.answers.append(answer)
+                    costs[key] = (cell.best("build", "run") / work.count, work.count)
                     continue
                 reason, message = str(answer["failed"]), str(answer.get("message", ""))
                 told = reason.startswith(("more", "a wrong"))
@@ -286,6 +309,25 @@ def ratio(one: float, other: float) -> str:
     """Return a ratio with two digits that count."""
     value = one / other if other else float("inf")
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2f}"
+
+
+def show_ours(cells: list[Cell], sizes: list[int]) -> None:
+    """Print what each task of ours costs by the size of its graph."""
+    found = {(cell.work.shape, cell.work.count): cell for cell in cells if cell.way == OURS}
+    print(f"\n**{OURS}, by size** (microseconds a task, to build + to run)\n")
+    print("| | " + " | ".join(f"{size:,}" for size in sizes) + " |")
+    print("|---" + "|--:" * len(sizes) + "|")
+    for shape in SHAPES:
+        texts = []
+        for size in sizes:
+            cell = found.get((shape, size))
+            if cell is None or cell.failed:
+                texts.append("" if cell is None else cell.failed)
+                continue
+            build, run = (cell.best(each) / size * 1e6 for each in ("build", "run"))
+            texts.append(f"{build:.1f} + {run:.1f}")
+        if any(texts):
+            print(f"| {shape} | " + " | ".join(texts) + " |")
 
 
 def show_memory(cells: list[Cell], sizes: list[int], names: list[str]) -> None:
@@ -379,7 +421,10 @@ def extras(place: Path, rounds: int, only: str, versions: dict[str, str]) -> dic
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="100,1000,10000,100000", help="tasks [%(default)s]")
+    sizes_of_all = "100,1000,10000,100000,1000000"
+    parser.add_argument("--sizes", default=sizes_of_all, help="tasks [%(default)s]")
+    parser.add_argument("--limit", type=float, default=120, help="seconds for one [%(default)s]")
+    parser.add_argument("--memory", type=float, default=6, help="GB for one [%(default)s]")
     parser.add_argument("--rounds", type=int, default=3, help="rounds that count [%(default)s]")
     parser.add_argument("--only", default="", metavar="WORD", help="what has this word in its name")
     parser.add_argument("--quick", action="store_true", help="100 tasks, once, with no rivals")
@@ -395,11 +440,14 @@ def main() -> None:
     versions = {"Python": sys.version.split()[0]}
     cells, pairs = list[Cell](), dict[str, list[Cell]]()
     with tempfile.TemporaryDirectory(prefix="prefect-bench-", ignore_cleanup_errors=True) as place:
-        ways = {name: Way(name, Path(place), quick=options.quick) for name in names}
+        ways = {
+            name: Way(name, Path(place), gigabytes=options.memory, quick=options.quick)
+            for name in names
+        }
         try:
             for shape in SHAPES:
                 works = [Work(shape, size) for size in sizes]
-                cells += measured(ways, works, rounds, options.only)
+                cells += measured(ways, works, rounds, options.limit, options.only)
                 if not options.json:
                     show(cells, shape, sizes, names)
         finally:
@@ -415,6 +463,7 @@ def main() -> None:
         print(json.dumps(found, indent=2))
         return
     if cells:
+        show_ours(cells, sizes)
         show_memory(cells, sizes, names)
     for title, found_cells in pairs.items():
         show_pair(title, found_cells)
