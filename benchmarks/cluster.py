@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,10 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 from relay import Relay
 
 COUNT = int(os.environ.get("COUNT", "3000"))
-SHAPES = ("chain", "fan", "map", "parameter", "nested")
+MANY = int(os.environ.get("MANY", "1000"))
+SMALL_SHAPES = ("links", "wide", "in", "random")
+"""Of tasks that do next to nothing."""
+SHAPES = ("chain", "fan", "map", "parameter", "nested", *SMALL_SHAPES)
 
 
 def increment(x: Any) -> Any:
@@ -47,6 +51,27 @@ def total(xs: list[Any]) -> float:
 def added(x: int, xs: list[int]) -> int:
     """Use an item and the whole."""
     return x + len(xs)
+
+
+def counted(*xs: Any) -> int:
+    """Return how many values come in."""
+    return len(xs)
+
+
+def both(x: int, y: int) -> int:  # noqa: ARG001  # what it takes is the graph's
+    """Return how many values come in, as a task, which names them."""
+    return 2
+
+
+def many(xs: list[Any]) -> int:
+    """Return how many values come in as a list."""
+    return len(xs)
+
+
+def pairs() -> list[tuple[int, int]]:
+    """Return of which two earlier ones each task of the random graph takes the values."""
+    rng = random.Random(7)
+    return [(rng.randrange(n), rng.randrange(n)) for n in range(1, MANY)]
 
 
 def numbers(count: int) -> list[int]:
@@ -74,11 +99,28 @@ def flows() -> dict[str, tuple[Any, Any]]:
         found["parameter"] = flow, task(added).map(xs, unmapped(xs))
     with Flow("nested") as flow:
         found["nested"] = flow, inc.map(inc.map(task(numbers)(1000)))
+    with Flow("links") as flow:
+        x = inc(0)
+        for _ in range(199):
+            x = inc(x)
+        found["links"] = flow, x
+    with Flow("wide") as flow:
+        found["wide"] = flow, [inc(number) for number in range(MANY)][-1]
+    with Flow("in") as flow:
+        found["in"] = flow, task(many)([inc(number) for number in range(MANY)])
+    with Flow("random") as flow:
+        add = task(both)
+        made = [inc(0)]
+        for one, other in pairs():
+            made.append(add(made[one], made[other]))
+        found["random"] = flow, made[-1]
     return found
 
 
 def plainly(client: Any, shape: str) -> Any:
     """Do a shape's work with the client alone."""
+    if shape in SMALL_SHAPES:
+        return small(client, shape)
     if shape == "chain":
         x = client.submit(array, 50, pure=False)
         for _ in range(9):
@@ -97,6 +139,23 @@ def plainly(client: Any, shape: str) -> Any:
     xs = client.submit(numbers, count, pure=False)
     first = client.map(lambda xs, i: increment(xs[i]), [xs] * count, range(count), pure=False)
     return client.gather(client.map(increment, first, pure=False))
+
+
+def small(client: Any, shape: str) -> Any:
+    """Do the same for small tasks."""
+    if shape == "links":
+        x = client.submit(increment, 0, pure=False)
+        for _ in range(199):
+            x = client.submit(increment, x, pure=False)
+        return x.result()
+    if shape == "wide":
+        return client.gather(client.map(increment, range(MANY), pure=False))
+    if shape == "in":
+        return client.submit(many, client.map(increment, range(MANY), pure=False)).result()
+    made = [client.submit(increment, 0, pure=False)]
+    for one, other in pairs():
+        made.append(client.submit(counted, made[one], made[other], pure=False))
+    return client.gather(made)[-1]
 
 
 def once(address: str, shape: str, way: str) -> dict[str, float]:

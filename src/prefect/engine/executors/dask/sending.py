@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from collections import OrderedDict
 
@@ -66,7 +67,7 @@ class Packing:
         try:
             step, context = self._step(job), self._context(job)
             inputs = {name: self._input(value, references) for name, value in job.inputs.items()}
-            payload = dumps(
+            payload = _plainly(
                 (job.slug, job.map_index, job.run_count, job.retrying, inputs, job.keeping)
             )
         finally:
@@ -199,6 +200,17 @@ def _alike(value: Any) -> Any:
     if kind in {list, tuple, set}:
         return kind, tuple(id(each) for each in value)
     return id(value)
+
+
+def _plainly(payload: tuple[Any, ...]) -> bytes:
+    """Pickle what is not of a module that would have to be sent by value; most often nothing in it is."""
+    try:
+        data = pickle.dumps(payload, 5)
+        if b"__main__" not in data:  # as Dask looks for it
+            return data
+    except Exception:  # noqa: BLE001, S110  # cloudpickle may be able to, or tells the reason
+        pass
+    return dumps(payload)
 
 
 def dumps(value: Any) -> bytes:

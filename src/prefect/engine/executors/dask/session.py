@@ -116,6 +116,7 @@ class DaskSession(Session):
         self._ready: deque[tuple[Any, State]] = deque()
         self._inbox: SimpleQueue[tuple[str, Sequence[Any]]] = SimpleQueue()
         self._left: dict[int, str] = {}  # whose values are there
+        self._done_with: list[Any] = []  # futures of jobs that have come to their ends
         self._next_look = 0.0
         self._packing = Packing(client, self._topic, self._numbers)
         self.closed = False
@@ -344,12 +345,14 @@ class DaskSession(Session):
         self._by_token.pop(call.token, None)
         if call.promised is not None and type(state) is Success:
             call.promised.keep(state.held)
+        self._done_with.append(call.future)
         call.future = call.promised = None
         self._ready.append((call.token, state))
 
     def _look(self) -> None:
         """Look for what no event tells: workers that died, and what of the cluster is not there."""
         self._next_look = monotonic() + LOOK
+        self._let_go()
         ended = {
             number
             for number, call in self._calls.items()
@@ -364,11 +367,17 @@ class DaskSession(Session):
         lost = [
             (number, call)
             for number, call in self._calls.items()
-            if not call.is_ahead() and (broken is not None or number in ended)
+            if (broken is not None or number in ended) and not call.is_ahead()
         ]
         blamed = {call.worker for _, call in lost if call.begun}
         for number, call in lost:
             self._lost(number, call, broken, blamed)
+
+    def _let_go(self) -> None:
+        """Let go of futures, in the client's loop and together: one by one each costs a message."""
+        if self._done_with:
+            done_with, self._done_with = self._done_with, []
+            self.client.loop.add_callback(done_with.clear)
 
     def _lost(self, number: int, call: _Call, broken: str | None, blamed: set[str]) -> None:
         """Decide what becomes of a job that the cluster has lost."""
@@ -475,6 +484,7 @@ class DaskSession(Session):
         finally:
             self._calls.clear()
             self._by_token.clear()
+            self._done_with.clear()
             self._packing.clear()
             with suppress(Exception):
                 if self._given and self.health.broken is None:
