@@ -60,9 +60,10 @@ class Health:
     ) -> None:
         self._secrets = secrets
         self._client = client
-        self._worker_timeout = worker_timeout
+        self.worker_timeout = worker_timeout
+        self.resources: list[dict[str, float]] = []  # of each worker, when it was last looked
         self._silence_timeout = silence_timeout
-        self._address = client.scheduler.address if client.scheduler else "?"
+        self.address = client.scheduler.address if client.scheduler else "?"
         self._connection = client.scheduler_comm
         self.broken: str | None = None
         self._probe: Future[Any] | None = None
@@ -93,7 +94,7 @@ class Health:
 
     def _unfit(self, problems: list[str]) -> str:
         return (
-            f"The Dask cluster at {self._address} is unfit for this flow: {'; '.join(problems)}. "
+            f"The Dask cluster at {self.address} is unfit for this flow: {'; '.join(problems)}. "
             f"Install there what is here: Python {versions()['Python']}, "
             f"distributed=={versions()['distributed']} and this package, {__version__}"
         )
@@ -106,7 +107,7 @@ class Health:
             return self._client.sync(ask)
         except (TimeoutError, OSError) as error:
             raise ExecutorError(
-                f"{who} of the Dask cluster at {self._address} does not answer: is it of another "
+                f"{who} of the Dask cluster at {self.address} does not answer: is it of another "
                 f"release than distributed {versions()['distributed']}, which is here, or overloaded?"
             ) from error
 
@@ -121,7 +122,7 @@ class Health:
         secrets = self._secrets
         if secrets is None:
             return None
-        if is_encrypted(self._address):
+        if is_encrypted(self.address):
             workers = [each for each in workers if not is_encrypted(each)]
         if not workers:
             return None
@@ -137,7 +138,7 @@ class Health:
         if not lines:
             return None
         return (
-            f"The Dask cluster at {self._address} lacks secrets of this flow: {'; '.join(lines)}. Their "
+            f"The Dask cluster at {self.address} lacks secrets of this flow: {'; '.join(lines)}. Their "
             "values are sent over TLS only: have scheduler, workers and client speak tls:// "
             "(distributed.Security), or give the workers' environments values of their own"
         )
@@ -177,7 +178,7 @@ class Health:
         # Dask's client connects again, but has let go of all futures before.
         if self._client.scheduler_comm is not self._connection or self._client.status != "running":
             self.broken = (
-                f"the connection to the Dask scheduler at {self._address} broke: has it ended, or the "
+                f"the connection to the Dask scheduler at {self.address} broke: has it ended, or the "
                 "network failed? Start it again, and run the flow again"
             )
             return self.broken
@@ -196,12 +197,12 @@ class Health:
             self._say(
                 "scheduler",
                 "the Dask scheduler at %s has not answered for %.0f s",
-                self._address,
+                self.address,
                 silent,
             )
             if silent >= self._silence_timeout:
                 self.broken = (
-                    f"the Dask scheduler at {self._address} has not answered for {silent:.0f} s: is it "
+                    f"the Dask scheduler at {self.address} has not answered for {silent:.0f} s: is it "
                     "frozen, or the network cut? Start it again, and run the flow again"
                 )
         return self.broken
@@ -209,23 +210,24 @@ class Health:
     def _examine(self, told: dict[str, Any], moment: float) -> None:
         """Look at what the scheduler tells of its workers."""
         workers = told["workers"]
+        self.resources = [each.get("resources", {}) for each in workers.values()]
         self._look_for_newcomers(workers)
         self._look_for_silence(workers, moment)
         if workers:
             self._had_workers = moment
             self._said.discard("workers")
         elif (without := moment - self._had_workers) >= SAID_AFTER:
-            limit = self._worker_timeout
+            limit = self.worker_timeout
             ends = "" if limit is None else f"; gives up after {limit:g} s"
             self._say(
                 "workers",
                 "the Dask cluster at %s has no workers: start some with `dask worker %s`, or look why "
-                "the cluster starts none%s", self._address, self._address, ends,
+                "the cluster starts none%s", self.address, self.address, ends,
             )  # fmt: skip
             if limit is not None and without >= limit:
                 self.broken = (
-                    f"the Dask cluster at {self._address} has had no workers for {without:.0f} s: start "
-                    f"some with `dask worker {self._address}`, look why the cluster starts none, or let "
+                    f"the Dask cluster at {self.address} has had no workers for {without:.0f} s: start "
+                    f"some with `dask worker {self.address}`, look why the cluster starts none, or let "
                     "DaskExecutor(worker_timeout=...) wait longer"
                 )
 

@@ -26,6 +26,7 @@ from prefect.engine.executors.base import Session
 from prefect.engine.executors.dask import worker
 from prefect.engine.executors.dask.here import SUCCEEDED, done_here
 from prefect.engine.executors.dask.interrupting import current, stop_everywhere, stop_run
+from prefect.engine.executors.dask.needs import Needs
 from prefect.engine.executors.dask.refs import ClusterRef, Promise, gather_here
 from prefect.engine.executors.dask.scheduler import OVER, plugin_for
 from prefect.engine.executors.dask.secret_values import Handed, forget, is_encrypted, receive
@@ -118,6 +119,7 @@ class DaskSession(Session):
         self._left: dict[int, str] = {}  # whose values are there
         self._done_with: list[Any] = []  # futures of jobs that have come to their ends
         self._next_look = 0.0
+        self._needs = Needs(health.address, health.worker_timeout)
         self._packing = Packing(client, self._topic, self._numbers)
         self.closed = False
         health.watch(self._inbox)
@@ -372,6 +374,21 @@ class DaskSession(Session):
         blamed = {call.worker for _, call in lost if call.begun}
         for number, call in lost:
             self._lost(number, call, broken, blamed)
+        if broken is None and self.health.resources:
+            self._give_up_needs()
+
+    def _give_up_needs(self) -> None:
+        """Have failed what waits for too long for what no worker has."""
+        waiting = {
+            number: tuple(sorted(call.job.task.resources.items()))
+            for number, call in self._calls.items()
+            if call.job.task.resources and not call.begun
+        }
+        told = self._needs.given_up(set(waiting.values()), self.health.resources)
+        for number, need in waiting.items():
+            if need in told:
+                failed = Failed(told[need], ResultUnavailableError(told[need]))
+                self._settle(number, self._calls[number], failed)
 
     def _let_go(self) -> None:
         """Let go of futures, in the client's loop and together: one by one each costs a message."""
