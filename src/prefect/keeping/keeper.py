@@ -393,5 +393,7 @@ def _is_fresh(task: Task, entry: Entry) -> bool:
 
 
 def _digest(kind: str, parts: Any) -> str:
-    text = json.dumps([kind, parts], sort_keys=True, separators=(",", ":"), default=str)
-    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+    return f"sha256:{hashlib.sha256(_to_json([kind, parts]).encode()).hexdigest()}"
+
+
+_to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str).encode

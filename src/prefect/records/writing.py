@@ -167,7 +167,7 @@ class Recorder:
 
     def _write(self, event: str, told: Mapping[str, Any], moment: float | None = None) -> None:
         line = {"event": event, "time": round(time.time() if moment is None else moment, 6), **told}
-        self._lines.append(f"{json.dumps(line, separators=(',', ':'), default=str)}\n")
+        self._lines.append(f"{_to_json(line)}\n")
 
     def _arm(self, moment: float) -> None:
         """Have the lines written soon: now, if that is due, else by a thread that waits for it."""
@@ -214,6 +214,9 @@ class Recorder:
                     done += self._file.write(data[done:])
             except OSError as error:
                 self.error = error
+
+
+_to_json = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def recorder(path: str, mask: Callable[[str], str]) -> Recorder:

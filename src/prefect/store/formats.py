@@ -19,10 +19,9 @@ import math
 import pickle
 from contextlib import suppress
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prefect.errors import PicklingError, StoreError
-from prefect.frozen import frozen
 from prefect.payload.values import pickled
 from prefect.store.frames import LIBRARIES, PREFIX, arrow, frame
 
@@ -39,8 +38,7 @@ _CANONICAL = 1 << 16
 """Bytes of a pickle up to which it is brought to its canonical form, which takes a while."""
 
 
-@frozen
-class Encoded:
+class Encoded(NamedTuple):
     """A value as bytes.
 
     Args:
@@ -78,7 +76,7 @@ def encode(value: Any) -> Encoded:
     if kind is bytes:
         return _encoded("bytes", [value])
     if _is_json(value):
-        return _encoded("json", [json.dumps(value, separators=(",", ":")).encode()])
+        return _encoded("json", [_to_json(value).encode()])
     if (found := arrow(value)) is not None:
         return _encoded(found[0], [found[1]])
     return _pickled(value)
@@ -193,6 +191,9 @@ def _is_json(value: Any) -> bool:
         return check is not None and check(value)
 
     return fits(value)
+
+
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 _ATOMS: dict[type, Callable[[Any], bool]] = {

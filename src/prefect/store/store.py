@@ -20,11 +20,10 @@ import os
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from prefect.core.refs import Ref
 from prefect.errors import InvalidKeyError, ResultUnavailableError, StoreError
-from prefect.frozen import frozen
 from prefect.patterns import pattern
 from prefect.store.files import LocalFiles
 from prefect.store.formats import FORMATS, decode, digest_of, encode
@@ -45,14 +44,13 @@ _HEX = pattern(r"[0-9a-f]{64}")
 _IS_URL = pattern(r"[a-z][a-z0-9+.-]*(::|://)")
 
 
-@frozen
-class Entry:
+class Entry(NamedTuple):
     """What a store knows of a result.
 
     Args:
         key: by which it is found.
         digest: "sha256:..." of its bytes.
-        size: of these.
+        sizes: of its parts.
         format: their form, one of `prefect.store.formats.FORMATS`.
         time: when it was stored, in seconds since 1970.
         about: what its writer said: plain JSON values.
@@ -60,10 +58,19 @@ class Entry:
 
     key: str
     digest: str
-    size: int
+    sizes: Sequence[int]
     format: str
     time: float
     about: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Of all parts, in bytes."""
+        return sum(self.sizes)
+
+
+Read = tuple[Entry, memoryview]
+"""What is known of a result, and what of its bytes lies beside that."""
 
 
 class Stored(Ref):
@@ -72,12 +79,12 @@ class Stored(Ref):
     Args:
         where: the store, as `Store.where` has it.
         key: of the result.
-        read: the bytes of the result's file, if they were read already, and have all of it.
+        read: what is known of the result, and its bytes, if they were read already.
     """
 
     __slots__ = ("_key", "_read", "_value", "_where")
 
-    def __init__(self, where: str, key: str, read: bytes | bytearray | None = None) -> None:
+    def __init__(self, where: str, key: str, read: Read | None = None) -> None:
         self._where = where
         self._key = key
         self._read = read
@@ -104,7 +111,7 @@ class Stored(Ref):
         return fetch, (self._where, self._key)
 
 
-def fetch(where: str, key: str, read: bytes | bytearray | None = None) -> Any:
+def fetch(where: str, key: str, read: Read | None = None) -> Any:
     """Return a result of a store.
 
     Args:
@@ -151,8 +158,8 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        read = self._small(key)
-        return None if read is None else _entry(key, read)
+        found = self._found(key)
+        return None if found is None else found[0]
 
     def find(self, key: str) -> tuple[Entry, Stored] | None:
         """Return what is known of a result whose bytes are there, and a reference to it.
@@ -160,45 +167,43 @@ class Store:
         Raises:
             StoreError: the store cannot be read.
         """
-        read = self._small(key, soon=True)
-        entry = None if read is None else _entry(key, read)
-        if entry is None:
+        found = self._found(key, soon=True)
+        if found is None:
             return None
+        entry = found[0]
         if entry.size <= _SMALL:
-            return entry, Stored(self.where, key, read)
+            return entry, Stored(self.where, key, found)
         return (entry, Stored(self.where, key)) if self.has(entry) else None
 
     def has(self, entry: Entry) -> bool:
         """Tell whether the bytes of a result are there as well, which count as used now."""
         return entry.size <= _SMALL or self.files.touch(self._path_of_value(entry.digest))
 
-    def value(self, key: str, read: bytes | bytearray | None = None) -> tuple[Any] | None:
+    def value(self, key: str, read: Read | None = None) -> tuple[Any] | None:
         """Return a result, in a tuple; None where there is none that is whole.
 
         Of a pickle, this runs code: a store is as trusted as the flow itself.
 
         Args:
-            read: the bytes of its file, if they were read already.
+            read: as `Stored` has it.
 
         Raises:
             StoreError: the store cannot be read, or the result cannot be loaded here.
         """
+        read = read or self._found(key)
         if read is None:
-            read = self._small(key)
-        if read is None or (entry := _entry(key, read)) is None:
             return None
-        line = read.index(b"\n") + 1
-        sizes = json.loads(read[:line])["sizes"]
-        body: Any = memoryview(read)[line:]
-        if entry.size > _SMALL:
+        entry, body = read
+        size = entry.size
+        if size > _SMALL:
             found = self._read(self._path_of_value(entry.digest))
             if found is None:
                 return None
             body = memoryview(found)
-        if len(body) != entry.size:
+        if len(body) != size:
             return None
         parts, start = [], 0
-        for size in sizes:
+        for size in entry.sizes:
             parts.append(body[start : start + size])
             start += size
         if digest_of(entry.format, parts) != entry.digest:
@@ -207,12 +212,14 @@ class Store:
 
     def holds(self, key: str, search: Callable[[bytearray], bool]) -> bool:
         """Tell whether something is found in the bytes of a result."""
-        read = self._small(key)
-        entry = None if read is None else _entry(key, read)
-        if read is None or entry is None:
+        found = self._found(key)
+        if found is None:
             return False
-        body = self._read(self._path_of_value(entry.digest)) if entry.size > _SMALL else None
-        return search(bytearray(read)) or (body is not None and search(bytearray(body)))
+        entry, body = found
+        told = json.dumps(entry.about).encode()
+        if entry.size > _SMALL:
+            body = memoryview(self._read(self._path_of_value(entry.digest)) or b"")
+        return search(bytearray(told)) or search(bytearray(body))
 
     def remove(self, key: str) -> None:
         """Remove a result, and its bytes, which other keys may have had as well: they are made again."""
@@ -231,18 +238,14 @@ class Store:
 
     def put_encoded(self, key: str, encoded: Encoded, about: Mapping[str, Any]) -> Entry:
         """Do the same with a value whose bytes are there."""
-        entry = Entry(key, encoded.digest, encoded.size, encoded.format, time.time(), about)
-        line = json.dumps(
+        sizes = [len(part) for part in encoded.parts]
+        entry = Entry(key, encoded.digest, sizes, encoded.format, time.time(), about)
+        line = _to_json(
             {
-                "version": 1,
-                "digest": entry.digest,
-                "sizes": [len(part) for part in encoded.parts],
-                "format": entry.format,
-                "time": entry.time,
-                "about": about,
-            },
-            separators=(",", ":"),
-        ).encode()
+                "version": 1, "digest": entry.digest, "sizes": sizes, "format": entry.format,
+                "time": entry.time, "about": about,
+            }
+        ).encode()  # fmt: skip
         if len(line) >= _LONGEST_LINE:
             raise StoreError(f"What is to be known of a result is too long: {len(line)} bytes")
         if entry.size <= _SMALL:
@@ -258,10 +261,12 @@ class Store:
         )
         return entry
 
-    def _small(self, key: str, *, soon: bool = False) -> bytes | bytearray | None:
+    def _found(self, key: str, *, soon: bool = False) -> Read | None:
         name = self._name_of(key)
-        read = self.files.small(name, soon=soon)
-        return read if read is None or self._cipher is None else self._cipher.decrypt(read, name)
+        read: bytes | bytearray | None = self.files.small(name, soon=soon)
+        if read is not None and self._cipher is not None:
+            read = self._cipher.decrypt(read, name)
+        return None if read is None else _parsed(key, read)
 
     def _read(self, path: str) -> bytes | bytearray | None:
         read = self.files.read(path)
@@ -298,11 +303,18 @@ def open_store(where: str | os.PathLike[str] | None = None) -> Store:
         StoreError: there can be no store.
         TypeError: it is neither a path nor a URL.
     """
+    if isinstance(where, str) and where in _known:
+        return _open(where, os.environ.get(KEY_VARIABLE, ""))
     text: Any = default_store() if where is None else os.fspath(where)
     if not isinstance(text, str) or not text:
         raise TypeError(f"A store is a directory or a URL, not {where!r}")
     where = text if _IS_URL.match(text) else os.path.abspath(text)  # noqa: PTH100 - lexically
+    _known.add(where)
     return _open(where, os.environ.get(KEY_VARIABLE, ""))
+
+
+_known: set[str] = set()
+"""Directories and URLs as they are once they have been looked at."""
 
 
 @lru_cache(maxsize=16)
@@ -346,18 +358,23 @@ def default_store() -> str:
         ) from error
 
 
-def _entry(key: str, read: bytes | bytearray) -> Entry | None:
-    """Return what the beginning of a file tells of a result; None of a file that is damaged."""
+def _parsed(key: str, read: bytes | bytearray) -> Read | None:
+    """Return what is known of a result, and the bytes beside that; None of what is damaged."""
     end = read.find(b"\n", 0, _LONGEST_LINE)
     if end < 0:
         return None
     try:
-        told = json.loads(read[:end])
-        digest, sizes, form, time_ = told["digest"], told["sizes"], told["format"], told["time"]
+        told = _of_json(read[:end].decode())
+        digest, sizes, form = told["digest"], told["sizes"], told["format"]
         if not _HEX.fullmatch(digest.removeprefix("sha256:")) or form not in FORMATS:
             return None
         if not sizes or not all(type(size) is int and size >= 0 for size in sizes):
             return None
-        return Entry(key, digest, sum(sizes), form, float(time_), dict(told["about"]))
+        entry = Entry(key, digest, sizes, form, float(told["time"]), dict(told["about"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    return entry, memoryview(read)[end + 1 :]
+
+
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+_of_json = json.JSONDecoder().decode
