@@ -3,6 +3,7 @@
 import pytest
 
 import records
+from prefect.core.picture import COLOURS
 
 pytestmark = pytest.mark.services
 
@@ -220,3 +221,46 @@ def test_a_run_that_was_cut_off_says_so(show):
     assert shown.text("#badge") == "No end recorded"
     assert "So far" in shown.text("#tiles")
     assert any("Running" in text for text in shown.texts(".chip"))
+
+
+def chain(count):
+    """Return the lines of a run of tasks one after the other, with long names."""
+    tasks = [records.task(f"s{n}-1", f"stage_number_{n}") for n in range(count)]
+    edges = [(f"s{n}-1", f"s{n + 1}-1", "x", False) for n in range(count - 1)]
+    made = records.Making(records.flow("chain", tasks, edges))
+    for n in range(count):
+        made.run(f"s{n}-1", [f"s{n - 1}-1"] if n else [])
+    return made.end("Success", "All went well.")
+
+
+@pytest.mark.parametrize("lines", [records.small(), records.large(1000), chain(30), chain(14)],
+                         ids=["small", "large", "chain", "half"])  # fmt: skip
+def test_labels_are_readable_within_their_boxes(show, lines):
+    """However large the graph, letters are some nine pixels high, end within the box, and the width is used."""
+    page = show(lines).page
+    found = page.evaluate("""() => [...document.querySelectorAll("#graph-view .box")].map((g) => {
+        const label = g.querySelector("text"), box = g.querySelector("rect:nth-of-type(1)").getBoundingClientRect();
+        const text = label.getBoundingClientRect();
+        const scale = label.getScreenCTM().a;
+        return [parseFloat(getComputedStyle(label).fontSize) * scale, text.right - box.right, text.top - box.top];
+    })""")
+    assert min(size for size, _, _ in found) >= 9
+    assert max(beyond for _, beyond, _ in found) <= 1
+    assert min(above for _, _, above in found) >= -3  # the space above letters is theirs, too
+    view, drawn = page.evaluate("""() => {
+        const view = document.getElementById("graph-view");
+        return [view.clientWidth, view.querySelector("svg").clientWidth];
+    }""")
+    assert drawn >= 0.9 * view
+
+
+def test_what_was_not_run_is_not_red():
+    """Not for who sees no red, either: it is bluer than it is red, and failures are not."""
+
+    def parts(colour):
+        return [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
+
+    red, _, blue = parts(COLOURS["TriggerFailed"])
+    assert blue > red + 30
+    red, _, blue = parts(COLOURS["Failed"])
+    assert red > blue + 100

@@ -24,8 +24,8 @@ _BAND = 5
 
 COLOURS = {
     "Success": "#1f9d55", "Cached": "#1496a8", "Skipped": "#8d97a8", "Failed": "#d92d20",
-    "TimedOut": "#e0531f", "TriggerFailed": "#eb9a92", "ValidationFailed": "#d92d20",
-    "Retrying": "#e39a0b", "Running": "#2f6fed", "Cancelled": "#5f6878", "Looped": "#7a5af8",
+    "TimedOut": "#e0531f", "TriggerFailed": "#8e6bbf", "ValidationFailed": "#d92d20",
+    "Retrying": "#e39a0b", "Running": "#2f6fed", "Cancelled": "#5f6878", "Looped": "#c2409a",
     "Pending": "#c5ccd8",
 }  # fmt: skip
 """Of a state: to be told apart on white and on black, and by who does not see red."""

@@ -27,9 +27,9 @@ function drawGraph() {
     const frame = { width, height: 30, rx: kind & 2 ? 15 : 5, class: "b" };
     if (kind & 1) box.g.append(shape("rect", { ...frame, x: x + 4, y: y + 4 }));
     box.g.append(shape("rect", { ...frame, x, y }));
-    const name = shape("text", { x: x + 12, y: y + 17 });
-    name.textContent = label;
-    box.g.append(name);
+    box.label = label;
+    box.name = shape("text", { x: x + 12, y: y + 17 });
+    box.g.append(box.name);
     const counts = new Map();
     let total = 0, bad = false;
     for (const { unit } of tasks) {
@@ -53,6 +53,7 @@ function drawGraph() {
       const shown = shape("text", { class: "n", x: x + width - 10, y: y + 17, "text-anchor": "end" });
       shown.textContent = `×${count(many)}`;
       box.g.append(shown);
+      box.many = shown;
     }
     if (bad) box.g.classList.add("bad");
     box.title = `${tasks.length > 1 ? plural(tasks.length, "task") : tasks[0].slug}: ${sorted.map((s) => `${count(counts.get(s))} ${word(s).toLowerCase()}`).join(", ")}`;
@@ -72,14 +73,28 @@ function drawGraph() {
 function fitGraph() {
   const view = $("graph-view");
   Graph.fits = true;
-  const room = Math.max(view.clientWidth, 200), least = D.graph.h > 900 ? 0.45 : 0.5;
-  zoomGraph(Math.min(1, Math.max(least, Math.min(room / D.graph.w, 1))));
+  // As wide as there is room; what would be too small to read even so is scrolled.
+  const fit = Math.max(view.clientWidth - 2, 200) / D.graph.w;
+  zoomGraph(fit > 1 ? Math.min(1.3, fit, Math.max(1, 400 / D.graph.h)) : fit >= 0.5 ? fit : 0.8);
 }
 
 function zoomGraph(scale) {
   Graph.scale = Math.min(2.5, Math.max(0.2, scale));
   Graph.svg.setAttribute("width", Math.round(D.graph.w * Graph.scale));
   Graph.svg.setAttribute("height", Math.round(D.graph.h * Graph.scale));
+  // Labels stay readable: larger in smaller boxes, of which they show what fits, and rather a name than a count.
+  const size = Math.min(19, Math.max(12, 9.5 / Graph.scale)), small = Math.max(11, size * 0.8), letter = 0.62;
+  for (const { label, width, name, many } of Graph.boxes) {
+    const whole = width - 20, beside = whole - (many ? (many.textContent.length + 1) * letter * small : 0);
+    const shows = many && beside >= Math.min(label.length, 6) * letter * size;
+    if (many) {
+      many.style.fontSize = `${small}px`;
+      many.style.display = shows ? "" : "none";
+    }
+    const most = Math.max(3, Math.floor((shows ? beside : whole) / (letter * size)));
+    name.style.fontSize = `${size}px`;
+    name.textContent = size === 12 || label.length <= most ? label : `${label.slice(0, most - 1)}…`;
+  }
 }
 
 function markGraph() {

@@ -100,7 +100,7 @@ function drawTimeline() {
       g.fillStyle = shades.get(bar.state) || shades.get("Other");
       g.fillRect(a, y + 1, Math.max(b - a - (b - a > 4 ? 1 : 0), 1), high);
       if (high >= 14 && b - a > 34 && !dim) {
-        g.fillStyle = bar.state === "TriggerFailed" || bar.state === "Pending" ? text : "#fff";
+        g.fillStyle = bar.state === "Pending" ? text : "#fff";
         g.fillText(clip(g, bar.unit.label, b - a - 9), a + 4, y + 1 + high / 2);
       }
       g.globalAlpha = 1;
