@@ -74,6 +74,22 @@ def test_a_store_that_was_removed_is_made_again(tmp_path):
     assert _other(tmp_path / "store", f"print(store.value({KEYS[0]!r}))") == "(2,)"
 
 
+def test_a_full_disk_costs_what_could_not_be_written_alone(tmp_path):
+    """Half a result lies at the end of a pack, and what is stored later is found, here and elsewhere."""
+    program = (
+        "import resource\nstore.put('a' * 64, 1, {})\n"
+        "_, most = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400, most))\n"
+        "try: store.put('b' * 64, 'x' * 1000, {})\n"
+        "except Exception as error: print(type(error).__name__)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))\n"
+        "store.put('c' * 64, 3, {})\nprint(store.value('b' * 64), store.value('c' * 64))"
+    )
+    assert _other(tmp_path, program) == "StoreError\nNone (3,)"
+    store = open_store(tmp_path)
+    assert [store.value(key) for key in KEYS] == [(1,), None, (3,), None]
+
+
 def test_a_fork_has_a_pack_of_its_own(tmp_path):
     """Two processes never append to one."""
     program = (

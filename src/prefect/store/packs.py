@@ -116,10 +116,15 @@ class Packs:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             weakref.finalize(self, os.close, handle)
             self._own, self._end = (os.getpid(), name, handle), 0
-        elif os.fstat(self._own[2]).st_nlink == 0:  # somebody has removed it
+            return name, handle
+        pack, handle = self._own[1:]
+        status = os.fstat(handle)
+        # Removed by somebody, or a write that a full disk or an interruption has ended: what came
+        # after half a small file would not be found.
+        if status.st_nlink == 0 or status.st_size != self._end:
             self._own = None
             return self._writing()
-        return self._own[1], self._own[2]
+        return pack, handle
 
     def _at(self, pack: str, start: int, length: int) -> bytes | None:
         try:
