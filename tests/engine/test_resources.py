@@ -167,5 +167,13 @@ def test_dask_workers_that_have_it():
         assert all(ended <= begun for (_, ended, _), (begun, *_) in pairwise(spans))
         with Flow("test") as flow:
             task(lambda: 1, name="train", resources={"GPU": 2})()
-        with pytest.raises(ExecutorError, match=r"dask worker --resources GPU=2"):
+        for limits in (None, {"GPU": 2}):  # which give no worker more than it has
+            with pytest.raises(ExecutorError, match=r"no worker .*dask worker --resources GPU=2"):
+                flow.run(executor=executor, limits=limits)
+        with Flow("test") as flow:
+            task(lambda: 1, name="train", resources={"TPU": 2})()
+        with pytest.raises(ExecutorError, match=r"limits=\{'TPU': 2\}.*dask worker --resources"):
             flow.run(executor=executor)
+        # where no worker tells of it, limits do, as in processes here
+        state = flow.run(executor=executor, limits={"TPU": 2}, timeout=60)
+        assert state.is_successful(), state

@@ -25,16 +25,19 @@ def require_resources(
     """
     for task in tasks:
         for name, amount in (task.resources or {}).items():
-            there = (limits or {}).get(name)
-            if there is None and session.has(name, amount):
-                continue
-            if there is None:
+            there, has = (limits or {}).get(name), session.has(name, amount)
+            if has is False:
+                raise ExecutorError(
+                    f"Task {task.name!r} needs {amount} {name}, and no worker of the Dask cluster has as "
+                    f"much: start one with `dask worker --resources {name}={amount}`"
+                )
+            if there is None and has is None:
                 raise ExecutorError(
                     f"Task {task.name!r} needs {amount} {name}, and nobody says how much there is: run the "
                     f"flow with limits={{{name!r}: {amount}}}, or on a Dask cluster whose workers have it "
                     f"(`dask worker --resources {name}={amount}`)"
                 )
-            if there < amount:
+            if there is not None and there < amount:
                 raise ExecutorError(
                     f"Task {task.name!r} needs {amount} {name}, and limits allow {there}"
                 )

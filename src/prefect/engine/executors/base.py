@@ -69,9 +69,12 @@ class Session:
     """The time, as of `time.monotonic`, when the run is to end. A session that does jobs in the thread
     that calls it interrupts them then; others are stopped by the runner."""
 
-    def has(self, name: str, amount: int) -> bool:  # noqa: ARG002  # for those that know
-        """Tell whether it knows of so much of a resource where jobs run, and sees to it by itself."""
-        return False
+    def has(self, name: str, amount: int) -> bool | None:  # noqa: ARG002  # for those that know
+        """Tell whether there is so much of a resource where a job runs, and it sees to it by itself.
+
+        None if nobody there tells of that resource: then limits alone do.
+        """
+        return None
 
     def submit(self, token: Any, job: Job) -> None:
         """Take a job; `prefect.engine.job.run_job(job)` does it and gives its state.

@@ -113,6 +113,7 @@ class DaskSession(Session):
         self._numbers = count()
         self._calls: dict[int, _Call] = {}
         self._by_token: dict[Any, _Call] = {}
+        self._untold: set[str] = set()  # resources that no worker tells of
         self._waiting: list[tuple[_Call, Parcel]] = []
         self._ready: deque[tuple[Any, State]] = deque()
         self._inbox: SimpleQueue[tuple[str, Sequence[Any]]] = SimpleQueue()
@@ -149,12 +150,22 @@ class DaskSession(Session):
 
     # ---- jobs go -------------------------------------------------------------------------
 
-    def has(self, name: str, amount: int) -> bool:
-        """Tell whether a worker has so much of a resource; or there is none yet, and one may."""
+    def has(self, name: str, amount: int) -> bool | None:
+        """Tell whether a worker has so much of a resource; or there is none yet, and one may.
+
+        What no worker tells of binds no job to a worker: it would wait there for ever.
+        """
         workers = self.health.workers()
-        return not workers or any(
-            each.get("resources", {}).get(name, 0) >= amount for each in workers
-        )
+        there = [each["resources"][name] for each in workers if name in each.get("resources", ())]
+        if workers and not there:
+            self._untold.add(name)
+            return None
+        return not workers or max(there) >= amount
+
+    def _needed(self, job: Job) -> tuple[tuple[str, int], ...]:
+        """Return what a worker has to have for a job."""
+        resources = job.task.resources or {}
+        return tuple(sorted(each for each in resources.items() if each[0] not in self._untold))
 
     def submit(self, token: Any, job: Job) -> None:
         """Take a job; it is sent together with what comes until `next_completed`."""
@@ -242,7 +253,6 @@ class DaskSession(Session):
         keys = [call.key(self._topic) for call, _ in jobs]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
-            resources = jobs[0][0].job.task.resources
             futures: list[Any] = self.client.map(
                 worker.await_for_run if awaits else worker.work_for_run,
                 [self._run] * len(jobs),
@@ -255,7 +265,7 @@ class DaskSession(Session):
                 key=keys,
                 pure=False,
                 priority=priority,
-                resources=resources,
+                resources=dict(self._needed(jobs[0][0].job)) or None,
             )
         return futures
 
@@ -380,9 +390,9 @@ class DaskSession(Session):
     def _give_up_needs(self) -> None:
         """Have failed what waits for too long for what no worker has."""
         waiting = {
-            number: tuple(sorted(call.job.task.resources.items()))
+            number: need
             for number, call in self._calls.items()
-            if call.job.task.resources and not call.begun
+            if call.job.task.resources and not call.begun and (need := self._needed(call.job))
         }
         told = self._needs.given_up(set(waiting.values()), self.health.resources)
         for number, need in waiting.items():
