@@ -228,3 +228,60 @@ def test_what_cannot_be_pickled_is_named(tmp_path):
         arguments = ("build", f"flow.py:{name}", "-o", "x.flow", "--key-file", "flow.key")
         assert way in " ".join(prefect(tmp_path, *arguments, status=2).split())
     assert not Path(tmp_path / "x.flow").exists()
+
+
+SENT = """
+from prefect import Flow, task
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+from models import Address, Base, User
+
+@task
+def make(n):
+    return User(name=f"u{n}", addresses=[Address(email=f"{n}@x")])
+
+@task
+def greet(user):
+    assert type(user) is User
+    return user.greet()
+
+@task(log_stdout=True)
+def store(users, greetings):
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all(users)
+        session.commit()
+        found = session.scalars(select(User).join(Address).order_by(User.name))
+        print(greetings, [each.addresses[0].email for each in found])
+
+with Flow("sent") as flow:
+    users = make.map([1, 2])
+    store(users, greet.map(users))
+"""
+
+
+@pytest.mark.parametrize("executor", ["processes:2", "dask"])
+def test_models_go_from_process_to_process(home, executor):
+    """What a task makes of them is the same class in the next one, in workers that have no file of it."""
+    (home / "flow.py").write_text(SENT)
+    prefect(home, "build", "flow.py", "-o", "sent.flow", "--key-file", "flow.key")
+    elsewhere = home / "elsewhere"
+    elsewhere.mkdir()
+    run = ("run", "../sent.flow", "--key-file", "../flow.key", "--executor", executor)
+    assert "['hello u1!', 'hello u2!'] ['1@x', '2@x']" in prefect(elsewhere, *run)
+
+
+def test_a_cluster_that_stays_has_the_models_of_the_flow_that_runs(home, tmp_path_factory):
+    """Of a flow that was packaged anew, workers that knew the one before have what is new."""
+    from distributed import LocalCluster
+
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster:
+        for greeting in ("hello", "good day", "good day"):
+            (home / "models.py").write_text(MODELS.replace("hello", greeting))
+            (home / "flow.py").write_text(SENT)
+            prefect(home, "build", "flow.py", "-o", "sent.flow", "--key-file", "flow.key")
+            where = f"dask:{cluster.scheduler_address}"
+            run = ("run", home / "sent.flow", "--key-file", home / "flow.key", "--executor", where)
+            assert f"['{greeting} u1!', '{greeting} u2!']" in prefect(elsewhere, *run)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+
+from prefect.engine.executors.brought import BROUGHT, SourceFinder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from types import ModuleType
 
-    Sources = dict[str, tuple[str, str, bool]]
+    from prefect.engine.executors.brought import Sources
 
 
 class SourceModules:
@@ -42,7 +42,7 @@ class SourceModules:
 
     def _execute(self) -> None:
         others = {name: sys.modules.pop(name) for name in self._sources if name in sys.modules}
-        finder = _Finder(self._sources)
+        finder = SourceFinder(self._sources)
         sys.meta_path.insert(0, finder)
         try:
             made = {name: importlib.import_module(name) for name in self._sources}
@@ -50,36 +50,7 @@ class SourceModules:
             sys.meta_path.remove(finder)
             sys.modules.update(others)
         self._made = made
-
-
-class _Finder:
-    """Finds and loads modules whose sources it has."""
-
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: object = None
-    ) -> ModuleSpec | None:
-        """Return how to load a module; None for those of others."""
-        del path, target
-        if name not in self._sources:
-            return None
-        _, file, is_package = self._sources[name]
-        return ModuleSpec(name, cast("Any", self), origin=file, is_package=is_package)
-
-    def create_module(self, spec: ModuleSpec) -> None:
-        """Have Python make it."""
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Execute it."""
-        text, file, _ = self._sources[module.__name__]
-        module.__file__ = file
-        exec(compile(text, file, "exec"), vars(module))  # noqa: S102 - authenticated, as the pickle is
-
-    def get_source(self, name: str) -> str:
-        """Return its text, for tracebacks."""
-        return self._sources[name][0]
+        BROUGHT.update(self._sources)
 
 
 def source_module(modules: SourceModules, name: str) -> ModuleType:

@@ -15,6 +15,7 @@ from socket import socket
 from prefect.core.context import values
 from prefect.core.state import Failed, State, Success
 from prefect.core.tracebacks import describe
+from prefect.engine.executors.brought import bring
 from prefect.engine.executors.messages import Receiver, Sender
 from prefect.engine.executors.travelling import (
     is_large,
@@ -70,7 +71,9 @@ class _Worker:
         with suppress(EOFError, OSError):
             while True:
                 for kind, number, parts in self._receiver.messages():
-                    if kind == b"run":
+                    if kind == b"modules":
+                        bring(unpacked(parts[0]))
+                    elif kind == b"run":
                         self._context, levels, sys.argv = unpacked(parts[0])
                         _forward_logs(self._sender, levels)
                     elif kind == b"task":

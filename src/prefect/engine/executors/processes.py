@@ -22,6 +22,7 @@ from prefect.core.check import count
 from prefect.core.state import Failed, TimedOut
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import DETACHED, Executor, Session
+from prefect.engine.executors.brought import BROUGHT
 from prefect.engine.executors.messages import Receiver, Sender
 from prefect.engine.executors.travelling import Packed, arrived, for_workers, packed, unpacked
 from prefect.engine.job import after_loss, is_async
@@ -258,6 +259,8 @@ class _ProcessSession(Session):
         self._workers.append(worker)
         self._selector.register(worker.connection, EVENT_READ, worker)
         with suppress(OSError):
+            if BROUGHT:
+                worker.sender.send(b"modules", 0, packed(BROUGHT))
             worker.sender.send(b"run", 0, run)
         return worker
 
