@@ -142,6 +142,24 @@ def test_why_gathers_the_children_of_a_mapped_task(keep, cli):
     )
 
 
+def test_why_tells_what_a_run_that_was_killed_had_not_finished(keep, cli, tmp_path):
+    """What ran then is told apart from what has changed, and what it had not come to from what it did not have."""
+    keep(n=3)
+    (record,) = (tmp_path / "data" / "prefect" / "runs").glob("*.jsonl")
+    lines = record.read_text().splitlines(keepends=True)
+    events = [json.loads(line) for line in lines]
+    where = next(i for i, event in enumerate(events) if event.get("map_index") == 1)
+    running = {key: events[where][key] for key in ("event", "time", "task", "map_index")}
+    record.write_text("".join(lines[:where]) + json.dumps({**running, "state": "Running"}) + "\n")
+    keep(n=3)
+    assert "ran again: nothing that is recorded has changed" in cli("why", "last", "double[0]")
+    assert "ran again: run " in cli("why", "last", "double[1]")
+    assert cli("why", "last", "double[1]").endswith("ended before it had finished.\n")
+    assert cli("why", "last", "double[2]").endswith("did not come to it.\n")
+    reported = cli("runs", "show", "last", "--json") + cli("report", "last")
+    assert "has changed" not in reported
+
+
 def test_of_the_first_run_there_is_nothing_to_compare_with(keep, cli):
     """That is said; and what there is no task of."""
     keep()

@@ -9,7 +9,7 @@ from prefect.errors import RecordError, StoreError
 from prefect.patterns import pattern
 from prefect.printable import printable
 from prefect.records.finding import last_run, read_run, run_meant, runs_in
-from prefect.records.run import FAILED, PENDING
+from prefect.records.run import ENDED, PENDING, SUCCESSFUL
 from prefect.store.store import open_store
 
 if TYPE_CHECKING:
@@ -81,7 +81,13 @@ def changes(run: Run, before: Run | None) -> dict[tuple[str, int | None], str]:
         if now.state == "Cached":
             whose = f"run {now.result.run}" if now.result and now.result.run else "an earlier run"
             found[slug, index] = f"Not run again: {whose} had stored its result"
-        elif before is not None and then is not None and now.tries and len(found) < _TOLD:
+        elif (
+            before is not None
+            and then is not None
+            and then.state in ENDED
+            and now.tries
+            and len(found) < _TOLD
+        ):
             known = [
                 *_changed_code(run, before, slug),
                 *_changed_inputs(run, before, slug, now, then, names),
@@ -160,11 +166,8 @@ def _told(run: Run, before: Run | None, slug: str, index: int | None, names: dic
 
 def _because(run: Run, before: Run, slug: str, index: int | None, names: dict[str, str]) -> str:
     now, then = _of(run, slug, index), _of(before, slug, index)
-    if then is None or then.state == PENDING:
-        child = "" if index is None else ", which had no such child"
-        return f": run {before.run} did not come to it{child}."
-    if then.state in FAILED or then.state == "Cancelled":
-        return f" again: in run {before.run} it came to {printable(then.state)}."
+    if then is None or then.state not in SUCCESSFUL:
+        return _unsuccessful(before, then, slug, index)
     changes = [
         *_changed_code(run, before, slug),
         *_changed_inputs(run, before, slug, now, then, names),
@@ -179,6 +182,16 @@ def _because(run: Run, before: Run, slug: str, index: int | None, names: dict[st
             "that one (--resume), and its result is not taken from any other (cache=True), or had expired."
         )
     return " again: its result was not in the store any more, or what it reads of the context has changed."
+
+
+def _unsuccessful(before: Run, then: TaskRun | None, slug: str, index: int | None) -> str:
+    if then is None or then.state == PENDING:
+        mapped = before.tasks.get(slug)
+        had = index is None or (mapped is not None and index < mapped.child_count)
+        return f": run {before.run} did not come to it{'' if had else ', which had no such child'}."
+    if then.state not in ENDED:
+        return f" again: run {before.run} ended before it had finished."
+    return f" again: in run {before.run} it came to {printable(then.state)}."
 
 
 def _changed_code(run: Run, before: Run, slug: str) -> Iterator[str]:
