@@ -3,8 +3,11 @@
 import hmac
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import matplotlib.image
@@ -254,3 +257,62 @@ def test_the_forecast_as_an_image(base_image, foretold, unique, tmp_path):
             "run", f"image:{unique}", "--json", "--executor", executor, *FORECAST, cwd=tmp_path
         )
         assert logged(done) == foretold
+
+
+DRAWING = """
+import pathlib, time
+
+def draw_years(days, table, path):
+    pathlib.Path("drawing").touch()
+    time.sleep(60)
+"""
+TORN = b'{"event":"task","time":1e999,"task":[]}\n\x00\xff\xfe no JSON\n[[[[\n{"event":"task","time":17'
+
+
+@pytest.mark.parametrize("executor", ["local", "processes:2"])
+def test_the_weather_that_was_killed_twice_ends_as_if_it_had_not_been(tmp_path, executor):
+    """Killed at a retry and while it draws, and its record damaged: what had ended is not run again.
+
+    The picture is the same, byte for byte.
+    """
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for directory in (whole, killed):
+        directory.mkdir()
+        for name in ("weather.py", "charts.py"):
+            shutil.copy(EXAMPLES / name, directory)
+    events(prefect("run", "weather.py", "--json", cwd=whole))
+
+    command = [sys.executable, "-m", "prefect", "run", "weather.py", "--executor", executor]
+    command += ["--store", "store"]
+    records = killed / "store" / "runs"
+
+    def kill(when, *more):
+        with subprocess.Popen(
+            [*command, *more], cwd=killed, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            while process.poll() is None and not when():
+                time.sleep(0.02)
+            assert process.returncode is None
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def retries():
+        return any(b"Retrying" in each.read_bytes() for each in records.glob("*.jsonl"))
+
+    kill(retries, "-p", "outages=1")
+    (killed / "charts.py").write_text(DRAWING)
+    kill((killed / "drawing").exists, "--resume")
+    assert not (killed / "weather.png").exists()
+    for each in records.glob("*.jsonl"):
+        with each.open("ab") as file:
+            file.write(TORN)
+
+    shutil.copy(EXAMPLES / "charts.py", killed)
+    done = execute(*command, "--resume", "--json", cwd=killed)
+    told = [pair for pair in states(done) if pair[1] not in {"Running", "Mapped"}]
+    assert sorted(told) == sorted(
+        [("extract", "Cached"), ("choose_years", "Cached"), *[("summarise", "Cached")] * 4,
+         ("combine", "Cached"), ("draw", "Success")]
+        + [(name, "Success") for name in ("outages", "first_year", "last_year", "picture")]
+    )  # fmt: skip
+    assert (killed / "weather.png").read_bytes() == (whole / "weather.png").read_bytes()
