@@ -1,6 +1,7 @@
 """Results that are encrypted at rest."""
 
 import json
+import sys
 import time
 
 import numpy as np
@@ -151,6 +152,24 @@ def test_what_is_no_key_is_refused(store, monkeypatch):
     with pytest.raises(StoreError, match=r"cannot be encrypted with PREFECT_STORE_KEY: An encryption key is 32") as caught:  # fmt: skip
         _flow().run(store=store)
     assert "passphrase" not in str(caught.value)
+
+
+@pytest.mark.parametrize("empty", ["", " \n"])
+def test_an_empty_key_is_none_and_stores_nothing_in_the_clear(store, monkeypatch, empty):
+    """It is what `$(cat missing.key)` leaves: the run is refused before anything is there."""
+    monkeypatch.setenv("PREFECT_STORE_KEY", empty)
+    with Flow("test") as flow:
+        made("x")
+    with pytest.raises(StoreError, match=r"PREFECT_STORE_KEY is empty.*or unset it"):
+        flow.run(store=store)
+    assert not store.exists()
+
+
+def test_a_place_without_what_encrypts_is_told_how_to_have_it(store, monkeypatch):
+    """An environment of a flow has the packages that it was packaged with, and no others."""
+    monkeypatch.setitem(sys.modules, "prefect.sealed.results", None)
+    with pytest.raises(StoreError, match="Build the flow with -r cryptography"):
+        open_store(store)
 
 
 def test_a_place_that_has_not_the_key_refuses_to_store_in_the_clear(store, monkeypatch):

@@ -304,17 +304,28 @@ def open_store(where: str | os.PathLike[str] | None = None) -> Store:
         TypeError: it is neither a path nor a URL.
     """
     if isinstance(where, str) and where in _known:
-        return _open(where, os.environ.get(KEY_VARIABLE, ""))
+        return _open(where, _key())
     text: Any = default_store() if where is None else os.fspath(where)
     if not isinstance(text, str) or not text:
         raise TypeError(f"A store is a directory or a URL, not {where!r}")
     where = text if _IS_URL.match(text) else os.path.abspath(text)  # noqa: PTH100 - lexically
     _known.add(where)
-    return _open(where, os.environ.get(KEY_VARIABLE, ""))
+    return _open(where, _key())
 
 
 _known: set[str] = set()
 """Directories and URLs as they are once they have been looked at."""
+
+
+def _key() -> str:
+    """Return the key that is set; none is empty."""
+    key = os.environ.get(KEY_VARIABLE)
+    if key is not None and not key.strip():
+        raise StoreError(
+            f"{KEY_VARIABLE} is empty, so that results would lie there unencrypted: give it a key of "
+            "`prefect keygen`, or unset it"
+        )
+    return key or ""
 
 
 @lru_cache(maxsize=16)
@@ -337,7 +348,12 @@ def _cipher(key: str) -> ResultCipher:
         from prefect.sealed.results import ResultCipher  # noqa: PLC0415 - as above
 
         return ResultCipher(EncryptionKey(key))
-    except (InvalidKeyError, ImportError) as error:
+    except ImportError as error:
+        raise StoreError(
+            f"Results cannot be encrypted with {KEY_VARIABLE}: {error}. Build the flow with -r cryptography, so "
+            "that its places have it"
+        ) from error
+    except InvalidKeyError as error:
         raise StoreError(f"Results cannot be encrypted with {KEY_VARIABLE}: {error}") from error
 
 
