@@ -30,6 +30,11 @@ SERVER = "`prefect build` packages a flow"
         ("prefect.Flow('f').run_agent()", SERVER),
         ("prefect.Flow('f').storage = object()", "prefect build FILE.py"),
         ("prefect.Flow('f').run_config = object()", "prefect manifest IMAGE"),
+        ("prefect.Flow('f').run(runner_cls=object)", "flow.run"),
+        ("prefect.Flow('f').run(task_contexts={})", "flow.run"),
+        ("prefect.Flow('f').run(return_tasks=[])", "states of all tasks"),
+        ("prefect.Flow('f').visualize(flow_state=object())", "--report"),
+        ("prefect.Flow('f').visualize(prefect.Flow('f').run())", "--report"),
         ("prefect.Flow('f', storage=object())", "prefect build FILE.py"),
         ("prefect.Flow('f', run_config=object())", "prefect manifest IMAGE"),
     ],
@@ -48,6 +53,7 @@ def test_its_use_says_what_to_use_instead(line, fix):
         ("import prefect.tasks.dbt", "ShellTask"),
         ("from prefect.engine.task_runner import TaskRunner", "calls a task's function"),
         ("import prefect.storage", "prefect build"),
+        ("import prefect.engine.result_handlers", "Task"),
     ],
 )
 def test_a_module_that_is_not_here_is_an_import_error(line, fix):

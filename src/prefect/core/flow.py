@@ -49,6 +49,10 @@ if TYPE_CHECKING:
             """Describe it in plain JSON values."""
 
 
+_RUNNERS = frozenset({"return_tasks", "runner_cls", "task_contexts"})
+"""What classic Prefect's `run` passed on to what runs a flow."""
+
+
 class Flow(FlowBuilding):
     """A directed acyclic graph of tasks, built within `with Flow("name") as flow:`.
 
@@ -285,18 +289,24 @@ class Flow(FlowBuilding):
         self,
         filename: str | PathLike[str] | None = None,
         format: str | None = None,  # noqa: A002
+        *,
+        flow_state: State | None = None,
     ) -> str:
         """Draw the flow.
 
         Args:
             filename: a file to write: .svg, .txt, .mmd, .md, .dot, .gv; by Graphviz .png, .pdf.
             format: "text" (the default), "mermaid" or "dot"; the form of what is returned.
+            flow_state: None; the page of a run has states in its drawing.
 
         Raises:
             FlowError: the flow is not valid.
             RenderError: the file cannot be made here.
+            UnsupportedError: a state is to be drawn, too.
             ValueError: an unknown format or suffix.
         """
+        if flow_state is not None or hasattr(filename, "is_finished"):
+            refuse("prefect.Flow.visualize.flow_state")
         from prefect.core import drawing  # noqa: PLC0415  # seldom needed
 
         form = "text" if format is None else check.text("format", format)
@@ -327,7 +337,7 @@ class Flow(FlowBuilding):
 
         Args:
             parameters: values by name.
-            executor: where tasks run: one of `prefect.engine.executors`, or its text form, such as
+            executor: where tasks run (True or False in this place is `run_on_schedule`): one of `prefect.engine.executors`, or its text form, such as
                 "threads:8". By default the flow's own, and without one in this thread.
             on_state: called with a `prefect.engine.TaskEvent` at each change of a task's state,
                 in this thread.
@@ -367,6 +377,9 @@ class Flow(FlowBuilding):
         """
         if (runner := core.runner) is None:
             raise RuntimeError("Flows can run after `import prefect`")
+        if isinstance(executor, bool):  # where classic Prefect had this
+            executor, run_on_schedule = None, executor
+        self._refuse_runners(kwargs)
         if self._tokens:
             raise FlowError(
                 f"Flow {self.name!r} is still being built: call flow.run() after its `with` block"
@@ -468,6 +481,12 @@ class Flow(FlowBuilding):
                     f"{name}= is of the run; flow {self.name!r} has a parameter of that name, which goes into "
                     f'parameters={{"{name}": ...}}'
                 )
+
+    def _refuse_runners(self, given: Mapping[str, Any]) -> None:
+        """Refuse what classic Prefect's runners took, unless they are parameters."""
+        for name in sorted(_RUNNERS & given.keys()):
+            if all(each.name != name for each in self.parameters()):
+                refuse(f"prefect.Flow.run.{name}")
 
     async def arun(
         self, parameters: Mapping[str, Any] | None = None, executor: Any = None, **kwargs: Any

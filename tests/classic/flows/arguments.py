@@ -135,3 +135,10 @@ def probe_results_are_in_states():
         r = ident([1])
     state = flow.run()
     return state.result[r].load_result().result
+
+
+def probe_a_run_off_its_schedule_by_position():
+    schedule = IntervalSchedule(interval=datetime.timedelta(hours=1))
+    with Flow("f", schedule) as flow:
+        r = ident(Parameter("x"))
+    return flow.run({"x": 3}, False).result[r].result
