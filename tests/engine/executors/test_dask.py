@@ -57,6 +57,13 @@ def test_runs_elsewhere(executor):
     assert state.result[t].result == [(2, 0, "test"), (3, 1, "test")]
 
 
+def test_a_name_that_utf_8_lacks_is_no_broken_connection(executor):
+    """Such as that of a file, which Python reads with surrogates; Dask's keys cannot have it."""
+    with Flow("test\udcff") as flow:
+        t = task(lambda x: x + 1, name="read\udcff").map([1, 2])
+    assert flow.run(executor=executor).result[t].result == [2, 3]
+
+
 def test_values_that_act_when_they_are_loaded(executor):
     """A value cannot end this process, nor an exception become something else."""
 
@@ -233,6 +240,7 @@ def test_workers_that_die():
         result = flow.run(executor=executor).result
     assert type(result[bad]) is Failed
     assert "lost on the cluster: KilledWorker" in result[bad].message
+    assert "different workers" not in result[bad].message  # it was one
     assert result[good].result == 2
     assert not result[after].is_successful()
 

@@ -73,7 +73,10 @@ class _Call:
         of groups of their own.
         """
         group = f"{self.number}-job" if is_async(self.job.task) else "job"
-        return f"{self.job.slug}-{group}-{topic}", self.number
+        slug = self.job.slug.encode(
+            errors="backslashreplace"
+        ).decode()  # as a file's name may have it
+        return f"{slug}-{group}-{topic}", self.number
 
     def is_ahead(self) -> bool:
         """Whether it waits for what others have not returned."""
@@ -425,10 +428,10 @@ class DaskSession(Session):
             told = broken or "lost: the cluster cancelled it, or dropped what it needs"
             if error is not None:
                 told = f"lost on the cluster: {describe(error)}"
-            if _is_killed(error):
-                told += (
-                    f" (its worker {call.worker or ''} died: was it killed, or out of memory? Then give "
-                    "workers more memory, or fewer threads)"
+            if _is_killed(error):  # after its first: Dask's words count its limit of deaths
+                told = (
+                    f"lost on the cluster: KilledWorker: its worker {call.worker or ''} died: was it killed, or "
+                    "out of memory? Then give workers more memory, or fewer threads"
                 )
             if isinstance(error, Exception):
                 error = error.with_traceback(None)  # which is all Dask's
