@@ -14,6 +14,7 @@ from prefect import Flow, Parameter, context, task
 from prefect.core.signals import SKIP
 from prefect.engine.results import LocalResult
 from prefect.errors import ParameterError, RecordError
+from prefect.keeping import kept_of
 from prefect.records.finding import find_run
 from prefect.store.store import open_store
 from prefect.tasks.core.resource_manager import resource_manager
@@ -129,6 +130,10 @@ def test_a_run_is_named_to_go_on_with(store):
         flow.run(store=store / "other", resume=True)
     with pytest.raises(TypeError, match="resume"):
         flow.run(store=store, resume=5)
+    with pytest.raises(ValueError, match="resume must not be empty"):
+        flow.run(store=store, resume="")
+    with pytest.raises(ValueError, match="resume must not be empty"):
+        kept_of(store, "")
 
 
 def _run(tmp_path, source, *args):

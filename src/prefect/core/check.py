@@ -129,6 +129,14 @@ def moment(what: str, value: Any) -> datetime:
     return found
 
 
+def resume(value: Any) -> None:
+    """Check what a run is to go on with; an empty name would have it begin anew, in silence."""
+    if value is not None and not isinstance(value, bool):
+        if not isinstance(value, str):
+            raise wrong("resume", "the name of a run, or True", value)
+        text("resume", value)
+
+
 def trigger(value: Any) -> Any:
     """Check a trigger."""
     return function("A trigger", value)

@@ -432,8 +432,7 @@ class Flow(FlowBuilding):
         kept = asked.get() or Kept()
         if store is not None:
             check.path("store", store)
-        if resume is not None and not isinstance(resume, str | bool):
-            raise check.wrong("resume", "the name of a run, or True", resume)
+        check.resume(resume)
         if resume:
             kept = replace(kept, resume=LAST if resume is True else resume)
         if store is not None:

@@ -6,7 +6,7 @@ stores and the engine; what runs flows in other places knows it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prefect.core import check
 from prefect.core.kept import LAST, Kept
@@ -27,11 +27,10 @@ def kept_of(
 
     Raises:
         TypeError: one is of the wrong type.
+        ValueError: one is empty.
         StoreError: there can be no such store.
     """
-    given: Any = resume
-    if given is not None and not isinstance(given, str | bool):
-        raise check.wrong("resume", "the name of a run, or True", given)
+    check.resume(resume)
     if store is None and not resume:
         return None
     from prefect.store.store import open_store  # noqa: PLC0415 - seldom asked for
