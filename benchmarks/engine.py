@@ -250,9 +250,9 @@ def measured(
         cells += row
         for cell in row:
             cost, count = costs.get((cell.way, work.shape), (0, 0))
-            if cell.way != OURS and cost * work.count > limit:
-                cell.failed = f"more than {limit:.0f} s, by its {count:,}"
-                out.setdefault((cell.way, work.shape), cell.failed)
+            key = (cell.way, work.shape)
+            if cell.way != OURS and key not in out and cost * work.count > limit:
+                out[key] = cell.failed = f"more than {limit:.0f} s, by its {count:,}"
         turns = 1 if work.count > MANY else rounds
         for turn in range(turns):
             say(f"{work.shape} of {work.count:,}: round {turn + 1} of {turns}")

@@ -66,7 +66,9 @@ def built(directory, flow, *arguments):
 def limits_are_kept(directory, artifact, *options):
     """Run it as it is, and in processes, and see how many ran at a time."""
     for executor, processes in (((), 1), (("--executor", "processes:4"), None)):
-        output = Path("-".join([options[1], *(each.strip("-").replace(":", "-") for each in executor)]))
+        output = Path(
+            "-".join([options[1], *(each.strip("-").replace(":", "-") for each in executor)])
+        )
         done = prefect(directory, "run", artifact, *options, *executor, "--output", str(output))
         assert done.returncode == 0, (done.stdout, done.stderr)
         most = json.loads((directory / output / "most.json").read_text())
