@@ -285,6 +285,15 @@ def test_classic_arguments():
         DaskExecutor(performance_report_path="report.html")
 
 
+def test_a_cluster_class_may_be_named():
+    """By its dotted name, as classic Prefect took it; what cannot be imported is an error at once."""
+    named = DaskExecutor(cluster_class="distributed.LocalCluster")
+    assert named.cluster_class is distributed.LocalCluster
+    for wrong in ("no_such_package.Cluster", "distributed.NoSuchCluster", "distributed"):
+        with pytest.raises((TypeError, ValueError), match="cluster_class"):
+            DaskExecutor(cluster_class=wrong)
+
+
 def test_arguments():
     """An address excludes a cluster of one's own."""
     with pytest.raises(ValueError, match="not both"):

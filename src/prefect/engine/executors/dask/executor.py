@@ -30,7 +30,7 @@ class DaskExecutor(Executor):
         address: a running scheduler. Without one, a cluster is made for the run and closed
             after it; in a script, the run must then be under `if __name__ == "__main__":`.
         cluster_class: makes the cluster: `dask_kubernetes.operator.KubeCluster` or
-            `dask_jobqueue.SLURMCluster`, for example. By default a `distributed.LocalCluster` of
+            `dask_jobqueue.SLURMCluster`, for example, or its dotted name. By default a `distributed.LocalCluster` of
             processes on this machine.
         cluster_kwargs: arguments for it.
         client_kwargs: arguments for `distributed.Client`.
@@ -49,13 +49,14 @@ class DaskExecutor(Executor):
     Raises:
         UnsupportedError: it has a `performance_report_path`.
         TypeError: an argument is of the wrong type.
-        ValueError: both an address and a cluster class are given, or the address is empty.
+        ValueError: both an address and a cluster class are given, the address is empty, or there is no
+            cluster class of that name.
     """
 
     def __init__(
         self,
         address: str | None = None,
-        cluster_class: Callable[..., Any] | None = None,
+        cluster_class: str | Callable[..., Any] | None = None,
         cluster_kwargs: Mapping[str, Any] | None = None,
         adapt_kwargs: Mapping[str, Any] | None = None,
         client_kwargs: Mapping[str, Any] | None = None,
@@ -78,9 +79,12 @@ class DaskExecutor(Executor):
         ):
             raise ValueError("DaskExecutor takes the address of a cluster or makes one, not both")
         self.address = None if address is None else check.text("address", address)
-        if cluster_class is not None:
-            check.function("cluster_class", cluster_class)
-        self.cluster_class = cluster_class
+        makes: Any = cluster_class
+        if isinstance(makes, str):
+            makes = _imported(check.text("cluster_class", makes))
+        if makes is not None:
+            check.function("cluster_class", makes)
+        self.cluster_class: Callable[..., Any] | None = makes
         self.cluster_kwargs = _arguments("cluster_kwargs", cluster_kwargs)
         self.client_kwargs = _arguments("client_kwargs", client_kwargs)
         self.adapt = None if adapt is None else _arguments("adapt", adapt)
@@ -180,6 +184,15 @@ class DaskExecutor(Executor):
 
     def __repr__(self) -> str:
         return f"DaskExecutor({self.address or self.cluster_class or ''!r})"
+
+
+def _imported(name: str) -> Any:
+    from pkgutil import resolve_name  # noqa: PLC0415  # seldom needed
+
+    try:
+        return resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"cluster_class {name!r} cannot be imported: {error}") from error
 
 
 def _arguments(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
