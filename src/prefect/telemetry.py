@@ -32,7 +32,8 @@ _UNFINISHED = frozenset({"Pending", "Scheduled", "Paused", "Resume"})
 _BOUNDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 21600, 86400)
 """Of durations, in seconds; by default they are those of milliseconds."""
 _FLUSH_MILLISECONDS = 10_000
-_INSTALL = "pip install 'prefect[otel]'"
+# Not as an extra of this package, whose name is another product's where packages are public.
+_INSTALL = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
 
 def run_told(

@@ -168,6 +168,8 @@ def test_context():
         Parameter("p", default=1)()
     with prefect.context(outside=1, given=1):
         seen = flow.run(context={"given": 2}).result[t].result
+        with pytest.raises(TypeError, match="a name in context is a str, not 1"):
+            flow.run(context={1: 2})
     assert seen["flow_name"] == "test"
     assert (seen["task_name"], seen["task_slug"]) == ("me", "myself")
     assert (seen["outside"], seen["given"]) == (1, 2)

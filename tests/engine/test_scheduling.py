@@ -75,6 +75,9 @@ def test_it_runs_once_where_that_is_said(clock, monkeypatch):
     """run_on_schedule=False, or the setting of that name, has it run now and once."""
     flow, noted = scheduled(every(seconds=20), lambda _: None)
     flow.run(run_on_schedule=False)
+    for each in (flow, Flow("without one")):
+        with pytest.raises(TypeError, match="run_on_schedule"):
+            each.run(run_on_schedule="no")
     monkeypatch.setenv("PREFECT__FLOWS__RUN_ON_SCHEDULE", "false")
     flow.run()
     assert len(noted) == 2

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from prefect import Flow
 from prefect.errors import ResultUnavailableError, StoreError
 from prefect.store.store import Stored, default_store, open_store
 
@@ -125,6 +126,25 @@ def test_a_store_that_is_nowhere_says_what_is_missing():
     """An unknown protocol, and one whose package is not installed, are errors of ours."""
     with pytest.raises(StoreError, match="nonsense"):
         open_store("nonsense://x/y")
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("s3://", "s3://BUCKET/RUNS"),
+        ("s3:///runs", "s3://BUCKET/RUNS"),
+        ("memory://", "memory://PATH/RUNS"),
+        ("s3:/bucket", "two slashes"),
+        ("  ", "a directory or a URL"),
+        ("a\0b", "null character"),
+    ],
+)
+def test_a_slip_in_a_url_makes_no_directory(where, error, tmp_path, monkeypatch):
+    """What can be neither a URL nor was meant as a directory is an error that says what is missing."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((StoreError, TypeError, ValueError), match=error):
+        Flow("test").run(store=where)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_reference_is_read_when_it_is_asked_for(tmp_path):

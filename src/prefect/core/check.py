@@ -109,12 +109,23 @@ def mapping(what: str, of: str, value: Any) -> Mapping[str, Any]:
     return items
 
 
+def named(what: str, of: str, value: Any) -> dict[str, Any]:
+    """Check a dict, or what is like one, whose keys are names."""
+    found = dict(mapping(what, of, value))
+    for name in found:
+        if not isinstance(name, str):
+            raise wrong(f"a name in {what}", "a str", name)
+    return found
+
+
 def path(what: str, value: Any) -> str | PathLike[str]:
     """Check the name of a file or a directory."""
     if isinstance(value, type) or not (isinstance(value, str) or hasattr(value, "__fspath__")):
         raise wrong(what, "a path, a str or an os.PathLike", value)
     if isinstance(value, str) and not value:
         raise ValueError(f"{what} must not be empty")
+    if "\0" in str(value):
+        raise ValueError(f"{what} must not have a null character: {value!r}")
     named: str | PathLike[str] = value
     return named
 

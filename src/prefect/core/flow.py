@@ -357,7 +357,7 @@ class Flow(FlowBuilding):
             progress: whether to show how far the run is, until it ends: below what is written to a terminal, in the
                 cell of a notebook, or else as lines on standard error. By default nothing is shown.
             telemetry: whether to tell OpenTelemetry of the run, as its variables (OTEL_...) or the program's providers
-                say: a span of the run and of each try at a task, and metrics. It needs `prefect[otel]`.
+                say: a span of the run and of each try at a task, and metrics. It needs `opentelemetry-sdk`.
             **kwargs: more parameters; those that the schedule's clocks have come before them.
 
         Returns:
@@ -391,7 +391,7 @@ class Flow(FlowBuilding):
             raise TypeError(f"Parameters are given twice: {', '.join(sorted(twice))}")
         if on_state is not None:
             check.function("on_state", on_state)
-        context = {} if context is None else check.mapping("context", "names and values", context)
+        context = {} if context is None else check.named("context", "names and values", context)
         if executor is None:
             executor = self.executor
         self._refuse_parameters(
@@ -418,10 +418,12 @@ class Flow(FlowBuilding):
 
     def _keeps_time(self, asked: bool | None) -> bool:
         """Tell whether a run waits for the times of the schedule."""
+        if asked is not None:
+            check.flag("run_on_schedule", asked)
         if self.schedule is None:
             return False
         if asked is not None:
-            return check.flag("run_on_schedule", asked)
+            return asked
         from prefect.configuration import config  # noqa: PLC0415  # for schedules alone
 
         return bool(config.flows.run_on_schedule)

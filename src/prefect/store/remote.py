@@ -27,10 +27,10 @@ _S3 = {"s3", "s3a"}
 _BUCKETS = _S3 | {"gs", "gcs"}
 _WHOLE = _BUCKETS | {"az", "abfs", "adl", "memory"}
 """Protocols whose objects are there whole or not at all."""
+# Not as extras of this package, whose name is another product's where packages are public.
 _PACKAGES = {
-    "s3": "'prefect[s3]'", "s3a": "'prefect[s3]'",
-    "gs": "'prefect[stores]' gcsfs", "gcs": "'prefect[stores]' gcsfs",
-    "az": "'prefect[stores]' adlfs", "abfs": "'prefect[stores]' adlfs", "adl": "'prefect[stores]' adlfs",
+    "s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs",
+    "az": "adlfs", "abfs": "adlfs", "adl": "adlfs",
 }  # fmt: skip
 
 
@@ -45,8 +45,13 @@ class RemoteFiles:
     """
 
     def __init__(self, url: str) -> None:
+        protocol, _, path = url.partition("://")
+        if not path.strip("/") or (protocol in _BUCKETS and path.startswith("/")):
+            what = "BUCKET" if protocol in _BUCKETS else "PATH"
+            raise StoreError(
+                f"There is no store at {url}: its URL has the form {protocol}://{what}/RUNS"
+            )
         self.where = url.rstrip("/")
-        protocol = url.partition("://")[0]
         try:
             from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra
 
@@ -54,7 +59,7 @@ class RemoteFiles:
                 self.where, use_listings_cache=False, **_bounded(protocol)
             )
         except ImportError as error:
-            packages = _PACKAGES.get(protocol, "'prefect[stores]'")
+            packages = _PACKAGES.get(protocol, "fsspec")
             raise StoreError(
                 f"Stores at {url} need more packages: {error}. Run pip install {packages}"
             ) from error

@@ -42,6 +42,7 @@ KEY_VARIABLE = "PREFECT_STORE_KEY"
 """Of the environment: the key of sealed flows with which results are encrypted, as `prefect keygen` writes it."""
 _HEX = pattern(r"[0-9a-f]{64}")
 _IS_URL = pattern(r"[a-z][a-z0-9+.-]*(::|://)")
+_IS_HALF_URL = pattern(r"[a-z][a-z0-9+.-]+:(/(?!/)|$)")
 
 
 class Entry(NamedTuple):
@@ -306,8 +307,12 @@ def open_store(where: str | os.PathLike[str] | None = None) -> Store:
     if isinstance(where, str) and where in _known:
         return _open(where, _key())
     text: Any = default_store() if where is None else os.fspath(where)
-    if not isinstance(text, str) or not text:
+    if not isinstance(text, str) or not text.strip():
         raise TypeError(f"A store is a directory or a URL, not {where!r}")
+    if _IS_HALF_URL.match(text):
+        raise StoreError(
+            f"The store {text} is no URL, which has two slashes after the colon; if it is a directory, write ./{text}"
+        )
     where = text if _IS_URL.match(text) else os.path.abspath(text)  # noqa: PTH100 - lexically
     _known.add(where)
     return _open(where, _key())

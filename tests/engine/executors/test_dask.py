@@ -299,6 +299,35 @@ def test_arguments():
     with pytest.raises(ValueError, match="not both"):
         DaskExecutor("tcp://here:1", cluster_class=object)
     assert "tcp://here:1" in repr(DaskExecutor("tcp://here:1"))
+    for adapt in ({"maximum": -1}, {"maximum": 0}, {"minimum": 3, "maximum": 2}, {"minimum": -1}):
+        with pytest.raises(ValueError, match="adapt's"):
+            DaskExecutor(adapt=adapt)
+    with pytest.raises(ValueError, match="silence_timeout"):
+        DaskExecutor("tcp://here:1", silence_timeout=0)
+    with pytest.raises(TypeError, match="a name in client_kwargs is a str"):
+        DaskExecutor("tcp://here:1", client_kwargs={1: 2})
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Adaptive's own
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"cluster_kwargs": {"nope": 1}}, "LocalCluster cannot be made: .*nope"),
+        ({"client_kwargs": {"nope": 1}, "cluster_kwargs": {"n_workers": 0}}, "client cannot be made: .*nope"),
+        ({"adapt": {"interval": "often"}, "cluster_kwargs": {"n_workers": 0}}, "cannot adapt: .*often"),
+    ],
+)  # fmt: skip
+def test_arguments_that_dask_does_not_know(settings, error):
+    """They are an error that says where they went, whatever Dask makes of them."""
+    with pytest.raises(ExecutorError, match=error):
+        Flow("test").run(executor=DaskExecutor(**settings))
+
+
+def test_options_that_the_client_of_a_cluster_does_not_know(cluster):
+    """They are not taken for an address where nobody answers."""
+    executor = DaskExecutor(cluster.scheduler_address, client_kwargs={"nope": 1})
+    with pytest.raises(ExecutorError, match=r"client cannot be made: .*nope"):
+        Flow("test").run(executor=executor)
 
 
 def test_no_scheduler():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+from contextlib import contextmanager
 
 from prefect.core import check
 from prefect.core.secret_values import of_run
+from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import ARCHIVES, Executor, Session
 from prefect.engine.executors.brought import BROUGHT
 from prefect.errors import ExecutorError
@@ -13,10 +15,11 @@ from prefect.unsupported import refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
 _ANSWER_SECONDS = 10  # a scheduler that listens answers in far less
+_MOST_REASONS = 3
 
 
 class DaskExecutor(Executor):
@@ -87,18 +90,20 @@ class DaskExecutor(Executor):
         self.cluster_class: Callable[..., Any] | None = makes
         self.cluster_kwargs = _arguments("cluster_kwargs", cluster_kwargs)
         self.client_kwargs = _arguments("client_kwargs", client_kwargs)
-        self.adapt = None if adapt is None else _arguments("adapt", adapt)
+        self.adapt = None if adapt is None else _adapting(_arguments("adapt", adapt))
         self.worker_timeout = (
             None if worker_timeout is None else check.seconds("worker_timeout", worker_timeout)
         )
         self.silence_timeout = check.seconds("silence_timeout", silence_timeout)
+        if not self.silence_timeout:
+            raise ValueError("silence_timeout must be more than 0 seconds")
 
     def start(self) -> Session:
         """Connect to the cluster, or make it first, and see whether it is fit for the run.
 
         Raises:
-            ExecutorError: Dask is not installed, no scheduler answers at the address, or the cluster
-                has another release of what has to be the same, or lacks secrets that cannot be sent there.
+            ExecutorError: Dask is not installed, no scheduler answers at the address, the cluster or its client
+                cannot be made, or the cluster has another release of what has to be the same, or lacks secrets that cannot be sent there.
         """
         try:
             import distributed  # noqa: PLC0415  # an extra
@@ -113,13 +118,17 @@ class DaskExecutor(Executor):
         settings = self.cluster_kwargs
         if self.cluster_class is None:
             settings = {"processes": True, "dashboard_address": ":0", **settings}
-        cluster = (self.cluster_class or distributed.LocalCluster)(**settings)
+        makes: Any = self.cluster_class or distributed.LocalCluster
+        with _made(f"A {getattr(makes, '__name__', makes)} cannot be made"):
+            cluster = makes(**settings)
         try:
             if self.adapt is not None:
-                cluster.adapt(**self.adapt)
-            client: Any = distributed.Client
-            # Not the client of whatever else this process computes with Dask.
-            client = client(cluster, **{"set_as_default": False, **self.client_kwargs})
+                with _made("The cluster cannot adapt"):
+                    cluster.adapt(**self.adapt)
+            with _made("Dask's client cannot be made"):
+                # Not the client of whatever else this process computes with Dask.
+                client: Any = distributed.Client
+                client = client(cluster, **{"set_as_default": False, **self.client_kwargs})
             if self.cluster_class is None and settings["processes"]:
                 from prefect.engine.executors.dask.interrupting import (  # noqa: PLC0415  # an extra
                     LeavesCtrlC,
@@ -138,7 +147,10 @@ class DaskExecutor(Executor):
         assert self.address is not None  # noqa: S101  # for the type checker
         try:
             _require_listener(self.address, options["timeout"])
-            return distributed.Client(self.address, **options)
+            with _unknown_options():
+                return distributed.Client(self.address, **options)
+        except ExecutorError:
+            raise
         except (OSError, ValueError) as error:
             raise ExecutorError(
                 f"No Dask scheduler answers at {self.address}: {error}. Check the address; "
@@ -186,6 +198,48 @@ class DaskExecutor(Executor):
         return f"DaskExecutor({self.address or self.cluster_class or ''!r})"
 
 
+@contextmanager
+def _unknown_options() -> Iterator[None]:
+    """Tell options that a client has not from an address where no scheduler is.
+
+    Raises:
+        ExecutorError: there was one.
+    """
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise ExecutorError(f"Dask's client cannot be made: {describe(error)}") from error
+
+
+@contextmanager
+def _made(failure: str) -> Iterator[None]:
+    """Have an error of what makes clusters, or of its arguments, be one of the executor.
+
+    Raises:
+        ExecutorError: there was one.
+    """
+    try:
+        yield
+    except Exception as error:
+        reasons = [describe(error)]
+        cause = error.__cause__
+        while cause is not None and len(reasons) < _MOST_REASONS:
+            reasons.append(describe(cause))
+            cause = cause.__cause__
+        raise ExecutorError(f"{failure}: {'; because of '.join(reasons)}") from error
+
+
+def _adapting(given: dict[str, Any]) -> dict[str, Any]:
+    """Check the bounds of a cluster that adapts; the other arguments are its own."""
+    least, most = given.get("minimum", 0), given.get("maximum", float("inf"))
+    for name, bound in (("minimum", least), ("maximum", most)):
+        if name in given and isinstance(bound, int):
+            check.count(f"adapt's {name}", bound)
+    if isinstance(least, int) and isinstance(most, int | float) and (most < max(least, 1)):
+        raise ValueError(f"adapt's maximum must be at least 1 and its minimum, not {most}")
+    return given
+
+
 def _imported(name: str) -> Any:
     from pkgutil import resolve_name  # noqa: PLC0415  # seldom needed
 
@@ -196,7 +250,7 @@ def _imported(name: str) -> Any:
 
 
 def _arguments(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {} if given is None else dict(check.mapping(what, "arguments", given))
+    return {} if given is None else check.named(what, "arguments", given)
 
 
 def _require_listener(address: str, timeout: Any) -> None:
