@@ -136,6 +136,19 @@ def test_types_are_checked():
     assert parse_secrets(None) == ()
 
 
+@pytest.mark.parametrize("spelled", ["SOME_TOKEN", "some_token"])
+def test_a_variable_of_classic_prefects_is_no_secret_and_that_is_said(
+    directory, monkeypatch, spelled
+):
+    """Who has exported it as for classic Prefect learns its name here, and its value is not shown."""
+    monkeypatch.setenv(f"PREFECT__CONTEXT__SECRETS__{spelled}", "hunter2")
+    with pytest.raises(
+        SecretError, match=r"environment variable SOME_TOKEN: here .*SECRETS__$"
+    ) as caught:
+        Secret("SOME_TOKEN").value  # noqa: B018
+    assert "hunter2" not in str(caught.value)
+
+
 def test_all_missing_secrets_are_named_at_once(directory, monkeypatch):
     """One run tells all that has to be set."""
     monkeypatch.setenv("THERE", "a value")

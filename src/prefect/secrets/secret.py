@@ -24,6 +24,7 @@ DEFAULT_DIRECTORY = "/run/secrets"
 DIRECTORY_VARIABLE = "PREFECT_SECRETS_DIR"
 _LARGEST_VALUE = 1024 * 1024  # as Kubernetes'; an environment carries less on Linux
 _SHORTEST_TOKEN = 20
+_CLASSIC = "PREFECT__CONTEXT__SECRETS__"
 _NAME = pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -338,6 +339,12 @@ def without_value(secrets: Iterable[Secret]) -> list[str]:
 def missing_value(names: list[str]) -> tuple[str, str]:
     """Return that secrets have no value, and what to do, as two sentences without full stops."""
     which = f"secret {names[0]} has" if len(names) == 1 else f"secrets {', '.join(names)} have"
+    classic = [each for each in names if f"{_CLASSIC}{each.upper()}" in map(str.upper, os.environ)]
+    if classic:
+        return f"The {which} no value here", (
+            f"Set the environment variable {classic[0]}: here a secret's is its name alone, without classic "
+            f"Prefect's {_CLASSIC}"
+        )
     return f"The {which} no value here", (
         f"Set the environment variable {names[0]}, put a file of that name into "
         f"{secrets_directory()}, or set Secret({names[0]!r}).value before the run"
