@@ -5,6 +5,9 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from packs import packed
 
@@ -72,6 +75,19 @@ def test_results_are_encrypted_wherever_tasks_run_and_gone_on_with(store, execut
     state = flow.run(store=store, resume=True, executor=executor)
     assert state.result[flow.end].is_cached()
     assert state.result[flow.end].result == 10_000 + len(HIDDEN)
+
+
+@pytest.mark.parametrize("rows", [10, 20_000])
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_frames_are_encrypted_and_come_back(store, make, rows):
+    """Arrow files as any other value: of each library, small and large."""
+    frame = make({"name": [HIDDEN] * rows})
+    opened = open_store(store)
+    opened.put(KEY, frame, {})
+    assert all(HIDDEN.encode() not in data for data in _files(store).values())
+    (found,) = opened.value(KEY)
+    assert type(found) is type(frame)
+    assert found.equals(frame)
 
 
 def test_digests_of_one_value_under_two_keys_have_nothing_in_common(store, monkeypatch, tmp_path):

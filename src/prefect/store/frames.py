@@ -99,7 +99,7 @@ def _written(table: Any) -> memoryview:
         pa.ipc.new_file(sink, table.schema) as writer,
     ):
         writer.write_table(table)
-    return memoryview(data)
+    return memoryview(data).cast("B")  # Arrow's own bytes are signed: not what encrypts takes
 
 
 def _table(data: memoryview) -> Any:
