@@ -75,6 +75,44 @@ def test_what_a_run_needs_that_goes_on_is_not_removed(tmp_path, started):
     assert list(store.files.listed("")) == []
 
 
+def test_a_run_goes_on_whose_record_a_full_disk_has_cut_off(tmp_path, started):
+    """Half a last line is no end: just then somebody prunes, and what the run needs stays."""
+    first = started("store")
+    (record,) = (tmp_path / "store" / "runs").iterdir()
+    with record.open("ab") as file:
+        file.write(b'{"event":"task","ti')
+    assert prune(open_store(tmp_path / "store"), age=0, most=0) == (0, 0)
+    assert first.communicate("\n", timeout=60)[0] == "100000\n"
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 100_000, b'{"event":"run","time":1' + b"0" * 400 + b"}"], ids=["deep", "huge"]
+)
+def test_a_record_that_is_nonsense_keeps_nothing(line):
+    """Whatever stands in it: it is an end of nobody's run."""
+    store = open_store(f"memory://prune-{os.getpid()}-nonsense-{len(line)}")
+    store.put("a" * 64, 1, {})
+    store.files.write("runs/r.jsonl", [line])
+    assert prune(store, age=-5, most=0)[0] == 2
+
+
+def test_a_run_without_a_home_directory_comes_to_its_end(tmp_path, monkeypatch):
+    """With a store of its own; none is the user's, which would have to be kept small."""
+
+    @task
+    def one():
+        return 1
+
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    with Flow("f") as flow:
+        end = one()
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", nowhere)
+    assert flow.run(store=tmp_path).result[end].result == 1
+
+
 @pytest.mark.parametrize("ended", [True, False])
 def test_in_a_store_elsewhere_a_run_without_an_end_may_go_on(ended):
     """Nobody there knows whether its process lives."""

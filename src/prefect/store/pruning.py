@@ -72,12 +72,12 @@ def prune(store: Store, *, age: float | None, most: int | None) -> tuple[int, in
 
 def bound(store: Store) -> None:
     """Keep the user's own store below `PREFECT_STORE_SIZE`, 10 GiB by default. Looked at once in an hour."""
-    if store.where != default_store() or not isinstance(store.files, LocalFiles):
-        return
     stamp = Path(store.where, "bounded")
     try:
-        if time.time() - stamp.stat().st_mtime < _SELDOM:
+        if store.where != default_store() or time.time() - stamp.stat().st_mtime < _SELDOM:
             return
+    except StoreError:  # whoever has no home directory has no store of their own
+        return
     except OSError:
         if not stamp.parent.is_dir():
             return
@@ -135,7 +135,13 @@ def is_locked(path: Path) -> bool:
 def _began(store: Store, path: str) -> float | None:
     """Return when a run began of whose end its record tells nothing."""
     lines = bytes(store.files.read(path) or b"").splitlines()
-    with suppress(ValueError, KeyError, TypeError, IndexError):
-        if json.loads(lines[-1])["event"] != "flow":
-            return float(json.loads(lines[0])["time"])
+    with suppress(*_UNREADABLE):  # a last line that a full disk has cut off is no end
+        if json.loads(lines[-1])["event"] == "flow":
+            return None
+    with suppress(*_UNREADABLE):
+        return float(json.loads(lines[0])["time"])
     return None
+
+
+_UNREADABLE = (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError)
+"""What a line raises that is none of a record's."""
