@@ -1,12 +1,15 @@
 """Garbage collection during runs."""
 
 import gc
+import logging
 import weakref
 
 import pytest
 
 from prefect import Flow, task
+from prefect.engine import collection
 from prefect.engine.collection import no_collection
+from prefect.engine.nodes import Node
 
 
 @pytest.mark.parametrize("enabled", [True, False])
@@ -65,6 +68,25 @@ def test_many_objects_stay_without_being_looked_at():
     oldest = {id(each) for each in gc.get_objects(generation=2)}
     assert oldest.issuperset(map(id, many))
     assert oldest.isdisjoint(map(id, few))
+
+
+def test_what_runs_leave_does_not_pile_up(monkeypatch):
+    """In a process that runs flow after flow, the nodes of failed tasks of earlier runs are collected."""
+
+    @task
+    def fails(x):
+        raise ValueError(x)
+
+    monkeypatch.setattr(collection, "_SOME", 5000, raising=False)
+    with Flow("test") as flow:
+        fails.map(fails.map(list(range(1000))))
+    logging.disable()  # pytest keeps what is logged, with tracebacks
+    try:
+        for _ in range(12):
+            flow.run()
+    finally:
+        logging.disable(logging.NOTSET)
+    assert sum(type(each) is Node for each in gc.get_objects()) < 12_000
 
 
 def test_what_somebody_froze_stays_so():

@@ -6,9 +6,14 @@ import gc
 from _thread import allocate_lock
 
 _MANY = 1000
+_SOME = 20_000
+_SHARE = 8
+"""All are looked through again when more than both `_SOME` and this share (1/8) of them were told to stay."""
 _changing = allocate_lock()
 _blocks = 0
 _was_enabled = False
+_told = 0  # to stay, since all were looked through
+_total = 0  # what there was then
 
 
 class no_collection:  # noqa: N801  # reads as a function; contextlib's would import five modules
@@ -20,14 +25,16 @@ class no_collection:  # noqa: N801  # reads as a function; contextlib's would im
 
     What was made would still be looked through twice before Python reckons with its staying. Of many
     objects that is known: they are told to stay, after what is young has been collected before them.
+    Python takes no account of them then: `collect_what_stayed` does.
 
     Args:
         many: about how many objects are made that all stay.
     """
 
-    __slots__ = ("_many", "_within")
+    __slots__ = ("_count", "_many", "_within")
 
     def __init__(self, many: int = 0) -> None:
+        self._count = many
         self._many = many >= _MANY
 
     def __enter__(self) -> None:
@@ -51,10 +58,11 @@ class no_collection:  # noqa: N801  # reads as a function; contextlib's would im
             raise
 
     def __exit__(self, *_: object) -> None:
-        global _blocks  # noqa: PLW0603  # likewise
+        global _blocks, _told  # noqa: PLW0603  # likewise
         if not self._within:
             return
         if self._many:  # all go to the oldest generation, without being looked at
+            _told += self._count
             try:
                 gc.freeze()
             finally:  # also after Ctrl-C
@@ -63,3 +71,22 @@ class no_collection:  # noqa: N801  # reads as a function; contextlib's would im
             _blocks -= 1
             if not _blocks and _was_enabled:
                 gc.enable()
+
+
+def collect_what_stayed() -> None:
+    """Collect garbage among all objects, if many were told to stay since that was last done.
+
+    Python would not: it counts what it moves itself. What runs leave in cycles, such as failures with their
+    tracebacks, would pile up in a process that runs flow after flow.
+    """
+    global _told, _total  # noqa: PLW0603  # likewise
+    if _told <= max(_SOME, _total // _SHARE) or not gc.isenabled():
+        return
+    _told = 0
+    gc.collect()
+    if not gc.get_freeze_count():
+        try:
+            gc.freeze()
+            _total = gc.get_freeze_count()
+        finally:  # also after Ctrl-C
+            gc.unfreeze()

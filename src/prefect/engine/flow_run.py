@@ -7,7 +7,7 @@ from prefect.core.context import building, current, dates, ids_of_a_run, values
 from prefect.core.parameter_check import check_parameters, expected_by
 from prefect.core.state import Pending, Running, now
 from prefect.engine import logs
-from prefect.engine.collection import no_collection
+from prefect.engine.collection import collect_what_stayed, no_collection
 from prefect.engine.ending import RunTimeoutError, cancel, final_state, keep_values
 from prefect.engine.executors.local import LocalExecutor
 from prefect.engine.interruption import Interruption
@@ -69,6 +69,7 @@ def run_flow(
             if not isinstance(running, Running):
                 return running
             logs.info("flow %r starts", flow.name)
+            collect_what_stayed()
             with no_collection(many=len(flow.tasks)):
                 nodes = lay_out(flow, shared)
             run = Run(
