@@ -1,10 +1,15 @@
 """Small results in packs."""
 
+import fcntl
+import os
 import subprocess
 import sys
+import threading
 
 from packs import packed
 
+from prefect.store.packs import Packs
+from prefect.store.pruning import is_locked
 from prefect.store.store import open_store
 
 KEYS = [digit * 64 for digit in "abcd"]
@@ -59,6 +64,50 @@ def test_what_is_removed_is_gone_from_the_disk(tmp_path):
         assert [each.value(key) for key in KEYS] == [("value-a",), None, ("value-c",), ("value-d",)]
     _other(tmp_path, f"store.put({KEYS[1]!r}, 'again', {{}})")
     assert [each.value(KEYS[1]) for each in (store, reader)] == [("again",), ("again",)]
+
+
+def test_what_had_a_key_before_is_removed_with_it(tmp_path):
+    """In this pack and in others': else whoever looks next would find that, and a secret would rest there."""
+    store = open_store(tmp_path)
+    _other(tmp_path, f"store.put({KEYS[0]!r}, 'value-1', {{}})")
+    store.put(KEYS[0], "value-2", {})
+    store.put(KEYS[0], "value-3", {})
+    store.put(KEYS[1], "rest", {})
+    store.remove(KEYS[0])
+    assert b"value-" not in b"".join(path.read_bytes() for path in (tmp_path / "packs").iterdir())
+    assert _other(tmp_path, f"print(store.value({KEYS[0]!r}), store.value({KEYS[1]!r}))") == "None ('rest',)"  # fmt: skip
+
+
+def test_a_pack_is_locked_also_if_somebody_looks_whether_it_is(tmp_path):
+    """Else it would be unlocked for as long as its process lives, and be pruned."""
+    lookers = []
+
+    def new(path):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        looker = os.open(path, os.O_RDWR)
+        fcntl.flock(looker, fcntl.LOCK_EX)
+        lookers.append(threading.Timer(0.1, os.close, [looker]))
+        lookers[0].start()
+        return handle
+
+    packs = Packs(str(tmp_path), lambda: None, new)
+    packs.write(KEYS[0], [b"one"])
+    lookers[0].join()
+    (path,) = tmp_path.iterdir()
+    assert is_locked(path)
+
+
+def test_a_pack_that_is_given_up_is_closed(tmp_path):
+    """Or a process that loses its store again and again would run out of files, and the disk would stay full."""
+    program = (
+        "import os\n"
+        "def lose():\n    store.put('a' * 64, 1, {})\n"
+        "    [os.unlink(f'{sys.argv[1]}/packs/{each}') for each in os.listdir(f'{sys.argv[1]}/packs')]\n"
+        "lose()\nbefore = len(os.listdir('/proc/self/fd'))\n"
+        "for _ in range(5): lose()\n"
+        "print(len(os.listdir('/proc/self/fd')) - before)"
+    )
+    assert _other(tmp_path, program) == "0"
 
 
 def test_a_store_that_was_removed_is_made_again(tmp_path):

@@ -47,12 +47,15 @@ class Packs:
         self._lock = threading.RLock()
         self._index: dict[str, tuple[str, int, int, int]] = {}
         """By key: its pack, where in it, how long, and when it was written."""
+        self._older: dict[str, list[tuple[str, int, int, int]]] = {}
+        """By key: the same of what had it before."""
         self._scanned: dict[str, int] = {}
         """By pack: how much of it the index knows."""
         self._looked = float("-inf")
         self._marked: dict[str, float] = {}
         self._own: tuple[int, str, int] | None = None
         """The process, the pack that it writes, and its handle."""
+        self._close: Callable[[], object] = lambda: None
         self._end = 0
 
     def write(self, key: str, parts: Sequence[Part]) -> None:
@@ -66,6 +69,8 @@ class Packs:
             done = os.write(handle, whole)
             while done < len(whole):
                 done += os.write(handle, memoryview(whole)[done:])
+            if (known := self._index.get(key)) is not None:
+                self._older.setdefault(key, []).append(known)
             self._index[key] = (pack, self._end + _LINE_BYTES, len(data), moment)
             self._end += len(whole)
             self._scanned[pack] = self._end
@@ -85,20 +90,20 @@ class Packs:
             return read
 
     def remove(self, key: str) -> None:
-        """Overwrite a file, so that nothing of it is left."""
+        """Overwrite a file and those that had its key before, so that nothing of them is left or found again."""
         with self._lock:
             self._looks_again(soon=False)
             found = self._index.pop(key, None)
             if found is None:
                 return
-            pack, start, length, _ = found
-            with suppress(FileNotFoundError):
-                handle = os.open(self._path(pack), os.O_WRONLY | os.O_CLOEXEC)
-                try:
-                    line = b"%064x %016x %08x\n" % (0, 0, length)
-                    os.pwrite(handle, line + bytes(length), start - _LINE_BYTES)
-                finally:
-                    os.close(handle)
+            for pack, start, length, _ in (*self._older.pop(key, ()), found):
+                with suppress(FileNotFoundError):
+                    handle = os.open(self._path(pack), os.O_WRONLY | os.O_CLOEXEC)
+                    try:
+                        line = b"%064x %016x %08x\n" % (0, 0, length)
+                        os.pwrite(handle, line + bytes(length), start - _LINE_BYTES)
+                    finally:
+                        os.close(handle)
 
     def _path(self, pack: str) -> str:
         return f"{self._directory}/{pack}"
@@ -106,6 +111,7 @@ class Packs:
     def _writing(self) -> tuple[str, int]:
         """Return the pack of this process, and its handle."""
         if self._own is None or self._own[0] != os.getpid():
+            self._close()
             name = f"{time.time_ns():016x}-{os.urandom(8).hex()}"
             try:
                 handle = self._new(self._path(name))
@@ -113,8 +119,10 @@ class Packs:
                 self._make()
                 handle = self._new(self._path(name))
             with suppress(OSError):  # on a disk that knows no locks
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            weakref.finalize(self, os.close, handle)
+                fcntl.flock(
+                    handle, fcntl.LOCK_EX
+                )  # who looks whether it is locked has it for a moment
+            self._close = weakref.finalize(self, os.close, handle)
             self._own, self._end = (os.getpid(), name, handle), 0
             return name, handle
         pack, handle = self._own[1:]
@@ -181,8 +189,12 @@ class Packs:
             if after > len(data):
                 break
             key = match[1].decode()
+            at = (pack, start + position + _LINE_BYTES, length, moment)
             known = self._index.get(key)
-            if known is None or known[3] <= moment:
-                self._index[key] = (pack, start + position + _LINE_BYTES, length, moment)
+            if known is None:
+                self._index[key] = at
+            elif known != at and moment:  # else it was removed
+                self._index[key], older = (at, known) if known[3] <= moment else (known, at)
+                self._older.setdefault(key, []).append(older)
             position = after
         self._scanned[pack] = start + position

@@ -95,7 +95,7 @@ def going_on(record: Path) -> Iterator[None]:
     try:
         with suppress(OSError):  # on a disk that knows no locks
             handle = os.open(record, os.O_RDWR | os.O_CLOEXEC)
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX)  # `is_locked` has it for a moment
         yield
     finally:
         if handle is not None:
