@@ -16,6 +16,7 @@ from prefect.engine.results import LocalResult
 from prefect.errors import ParameterError, RecordError
 from prefect.keeping import kept_of
 from prefect.records.finding import find_run
+from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.store.store import open_store
 from prefect.tasks.core.resource_manager import resource_manager
 from prefect.tasks.secrets import EnvVarSecret
@@ -258,6 +259,27 @@ def test_the_day_counts_where_a_task_looks_at_it():
     run("2020-01-01")
     assert run("2020-01-02") == [(False, "2020-01-02"), (True, "none")]
     assert run("2020-01-01") == [(True, "2020-01-01"), (True, "none")]
+
+
+def test_the_day_counts_in_a_packaged_flow_as_in_its_file(store, tmp_path, monkeypatch):
+    """A result of yesterday is not taken today, and what ran packaged is gone on with from the file."""
+
+    @task(cache=True)
+    def day():
+        return context.today
+
+    with Flow("f") as flow:
+        day()
+    monkeypatch.setenv("PREFECT_ENCRYPTION_KEY", EncryptionKey.generate().encode())
+    packaged = Flow.load(flow.save(tmp_path / "f.flow"))
+
+    def run(flow, today):
+        (state,) = flow.run(store=store, context={"today": today}).result.values()
+        return state.is_cached(), state.result
+
+    assert run(packaged, "2020-01-01") == (False, "2020-01-01")
+    assert run(packaged, "2020-01-02") == (False, "2020-01-02")
+    assert run(flow, "2020-01-02") == (True, "2020-01-02")
 
 
 def test_what_cannot_or_must_not_rest_is_made_again(store, monkeypatch, capsys):

@@ -13,7 +13,7 @@ import sys
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from prefect.core.context import context
+from prefect.core.context import Context
 from prefect.core.task import Task, type_name
 from prefect.errors import StoreError
 from prefect.keeping.bytecode import names_sought, pieces, sources_of
@@ -121,7 +121,7 @@ class _Looking:
         self._parts[name] = text
 
     def _look(self, name: str, value: Any, names: frozenset[str]) -> None:
-        if value is context:
+        if isinstance(value, Context):  # in a packaged flow it is another one
             self._names.update(names)
             return
         for kind, look in self._kinds:
