@@ -208,6 +208,22 @@ def test_a_parameter_of_that_name_is_asked_for_elsewhere():
     assert flow.run({"progress": 1}).is_successful()
 
 
+def test_a_reader_of_standard_error_that_goes_away_ends_no_run():
+    """Nobody is shown how far it is; what it comes to is there."""
+    program = (
+        "from prefect import Flow, Parameter\n"
+        "print(Flow('f', tasks=[Parameter('p', 1)]).run(progress=True).is_successful())"
+    )
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = subprocess.run(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=writes, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    os.close(writes)
+    assert done.stdout == "True\n"
+
+
 def test_a_closed_standard_error_is_said(flow, monkeypatch):
     """Where there is nothing to write to, it is an error."""
     monkeypatch.setattr(sys, "stderr", None)

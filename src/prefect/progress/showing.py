@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from prefect.core.context import current
 from prefect.errors import RenderError
@@ -178,4 +178,5 @@ class _AsLines:
 def _write(line: str) -> None:
     from prefect.printable import printable  # noqa: PLC0415  # as above
 
-    print(printable(line), file=sys.stderr, flush=True)  # noqa: T201
+    with suppress(OSError, ValueError):  # nobody reads it any more, and the run goes on
+        print(printable(line), file=sys.stderr, flush=True)  # noqa: T201
