@@ -212,7 +212,7 @@ from prefect import Flow, task
 
 @task(log_stdout=True)
 def prints():
-    print("before \\x1b[31mred\\x1b[0m \\x1b[2Jcleared\\x1b]0;owned\\x07 after")
+    print("before \\x1b[31mred\\x1b[0m \\x1b[2Jcleared\\x1b]0;owned\\x07 \\x1bc\\x9b2J after")
 
 with Flow("printing") as flow:
     prints()
@@ -240,6 +240,8 @@ def test_what_a_task_prints_does_not_draw_over_the_view(prefect):
     assert b"\x1b[31mred" in drawn
     assert b"\x1b[2J" not in drawn
     assert b"\x1b]0;" not in drawn
+    assert b"\x1bc" not in drawn  # which resets it
+    assert "\x9b".encode() not in drawn  # which begins a command as ESC [ does
     assert b"cleared" in drawn
 
 

@@ -52,6 +52,8 @@ _MARKS = {
 }
 _CUT_OFF = Text("■", "yellow")
 _QUIET = {"Pending", "Scheduled"}
+_COMMANDS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+"""By what rich leaves in a text: what stands in its place."""
 
 
 class LiveDisplay(logging.Handler):
@@ -214,6 +216,7 @@ class LiveDisplay(logging.Handler):
         else:
             # Its colours are shown; what else commands a terminal would draw over the view.
             own = Text.from_ansi(message, style=style)
+            own.plain = own.plain.translate(_COMMANDS)
             self._scroll.add(Text.assemble("    ", (f"{name}: ", "dim"), own))
 
     def _outcome(
