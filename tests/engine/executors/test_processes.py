@@ -296,6 +296,23 @@ def test_many_async_tasks_that_cannot_be_loaded():
     assert {type(each) for each in state.result[taken].map_states} == {Failed}
 
 
+def test_parameters_that_cannot_be_loaded():
+    """Tasks fail then in processes, async ones too, and the message says why: nobody waits for ever."""
+
+    @task
+    async def awaits():
+        return 1
+
+    with Flow("test") as flow:
+        Parameter("given")()
+        task(lambda: 1, name="takes")()
+        awaits()
+    results = results_of(flow, ProcessExecutor(1), parameters={"given": Unloadable()}, timeout=120)
+    for name in ("takes", "awaits"):
+        message = results[name].message
+        assert "cannot load the parameters of the run, or its context: ValueError" in message
+
+
 def test_output_comes_out_here(capsys):
     """What tasks print is written here, where secrets are masked, standard error by itself."""
 

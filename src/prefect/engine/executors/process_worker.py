@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prefect.engine.awaiting import EventLoop
+    from prefect.engine.executors.messages import Message
 
 _GRACE = 5.0
 """Seconds that a task has when the run is gone."""
@@ -59,7 +60,7 @@ class _Worker:
         self._receiver = Receiver(connection)
         self._sender = Sender(connection)
         self._tasks: dict[int, Any] = {}
-        self._context: dict[str, Any] = {}
+        self._context: Any = {}  # as it came, until the first job is loaded
         self._plain: SimpleQueue[tuple[int, list[Any]] | None] = SimpleQueue()
         self._loop: EventLoop | None = None
 
@@ -68,21 +69,29 @@ class _Worker:
 
         It waits for nothing else: while the process that runs the flow sends, it does not read.
         """
-        with suppress(EOFError, OSError):
-            while True:
-                for kind, number, parts in self._receiver.messages():
-                    if kind == b"modules":
-                        bring(unpacked(parts[0]))
-                    elif kind == b"run":
-                        self._context, levels, sys.argv = unpacked(parts[0])
-                        _forward_logs(self._sender, levels)
-                    elif kind == b"task":
-                        self._tasks[number] = parts[0]
-                    elif kind == b"await":
-                        self._await(number, parts[0])
-                    else:
-                        self._plain.put((number, parts[0]))
-        self._plain.put(None)
+        try:
+            with suppress(EOFError, OSError):
+                while True:
+                    for message in self._receiver.messages():
+                        self._take(message)
+        finally:  # whatever ended it: or this process would be waited for without an end
+            self._plain.put(None)
+
+    def _take(self, message: Message) -> None:
+        """Take a message. No code of users runs here: it might wait, or raise."""
+        kind, number, parts = message
+        if kind == b"modules":
+            bring(unpacked(parts[0]))
+        elif kind == b"run":
+            levels, sys.argv = unpacked(parts[0])
+            self._context = parts[1]
+            _forward_logs(self._sender, levels)
+        elif kind == b"task":
+            self._tasks[number] = parts[0]
+        elif kind == b"await":
+            self._await(number, parts[0])
+        else:
+            self._plain.put((number, parts[0]))
 
     def work(self) -> None:
         """Do plain jobs, one after the other, until there are no more."""
@@ -114,12 +123,16 @@ class _Worker:
 
     def loaded(self, data: list[Any]) -> Job | State:
         """Load a job; return a failure if that cannot be."""
+        what = "the parameters of the run, or its context"
         try:
+            if isinstance(self._context, list):
+                self._context = unpacked(self._context)
+            what = "the task or its inputs"
             key, slug, map_index, inputs, run_count, retrying, keeping = unpacked(data)
             if isinstance(self._tasks[key], list):
                 self._tasks[key] = unpacked(self._tasks[key])
         except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
-            message = f"a worker process cannot load the task or its inputs: {describe(error)}"
+            message = f"a worker process cannot load {what}: {describe(error)}"
             return Failed(message, RemoteTaskError(message))
         task = self._tasks[key]
         job = Job(task, slug, map_index, inputs, self._context, run_count, retrying)

@@ -254,14 +254,14 @@ class _ProcessSession(Session):
         self._ready.append((token, Failed(f"{what}: {describe(error)}", error)))
 
     def _start(self, context: dict[str, Any]) -> _Worker:
-        run = packed((context, _levels(), sys.argv))
+        run, given = packed((_levels(), sys.argv)), packed(context)
         worker = _Worker()
         self._workers.append(worker)
         self._selector.register(worker.connection, EVENT_READ, worker)
         with suppress(OSError):
             if BROUGHT:
                 worker.sender.send(b"modules", 0, packed(BROUGHT))
-            worker.sender.send(b"run", 0, run)
+            worker.sender.send(b"run", 0, run, given)
         return worker
 
     def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
