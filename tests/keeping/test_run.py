@@ -388,6 +388,25 @@ def test_the_record_tells_what_happened(store):
     assert lines[-1]["state"] == "Failed"
 
 
+def test_a_kept_run_has_the_context_of_the_block_around_it(store):
+    """As any run has; what it is given itself comes first, and who goes on with it has it as well."""
+
+    @task
+    def seen():
+        return context.today, context.region
+
+    with Flow("f") as flow:
+        made = seen()
+
+    def run(**options):
+        return flow.run(store=store, **options).result[made].result
+
+    with context(today="2020-01-01", region="north"):
+        assert run() == ("2020-01-01", "north")
+        assert run(context={"region": "south"}) == ("2020-01-01", "south")
+    assert run(resume=True) == ("2020-01-01", "south")
+
+
 def test_a_resumed_run_has_the_context_that_was_given(store):
     """What a task reads of it is the same, and so its result is."""
 

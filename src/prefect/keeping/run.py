@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect.core.context import dates, values
+from prefect.core.context import current, dates, values
 from prefect.core.kept import LAST, asked
 from prefect.core.state import now
 from prefect.core.value_types import json_form
@@ -61,6 +61,8 @@ def run_kept(
         StoreError: the store cannot be used.
     """
     flow.validate()
+    if "flow_name" not in (around := current()):  # what a block has, and no run outside
+        context = {**around, **context}
     store = open_store(kept.store)
     token = asked.set(None)  # what is asked for is none of the flows that tasks run
     try:
