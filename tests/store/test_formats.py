@@ -1,6 +1,7 @@
 """Values as bytes and back."""
 
 import array
+import pickle
 import subprocess
 import sys
 import threading
@@ -88,9 +89,31 @@ def test_what_cannot_be_pickled_is_named_by_its_type():
 
 
 def test_what_cannot_be_loaded_is_an_error_of_ours():
-    """A pickle of a class that is not here says so."""
-    with pytest.raises(StoreError, match="cannot be loaded here: ModuleNotFoundError"):
-        decode("pickle", [b"cnowhere_at_all\nName\n."])
+    """A pickle of a class that is not here says so, and how its package comes here."""
+    with pytest.raises(
+        StoreError,
+        match=r"cannot be loaded here: ModuleNotFoundError: .*-r nowhere_at_all.*without resuming",
+    ):
+        decode("pickle", [b"cnowhere_at_all.within\nName\n."])
+    with pytest.raises(StoreError, match="cannot be loaded here: AttributeError"):
+        decode("pickle", [b"cjson\nNoName\n."])
+
+
+@pytest.mark.parametrize("index", [None, [7, 8]])
+def test_a_frame_that_needs_pyarrow_says_so_where_that_is_missing(index, tmp_path):
+    """As an Arrow file, or as a pickle of texts that pandas keeps with pyarrow."""
+    encoded = encode(pd.DataFrame({"text": ["a", "b"]}, index=index))
+    path = tmp_path / "parts"
+    path.write_bytes(pickle.dumps((encoded.format, [bytes(part) for part in encoded.parts])))
+    program = (
+        "import pickle, sys\nsys.modules['pyarrow'] = None\nfrom prefect.errors import StoreError\n"
+        "from prefect.store.formats import decode\n"
+        "try: decode(*pickle.load(open(sys.argv[1], 'rb')))\nexcept StoreError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, path], capture_output=True, text=True, check=True
+    )
+    assert "if built with -r pyarrow" in done.stdout
 
 
 _COLUMNS = {

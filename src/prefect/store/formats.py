@@ -159,6 +159,12 @@ def decode(form: str, parts: Sequence[bytearray | bytes | memoryview]) -> Any:
     """
     try:
         return _DECODERS[form](parts)
+    except ModuleNotFoundError as error:
+        top = (error.name or "").partition(".")[0]
+        raise StoreError(
+            f"A stored value cannot be loaded here: ModuleNotFoundError: {error}. Install {top} here; a flow that is "
+            f"packaged brings it if built with -r {top}. Or run without resuming, and it is made anew"
+        ) from error
     except Exception as error:
         raise StoreError(
             f"A stored value cannot be loaded here: {type(error).__name__}: {error}"
