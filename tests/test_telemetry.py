@@ -215,6 +215,62 @@ def test_what_is_not_there_is_said(tmp_path):
         assert "pip install opentelemetry-sdk" in done.stderr
 
 
+def test_what_its_variables_say_is_refused_before_the_run(tmp_path):
+    """What OpenTelemetry does not take of them is an error of ours, with its reason."""
+    (tmp_path / "flow_file.py").write_text(FLOW)
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "run", "flow_file.py", "--otel"], cwd=tmp_path,
+        env=os.environ | {"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
+    assert "(OTEL_...) say: ValueError: max_queue_size must be" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_provider_that_fails_costs_no_run(tmp_path):
+    """What the run came to is there, and that something may be lacking is said."""
+    (tmp_path / "program.py").write_text(
+        "from opentelemetry import trace\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "from prefect import Flow, Parameter\n"
+        "class Failing(TracerProvider):\n"
+        "    def force_flush(self, timeout=0):\n"
+        "        raise Exception('no way out')\n"
+        "trace.set_tracer_provider(Failing())\n"
+        "print(Flow('f', tasks=[Parameter('p', 1)]).run(telemetry=True).is_successful())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"OTEL_METRICS_EXPORTER": "none"}, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "True\n", done.stderr
+    assert "may not have been told all of the run: Exception: no way out" in done.stderr
+
+
+def test_lines_that_are_no_events_end_no_run():
+    """Something below Python writes them, in another place: they are passed on."""
+    program = """
+import sys
+from prefect.cli.telling import listening
+from prefect.telemetry import Telemetry
+
+flow = {"name": "f", "tasks": [{"id": "a", "name": "a"}], "parameters": []}
+task = '{"event":"task","task":"a","map_index":null,"state":"Success","message":null,"children":null,"time":%s}'
+passed = []
+with Telemetry(flow) as telemetry:
+    take = listening(telemetry, lambda line, stream: passed.append(line))
+    for line in ("[" * 100_000, task % "1e400", task % ("1" + "0" * 400), task % "1e300", "[1]", "x"):
+        take(line, "stdout")
+print(len(passed))
+"""
+    variables = {"OTEL_TRACES_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | variables, capture_output=True, text=True,
+        check=False, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "6\n", done.stderr
+
+
 class Collector(BaseHTTPRequestHandler):
     """Takes what is sent over OTLP."""
 
@@ -290,6 +346,27 @@ def test_the_command_sends_over_otlp(tmp_path, collector):
         "prefect.task.runs",
     }
     assert services == {"prefect"}
+
+
+def test_an_exception_of_any_text_is_sent(tmp_path, collector):
+    """With half a character of a file's name, which UTF-8 does not have, and with no text at all."""
+    (tmp_path / "texts.py").write_text(
+        "from prefect import Flow, task\n"
+        "class Mute(Exception):\n"
+        "    def __str__(self):\n"
+        "        raise RuntimeError('nothing to say')\n"
+        "@task\n"
+        "def latin():\n    raise FileNotFoundError('caf\\udce9')\n"
+        "@task\n"
+        "def mute():\n    raise Mute\n"
+        "with Flow('texts') as flow:\n    latin(); mute()\n"
+    )
+    done = prefect_run(tmp_path, collector, "texts.py", OTEL_METRICS_EXPORTER="none")
+    assert done.returncode == 1, done.stderr
+    assert "nothing to say" not in done.stderr
+    spans, _, _ = sent(collector)
+    assert {span.name for span in spans} == {"texts", "latin", "mute"}
+    assert r"caf\\udce9" in str(spans)
 
 
 def test_a_run_in_another_place_is_told_from_its_events(tmp_path, collector):

@@ -6,11 +6,13 @@ providers that a program has set before.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 from prefect.core.context import Scope, current
+from prefect.core.tracebacks import describe, text_of
 from prefect.errors import TelemetryError
 from prefect.secrets.masking import mask
 from prefect.version import __version__
@@ -32,6 +34,7 @@ _UNFINISHED = frozenset({"Pending", "Scheduled", "Paused", "Resume"})
 _BOUNDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 21600, 86400)
 """Of durations, in seconds; by default they are those of milliseconds."""
 _FLUSH_MILLISECONDS = 10_000
+_LAST_MOMENT = (1 << 63) - 1
 # Not as an extra of this package, whose name is another product's where packages are public.
 _INSTALL = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
@@ -82,7 +85,12 @@ class Telemetry:
             raise TelemetryError(
                 f"Telemetry needs OpenTelemetry, which is not installed here: {_INSTALL}"
             ) from error
-        _provide()
+        try:
+            _provide()
+        except (ValueError, TypeError) as error:
+            raise TelemetryError(
+                f"OpenTelemetry does not take what its variables (OTEL_...) say: {describe(error)}"
+            ) from error
         self._trace, self._contexts = trace, context
         self._tracer = trace.get_tracer("prefect", __version__)
         meter = metrics.get_meter("prefect", __version__)
@@ -114,11 +122,11 @@ class Telemetry:
         self._before = self._contexts.get_current()
         self._began = time.time()
         attributes: dict[str, str | int] = {
-            "prefect.flow.name": mask(self._flow),
+            "prefect.flow.name": _sendable(self._flow),
             "prefect.flow.tasks": self._count,
         }
         self._run = self._tracer.start_span(
-            mask(self._flow),
+            _sendable(self._flow),
             self._above(),
             attributes=attributes,
             start_time=_nanoseconds(self._began),
@@ -132,14 +140,20 @@ class Telemetry:
     def __exit__(self, *exc: object) -> None:
         self._scope.__exit__()
         if not self._has_ended:
-            error = exc[1] if len(exc) > 1 else None
+            error = exc[1] if len(exc) > 1 and isinstance(exc[1], BaseException) else None
             ended = getattr(error, "state", None)
             name = "Unknown" if error is None else type(ended or error).__name__
-            self.end(name, ended.message if ended else str(error or "nothing was told of its end"))
+            told = "nothing was told of its end" if error is None else text_of(error)
+            self.end(name, told if ended is None else ended.message)
         self._contexts.attach(self._before)
         for provider in (self._trace.get_tracer_provider(), _meter_provider()):
-            if hasattr(provider, "force_flush"):
-                provider.force_flush(_FLUSH_MILLISECONDS)
+            try:
+                if hasattr(provider, "force_flush"):
+                    provider.force_flush(_FLUSH_MILLISECONDS)
+            except Exception as failure:  # noqa: BLE001 - of anybody's provider; the run has ended
+                logging.getLogger("prefect").warning(
+                    "OpenTelemetry may not have been told all of the run: %s", describe(failure)
+                )
 
     def _above(self) -> Context | None:
         """Return what has the span that a run is below, if it is not the current one: of another process."""
@@ -220,7 +234,10 @@ class Telemetry:
             if key in self._spans
             else (self._begin(task, index, moment), moment)
         )
-        attributes = {"prefect.flow.name": mask(self._flow), "prefect.task.name": self._name(task)}
+        attributes = {
+            "prefect.flow.name": _sendable(self._flow),
+            "prefect.task.name": self._name(task),
+        }
         attributes["prefect.task.state"] = state
         span.set_attribute("prefect.task.state", state)
         self._fail(span, state, message, error, traceback)
@@ -245,13 +262,13 @@ class Telemetry:
         self._spans.clear()
         self._run.set_attribute("prefect.flow.state", state)
         if state not in {"Success", "Skipped"}:
-            self._run.set_status(self._trace.StatusCode.ERROR, mask(message or state))
+            self._run.set_status(self._trace.StatusCode.ERROR, _sendable(message or state))
         self._run.end(_nanoseconds(now))
-        attributes = {"prefect.flow.name": mask(self._flow), "prefect.flow.state": state}
+        attributes = {"prefect.flow.name": _sendable(self._flow), "prefect.flow.state": state}
         self._runs.record(max(now - self._began, 0.0), attributes)
 
     def _name(self, task: str) -> str:
-        return mask(self._names.get(task, task))
+        return _sendable(self._names.get(task, task))
 
     def _begin(self, task: str, index: int | None, moment: float) -> Span:
         mapped = self._mapped.get(task) if index is not None else None
@@ -260,9 +277,9 @@ class Telemetry:
             parent = self._trace.set_span_in_context(mapped[0])
         tried = self._tried[task, index] = self._tried.get((task, index), 0) + 1
         attributes: dict[str, str | int] = {
-            "prefect.flow.name": mask(self._flow),
+            "prefect.flow.name": _sendable(self._flow),
             "prefect.task.name": self._name(task),
-            "prefect.task.slug": mask(task),
+            "prefect.task.slug": _sendable(task),
             "prefect.task.try": tried,
         }
         if index is not None:
@@ -282,12 +299,12 @@ class Telemetry:
         """Say of a span what went wrong, if anything did."""
         if state not in _FAILED and state != "Retrying":
             return
-        span.set_status(self._trace.StatusCode.ERROR, mask(message or state))
+        span.set_status(self._trace.StatusCode.ERROR, _sendable(message or state))
         if error is not None:
             attributes = {"exception.type": type(error).__qualname__}
-            attributes["exception.message"] = mask(str(error))
+            attributes["exception.message"] = _sendable(text_of(error))
             if traceback:
-                attributes["exception.stacktrace"] = mask(traceback)
+                attributes["exception.stacktrace"] = _sendable(traceback)
             span.add_event("exception", attributes)
 
     def _end_mapped(self, task: str, moment: float) -> None:
@@ -297,8 +314,13 @@ class Telemetry:
         span.end(_nanoseconds(moment))
 
 
+def _sendable(text: str) -> str:
+    """Return text with secrets masked, and as UTF-8 can have it: else what is sent with it is lost, too."""
+    return mask(text).encode("utf-8", "backslashreplace").decode()
+
+
 def _nanoseconds(seconds: float) -> int:
-    return round(seconds * 1e9)
+    return min(max(round(seconds * 1e9), 0), _LAST_MOMENT)
 
 
 def _meter_provider() -> Any:

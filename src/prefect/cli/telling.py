@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from prefect.running.report import Reporter
 
 
+_NONE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What a line raises that is no event of ours, but what something below Python has written."""
+
+
 class Told:
     """Passes on what a reporter that is at work hears; meets `running.report.Reporter`.
 
@@ -60,7 +64,7 @@ def listening(
     """Return what takes the lines of a run elsewhere, tells of their events, and passes them on."""
 
     def take(line: str, stream: StreamName) -> object:
-        with suppress(ValueError, KeyError, TypeError, AttributeError):  # it is no event
+        with suppress(*_NONE):
             event = json.loads(line)
             if event["event"] == "task":
                 telemetry.take(

@@ -12,11 +12,7 @@ def describe(error: BaseException) -> str:
 
     Of a variable of the environment that is not set, it says what to do.
     """
-    kind = type(error).__name__
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001  # anybody's code
-        return kind
+    kind, text = type(error).__name__, text_of(error)
     told = f"{kind}: {text}" if text else kind
     if isinstance(error, KeyError) and _is_of_environment(error) and text.strip("'").isidentifier():
         name = text.strip("'")
@@ -25,6 +21,14 @@ def describe(error: BaseException) -> str:
             f"--secret {name}, or secrets=[{name!r}])"
         )
     return told
+
+
+def text_of(error: BaseException) -> str:
+    """Return an exception's text, whatever its `__str__` does; "" where there is none."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # anybody's code
+        return ""
 
 
 def _is_of_environment(error: KeyError) -> bool:
