@@ -16,7 +16,7 @@ from processes import await_end, runs
 
 from prefect import Flow, Parameter, Task, context, task, unmapped
 from prefect.engine.executors import ProcessExecutor, processes
-from prefect.engine.state import Failed, Success, TimedOut, TriggerFailed
+from prefect.engine.state import Cancelled, Failed, Success, TimedOut, TriggerFailed
 from prefect.errors import RemoteTaskError
 from prefect.secrets.masking import masked
 
@@ -274,6 +274,36 @@ def test_tasks_that_time_out_while_they_log(caplog):
     caplog.set_level(logging.INFO, "theirs")
     assert results_of(flow, ProcessExecutor(1), timeout=120)["talks"].result == 31
     assert {line for line in caplog.messages if len(line) < 10} == {"line"}
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_a_run_that_times_out_while_a_task_logs_without_a_pause(obeys, monkeypatch, caplog):
+    """It ends, however slowly lines are handled here, and whether or not the task does."""
+
+    class Slow(logging.Handler):
+        def emit(self, record):
+            time.sleep(0.005)
+
+    @task
+    def talks():
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            try:
+                logging.getLogger("theirs").info("line")
+            except BaseException:
+                if obeys:
+                    raise
+
+    monkeypatch.setattr(processes, "_GRACE", 0.5)
+    theirs = logging.getLogger("theirs")
+    caplog.set_level(logging.INFO, "theirs")
+    monkeypatch.setattr(theirs, "propagate", False)
+    monkeypatch.setattr(theirs, "handlers", [Slow()])
+    with Flow("test") as flow:
+        talks()
+    state = flow.run(executor=ProcessExecutor(1), timeout=1)
+    assert type(state) is Cancelled
+    assert "0 tasks had finished" in state.message
 
 
 class Unloadable:

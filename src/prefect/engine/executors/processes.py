@@ -272,10 +272,6 @@ class _ProcessSession(Session):
                 ends.append(until)
             left = max(min(ends) - time.monotonic(), 0) if ends else None
             ready = self._selector.select(left)
-            if not ready:
-                self._end_overdue()
-                if not self._ready and until is not None and time.monotonic() >= until:
-                    return None
             for key, _ in ready:
                 worker = key.data
                 try:
@@ -286,6 +282,10 @@ class _ProcessSession(Session):
                 worker.has_spoken = True
                 for message in messages:
                     self._take(worker, message)
+            # Also while some log without a pause: it is over for who was silent, and for who waits here.
+            self._end_overdue({key.data for key, _ in ready})
+            if not self._ready and until is not None and time.monotonic() >= until:
+                return None
         return self._ready.popleft()
 
     def _take(self, worker: _Worker, message: Message) -> None:
@@ -300,10 +300,11 @@ class _ProcessSession(Session):
             self._idle.append(worker)
         self._ready.append((token, _outcome(kind, *parts)))
 
-    def _end_overdue(self) -> None:
+    def _end_overdue(self, speaking: set[_Worker]) -> None:
         """End processes whose task has not ended after its timeout: stopped, or in code that hears nothing."""
         moment = time.monotonic()
-        for worker in [each for each in self._workers if (each.due or inf) <= moment]:
+        overdue = [each for each in self._workers if (each.due or inf) <= moment]
+        for worker in [each for each in overdue if each not in speaking]:
             number = worker.plain
             assert number is not None  # noqa: S101  # for the type checker
             token, job = worker.jobs.pop(number)
@@ -364,9 +365,9 @@ def _last_words(workers: Iterable[_Worker], until: float) -> None:
             for message in messages:
                 if message.kind == b"log":
                     _log(message)
+        if time.monotonic() >= until:
+            return
         if not ready:
-            if time.monotonic() >= until:
-                return
             # What it has started may hold the connection open.
             left = {number: each for number, each in left.items() if each.process.poll() is None}
 
