@@ -212,10 +212,15 @@ from prefect import Flow, task
 
 @task(log_stdout=True)
 def prints():
+    print("logged \\x1bc\\x9b2J")
+
+@task
+def writes():
     print("before \\x1b[31mred\\x1b[0m \\x1b[2Jcleared\\x1b]0;owned\\x07 \\x1bc\\x9b2J after")
 
 with Flow("printing") as flow:
     prints()
+    writes()
 """
 
 
@@ -243,6 +248,29 @@ def test_what_a_task_prints_does_not_draw_over_the_view(prefect):
     assert b"\x1bc" not in drawn  # which resets it
     assert "\x9b".encode() not in drawn  # which begins a command as ESC [ does
     assert b"cleared" in drawn
+
+
+def test_lines_that_are_no_events_are_shown_as_they_are(tmp_path):
+    """Something below Python writes them, in another place: none of them ends the view."""
+    program = """
+import json
+from prefect.cli.display import LiveDisplay
+
+task = {"event": "task", "task": "a", "map_index": None, "state": "Success", "message": None, "children": None}
+lines = [
+    "[" * 100_000, "[1]", json.dumps({"event": "log", "level": "INFO", "logger": 1, "message": 2}),
+    *(json.dumps({**task, **more}) for more in ({"state": "Mapped", "children": "5"}, {"message": 5}, {"task": []})),
+]
+with LiveDisplay({"name": "f", "tasks": [{"id": "a", "name": "a"}], "parameters": []}) as display:
+    display.replay(lines)
+    display.replay([json.dumps({"event": "output", "text": "the end"})])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False,
+        timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the end" in done.stdout
 
 
 @pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "lines"])

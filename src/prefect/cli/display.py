@@ -18,7 +18,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from prefect.cli.scroll import Scroll
+from prefect.cli.scroll import Scroll, commanding_nothing
 from prefect.printable import error_text, printable, printable_lines
 from prefect.progress.counts import Counts, Mapped, duration
 from prefect.progress.lines import Ticker
@@ -52,8 +52,7 @@ _MARKS = {
 }
 _CUT_OFF = Text("■", "yellow")
 _QUIET = {"Pending", "Scheduled"}
-_COMMANDS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
-"""By what rich leaves in a text: what stands in its place."""
+_NO_EVENT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class LiveDisplay(logging.Handler):
@@ -146,12 +145,14 @@ class LiveDisplay(logging.Handler):
         for line in lines:
             try:
                 self._replay_event(json.loads(line))
-            except (ValueError, KeyError, TypeError):  # written by something below Python
+            except _NO_EVENT:  # written by something below Python
                 self._show_output(line)
 
     def _replay_event(self, event: dict[str, Any]) -> None:
         kind = event["event"]
         if kind == "task":
+            if not isinstance(event["children"], int | None):
+                raise TypeError("children are counted")
             self.update(event)
         elif kind == "log":
             self._log(event["level"], event["logger"], event["message"])
@@ -215,8 +216,7 @@ class LiveDisplay(logging.Handler):
             self._scroll.add(Segments([*parts, Segment.line()]))
         else:
             # Its colours are shown; what else commands a terminal would draw over the view.
-            own = Text.from_ansi(message, style=style)
-            own.plain = own.plain.translate(_COMMANDS)
+            own = commanding_nothing(Text.from_ansi(message, style=style))
             self._scroll.add(Text.assemble("    ", (f"{name}: ", "dim"), own))
 
     def _outcome(

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.live import Live
+    from rich.text import Text
 
 _SECONDS = 0.1
 # A terminal that is stopped, or slower than what is written, is waited for, as `cat` waits for it.
 _MOST_WAITING = 50_000
+_COMMANDS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
 class Scroll:
@@ -101,9 +103,19 @@ class Scroll:
             if plain:
                 yield _Plain(plain)
                 plain = []
-            yield self._decoder.decode_line(line) if isinstance(line, str) else line
+            yield (
+                commanding_nothing(self._decoder.decode_line(line))
+                if isinstance(line, str)
+                else line
+            )
         if plain:
             yield _Plain(plain)
+
+
+def commanding_nothing(text: Text) -> Text:
+    """Return a text in which something stands for each character that rich has left and a terminal obeys."""
+    text.plain = text.plain.translate(_COMMANDS)
+    return text
 
 
 class _Plain:
