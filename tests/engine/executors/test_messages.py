@@ -98,3 +98,24 @@ def test_half_a_message_ends_the_connection(ends):
         received(receiver, 1)
     with pytest.raises(OSError, match=r".*"):
         Sender(ends[1]).send(b"work", 1, [b"more"])
+
+
+def test_what_is_logged_in_the_midst_of_a_message(ends):
+    """A signal's handler or a destructor that logs while its thread sends: its line goes afterwards."""
+
+    class Interrupted:
+        def sendall(self, data):
+            if not said:
+                said.append(True)
+                sender.send(b"log", 2, [b"of a handler"])
+            ends[0].sendall(data)
+
+    said = []
+    sender = Sender(Interrupted())
+    parts = [b"first", LARGE * 2 * b"x", b"last"]
+    thread = threading.Thread(target=sender.send, args=(b"state", 1, parts), daemon=True)
+    thread.start()
+    wanted = [Message(b"state", 1, [parts]), Message(b"log", 2, [[b"of a handler"]])]
+    ends[1].settimeout(60)
+    assert received(Receiver(ends[1]), 2) == wanted
+    thread.join()

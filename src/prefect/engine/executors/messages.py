@@ -8,7 +8,7 @@ read at once, for reading one by one takes longer than what they are about, such
 from __future__ import annotations
 
 import struct
-from _thread import allocate_lock
+from _thread import RLock
 from itertools import chain
 from socket import SHUT_RDWR
 from typing import NamedTuple
@@ -46,24 +46,36 @@ class Sender:
 
     def __init__(self, connection: socket) -> None:
         self._socket = connection
-        self._lock = allocate_lock()
+        self._lock = RLock()
+        self._left: list[list[Any]] = []
+        self._is_sending = False
 
     def send(self, kind: bytes, number: int, *parts: list[Any]) -> None:
         """Send a message. It is out of this process when this returns, whatever becomes of that then.
+
+        What a signal's handler or a destructor logs, in the midst of another message of its thread, goes after that.
 
         Raises:
             OSError: nobody receives any more.
         """
         frame = _framed(kind, number, parts)
         with self._lock:
+            self._left.append(frame)
+            if self._is_sending:
+                return
             try:
-                for data in frame:
-                    self._socket.sendall(data)
+                self._is_sending = True
+                while self._left:
+                    for data in self._left.pop(0):
+                        self._socket.sendall(data)
             except (
                 BaseException
             ):  # Ctrl-C: half a message, and what would follow it, cannot be read
+                self._left.clear()
                 self._socket.shutdown(SHUT_RDWR)
                 raise
+            finally:
+                self._is_sending = False
 
 
 def _framed(kind: bytes, number: int, parts: tuple[list[Any], ...]) -> list[Any]:
