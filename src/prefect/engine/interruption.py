@@ -26,9 +26,11 @@ SOON = 0.001
 """Seconds after which one looks again at a thread that was in an uninterruptible function."""
 MOST_PUT_OFF = 500
 """How often a signal is put off. A main thread that is there for longer waits for a lock of somebody
-else, which the signal's exception ends; it does not have it."""
+else, which the signal's exception ends; it does not have it. Or it sends, and is slowly heard: see `is_sending`."""
 
 _START = "Thread.start"
+_SEND = "Sender.send"
+"""Of prefect.engine.executors.messages: half a message ends the connection."""
 _WAITS_IN_START = 3
 """How many frames may be within that of `Thread.start`, which waits for the other thread to begin."""
 
@@ -66,8 +68,7 @@ _UNINTERRUPTIBLE = frozenset(
         "WeakKeyDictionary.__init__.<locals>.remove",
         "WeakSet.__init__.<locals>._remove",
         "WeakValueDictionary.__init__.<locals>.remove",
-        # prefect.engine.executors.messages: half a message ends the connection
-        "Sender.send",
+        _SEND,
         # prefect.streams
         "stand_in.__enter__",
         "stand_in.__exit__",
@@ -106,6 +107,11 @@ def is_interruptible(frame: FrameType | None) -> bool:
         if frame.f_code.co_qualname == _START:
             return False
     return True
+
+
+def is_sending(frame: FrameType | None) -> bool:
+    """Tell whether a thread sends a message, and so is not to be interrupted, however long that takes."""
+    return frame is not None and frame.f_code.co_qualname == _SEND
 
 
 helpers: dict[int | None, threading.Thread] = {}

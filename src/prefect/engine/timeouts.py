@@ -22,6 +22,7 @@ from prefect.engine.interruption import (
     helpers,
     interrupt,
     is_interruptible,
+    is_sending,
 )
 from prefect.errors import TaskTimeoutError
 
@@ -129,7 +130,7 @@ class _Alarm:
         signal.setitimer(signal.ITIMER_REAL, min(due, default=0))
 
     def _ring(self, number: int, frame: FrameType | None) -> None:
-        if not is_interruptible(frame) and self._put_off < MOST_PUT_OFF:
+        if is_sending(frame) or (not is_interruptible(frame) and self._put_off < MOST_PUT_OFF):
             self._put_off += 1
             signal.setitimer(signal.ITIMER_REAL, SOON)
             return

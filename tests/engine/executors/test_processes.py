@@ -306,6 +306,27 @@ def test_a_run_that_times_out_while_a_task_logs_without_a_pause(obeys, monkeypat
     assert "0 tasks had finished" in state.message
 
 
+def test_a_task_that_times_out_while_its_lines_are_slowly_handled(monkeypatch, caplog):
+    """It is TimedOut, however long it has to wait in the midst of a line: its process goes on."""
+
+    class Slow(logging.Handler):
+        def emit(self, record):
+            time.sleep(1)
+
+    @task(timeout=0.1)
+    def talks():
+        while True:
+            logging.getLogger("theirs").info(500_000 * " ")
+
+    caplog.set_level(logging.INFO, "theirs")
+    theirs = logging.getLogger("theirs")
+    monkeypatch.setattr(theirs, "propagate", False)
+    monkeypatch.setattr(theirs, "handlers", [Slow()])
+    with Flow("test") as flow:
+        talks()
+    assert type(results_of(flow, ProcessExecutor(1), timeout=120)["talks"]) is TimedOut
+
+
 class Unloadable:
     """Cannot be loaded elsewhere, and takes its time to travel."""
 
