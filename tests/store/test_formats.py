@@ -223,6 +223,29 @@ def test_tables_of_pyarrow_come_back_exactly():
     assert _back(both).equals(both)
 
 
+class Money(pa.ExtensionType):
+    """A type of one's own, which is registered nowhere."""
+
+    def __init__(self):
+        super().__init__(pa.int64(), "money")
+
+    def __arrow_ext_serialize__(self):
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage, serialized):
+        return cls()
+
+
+def test_tables_with_types_of_ones_own_are_pickled():
+    """Arrow would give back what is below them, numbers here, wherever they are not registered."""
+    money = pa.ExtensionArray.from_storage(Money(), pa.array([1]))
+    for each in (money, pa.StructArray.from_arrays([money], names=["in"])):
+        table = pa.table({"a": each})
+        assert encode(table).format == "pickle"
+        assert _back(table).schema.types == table.schema.types
+
+
 def test_a_stored_frame_is_a_file_that_other_programs_read(tmp_path):
     """What lies in a store is an Arrow file as it is."""
     from prefect.store.store import open_store

@@ -83,8 +83,17 @@ def _of_polars(value: Any) -> memoryview | None:
     return file.getbuffer()
 
 
-def _of_pyarrow(value: Any) -> memoryview:
-    return _written(value)
+def _of_pyarrow(value: Any) -> memoryview | None:
+    import pyarrow as pa  # noqa: PLC0415 - as above
+
+    def is_own(
+        kind: Any,
+    ) -> bool:  # a class of somebody's, which Arrow forgets where it is not registered
+        return isinstance(kind, pa.ExtensionType) or any(
+            is_own(kind.field(index).type) for index in range(kind.num_fields)
+        )
+
+    return None if any(map(is_own, value.schema.types)) else _written(value)
 
 
 def _written(table: Any) -> memoryview:
