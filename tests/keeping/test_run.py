@@ -566,3 +566,38 @@ def test_a_task_whose_store_is_of_no_use_in_a_run_says_so(tmp_path, caplog):
     assert "nothing is stored there: run the flow with a store" in warned
     assert not (tmp_path / "own").exists()
     assert len(packed(tmp_path / "cached")) == 1
+
+
+MEANWHILE = """
+import os, subprocess, sys
+import prefect.store.packs
+from prefect import Flow, task
+
+prefect.store.packs._SOON = float("inf")  # however fast this machine is
+
+@task
+def first():
+    return 1
+
+@task
+def second(x):
+    return x + int(os.environ["MORE"])
+
+with Flow("f") as flow:
+    end = second(first())
+if __name__ == "__main__":
+    flow.run(store="store")
+    flow.run(store="store", resume=True)  # looks for what others have stored
+    program = "from meanwhile import flow; flow.run(store='store', resume=True)"
+    subprocess.run([sys.executable, "-c", program], env=os.environ | {"MORE": "1"}, check=True)
+    print(flow.run(store="store", resume=True).result[end])
+"""
+
+
+def test_a_run_takes_what_another_process_has_just_stored(tmp_path):
+    """However soon it follows: what succeeded there is not run again."""
+    (tmp_path / "meanwhile.py").write_text(MEANWHILE)
+    done = subprocess.run(
+        [sys.executable, "meanwhile.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "Cached" in done.stdout, done.stderr

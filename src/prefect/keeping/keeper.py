@@ -177,6 +177,7 @@ class Keeper:
         self._alike: dict[Any, int] = {}
         self._seen: set[Any] = {_worker()}  # workers that write where this process reads
         self._constants: dict[int, dict[str, str]] = {}
+        self._looked: set[str] = set()  # stores where this run knows what is there since it began
 
     def begin(self, node: Node, job: Job) -> State | None:
         """Return the state of a task whose result is there; otherwise have the job keep what it makes.
@@ -212,14 +213,16 @@ class Keeper:
             if task.checkpoint is False:
                 self._digests[node] = self._recipes[node]
             return None
+        store = self._store_of(task)
         if cached or self._resumes:
-            found = self._store_of(task).find(key)
+            found = store.find(key, soon=store.where in self._looked)
+            if found is None:
+                self._looked.add(store.where)
             if found is not None and _is_fresh(task, found[0]):
                 return self._taken(node, *found, inputs)
         about: dict[str, Any] = {"run": self._run, "task": step.slug, "inputs": inputs}
         if node.map_index is not None:
             about["map_index"] = node.map_index
-        store = self._store_of(task)
         job.keeping = Keeping(store.where, key, about, store.key_id)
         self._recipes[node] = f"made:{key}"
         return None

@@ -162,13 +162,16 @@ class Store:
         found = self._found(key)
         return None if found is None else found[0]
 
-    def find(self, key: str) -> tuple[Entry, Stored] | None:
+    def find(self, key: str, *, soon: bool = False) -> tuple[Entry, Stored] | None:
         """Return what is known of a result whose bytes are there, and a reference to it.
+
+        Args:
+            soon: whether what another process has just stored may be missed.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        found = self._found(key, soon=True)
+        found = self._found(key, soon=soon)
         if found is None:
             return None
         entry = found[0]
