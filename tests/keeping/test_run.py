@@ -13,7 +13,7 @@ from packs import packed
 from prefect import Flow, Parameter, context, task
 from prefect.core.signals import SKIP
 from prefect.engine.results import LocalResult
-from prefect.errors import ParameterError, RecordError
+from prefect.errors import ParameterError, RecordError, ResultUnavailableError
 from prefect.keeping import kept_of
 from prefect.records.finding import find_run
 from prefect.sealed.keys.encryption import EncryptionKey
@@ -386,6 +386,25 @@ def test_the_record_tells_what_happened(store):
     assert "not this one" in failed["traceback"]
     assert lines[-1]["event"] == "flow"
     assert lines[-1]["state"] == "Failed"
+
+
+def test_how_a_stored_result_is_read_that_was_released_is_said(store):
+    """Nothing is run for it."""
+    calls = Noted()
+
+    @task
+    def table():
+        calls.append("table")
+        return bytes(100_000)
+
+    with Flow("f") as flow:
+        made = table()
+        task(lambda table: len(table) // 2)(made)
+    with pytest.raises(ResultUnavailableError, match='resume=True, results="all" it is read'):
+        flow.run(store=store).result[made].result  # noqa: B018
+    state = flow.run(store=store, resume=True, results="all")
+    assert len(state.result[made].result) == 100_000
+    assert calls == ["table"]
 
 
 def test_a_kept_run_has_the_context_of_the_block_around_it(store):
