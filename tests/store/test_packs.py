@@ -19,7 +19,11 @@ def _other(where, program):
     """Run something in another process, on a store of that place."""
     source = f"import sys\nfrom prefect.store.store import open_store\nstore = open_store(sys.argv[1])\n{program}"
     done = subprocess.run(
-        [sys.executable, "-c", source, str(where)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", source, str(where)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     return done.stdout.strip()
 
@@ -64,6 +68,22 @@ def test_what_is_removed_is_gone_from_the_disk(tmp_path):
         assert [each.value(key) for key in KEYS] == [("value-a",), None, ("value-c",), ("value-d",)]
     _other(tmp_path, f"store.put({KEYS[1]!r}, 'again', {{}})")
     assert [each.value(KEYS[1]) for each in (store, reader)] == [("again",), ("again",)]
+
+
+def test_a_fork_waits_for_no_thread_that_it_does_not_have(tmp_path):
+    """One that was in the middle of storing something when the process forked."""
+    program = (
+        "import os, threading\nlocked, go_on = threading.Event(), threading.Event()\n"
+        "write = os.write\n"
+        "def slow(*given):\n    locked.set()\n    go_on.wait()\n    return write(*given)\n"
+        "os.write = slow\n"
+        "thread = threading.Thread(target=store.put, args=('a' * 64, 1, {}))\nthread.start()\n"
+        "locked.wait()\nos.write = write\nchild = os.fork()\n"
+        "if not child:\n    store.put('b' * 64, 2, {})\n    os._exit(0)\n"
+        "os.waitpid(child, 0)\ngo_on.set()\nthread.join()\n"
+        "print(store.value('a' * 64), store.value('b' * 64))"
+    )
+    assert _other(tmp_path, program) == "(1,) (2,)"
 
 
 def test_what_had_a_key_before_is_removed_with_it(tmp_path):

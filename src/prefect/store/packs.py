@@ -31,6 +31,9 @@ _RECENT = 3600.0
 """Seconds for which a pack counts as used without being marked again."""
 
 
+_all: weakref.WeakSet[Packs] = weakref.WeakSet()
+
+
 class Packs:
     """Small files by 64 hexadecimal digits.
 
@@ -57,6 +60,7 @@ class Packs:
         """The process, the pack that it writes, and its handle."""
         self._close: Callable[[], object] = lambda: None
         self._end = 0
+        _all.add(self)
 
     def write(self, key: str, parts: Sequence[Part]) -> None:
         """Write a file, in place of another of its key."""
@@ -198,3 +202,12 @@ class Packs:
                 self._older.setdefault(key, []).append(older)
             position = after
         self._scanned[pack] = start + position
+
+
+def _unlock() -> None:
+    """Let a fork go on, in which nobody lets go of what another thread has locked."""
+    for packs in list(_all):
+        packs._lock = threading.RLock()  # noqa: SLF001 - of this module
+
+
+os.register_at_fork(after_in_child=_unlock)
