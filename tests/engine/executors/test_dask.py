@@ -336,6 +336,13 @@ def test_no_scheduler():
         Flow("test").run(executor=DaskExecutor("tcp://127.0.0.1:9", client_kwargs={"timeout": 0.2}))
 
 
+def test_an_address_of_tls_without_certificates_is_refused_at_once(monkeypatch):
+    """The error says where they are given. Dask's client would wait, and say that None is no SSLContext."""
+    monkeypatch.setattr(distributed, "Client", None)
+    with pytest.raises(ExecutorError, match=r"client_kwargs=.*TLS__CA_FILE"):
+        DaskExecutor("tls://127.0.0.1:9").start()
+
+
 def test_log_lines_come_back(executor, caplog):
     """What tasks log on a worker is logged here, with its level, and with its traceback as text."""
 

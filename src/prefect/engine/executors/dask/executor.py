@@ -146,6 +146,7 @@ class DaskExecutor(Executor):
         options = {"set_as_default": False, "timeout": _ANSWER_SECONDS, **self.client_kwargs}
         assert self.address is not None  # noqa: S101  # for the type checker
         try:
+            _require_certificate(self.address, options.get("security"))
             _require_listener(self.address, options["timeout"])
             with _unknown_options():
                 return distributed.Client(self.address, **options)
@@ -253,6 +254,27 @@ def _arguments(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
     return {} if given is None else check.named(what, "arguments", given)
 
 
+def _require_certificate(address: str, security: Any) -> None:
+    """Refuse an address of TLS for which nothing says who is to be trusted: a client waits, and leaves a traceback.
+
+    Raises:
+        ExecutorError: neither the arguments nor Dask's configuration say it.
+    """
+    import dask  # noqa: PLC0415  # an extra
+    from distributed import Security  # noqa: PLC0415  # an extra
+
+    if security is not None or not address.startswith(("tls://", "wss://")):
+        return
+    if dask.config.get("distributed.client.security-loader", None) is None:
+        made = Security().get_connection_args("client")  # type: ignore[no-untyped-call]
+        if made["ssl_context"] is None:
+            raise ExecutorError(
+                f"Nothing says which certificates to speak with {address} by: give "
+                "client_kwargs={'security': distributed.Security(...)}, or set "
+                "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..._TLS__CLIENT__CERT and ..._TLS__CLIENT__KEY"
+            )
+
+
 def _require_listener(address: str, timeout: Any) -> None:
     """Refuse an address at once where nobody listens, or who listens says nothing.
 
@@ -277,5 +299,6 @@ def _require_listener(address: str, timeout: Any) -> None:
                 connection.recv(1)
             except TimeoutError as error:
                 raise TimeoutError(
-                    f"who listens there has said nothing for {seconds:g} s: is it frozen, or no scheduler?"
+                    f"who listens there has said nothing for {seconds:g} s, as one that is frozen, is no "
+                    "scheduler, or speaks TLS (tls://) does"
                 ) from error
