@@ -129,6 +129,35 @@ def test_workers_that_come_later_have_them(cluster):
     assert [each.result for each in state.result.values()] == [(VALUE, False)]
 
 
+def test_workers_have_them_while_the_run_is_busy_here(cluster, tmp_path):
+    """They are not waited for until a callback of the run, or whatever its thread does, has ended."""
+
+    @task(resources={"one": 1})
+    def first():
+        assert until((tmp_path / "second").exists)
+
+    @task(resources={"two": 1})
+    def second():
+        Secret("TOKEN").value  # noqa: B018
+        (tmp_path / "second").touch()
+
+    def look():
+        two.send_signal(signal.SIGCONT)  # and asks for them only now
+        seen.append(until((tmp_path / "second").exists))
+
+    seen = []
+    cluster.worker(name="one", resources={"one": 1})
+    two = cluster.worker(name="two", resources={"two": 1})
+    cluster.wait_for_workers(2)
+    with Flow("test") as flow:
+        begun = first()
+        second()
+    with when_told("flow 'test' starts", lambda: two.send_signal(signal.SIGSTOP)):
+        state = run(flow, cluster, on_state=when_running(flow, begun, look))
+    assert state.is_successful()
+    assert seen == [True]
+
+
 def test_without_tls_workers_need_their_own(plain):
     """They are asked before anything runs; who lacks one is named, with the fix."""
     with Flow("test") as flow:

@@ -148,8 +148,14 @@ class DaskSession(Session):
             )
 
     def _hear(self, event: tuple[float, Any]) -> None:
-        """Take what workers tell; called in the client's thread."""
-        self._inbox.put(event[1])
+        """Take what workers tell; called in the client's thread.
+
+        Who asks for secrets waits: it gets them at once, whatever the run's thread is busy with.
+        """
+        told = event[1]
+        if self._run[3] and told != OVER and any(each[1] == "secrets" for each in told[1]):
+            self._give_secrets(told[0])
+        self._inbox.put(told)
 
     # ---- jobs go -------------------------------------------------------------------------
 
@@ -297,9 +303,6 @@ class DaskSession(Session):
     def _take(self, sender: str, events: Sequence[Any]) -> None:
         """Take what a worker tells of jobs."""
         for number, kind, *data in events:
-            if kind == "secrets":
-                self._give_secrets(sender)
-                continue
             if kind == "log":
                 record = logging.makeLogRecord(pickle.loads(data[0]))  # noqa: S301
                 logging.getLogger(record.name).handle(record)
@@ -320,7 +323,7 @@ class DaskSession(Session):
 
     def _give_secrets(self, address: str) -> None:
         """Send the run's secrets to a worker that does a job of it."""
-        if self._secrets is None or not (self._run[3] and is_encrypted(address)):
+        if self._secrets is None or self.closed or not is_encrypted(address):
             return
         self._given.add(address)
         handed, run = Handed(self._secrets), self.client._run  # noqa: SLF001  # `run`, in its loop
