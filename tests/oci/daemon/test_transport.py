@@ -148,6 +148,21 @@ def test_nonsense_is_an_error_of_ours(engine, daemon, name):
     assert daemon.find("demo") is None
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"memory_stats": {"stats": [1]}, "cpu_stats": {"cpu_usage": {}}},
+        {"memory_stats": {"usage": "much"}, "cpu_stats": {"cpu_usage": {}}},
+        {"memory_stats": {}, "cpu_stats": {"cpu_usage": {"total_usage": None}}},
+    ],
+)
+def test_nonsense_of_what_a_container_takes_is_an_error_of_ours(engine, daemon, told):
+    """Who shows it while a run goes on does without, and does not end."""
+    engine.answers = [json_answer(json.dumps(told).encode())]
+    with pytest.raises(ContainerEngineError, match="measure"):
+        Container(daemon, ID, tty=False).usage()
+
+
 def test_an_image_with_nothing_in_it(engine, daemon):
     """Docker says null where there is nothing."""
     engine.answers = [inspected()]

@@ -236,10 +236,13 @@ def _payloads(answer: Answer, read: Callable[[], bytes]) -> Iterator[tuple[int, 
 
 
 def _usage(told: dict[str, Any]) -> tuple[float, int]:
+    def number(value: Any) -> int:
+        return documents.expect(value, int, "A number of what it takes")
+
     memory = documents.expect(told.get("memory_stats"), dict, "Its memory")
-    cached = memory.get("stats") or {}
+    cached = documents.expect(memory.get("stats") or {}, dict, "Its memory")
     # What the kernel gives up when somebody needs it is not counted, as `docker stats` has it.
-    idle = int(cached.get("inactive_file", cached.get("total_inactive_file", 0)))
+    idle = number(cached.get("inactive_file", cached.get("total_inactive_file", 0)))
     processor = documents.expect(told.get("cpu_stats"), dict, "Its CPU")
     taken = documents.expect(processor.get("cpu_usage"), dict, "Its CPU")
-    return int(taken.get("total_usage", 0)) / 1e9, max(int(memory.get("usage", 0)) - idle, 0)
+    return number(taken.get("total_usage", 0)) / 1e9, max(number(memory.get("usage", 0)) - idle, 0)
