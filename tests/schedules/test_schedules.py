@@ -193,6 +193,7 @@ def test_a_wrong_cron_text_is_refused_at_once(cron):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
+        (lambda: IntervalSchedule(timedelta(days=1)), "first argument is start_date.*interval="),
         (lambda: Schedule("ab"), "clocks"),
         (lambda: Schedule([5]), "a Clock"),
         (lambda: Schedule([], filters=[5]), "filters"),

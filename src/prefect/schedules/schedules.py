@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from datetime import timedelta
 from operator import attrgetter
 
 from prefect.core import check
@@ -11,7 +12,7 @@ from prefect.schedules.clocks import Clock, CronClock, IntervalClock, RRuleClock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime, timedelta
+    from datetime import datetime
     from typing import Any
 
     from prefect.schedules.clocks import ClockEvent
@@ -124,7 +125,14 @@ def IntervalSchedule(  # noqa: N802  # classic Prefect's name
         start_date: the first time.
         interval: between times.
         end_date: no time is after it.
+
+    Raises:
+        TypeError, ValueError: the interval is none.
     """
+    if isinstance(start_date, timedelta):
+        raise TypeError(
+            "IntervalSchedule's first argument is start_date; give the interval by its name: interval="
+        )
     return Schedule([IntervalClock(interval, start_date, end_date)])  # type: ignore[arg-type]  # None is refused there
 
 
