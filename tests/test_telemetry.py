@@ -395,3 +395,33 @@ def test_a_collector_that_is_not_there_fails_no_run(tmp_path, collector):
         OTEL_EXPORTER_OTLP_TIMEOUT="1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+OWN = """
+import contextlib, io
+from prefect.core.state import Failed
+
+class Stale(Failed):
+    pass
+
+@task(state_handlers=[lambda task, old, new: Stale("old") if new.is_failed() else new])
+def own():
+    raise ValueError("why")
+
+flow = type(flow)("own", tasks=[own])
+with contextlib.redirect_stderr(io.StringIO()) as shown:
+    flow.run(telemetry=True, progress=True, store="store")
+assert "1 Failed" in shown.getvalue(), shown.getvalue()
+"""
+
+
+def test_a_state_of_ones_own_is_what_is_below_it(tmp_path):
+    """To OpenTelemetry, to who watches the progress, and in the record: none of them knows it."""
+    named, _ = in_memory(tmp_path, OWN)
+    ((own,), (run,)) = named["own"][:1], named["own"][1:]
+    assert (own["status"], own["attributes"]["prefect.task.state"]) == ("ERROR", "Failed")
+    assert run["attributes"]["prefect.flow.state"] == "Failed"
+    (record,) = (tmp_path / "store" / "runs").iterdir()
+    states = [json.loads(line).get("state") for line in record.read_text().splitlines()]
+    assert "Failed" in states
+    assert "Stale" not in states

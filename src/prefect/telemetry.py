@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from prefect.core.context import Scope, current
+from prefect.core.state_kinds import kind_name
 from prefect.core.tracebacks import describe, text_of
 from prefect.errors import TelemetryError
 from prefect.secrets.masking import mask
@@ -58,7 +59,7 @@ def run_told(
     """
     with Telemetry(flow.serialize(), on_state) as telemetry:
         state = run(flow, parameters, executor, telemetry.on_state, *more)
-        telemetry.end(type(state).__name__, state.message)
+        telemetry.end(kind_name(state), state.message)
     return state
 
 
@@ -177,7 +178,7 @@ class Telemetry:
         self.take(
             event.task_slug,
             event.map_index,
-            type(state).__name__,
+            kind_name(state),
             state.message,
             children=event.children,
             moment=event.time,

@@ -6,6 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+from prefect.core.state_kinds import kind_name
 from prefect.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Told:
 
     def finished(self, flow: str, state: State) -> None:
         """Take the flow's final state."""
-        self._telemetry.end(type(state).__name__, state.message)
+        self._telemetry.end(kind_name(state), state.message)
         self._reporter.finished(flow, state)
 
     def refused(self, error: Exception) -> None:

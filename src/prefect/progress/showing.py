@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager, suppress
 
 from prefect.core.context import current
+from prefect.core.state_kinds import kind_name
 from prefect.errors import RenderError
 from prefect.progress.counts import Counts, duration
 from prefect.progress.resources import Usage, told
@@ -65,7 +66,7 @@ def run_shown(
         with shown:
             try:
                 state = run(flow, parameters, executor, tell, *more)
-                outcome = type(state).__name__
+                outcome = kind_name(state)
             except BaseException as error:
                 outcome = type(getattr(error, "state", error)).__name__
                 raise
@@ -129,7 +130,7 @@ class Progress:
     def take(self, event: TaskEvent) -> None:
         """Take a change of a task's state."""
         with self.lock:
-            state = type(event.state).__name__
+            state = kind_name(event.state)
             self.counts.take(event.task_slug, event.map_index, state, event.children)
 
     def used(self) -> str:

@@ -25,7 +25,7 @@ import time
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from prefect.core.state import Failed, Mapped, Retrying, Running, Success
-from prefect.core.state_kinds import Cached
+from prefect.core.state_kinds import Cached, kind_name
 
 if TYPE_CHECKING:
     import logging
@@ -129,7 +129,7 @@ class Recorder:
         """Write what the flow came to, if that is known, and close the file."""
         if state is not None:
             message = self._text(state.message or "")
-            self._write("flow", {"flow": flow, "state": type(state).__name__, "message": message})
+            self._write("flow", {"flow": flow, "state": kind_name(state), "message": message})
         with self._lock:
             self._flush()
             self._closed = True
@@ -137,7 +137,7 @@ class Recorder:
         self._pending.set()
 
     def _told(self, event: TaskEvent, state: State, context: Mapping[str, Any]) -> dict[str, Any]:
-        told: dict[str, Any] = {"task": event.task_slug, "state": type(state).__name__}
+        told: dict[str, Any] = {"task": event.task_slug, "state": kind_name(state)}
         if event.map_index is not None:
             told["map_index"] = event.map_index
         if event.children is not None:
