@@ -13,7 +13,7 @@ from packs import packed
 from prefect import Flow, Parameter, context, task
 from prefect.core.signals import SKIP
 from prefect.engine.results import LocalResult
-from prefect.errors import ParameterError, RecordError, ResultUnavailableError
+from prefect.errors import ParameterError, RecordError, ResultUnavailableError, StoreError
 from prefect.keeping import kept_of
 from prefect.records.finding import find_run
 from prefect.sealed.keys.encryption import EncryptionKey
@@ -620,3 +620,16 @@ def test_a_run_takes_what_another_process_has_just_stored(tmp_path):
         [sys.executable, "meanwhile.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert "Cached" in done.stdout, done.stderr
+
+
+def test_a_refusal_is_told_also_if_its_record_cannot_be_removed(monkeypatch, tmp_path):
+    """From a server that fails just then: the record that has not begun stays there."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    store = open_store(f"memory://refused-{tmp_path.name}/runs")
+
+    def down(path):
+        raise StoreError("It does not answer")
+
+    monkeypatch.setattr(store.files, "remove", down)
+    with pytest.raises(ParameterError, match="needs a value"):
+        Flow("f", tasks=[Parameter("p")]).run(store=store.where)

@@ -202,7 +202,8 @@ class _Record:
             state = getattr(error, "state", None)
             if isinstance(error, PrefectError) and state is None and not has_begun:
                 self._path.unlink(missing_ok=True)  # it was refused: nothing has run
-                self._store.files.remove(path_of(self._run))
+                with suppress(StoreError):  # why it was refused is what is to be known
+                    self._store.files.remove(path_of(self._run))
             raise
         finally:
             self._end(flow, state)
