@@ -1,5 +1,6 @@
 """What DaskExecutor makes of clusters that are wrong, die or freeze: real processes, real signals."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import dask_cluster
 import pytest
@@ -18,6 +20,7 @@ from tcp_proxy import Proxy
 import prefect
 from prefect import Flow, task
 from prefect.engine.executors import DaskExecutor
+from prefect.engine.executors.dask import health
 from prefect.engine.state import Failed, Success
 from prefect.errors import ExecutorError
 
@@ -450,3 +453,36 @@ def test_a_module_that_one_worker_lacks(cluster, tmp_path):
         assert "ModuleNotFoundError: No module named 'only_one'" in result[each].message
     assert result[there].result == 10_000
     assert result[other].result == 1001
+
+
+def test_a_run_that_was_busy_does_not_take_the_scheduler_for_silent(monkeypatch):
+    """Its silence begins with a question: nobody has asked while a callback took longer than that."""
+
+    async def identity():
+        await silence.wait()
+        return {"workers": {}}
+
+    moment = 0.0
+    monkeypatch.setattr(health, "monotonic", lambda: moment)
+    loop = asyncio.new_event_loop()
+    scheduler = SimpleNamespace(address="tcp://there", identity=identity)
+    client = SimpleNamespace(
+        scheduler=scheduler, scheduler_comm=None, status="running",
+        loop=SimpleNamespace(asyncio_loop=loop),
+    )  # fmt: skip
+    looks = health.Health(client, None, silence_timeout=60)
+    silence = asyncio.Event()
+    silence.set()
+    moment = 3.0
+    assert looks.look(busy=True) is None  # asks
+    loop.run_until_complete(asyncio.sleep(0.01))
+    moment = 3.5
+    assert looks.look(busy=True) is None  # and has an answer
+    silence.clear()
+    moment = 120.0
+    assert looks.look(busy=True) is None
+    moment = 181.0
+    assert "has not answered for 61 s" in looks.look(busy=True)
+    looks.stop()
+    loop.run_until_complete(asyncio.sleep(0.01))
+    loop.close()

@@ -67,7 +67,9 @@ class Health:
         self._connection = client.scheduler_comm
         self.broken: str | None = None
         self._probe: Future[Any] | None = None
-        self._asked = self._answered = self._had_workers = monotonic()
+        self._asked = self._had_workers = monotonic()
+        # Since the first question without an answer; not since the last answer, for who is busy asks nothing.
+        self._silent_since: float | None = None
         self._said: set[str] = set()
         self._checked: set[str] = set()
         self._newcomers: Future[str | None] | None = None
@@ -184,6 +186,8 @@ class Health:
             return self.broken
         if self._probe is None and moment - self._asked >= PROBE:
             self._asked = moment
+            if self._silent_since is None:
+                self._silent_since = moment
             self._probe = asyncio.run_coroutine_threadsafe(
                 self._client.scheduler.identity(), self._client.loop.asyncio_loop
             )
@@ -191,9 +195,9 @@ class Health:
             probe, self._probe = self._probe, None
             with suppress(Exception):
                 self._examine(probe.result(), moment)
-                self._answered = moment
-        silent = moment - max(self._answered, self._asked if self._probe is None else 0.0)
-        if self._probe is not None and silent >= SAID_AFTER:
+                self._silent_since = None
+        silent = 0.0 if self._silent_since is None else moment - self._silent_since
+        if silent >= SAID_AFTER:
             self._say(
                 "scheduler",
                 "the Dask scheduler at %s has not answered for %.0f s",
