@@ -338,6 +338,8 @@ def test_the_command_sends_over_otlp(tmp_path, collector):
     assert done.returncode == 1, done.stderr
     spans, metrics, services = sent(collector)
     assert {span.name for span in spans} == {"tell <me>", "numbers", "flaky", "fails", "after"}
+    # Not again when the process ends, which would be waited for once more if nobody answered.
+    assert [path for path, _ in collector.taken].count("/v1/metrics") == 1
     assert "no answer for ***" in str(spans)
     assert b"s3cret-value" not in b"".join(body for _, body in collector.taken)
     assert metrics == {

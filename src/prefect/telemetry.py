@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -34,7 +35,7 @@ _FAILED = frozenset({"Failed", "TimedOut", "TriggerFailed", "ValidationFailed"})
 _UNFINISHED = frozenset({"Pending", "Scheduled", "Paused", "Resume"})
 _BOUNDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 21600, 86400)
 """Of durations, in seconds; by default they are those of milliseconds."""
-_FLUSH_MILLISECONDS = 10_000
+_FLUSH_SECONDS = 10
 _LAST_MOMENT = (1 << 63) - 1
 # Not as an extra of this package, whose name is another product's where packages are public.
 _INSTALL = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
@@ -147,14 +148,17 @@ class Telemetry:
             told = "nothing was told of its end" if error is None else text_of(error)
             self.end(name, told if ended is None else ended.message)
         self._contexts.attach(self._before)
-        for provider in (self._trace.get_tracer_provider(), _meter_provider()):
-            try:
-                if hasattr(provider, "force_flush"):
-                    provider.force_flush(_FLUSH_MILLISECONDS)
-            except Exception as failure:  # noqa: BLE001 - of anybody's provider; the run has ended
-                logging.getLogger("prefect").warning(
-                    "OpenTelemetry may not have been told all of the run: %s", describe(failure)
-                )
+        # At the same time, and for no longer: those of a collector that does not answer try again and again.
+        until = time.monotonic() + _FLUSH_SECONDS
+        sending = [
+            threading.Thread(target=_flush, args=(provider,), name="prefect-telemetry", daemon=True)
+            for provider in (self._trace.get_tracer_provider(), _meter_provider())
+            if hasattr(provider, "force_flush")
+        ]
+        for thread in sending:
+            thread.start()
+        for thread in sending:
+            thread.join(max(until - time.monotonic(), 0))
 
     def _above(self) -> Context | None:
         """Return what has the span that a run is below, if it is not the current one: of another process."""
@@ -315,6 +319,16 @@ class Telemetry:
         span.end(_nanoseconds(moment))
 
 
+def _flush(provider: Any) -> None:
+    """Have a provider send what it has, also of a run that has ended otherwise than it was to."""
+    try:
+        provider.force_flush(_FLUSH_SECONDS * 1000)
+    except Exception as failure:  # noqa: BLE001 - of anybody's provider; the run has ended
+        logging.getLogger("prefect").warning(
+            "OpenTelemetry may not have been told all of the run: %s", describe(failure)
+        )
+
+
 def _sendable(text: str) -> str:
     """Return text with secrets masked, and as UTF-8 can have it: else what is sent with it is lost, too."""
     return mask(text).encode("utf-8", "backslashreplace").decode()
@@ -352,7 +366,10 @@ def _provide() -> None:
         )
 
         readers = [PeriodicExportingMetricReader(made)]
-        metrics.set_meter_provider(MeterProvider(readers, resource=_resource()))
+        # Each run sends all at its end: once more at the process's end takes as long again if nobody answers.
+        metrics.set_meter_provider(
+            MeterProvider(readers, resource=_resource(), shutdown_on_exit=False)
+        )
 
 
 def _resource() -> Any:
