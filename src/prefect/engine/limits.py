@@ -23,9 +23,14 @@ def require_resources(
     Raises:
         ExecutorError: it is not, and the task could never run, or beside any number of others.
     """
+    # A cluster is asked once for all tasks that need as much.
+    asked: dict[tuple[str, int], bool | None] = {}
     for task in tasks:
-        for name, amount in (task.resources or {}).items():
-            there, has = (limits or {}).get(name), session.has(name, amount)
+        for needs in (task.resources or {}).items():
+            name, amount = needs
+            if needs not in asked:
+                asked[needs] = session.has(name, amount)
+            there, has = (limits or {}).get(name), asked[needs]
             if has is False:
                 raise ExecutorError(
                     f"Task {task.name!r} needs {amount} {name}, and no worker of the Dask cluster has as "
