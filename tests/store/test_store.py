@@ -135,6 +135,7 @@ def test_a_store_that_is_nowhere_says_what_is_missing():
         ("s3:///runs", "s3://BUCKET/RUNS"),
         ("memory://", "memory://PATH/RUNS"),
         ("s3:/bucket", "two slashes"),
+        ("file://runs", "file:///PATH"),
         ("  ", "a directory or a URL"),
         ("a\0b", "null character"),
     ],

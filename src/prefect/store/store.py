@@ -341,6 +341,10 @@ def _open(where: str, key: str) -> Store:
     cipher = _cipher(key) if key else None
     if where.startswith("file://"):
         where = where.removeprefix("file://")
+        if not os.path.isabs(where):  # noqa: PTH117
+            raise StoreError(
+                f"There is no store at file://{where}: its URL has the form file:///PATH, or write ./{where}"
+            )
     if not _IS_URL.match(where):
         if os.path.exists(where) and not os.path.isdir(where):  # noqa: PTH110, PTH112
             raise StoreError(f"A store is a directory, and {where} is none")
