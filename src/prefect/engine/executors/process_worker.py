@@ -167,7 +167,9 @@ class _Sent:
             return job
         begun = begin_job(job)
         if isinstance(begun, Awaiting):
-            values.set(job)  # in the context of this alone
+            values.set(
+                begun.job
+            )  # in the context of this alone; it may be a later pass than was sent
             begun = await begun.state()
         if job.keeping is not None:
             job.keeping.leave(begun)
