@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from prefect.places.protocol import Started
     from prefect.running.output import StreamName
 
+_HEARD = 1.0
+"""Seconds after which a wait begins anew."""
 _STOP_SECONDS = 10.0  # for a worker to unwind, as long as `docker stop` waits
 _ERROR = 2
 
