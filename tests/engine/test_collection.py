@@ -56,6 +56,7 @@ class Thing:
 
 def test_many_objects_stay_without_being_looked_at():
     """They are of the oldest generation at once, where few are not; young garbage has gone before."""
+    gc.collect()  # so that none is due while the garbage is young
     garbage = Thing()
     garbage.itself = garbage
     gone = weakref.ref(garbage)
@@ -78,6 +79,7 @@ def test_what_runs_leave_does_not_pile_up(monkeypatch):
         raise ValueError(x)
 
     monkeypatch.setattr(collection, "_SOME", 5000, raising=False)
+    monkeypatch.setattr(collection, "_SHARE", 1 << 60)  # however much other tests have left here
     with Flow("test") as flow:
         fails.map(fails.map(list(range(1000))))
     logging.disable()  # pytest keeps what is logged, with tracebacks

@@ -308,13 +308,11 @@ def test_arguments():
         DaskExecutor("tcp://here:1", client_kwargs={1: 2})
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Adaptive's own
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
         ({"cluster_kwargs": {"nope": 1}}, "LocalCluster cannot be made: .*nope"),
         ({"client_kwargs": {"nope": 1}, "cluster_kwargs": {"n_workers": 0}}, "client cannot be made: .*nope"),
-        ({"adapt": {"interval": "often"}, "cluster_kwargs": {"n_workers": 0}}, "cannot adapt: .*often"),
     ],
 )  # fmt: skip
 def test_arguments_that_dask_does_not_know(settings, error):
