@@ -16,6 +16,10 @@ _told = 0  # to stay, since all were looked through
 _total = 0  # what there was then
 
 
+_FROZEN_BY_PYTHON = 1000
+"""Python 3.12 itself has some hundreds out of collection when it starts."""
+
+
 class no_collection:  # noqa: N801  # reads as a function; contextlib's would import five modules
     """Collect no garbage within the block, in which no code of users runs.
 
@@ -48,9 +52,7 @@ class no_collection:  # noqa: N801  # reads as a function; contextlib's would im
                 self._within = True
                 gc.disable()
             if self._many:
-                self._many = (
-                    _was_enabled and not gc.get_freeze_count()
-                )  # which is for who froze some
+                self._many = _was_enabled and not _froze_somebody()
                 if self._many:
                     gc.collect(1)
         except BaseException:  # Ctrl-C
@@ -73,6 +75,11 @@ class no_collection:  # noqa: N801  # reads as a function; contextlib's would im
                 gc.enable()
 
 
+def _froze_somebody() -> bool:
+    """Tell whether somebody has taken objects out of collection, who would have all of a process: tens of thousands."""
+    return gc.get_freeze_count() > _FROZEN_BY_PYTHON
+
+
 def collect_what_stayed() -> None:
     """Collect garbage among all objects, if many were told to stay since that was last done.
 
@@ -84,7 +91,7 @@ def collect_what_stayed() -> None:
         return
     _told = 0
     gc.collect()
-    if not gc.get_freeze_count():
+    if not _froze_somebody():
         try:
             gc.freeze()
             _total = gc.get_freeze_count()
