@@ -13,9 +13,10 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from prefect.core.context import Scope, current
-from prefect.core.state_kinds import kind_name
+from prefect.core.state_kinds import FAILED, kind_name
 from prefect.core.tracebacks import describe, text_of
 from prefect.errors import TelemetryError
+from prefect.progress.counts import silent_tasks
 from prefect.secrets.masking import mask
 from prefect.version import __version__
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 TRACEPARENT = "traceparent"
 """What `prefect.context` has of the run's span, as W3C's Trace Context writes it."""
-_FAILED = frozenset({"Failed", "TimedOut", "TriggerFailed", "ValidationFailed"})
 _UNFINISHED = frozenset({"Pending", "Scheduled", "Paused", "Resume"})
 _BOUNDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 21600, 86400)
 """Of durations, in seconds; by default they are those of milliseconds."""
@@ -113,8 +113,7 @@ class Telemetry:
         self._has_ended = False
         self._flow = flow["name"]
         self._names = {task["id"]: task["name"] for task in flow["tasks"]}
-        self._silent = {parameter["name"] for parameter in flow["parameters"]}
-        self._silent |= {task["id"] for task in flow["tasks"] if task.get("auto_generated")}
+        self._silent = silent_tasks(flow)
         self._count = len(flow["tasks"])
         self._spans: dict[tuple[str, int | None], tuple[Span, float]] = {}
         self._mapped: dict[str, list[Any]] = {}  # the span, and how many children are left
@@ -302,7 +301,7 @@ class Telemetry:
         traceback: str | None,
     ) -> None:
         """Say of a span what went wrong, if anything did."""
-        if state not in _FAILED and state != "Retrying":
+        if state not in FAILED and state != "Retrying":
             return
         span.set_status(self._trace.StatusCode.ERROR, _sendable(message or state))
         if error is not None:

@@ -4,8 +4,10 @@ import json
 import sys
 import threading
 
+from prefect.core import state_kinds
 from prefect.core.state import Failed, Running, Success
 from prefect.engine.events import TaskEvent
+from prefect.records import run
 from prefect.records.writing import recorder
 
 
@@ -68,3 +70,8 @@ def test_secrets_are_masked_and_texts_are_bounded(tmp_path):
     assert "canary" not in text
     assert "the *** sang" in text
     assert len(text) < 80_000
+
+
+def test_failures_are_the_same_in_records_as_in_runs():
+    """Who reads records has their names without the classes."""
+    assert run.FAILED == state_kinds.FAILED == {"Failed", "TimedOut", "TriggerFailed", "ValidationFailed"}  # fmt: skip

@@ -84,9 +84,8 @@ class LiveDisplay(logging.Handler):
     def __enter__(self) -> Self:
         self._output.start()
         self._entered.callback(self._output.stop)
-        self._console.file = (
-            self._output.out
-        )  # not what is written to standard output, which it shows
+        # Not what is written to standard output, which it shows.
+        self._console.file = self._output.out
         listen(self)
         self._entered.enter_context(Ticker(self._measure, _SECONDS_OF_USAGE))
         self._live.start()

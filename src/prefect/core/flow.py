@@ -457,12 +457,12 @@ class Flow(FlowBuilding):
         states: dict[Any, State] = dict(check.mapping("task_states", "states of tasks", given))
         for task, state in states.items():
             check.instance("Each of task_states", state, State)
+            name = self._member(task).name
             if not isinstance(state, Pending | Finished):
                 raise FlowError(
-                    f"Task {self._member(task).name!r} cannot begin as {type(state).__name__}; give a state that is "
-                    "pending or finished, or none"
+                    f"Task {name!r} cannot begin as {type(state).__name__}; give a state that is pending or "
+                    "finished, or none"
                 )
-            self._member(task)
         return states
 
     def _watched(self, **options: bool | None) -> dict[str, bool]:

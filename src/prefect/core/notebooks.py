@@ -72,7 +72,7 @@ def counts_html(counts: Mapping[str, int]) -> str:
 
 def _of_tasks(state: State) -> list[tuple[str, State]]:
     """Return the names and states of the tasks of a flow's state, but for what only has a value, as parameters do."""
-    from prefect.core.parameter import Parameter  # noqa: PLC0415  # for notebooks alone
+    from prefect.core.parameter import works  # noqa: PLC0415  # for notebooks alone
     from prefect.core.state import State as AnyState  # noqa: PLC0415  # it knows this module
     from prefect.core.task import Task  # noqa: PLC0415  # likewise
 
@@ -81,9 +81,7 @@ def _of_tasks(state: State) -> list[tuple[str, State]]:
     return [
         (task.name, each)
         for task, each in state.held.items()
-        if isinstance(task, Task)
-        and isinstance(each, AnyState)
-        and not (task.auto_generated or isinstance(task, Parameter))
+        if isinstance(task, Task) and isinstance(each, AnyState) and works(task)
     ]
 
 

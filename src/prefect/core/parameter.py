@@ -113,3 +113,8 @@ class DateTimeParameter(Parameter):
 
         value = super().run()
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+def works(task: Task) -> bool:
+    """Whether a task does more than have a value or pass values on."""
+    return not (task.auto_generated or isinstance(task, Parameter))

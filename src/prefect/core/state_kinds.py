@@ -187,6 +187,9 @@ KINDS: dict[str, type[State]] = {
 }
 """All kinds of states of this package, by their names."""
 
+FAILED = frozenset(name for name, kind in KINDS.items() if issubclass(kind, Failed))
+"""The names of those that are failures."""
+
 
 def kind_name(state: State) -> str:
     """Return the name of a state's kind, by which other processes know it; of one's own, that below it."""

@@ -179,7 +179,7 @@ def begin_job(job: Job) -> State | Awaiting:
     Raises:
         KeyboardInterrupt, Interruption: they end the run, not the task.
     """
-    job = _where_it_was(job)
+    job = where_it_was(job)
     token = values.set(job)
     try:
         if job.keeping is not None:
@@ -192,13 +192,13 @@ def begin_job(job: Job) -> State | Awaiting:
         values.reset(token)
 
 
-def _where_it_was(job: Job) -> Job:
+def where_it_was(job: Job) -> Job:
     """Return a job that begins where the last try ended."""
     if job.retrying is None:
         return job
-    from prefect.engine.looping import where_it_was  # noqa: PLC0415  # few tasks are tried again
+    from prefect.engine.looping import its_pass  # noqa: PLC0415  # few tasks are tried again
 
-    return where_it_was(job)
+    return its_pass(job)
 
 
 def outcome(job: Job, state: State | Awaiting) -> State | Awaiting:
@@ -211,7 +211,7 @@ def _concluded(job: Job, state: State) -> State:
     """Return what becomes of a state: a failure may be tried again."""
     if isinstance(state, Looped):  # its state handlers decide
         return state
-    if isinstance(state, Failed) and type(job) is not Job:
+    if isinstance(state, Failed):
         job.remember(state)
     if job.keeping is not None:
         state = job.keeping.keep(state)
@@ -309,4 +309,4 @@ LOST = "lost"
 def after_loss(job: Job, failed: Failed) -> State:
     """Return the state of a task whose process died: it is tried again only if it may be."""
     failed.context[LOST] = True
-    return _concluded(_where_it_was(job), failed)
+    return _concluded(where_it_was(job), failed)

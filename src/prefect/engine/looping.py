@@ -95,7 +95,7 @@ def _ended(job: Job, state: State) -> State:
     return state
 
 
-def where_it_was(job: Job) -> Job:
+def its_pass(job: Job) -> Job:
     """Return a job that begins where the last one ended, if that looped."""
     told = job.retrying.context if job.retrying is not None else {}
     if "task_loop_count" not in told:

@@ -238,11 +238,6 @@ def is_plain(state: State) -> bool:
     return type(state) is Mapped and state.counts().all_ran_well()
 
 
-def works(task: Task) -> bool:
-    """Whether a task does more than have a value or pass values on."""
-    return not (task.auto_generated or isinstance(task, Parameter))
-
-
 def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Node]:
     """Return the nodes of a valid flow, in topological order, each with how often its value is taken.
 

@@ -9,6 +9,7 @@ from itertools import count
 
 from prefect.core.context import values
 from prefect.core.own import has_handlers
+from prefect.core.parameter import works
 from prefect.core.signals import Signal
 from prefect.core.state import (
     Failed,
@@ -26,9 +27,8 @@ from prefect.engine.collection import no_collection
 from prefect.engine.ending import RunTimeoutError
 from prefect.engine.events import TaskEvent
 from prefect.engine.executors.base import DETACHED
-from prefect.engine.job import Job, retry
+from prefect.engine.job import Job, retry, where_it_was
 from prefect.engine.mapping import expand
-from prefect.engine.nodes import works
 from prefect.engine.plain import run_plain
 from prefect.engine.releasing import done_with_sources, let_go
 from prefect.engine.transitions import change_state, gate
@@ -354,12 +354,7 @@ class Run:
         if not has_handlers(task):
             return new
         inputs = {} if task.task_run_name is None else node.known_inputs()
-        job = self.job(node, inputs)
-        if node.retrying is not None:
-            from prefect.engine.looping import where_it_was  # noqa: PLC0415  # few are tried again
-
-            job = where_it_was(job)
-        token = values.set(job)
+        token = values.set(where_it_was(self.job(node, inputs)))
         try:
             return change_state(task, old, new)
         finally:

@@ -15,11 +15,12 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.context import values
+from prefect.core.parameter import works
 from prefect.core.refs import Ref
 from prefect.core.state import Failed, Mapped, Skipped, Success
 from prefect.core.state_kinds import Cached
 from prefect.core.tracebacks import describe
-from prefect.engine.nodes import ITEM, SHARED, works
+from prefect.engine.nodes import ITEM, SHARED
 from prefect.errors import StoreError
 from prefect.keeping.code import Codes
 from prefect.patterns import pattern

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 
+from prefect.core.state_kinds import FAILED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
 
     Key: TypeAlias = tuple[str, int | None]
 
-FAILED = frozenset({"Failed", "TimedOut", "TriggerFailed", "ValidationFailed"})
 _UNFINISHED = frozenset({"Pending", "Scheduled", "Retrying", "Paused", "Resume"})
 _MOST_SLOWEST = 3
 _SECONDS_OF_RATE = 10.0
@@ -58,8 +59,7 @@ class Counts:
     def __init__(self, flow: Mapping[str, Any]) -> None:
         tasks = flow["tasks"]
         self.total = len(tasks)
-        self.silent = {parameter["name"] for parameter in flow["parameters"]}
-        self.silent |= {task["id"] for task in tasks if task.get("auto_generated")}
+        self.silent = silent_tasks(flow)
         names = Counter(task["name"] for task in tasks)
         self._names = {
             task["id"]: task["name"] if names[task["name"]] == 1 else task["id"] for task in tasks
@@ -177,6 +177,12 @@ class Counts:
         if len(self.slowest) < _MOST_SLOWEST or seconds > self.slowest[-1][0]:
             ranked = [*self.slowest, (seconds, key)]
             self.slowest = sorted(ranked, key=lambda pair: -pair[0])[:_MOST_SLOWEST]
+
+
+def silent_tasks(flow: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the tasks of a serialized flow that only have a value, or pass values on."""
+    given = {parameter["name"] for parameter in flow["parameters"]}
+    return given | {task["id"] for task in flow["tasks"] if task.get("auto_generated")}
 
 
 def duration(seconds: float) -> str:

@@ -88,9 +88,8 @@ class Lines:
 
     def _taking(self, standing: StandIn) -> Callable[[str], object]:
         def take(text: str) -> None:
-            if (
-                os.getpid() != self._process
-            ):  # a fork of it, in which nobody has the lock, or lets go of it
+            # In a fork of it nobody lets go of the lock.
+            if os.getpid() != self._process:
                 standing.stream.write(text)
                 return
             with self._lock:

@@ -13,6 +13,7 @@ PENDING = "Pending"
 RUNNING = "Running"
 MAPPED = "Mapped"
 SUCCESSFUL = frozenset({"Success", "Cached", "Mapped", "Skipped"})
+# As `prefect.core.state_kinds` has them, whose classes nobody needs who reads records.
 FAILED = frozenset({"Failed", "TimedOut", "TriggerFailed", "ValidationFailed"})
 ENDED = SUCCESSFUL | FAILED | {"Cancelled"}
 

@@ -86,9 +86,8 @@ def _of_polars(value: Any) -> memoryview | None:
 def _of_pyarrow(value: Any) -> memoryview | None:
     import pyarrow as pa  # noqa: PLC0415 - as above
 
-    def is_own(
-        kind: Any,
-    ) -> bool:  # a class of somebody's, which Arrow forgets where it is not registered
+    # A class of somebody's, which Arrow forgets where it is not registered.
+    def is_own(kind: Any) -> bool:
         return isinstance(kind, pa.ExtensionType) or any(
             is_own(kind.field(index).type) for index in range(kind.num_fields)
         )

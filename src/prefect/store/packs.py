@@ -122,10 +122,9 @@ class Packs:
             except FileNotFoundError:
                 self._make()
                 handle = self._new(self._path(name))
+            # It is waited for: who looks whether it is locked has the lock for a moment.
             with suppress(OSError):  # on a disk that knows no locks
-                fcntl.flock(
-                    handle, fcntl.LOCK_EX
-                )  # who looks whether it is locked has it for a moment
+                fcntl.flock(handle, fcntl.LOCK_EX)
             self._close = weakref.finalize(self, os.close, handle)
             self._own, self._end = (os.getpid(), name, handle), 0
             return name, handle

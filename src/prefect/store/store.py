@@ -257,27 +257,27 @@ class Store:
         else:
             path = self._path_of_value(entry.digest)
             if not self.files.touch(path):
-                self._write(path, encoded.parts)
+                self.files.write(path, self._closed(encoded.parts, path))
             body = [line, b"\n"]
         name = self._name_of(key)
-        self.files.write_small(
-            name, body if self._cipher is None else self._cipher.encrypt(body, name)
-        )
+        self.files.write_small(name, self._closed(body, name))
         return entry
 
     def _found(self, key: str, *, soon: bool = False) -> Read | None:
         name = self._name_of(key)
-        read: bytes | bytearray | None = self.files.small(name, soon=soon)
-        if read is not None and self._cipher is not None:
-            read = self._cipher.decrypt(read, name)
+        read = self._opened(self.files.small(name, soon=soon), name)
         return None if read is None else _parsed(key, read)
 
     def _read(self, path: str) -> bytes | bytearray | None:
-        read = self.files.read(path)
-        return read if read is None or self._cipher is None else self._cipher.decrypt(read, path)
+        return self._opened(self.files.read(path), path)
 
-    def _write(self, path: str, parts: Sequence[Part]) -> None:
-        self.files.write(path, parts if self._cipher is None else self._cipher.encrypt(parts, path))
+    def _closed(self, parts: Sequence[Part], name: str) -> Sequence[Part]:
+        """Return what is written of a file of that name."""
+        return parts if self._cipher is None else self._cipher.encrypt(parts, name)
+
+    def _opened(self, read: bytes | bytearray | None, name: str) -> bytes | bytearray | None:
+        """Return what a file of that name has; None where it is not there, or not of this key."""
+        return read if read is None or self._cipher is None else self._cipher.decrypt(read, name)
 
     def _name_of(self, key: str) -> str:
         if not _HEX.fullmatch(key):

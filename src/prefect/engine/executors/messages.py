@@ -68,9 +68,8 @@ class Sender:
                 while self._left:
                     for data in self._left.pop(0):
                         self._socket.sendall(data)
-            except (
-                BaseException
-            ):  # Ctrl-C: half a message, and what would follow it, cannot be read
+            except BaseException:
+                # Ctrl-C: half a message, and what would follow it, cannot be read.
                 self._left.clear()
                 self._socket.shutdown(SHUT_RDWR)
                 raise

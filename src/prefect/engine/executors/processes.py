@@ -355,11 +355,8 @@ def _last_words(workers: Iterable[_Worker], until: float) -> None:
         for number in ready:
             try:
                 messages = left[number].receiver.messages()  # type: ignore[index]  # what was given
-            except (
-                EOFError,
-                OSError,
-                ValueError,
-            ):  # the last: one was interrupted in the midst of another
+            except (EOFError, OSError, ValueError):
+                # The last, where one was interrupted in the midst of another.
                 del left[number]  # type: ignore[arg-type]
                 continue
             for message in messages:

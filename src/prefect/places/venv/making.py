@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from prefect.steps import step
 import os
 import tempfile
 from collections import Counter
@@ -23,6 +22,7 @@ from prefect.dependencies.uv import (
 )
 from prefect.errors import IndexUnreachableError, PlaceError, RequirementsError
 from prefect.installed import normal_name
+from prefect.steps import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _ANSWER_SECONDS = 10  # a scheduler that listens answers in far less
 _MOST_REASONS = 3
+_CLIENT = "Dask's client cannot be made"
 
 
 class DaskExecutor(Executor):
@@ -125,7 +126,7 @@ class DaskExecutor(Executor):
             if self.adapt is not None:
                 with _made("The cluster cannot adapt"):
                     cluster.adapt(**self.adapt)
-            with _made("Dask's client cannot be made"):
+            with _made(_CLIENT):
                 # Not the client of whatever else this process computes with Dask.
                 client: Any = distributed.Client
                 client = client(cluster, **{"set_as_default": False, **self.client_kwargs})
@@ -148,7 +149,7 @@ class DaskExecutor(Executor):
         try:
             _require_certificate(self.address, options.get("security"))
             _require_listener(self.address, options["timeout"])
-            with _unknown_options():
+            with _made(_CLIENT, (TypeError, ValueError)):  # else nobody may listen there
                 return distributed.Client(self.address, **options)
         except ExecutorError:
             raise
@@ -200,34 +201,25 @@ class DaskExecutor(Executor):
 
 
 @contextmanager
-def _unknown_options() -> Iterator[None]:
-    """Tell options that a client has not from an address where no scheduler is.
+def _made(what: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
+    """Have an error of what is made, or of its arguments, be one of the executor.
+
+    Args:
+        what: what to say of it.
+        kinds: the errors that are meant.
 
     Raises:
         ExecutorError: there was one.
     """
     try:
         yield
-    except (TypeError, ValueError) as error:
-        raise ExecutorError(f"Dask's client cannot be made: {describe(error)}") from error
-
-
-@contextmanager
-def _made(failure: str) -> Iterator[None]:
-    """Have an error of what makes clusters, or of its arguments, be one of the executor.
-
-    Raises:
-        ExecutorError: there was one.
-    """
-    try:
-        yield
-    except Exception as error:
+    except kinds as error:
         reasons = [describe(error)]
         cause = error.__cause__
         while cause is not None and len(reasons) < _MOST_REASONS:
             reasons.append(describe(cause))
             cause = cause.__cause__
-        raise ExecutorError(f"{failure}: {'; because of '.join(reasons)}") from error
+        raise ExecutorError(f"{what}: {'; because of '.join(reasons)}") from error
 
 
 def _adapting(given: dict[str, Any]) -> dict[str, Any]:

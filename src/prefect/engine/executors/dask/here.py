@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from prefect.core.inputs import Dict, GetItem, List, Tuple
+from prefect.core.parameter import works
 from prefect.core.refs import Gathered, Ref, as_dict, gathered
 from prefect.core.state import Success
 from prefect.engine.job import run_job
-from prefect.engine.nodes import works
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

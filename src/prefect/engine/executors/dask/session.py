@@ -73,9 +73,8 @@ class _Call:
         of groups of their own.
         """
         group = f"{self.number}-job" if is_async(self.job.task) else "job"
-        slug = self.job.slug.encode(
-            errors="backslashreplace"
-        ).decode()  # as a file's name may have it
+        # What UTF-8 lacks is written out: a file's name may have it.
+        slug = self.job.slug.encode(errors="backslashreplace").decode()
         return f"{slug}-{group}-{topic}", self.number
 
     def is_ahead(self) -> bool:
