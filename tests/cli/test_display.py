@@ -11,16 +11,21 @@ import time
 import pytest
 
 
-def on_terminal(directory, *arguments) -> tuple[int, str]:
-    """Run the command on a pseudo-terminal; return its exit status and what was drawn."""
+def at_terminal(directory, *arguments, columns=100):
+    """Start the command on a pseudo-terminal; return its process, and the terminal's other side."""
     leader, follower = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "prefect", *arguments],
         cwd=directory, stdin=follower, stdout=follower, stderr=follower,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
+        env=os.environ | {"TERM": "xterm", "COLUMNS": str(columns), "LINES": "30"},
     )  # fmt: skip
     os.close(follower)
-    return drawn_by(process, leader)
+    return process, leader
+
+
+def on_terminal(directory, *arguments) -> tuple[int, str]:
+    """Run the command on a pseudo-terminal; return its exit status and what was drawn."""
+    return drawn_by(*at_terminal(directory, *arguments))
 
 
 def drawn_by(process, leader) -> tuple[int, str]:
@@ -79,13 +84,7 @@ with Flow("chatty") as flow:
 def test_showing_does_not_hold_up_working(prefect):
     """A task has written 20,000 lines before the terminal has taken the first; then all come."""
     (prefect.directory / "chatty.py").write_text(CHATTY)
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "run", "chatty.py"],
-        cwd=prefect.directory, stdin=follower, stdout=follower, stderr=follower,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
-    )  # fmt: skip
-    os.close(follower)
+    process, leader = at_terminal(prefect.directory, "run", "chatty.py")
     try:
         deadline = time.monotonic() + 60
         while not (prefect.directory / "worked").exists():
@@ -119,13 +118,7 @@ with Flow("slow") as flow:
 def test_a_run_that_is_stopped_says_what_it_cut_off(prefect):
     """Each task that ran has a line, and the command ends as Ctrl-C ends it."""
     (prefect.directory / "slow.py").write_text(SLOW)
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "run", "slow.py", "--executor", "threads"],
-        cwd=prefect.directory, stdin=follower, stdout=follower, stderr=follower,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
-    )  # fmt: skip
-    os.close(follower)
+    process, leader = at_terminal(prefect.directory, "run", "slow.py", "--executor", "threads")
     deadline = time.monotonic() + 60
     while not all((prefect.directory / f"began{x}").exists() for x in (1, 2)):
         assert time.monotonic() < deadline
@@ -157,13 +150,7 @@ with Flow("waiting") as flow:
 def test_a_terminal_shows_how_far_a_run_is(prefect):
     """Of a mapped task what has ended and what is left; the rate, the slowest tasks, CPU and memory."""
     (prefect.directory / "waiting.py").write_text(WAITING)
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "run", "waiting.py"],
-        cwd=prefect.directory, stdin=follower, stdout=follower, stderr=follower,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "120", "LINES": "30"},
-    )  # fmt: skip
-    os.close(follower)
+    process, leader = at_terminal(prefect.directory, "run", "waiting.py", columns=120)
     try:
         shown = ""
         for pattern in (
@@ -227,13 +214,7 @@ with Flow("printing") as flow:
 def test_what_a_task_prints_does_not_draw_over_the_view(prefect):
     """Its colours are shown; what moves the cursor, clears the screen or names the window is left out."""
     (prefect.directory / "printing.py").write_text(PRINTING)
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "run", "printing.py"],
-        cwd=prefect.directory, stdin=follower, stdout=follower, stderr=follower,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
-    )  # fmt: skip
-    os.close(follower)
+    process, leader = at_terminal(prefect.directory, "run", "printing.py")
     drawn = b""
     while True:
         try:
