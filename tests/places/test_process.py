@@ -1,5 +1,6 @@
 """`prefect.places.process`: a worker as a child process, from its hand-over to its end."""
 
+import _thread
 import os
 import signal
 import subprocess
@@ -179,7 +180,18 @@ def test_children_that_outlive_the_worker_keep_nobody_waiting():
     await_end(int(line))
 
 
-def test_a_signal_that_stops_the_caller_is_passed_on_and_waited_for(tmp_path):
+@pytest.mark.parametrize(
+    "send",
+    [
+        pytest.param(
+            lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT),
+            id="in the wait",
+        ),
+        # A signal that Python knows of, and that ends no wait.
+        pytest.param(_thread.interrupt_main, id="just before the wait"),
+    ],
+)
+def test_a_signal_that_stops_the_caller_is_passed_on_and_waited_for(tmp_path, send):
     """The worker unwinds, and what it says of that is read before the caller's own exception."""
     ready = tmp_path / "ready"
     started = script(
@@ -196,7 +208,7 @@ def test_a_signal_that_stops_the_caller_is_passed_on_and_waited_for(tmp_path):
     def interrupt():
         while not ready.exists():
             time.sleep(0.01)
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        send()
 
     threading.Thread(target=interrupt).start()
     told = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import signal
 import threading
 import time
 from typing import TYPE_CHECKING
 
+from prefect.errors import ContainerEngineError
 from prefect.running.stopping import Terminated
 
 if TYPE_CHECKING:
@@ -16,8 +18,10 @@ if TYPE_CHECKING:
     from prefect.places.protocol import Started
     from prefect.running.output import StreamName
 
+    _Lines = queue.SimpleQueue[tuple[str, StreamName] | BaseException | None]
+
 _HEARD = 1.0
-"""Seconds after which a wait begins anew."""
+"""Seconds after which a wait begins anew: one that began when a signal had just come is not ended by that."""
 _STOP_SECONDS = 10.0  # for a worker to unwind, as long as `docker stop` waits
 _ERROR = 2
 
@@ -36,34 +40,37 @@ def follow(started: Started, tell: Callable[[str, StreamName], object]) -> None:
         ContainerEngineError: what it writes cannot be had any more.
     """
     lines = _lines(started)
-    stop: KeyboardInterrupt | None = None
-    deadline: float | None = None
+    try:
+        _tell_all(lines, tell)
+    except KeyboardInterrupt as caught:  # wherever it came, also while a line is told
+        started.stop(caught.number if isinstance(caught, Terminated) else signal.SIGINT)
+        with contextlib.suppress(ContainerEngineError, OSError):
+            _tell_all(lines, tell, _STOP_SECONDS)
+        raise
+
+
+def _tell_all(
+    lines: _Lines, tell: Callable[[str, StreamName], object], seconds: float | None = None
+) -> None:
+    """Tell lines until there are no more, or until so many seconds have passed."""
+    until = None if seconds is None else time.monotonic() + seconds
     while True:
         try:
-            left = None if deadline is None else max(deadline - time.monotonic(), 0)
-            found = lines.get(timeout=left)
-            if found is None:
-                break
-            if isinstance(found, BaseException):
-                if stop is not None:
-                    break
-                raise found
-            tell(*found)
+            found = lines.get(timeout=_HEARD if until is None else max(until - time.monotonic(), 0))
         except queue.Empty:
-            break
-        except KeyboardInterrupt as caught:  # wherever it came, also while a line is told
-            if stop is not None:
-                raise
-            stop = caught
-            deadline = time.monotonic() + _STOP_SECONDS
-            started.stop(caught.number if isinstance(caught, Terminated) else signal.SIGINT)
-    if stop is not None:
-        raise stop
+            if until is None:
+                continue
+            return
+        if found is None:
+            return
+        if isinstance(found, BaseException):
+            raise found
+        tell(*found)
 
 
-def _lines(started: Started) -> queue.SimpleQueue[tuple[str, StreamName] | BaseException | None]:
+def _lines(started: Started) -> _Lines:
     # Read by a thread of its own: a signal interrupts who waits, and not what is being read.
-    found: queue.SimpleQueue[tuple[str, StreamName] | BaseException | None] = queue.SimpleQueue()
+    found: _Lines = queue.SimpleQueue()
 
     def read() -> None:
         # Pieces of a line of each stream: it may be long, and is put together once.
