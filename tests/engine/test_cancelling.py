@@ -1,5 +1,7 @@
 """Runs that end before their tasks have."""
 
+import _thread
+import asyncio
 import logging
 import threading
 import time
@@ -184,6 +186,29 @@ def test_an_interrupt_tells_what_there_is():
     assert seen == [
         ("test", "Running"), ("last", "Running"), ("last", "Cancelled"), ("test", "Cancelled"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["local", "threads:2", "processes:1"])
+def test_a_signal_that_came_just_before_a_wait(where, tmp_path):
+    """It ends the run, too, though it does not end the wait: Python knows of it, and looks between waits."""
+    begun = tmp_path / "begun"
+
+    async def wait_long():
+        begun.touch()
+        await asyncio.sleep(LONG)
+
+    def interrupt():
+        while not begun.exists():
+            time.sleep(0.01)
+        time.sleep(SHORT)
+        _thread.interrupt_main()
+
+    with Flow("test") as flow:
+        task(wait_long)()
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        flow.run(executor=where)
+    assert type(caught.value.state) is Cancelled
 
 
 def test_a_cancelled_flow_can_run_again():

@@ -307,7 +307,7 @@ class BackwardsSession(Session):
         self.jobs.append((token, job))
 
     def next_completed(self, timeout):
-        if timeout:
+        if not self.jobs:
             time.sleep(min(timeout, 0.001))
             return None
         token, job = self.jobs.pop()

@@ -58,9 +58,10 @@ else:
     from _collections import deque  # all of collections takes longer to import than this module
 
 
-HOUR = 3600.0
+HEARD = 1.0
+"""Seconds after which a wait begins anew: one that began when a signal had just come is not ended by that."""
 SLICE = 0.05
-"""Seconds after which a wait outside of the main thread begins anew, for it cannot be interrupted."""
+"""The same outside of the main thread, where no signal ends a wait."""
 
 
 class Run:
@@ -87,7 +88,7 @@ class Run:
         self.timeout = timeout
         self.deadline = None if timeout is None else time.monotonic() + timeout
         session.deadline = self.deadline
-        self.longest_wait = HOUR if timeout is None and _is_main_thread() else SLICE
+        self.longest_wait = HEARD if timeout is None and _is_main_thread() else SLICE
         self.releasing = releasing
         self.session = session
         self.context = context
@@ -136,7 +137,7 @@ class Run:
                 busy += begin(ready.pop())
             if busy or detached:
                 completed = session.next_completed(
-                    self.until_next() if delayed or self.longest_wait < HOUR else None
+                    self.until_next() if delayed or deadline is not None else self.longest_wait
                 )
                 if completed is not None:
                     busy -= self.take_back(*completed)
