@@ -106,10 +106,11 @@ class Session:
         """Forget a job that was taken ahead, and cannot have begun."""
         raise NotImplementedError
 
-    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
-        """Wait for any job and return its token and state; None after `timeout` seconds.
+    def next_completed(self, timeout: float) -> tuple[Any, State] | None:
+        """Wait for any job and return its token and state; None after `timeout` seconds at the latest.
 
-        What ends the run rather than the task, KeyboardInterrupt, is raised.
+        It is called again then, once a second at least. What ends the run rather than the task,
+        KeyboardInterrupt, is raised.
         """
         raise NotImplementedError
 

@@ -46,7 +46,7 @@ class _LocalSession(Session):
     def submit(self, token: Any, job: Job) -> None:
         self._next = (token, job)
 
-    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
+    def next_completed(self, timeout: float) -> tuple[Any, State] | None:
         if self._next is None:
             return self._awaited(timeout)
         (token, job), self._next = self._next, None  # which must not keep the inputs
@@ -92,7 +92,7 @@ class _LocalSession(Session):
         if self._loop is not None:
             self._loop.wake()
 
-    def _awaited(self, timeout: float | None) -> tuple[Any, State] | None:
+    def _awaited(self, timeout: float) -> tuple[Any, State] | None:
         from queue import Empty  # noqa: PLC0415  # as above
 
         self.wake()

@@ -264,29 +264,25 @@ class _ProcessSession(Session):
             worker.sender.send(b"run", 0, run, given)
         return worker
 
-    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
-        until = None if timeout is None else time.monotonic() + timeout
-        while not self._ready:
-            ends = [each.due for each in self._workers if each.due is not None]
-            if until is not None:
-                ends.append(until)
-            left = max(min(ends) - time.monotonic(), 0) if ends else None
-            ready = self._selector.select(left)
-            for key, _ in ready:
-                worker = key.data
-                try:
-                    messages = worker.receiver.messages()
-                except (EOFError, OSError):
-                    self._lose(worker)
-                    continue
-                worker.has_spoken = True
-                for message in messages:
-                    self._take(worker, message)
-            # Also while some log without a pause: it is over for who was silent, and for who waits here.
-            self._end_overdue({key.data for key, _ in ready})
-            if not self._ready and until is not None and time.monotonic() >= until:
-                return None
-        return self._ready.popleft()
+    def next_completed(self, timeout: float) -> tuple[Any, State] | None:
+        if not self._ready:
+            self._hear(timeout)
+        return self._ready.popleft() if self._ready else None
+
+    def _hear(self, timeout: float) -> None:
+        """Take what processes tell, once, and end those that are silent for too long."""
+        ready = self._selector.select(timeout)
+        for key, _ in ready:
+            worker = key.data
+            try:
+                messages = worker.receiver.messages()
+            except (EOFError, OSError):
+                self._lose(worker)
+                continue
+            worker.has_spoken = True
+            for message in messages:
+                self._take(worker, message)
+        self._end_overdue({key.data for key, _ in ready})
 
     def _take(self, worker: _Worker, message: Message) -> None:
         """Take what a process tells."""

@@ -99,7 +99,7 @@ class _ThreadSession(Session):
         # What the caller set in its context variables holds for its tasks, too.
         self._work.put((token, job, copy_context()))
 
-    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
+    def next_completed(self, timeout: float) -> tuple[Any, State] | None:
         if self._loop is not None and self._done.empty():
             self._loop.wake()
         try:

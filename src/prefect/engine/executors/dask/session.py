@@ -279,14 +279,14 @@ class DaskSession(Session):
 
     # ---- what they come to comes back ----------------------------------------------------
 
-    def next_completed(self, timeout: float | None) -> tuple[Any, State] | None:
+    def next_completed(self, timeout: float) -> tuple[Any, State] | None:
         """Wait for what a job comes to, or for the beginning of one."""
-        until = None if timeout is None else monotonic() + timeout
+        until = monotonic() + timeout
         while not self._ready:
             if self._waiting:
                 self._flush()
                 continue
-            wait = LOOK if until is None else max(0.0, min(LOOK, until - monotonic()))
+            wait = max(0.0, min(LOOK, until - monotonic()))
             try:
                 self._take(*self._inbox.get(timeout=wait))
                 while not self._ready:
@@ -295,7 +295,7 @@ class DaskSession(Session):
                 pass
             if monotonic() >= self._next_look:
                 self._look()
-            if not self._ready and until is not None and monotonic() >= until:
+            if not self._ready and monotonic() >= until:
                 return None
         return self._ready.popleft()
 
