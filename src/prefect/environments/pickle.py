@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.core import check
 from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names, lines
-from prefect.errors import ArtifactError, NotAFlowError, OutputError, RequirementsError
-from prefect.files import private_directory
+from prefect.errors import ArtifactError, NotAFlowError, OutputError
 from prefect.frozen import replace
 from prefect.pyz.reading import ENDING
 from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
@@ -20,14 +18,13 @@ from prefect.secrets.secret import Secret, merge_secrets, resolve, secrets_of
 # Imported within the functions that need them: a flow that was packaged with this environment is
 # also loaded where cryptography is not installed, such as inside an image.
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
     from prefect.dependencies.flow_lock import LockWishes
-    from prefect.dependencies.own import OwnWheels
+    from prefect.environments.bringing import Bringing
     from prefect.payload.manifest import Manifest
-    from prefect.payload.own_modules import OwnModules
     from prefect.pyz.writing import Packed
     from prefect.sealed.keys.encryption import EncryptionKey
     from prefect.sealed.keys.keyring import Keyring
@@ -138,8 +135,7 @@ class PickleEnvironment(Environment):
         self.platforms = tuple(lines("platforms", "linux/arm64", platforms) or ())
         self.pythons = tuple(lines("pythons", "3.12", pythons) or ())
         self.vendor = check.flag("vendor", vendor)
-        if self._asks_for_a_lock():
-            self._wishes()  # which checks them
+        self._wishes()  # which checks them
         self._built: bytes | Path | None = None
 
     @property
@@ -172,10 +168,10 @@ class PickleEnvironment(Environment):
 
         if flow is None:
             raise NotAFlowError("Only a Flow can be packaged, and none was given: call build(flow)")
-        with self._bringing() as (own, complete):
+        with self._bringing() as bringing:
             _, self._built = seal_flow(
-                flow, self.keyring, self.secrets, self.allow_secret_like, self._included(), own,
-                complete=complete,
+                flow, self.keyring, self.secrets, self.allow_secret_like, self._included(), bringing.own,
+                complete=bringing.complete,
             )  # fmt: skip
         return self._built
 
@@ -220,10 +216,10 @@ class PickleEnvironment(Environment):
 
             self.keyring.to_seal()  # before anything is fetched
             clear, runtime = clear_members(self.platforms, self.pythons)
-        with self._bringing() as (own, complete):
+        with self._bringing() as bringing:
 
             def finished(manifest: Manifest) -> Manifest:
-                done = complete(manifest)
+                done = bringing.complete(manifest)
                 if clear and self.vendor and not self.pythons:
                     from prefect.standalone import warn_of_one_series  # noqa: PLC0415 - as above
 
@@ -231,8 +227,8 @@ class PickleEnvironment(Environment):
                 return replace(done, runtime=runtime)
 
             seal_flow_to(
-                path, flow, self.keyring, self.secrets, self.allow_secret_like, self._included(), own,
-                complete=finished, clear=clear,
+                path, flow, self.keyring, self.secrets, self.allow_secret_like, self._included(),
+                bringing.own, complete=finished, clear=clear,
             )  # fmt: skip
         self._built = Path(path)
 
@@ -434,8 +430,14 @@ class PickleEnvironment(Environment):
             )
         return self._keys
 
-    def _asks_for_a_lock(self) -> bool:
-        return bool(
+    def _bringing(self) -> Bringing:
+        from prefect.environments.bringing import Bringing  # noqa: PLC0415 - for builds alone
+
+        return Bringing(self._wishes(), infer=self.infer)
+
+    def _wishes(self) -> LockWishes | None:
+        """Return what is asked of the lock, checked; None, and nothing imported, where nothing is."""
+        if not (
             self.python_dependencies
             or self.lock is not None
             or self.relock
@@ -444,11 +446,9 @@ class PickleEnvironment(Environment):
             or self.platforms
             or self.pythons
             or self.vendor
-        )
-
-    def _wishes(self) -> LockWishes:
-        # Imported here: what resolves dependencies is not there where flows only run.
-        from prefect.dependencies.flow_lock import LockWishes  # noqa: PLC0415
+        ):
+            return None
+        from prefect.dependencies.flow_lock import LockWishes  # noqa: PLC0415 - not there where flows only run
 
         return LockWishes(
             tuple(self.python_dependencies or ()),
@@ -461,76 +461,6 @@ class PickleEnvironment(Environment):
             self.pythons,
             self.vendor,
         )
-
-    @contextmanager
-    def _bringing(self) -> Iterator[tuple[OwnModules, Callable[[Manifest], Manifest]]]:
-        """Yield what the user's own projects bring and what completes a manifest, for `seal_flow`."""
-        from prefect.payload.own_modules import OwnModules  # noqa: PLC0415 - for builds alone
-
-        with ExitStack() as entered:
-            found: list[OwnWheels] = []
-
-            def wheels() -> OwnWheels:  # once there is something to make or to lock
-                if not found:
-                    import logging  # noqa: PLC0415 - slow to import
-
-                    # Not there where flows only run.
-                    from prefect.dependencies.own import own_wheels  # noqa: PLC0415
-                    from prefect.dependencies.targets import targets  # noqa: PLC0415 - the same
-
-                    told = logging.getLogger("prefect.environments").info
-                    aims = targets(self.platforms, self.pythons)
-                    found.append(entered.enter_context(own_wheels(told, aims)))
-                return found[0]
-
-            own = OwnModules(lambda names: wheels().provide(names))
-            yield own, lambda manifest: self._complete(manifest, own, wheels, entered)
-
-    def _complete(
-        self,
-        manifest: Manifest,
-        own: OwnModules,
-        wheels: Callable[[], OwnWheels],
-        entered: ExitStack,
-    ) -> Manifest:
-        asks = self._asks_for_a_lock()
-        if not asks and not manifest.requirements:
-            return manifest
-        from prefect.dependencies.flow_lock import complete  # noqa: PLC0415 - as in _wishes
-
-        brought = wheels()
-        wishes = self._wishes()
-        wishes = replace(wishes, dependencies=tuple(brought.take(wishes.dependencies)))
-        brought.take_installed(manifest.installed)
-        while True:
-            described = own.bring(manifest, brought.wheels)
-            if not (asks or self.infer or brought.wheels):
-                return described
-            try:
-                locked = complete(described, wishes, brought.wheels)
-                return self._vendored(locked, own, brought, entered) if self.vendor else locked
-            except RequirementsError as error:
-                # What no index has, and is installed here, travels, too.
-                if not brought.take_unknown(getattr(error, "names", ())):
-                    raise
-
-    def _vendored(
-        self, manifest: Manifest, own: OwnModules, brought: OwnWheels, entered: ExitStack
-    ) -> Manifest:
-        """Have what is locked travel, too."""
-        if not manifest.lock:
-            return manifest
-        import logging  # noqa: PLC0415 - slow to import
-
-        # Not there where flows only run.
-        from prefect.dependencies.vendoring import vendor  # noqa: PLC0415
-        from prefect.pylock import read  # noqa: PLC0415 - for what is locked
-
-        directory = entered.enter_context(private_directory("prefect-vendor"))
-        names = {one.name for one in brought.wheels}
-        told = logging.getLogger("prefect.environments").info
-        more = vendor(read(manifest.lock), names, directory, told)
-        return own.bring(manifest, brought.wheels, more)
 
     def __getstate__(self) -> dict[str, Any]:
         # What is of the machine that builds stays there.
