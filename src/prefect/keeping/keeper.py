@@ -21,8 +21,9 @@ from prefect.core.state import Failed, Mapped, Skipped, Success
 from prefect.core.state_kinds import Cached
 from prefect.core.tracebacks import describe
 from prefect.engine.nodes import ITEM, SHARED
-from prefect.errors import StoreError
+from prefect.errors import ResultUnavailableError, StoreError
 from prefect.keeping.code import Codes
+from prefect.keeping.loading import is_sure_to_load, needs
 from prefect.patterns import pattern
 from prefect.secrets.masking import holds_secret, is_masking
 from prefect.store.formats import encode
@@ -54,17 +55,24 @@ class Keeping:
         key: of the result; "" for what only passes values on.
         about: what the store is to know of it.
         key_id: the public name of the key with which the store is encrypted.
+        why: the task runs although its result was stored; None where it was not.
     """
 
-    __slots__ = ("about", "key", "key_id", "where")
+    __slots__ = ("about", "key", "key_id", "where", "why")
 
     def __init__(
-        self, where: str | None, key: str, about: dict[str, Any], key_id: str | None = None
+        self,
+        where: str | None,
+        key: str,
+        about: dict[str, Any],
+        key_id: str | None = None,
+        why: str | None = None,
     ) -> None:
         self.where = where
         self.key_id = key_id
         self.key = key
         self.about = about
+        self.why = why
 
     def inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """Return inputs without references to what lies in a store."""
@@ -74,13 +82,17 @@ class Keeping:
         """Store the value of a success, and note who made it; return the state."""
         if self.key:
             state.context["worker"] = _worker()
+        if self.why is not None:
+            state.context["why"] = self.why
         if self.where is None or not isinstance(state, Success) or isinstance(state, Skipped):
             return state
         try:
             encoded = encode(state.result)
             if is_masking() and any(holds_secret(bytes(part)) for part in encoded.parts):
                 raise StoreError(_NEVER)  # noqa: TRY301
-            about = {**self.about, "same": encoded.same, "named": _named(encoded)}
+            about = {
+                **self.about, "same": encoded.same, "named": _named(encoded), "needs": needs(encoded),
+            }  # fmt: skip
             store = open_store(self.where)
             require_key(store, self.key_id)
             entry = store.put_encoded(self.key, encoded, about)
@@ -179,6 +191,7 @@ class Keeper:
         self._seen: set[Any] = {_worker()}  # workers that write where this process reads
         self._constants: dict[int, dict[str, str]] = {}
         self._looked: set[str] = set()  # stores where this run knows what is there since it began
+        self._said: set[str] = set()  # tasks of which it was said that they are made again
 
     def begin(self, node: Node, job: Job) -> State | None:
         """Return the state of a task whose result is there; otherwise have the job keep what it makes.
@@ -214,17 +227,17 @@ class Keeper:
             if task.checkpoint is False:
                 self._digests[node] = self._recipes[node]
             return None
-        store = self._store_of(task)
+        store, why = self._store_of(task), None
         if cached or self._resumes:
-            found = store.find(key, soon=store.where in self._looked)
-            if found is None:
-                self._looked.add(store.where)
-            if found is not None and _is_fresh(task, found[0]):
-                return self._taken(node, *found, inputs)
+            found = self._fresh(store, key, task)
+            if found is not None:
+                why = self._unloadable(step.slug, task, *found)
+                if why is None:
+                    return self._taken(node, *found, inputs)
         about: dict[str, Any] = {"run": self._run, "task": step.slug, "inputs": inputs}
         if node.map_index is not None:
             about["map_index"] = node.map_index
-        job.keeping = Keeping(store.where, key, about, store.key_id)
+        job.keeping = Keeping(store.where, key, about, store.key_id, why)
         self._recipes[node] = f"made:{key}"
         return None
 
@@ -277,6 +290,26 @@ class Keeper:
             n: self._store.veiled(each)[7:23] if _DIGEST.fullmatch(each) else each
             for n, each in found.items()
         }
+
+    def _fresh(self, store: Store, key: str, task: Task) -> tuple[Entry, Stored] | None:
+        """Return what is known of a stored result that is fresh, and a reference to it."""
+        found = store.find(key, soon=store.where in self._looked)
+        if found is None:
+            self._looked.add(store.where)
+        return found if found is not None and _is_fresh(task, found[0]) else None
+
+    def _unloadable(self, slug: str, task: Task, entry: Entry, stored: Stored) -> str | None:
+        """Say it, and why, if a stored result cannot be loaded here."""
+        if is_sure_to_load(entry.about.get("needs")):
+            return None
+        try:
+            stored.fetch()
+        except ResultUnavailableError as error:
+            if slug not in self._said:
+                self._said.add(slug)
+                _logger.warning("Task %r runs again: %s", task.name, error)
+            return f"the result that run {entry.about.get('run')} had stored is of no use here: {error}"
+        return None
 
     def _taken(self, node: Node, entry: Entry, stored: Stored, inputs: dict[str, str]) -> State:
         told = _stored(entry, self._store)

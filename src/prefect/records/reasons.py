@@ -159,6 +159,8 @@ def _told(run: Run, before: Run | None, slug: str, index: int | None, names: dic
         return f"did not run again: {where} had stored its result, and code, inputs and versions are the same."
     if now.state == "TriggerFailed" or not (now.tries or now.inputs or now.result):
         return f"did not run: {printable(now.message) or now.state}."
+    if now.why:
+        return f"ran again: {printable(now.why)}."
     if before is None:
         return f"ran: this is the first run of flow {printable(run.flow['name'])!r} in this store."
     return f"ran{_because(run, before, slug, index, names)}"

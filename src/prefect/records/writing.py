@@ -6,6 +6,7 @@
     {"event": "code", "task": slug, "parts": {what its code consists of: a digest, a version or a type}}
     {"event": "task", "time", "task": slug, "map_index", "state", "message", "children": of a mapped task,
      "started": of a try that has ended, "run_count", "worker", "traceback", "inputs": {name: digest},
+     "why": it ran although its result was stored,
      "result": {"digest", "size", "format", "run": which one stored it}}
     {"event": "log", "time", "level", "logger", "message", "task", "map_index"}
     {"event": "flow", "time", "flow": name, "state", "message"}
@@ -148,8 +149,16 @@ class Recorder:
             told["run_count"] = state.run_count
         if isinstance(state, Failed | Retrying) and state.traceback:
             told["traceback"] = self._text(state.traceback)
+        if context:
+            self._add(told, context)
+        return told
+
+    def _add(self, told: dict[str, Any], context: Mapping[str, Any]) -> None:
+        """Add what is known of where and how a task came to its state."""
         if "worker" in context:
             told["worker"] = str(context["worker"])
+        if "why" in context:
+            told["why"] = self._text(str(context["why"]))
         if "unstored" in context:
             told["unstored"] = self._text(str(context["unstored"]))
         stored = context.get("stored")
@@ -159,7 +168,6 @@ class Recorder:
             }
             if "inputs" in stored:
                 told["inputs"] = {name: text[:_DIGEST] for name, text in stored["inputs"].items()}
-        return told
 
     def _text(self, text: str) -> str:
         masked = self._mask(text)

@@ -21,12 +21,12 @@ from contextlib import suppress
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from prefect.errors import PicklingError, StoreError
+from prefect.errors import PicklingError, ResultUnavailableError, StoreError
 from prefect.payload.values import pickled
-from prefect.store.frames import LIBRARIES, PREFIX, arrow, frame
+from prefect.store.frames import LIBRARIES, PREFIX, arrow, frame, modules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     Part = bytes | memoryview
 
@@ -47,6 +47,7 @@ class Encoded(NamedTuple):
         digest: "sha256:..." of the form and all parts.
         same: what is equal for equal values, in any process; "" where nothing is.
         named: the classes and functions that it names, and which decide what is done with it.
+        modules: without which it cannot be loaded; None where they are not known.
     """
 
     format: str
@@ -54,6 +55,7 @@ class Encoded(NamedTuple):
     digest: str
     same: str
     named: Sequence[Any] = ()
+    modules: Collection[str] | None = ()
 
     @property
     def size(self) -> int:
@@ -78,15 +80,20 @@ def encode(value: Any) -> Encoded:
     if _is_json(value):
         return _encoded("json", [_to_json(value).encode()])
     if (found := arrow(value)) is not None:
-        return _encoded(found[0], [found[1]])
+        return _encoded(found[0], [found[1]], modules=modules_of(found[0]))
     return _pickled(value)
 
 
 def _encoded(
-    form: str, parts: Sequence[Part], named: Sequence[Any] = (), same: Sequence[Part] | None = None
+    form: str,
+    parts: Sequence[Part],
+    named: Sequence[Any] = (),
+    same: Sequence[Part] | None = None,
+    modules: Collection[str] | None = (),
 ) -> Encoded:
     digest = digest_of(form, parts)
-    return Encoded(form, parts, digest, digest if same is None else digest_of(form, same), named)
+    alike = digest if same is None else digest_of(form, same)
+    return Encoded(form, parts, digest, alike, named, modules)
 
 
 def digest_of(form: str, parts: Sequence[Part]) -> str:
@@ -98,16 +105,19 @@ def digest_of(form: str, parts: Sequence[Part]) -> str:
 
 
 class _Pickler(pickle.Pickler):
-    """Notes the classes and functions that it meets."""
+    """Notes the classes and functions that it meets, and the modules of all that has one."""
 
     def __init__(self, file: io.BytesIO, buffers: list[pickle.PickleBuffer]) -> None:
         super().__init__(file, protocol=_PROTOCOL, buffer_callback=buffers.append)
         self.named: list[Any] = []
+        self.modules: set[str] = set()
 
     def reducer_override(self, value: Any) -> Any:
         """Note one, and go on as ever. Numbers, texts and collections are not asked about."""
         if isinstance(value, type | FunctionType):
             self.named.append(value)
+        if type(module := getattr(value, "__module__", None)) is str:
+            self.modules.add(module)
         return NotImplemented
 
 
@@ -121,7 +131,7 @@ def _pickled(value: Any) -> Encoded:
         data, named = file.getvalue(), pickler.named
         raw: list[Part] = [buffer.raw() for buffer in buffers]
         if b"__main__" in data:  # whose classes are nowhere to be imported from later
-            return _encoded("pickle", [pickled(value)], named, [_canonical(data), *raw])
+            return _encoded("pickle", [pickled(value)], named, [_canonical(data), *raw], None)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - of a value's own code
@@ -135,10 +145,10 @@ def _pickled(value: Any) -> Encoded:
                 f"{type(error).__name__}: {error}"
             ) from error
         made = _encoded("pickle", [data])
-        return Encoded(
-            made.format, made.parts, made.digest, ""
-        )  # classes by value differ each time
-    return _encoded("pickle", [_canonical(data) if not raw else data, *raw], named)
+        # Classes by value differ each time.
+        return Encoded(made.format, made.parts, made.digest, "", modules=None)
+    whole = [_canonical(data) if not raw else data, *raw]
+    return _encoded("pickle", whole, named, modules=pickler.modules)
 
 
 def _canonical(data: bytes) -> bytes:
@@ -155,18 +165,18 @@ def decode(form: str, parts: Sequence[bytearray | bytes | memoryview]) -> Any:
     """Return the value of some parts, whose digest was compared. Of a pickle, this runs code.
 
     Raises:
-        StoreError: it cannot be loaded here; says why.
+        ResultUnavailableError: it cannot be loaded here; says why.
     """
     try:
         return _DECODERS[form](parts)
     except ModuleNotFoundError as error:
         top = (error.name or "").partition(".")[0]
-        raise StoreError(
+        raise ResultUnavailableError(
             f"A stored value cannot be loaded here: ModuleNotFoundError: {error}. Install {top} here; a flow that is "
-            f"packaged brings it if built with -r {top}. Or run without resuming, and it is made anew"
+            f"packaged brings it if built with -r {top}"
         ) from error
     except Exception as error:
-        raise StoreError(
+        raise ResultUnavailableError(
             f"A stored value cannot be loaded here: {type(error).__name__}: {error}"
         ) from error
 

@@ -33,6 +33,12 @@ def arrow(value: Any) -> tuple[str, memoryview] | None:
     return None if data is None else (PREFIX + library, data)
 
 
+def modules_of(form: str) -> tuple[str, ...]:
+    """Return the modules without which such a frame cannot be loaded."""
+    library = form.removeprefix(PREFIX)
+    return (library,) if library == "polars" else (library, "pyarrow")
+
+
 def frame(form: str, data: memoryview) -> Any:
     """Return the frame of an Arrow file. No code of whoever wrote it is run."""
     return _READERS[form.removeprefix(PREFIX)](data)

@@ -94,8 +94,8 @@ class Stored(Ref):
         """Return the value, read from the store the first time.
 
         Raises:
-            ResultUnavailableError: the store does not have it any more.
-            StoreError: it cannot be read, or loaded here.
+            ResultUnavailableError: the store does not have it any more, or it cannot be loaded here.
+            StoreError: the store cannot be read.
         """
         if not hasattr(self, "_value"):
             self._value: Any = fetch(self._where, self._key, self._read)
@@ -119,8 +119,8 @@ def fetch(where: str, key: str, read: Read | None = None) -> Any:
         read: as `Stored` has it.
 
     Raises:
-        ResultUnavailableError: the store does not have it any more.
-        StoreError: it cannot be read, or loaded here.
+        ResultUnavailableError: the store does not have it any more, or it cannot be loaded here.
+        StoreError: the store cannot be read.
     """
     found = open_store(where).value(key, read)
     if found is None:
@@ -192,7 +192,8 @@ class Store:
             read: as `Stored` has it.
 
         Raises:
-            StoreError: the store cannot be read, or the result cannot be loaded here.
+            ResultUnavailableError: the result cannot be loaded here.
+            StoreError: the store cannot be read.
         """
         read = read or self._found(key)
         if read is None:
