@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import os
-import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from prefect.cli.artifacts import flow_file, load_flow_file, writing
-from prefect.cli.build_image import (
-    Destinations,
-    build_image,
-    requirement_lines,
+from prefect.cli.artifacts import flow_file, load_flow_file
+from prefect.cli.build_environment import (
+    image_environment,
+    included,
+    mention_project,
+    sealed_options,
 )
-from prefect.cli.build_lines import build_lines
+from prefect.cli.build_image import Destinations, build_image
+from prefect.cli.build_sealed import (
+    build_sealed,
+    require_ending,
+    require_sealable,
+    sealing_environment,
+)
 from prefect.cli.options import Command, recipient_option, sealing_key_option, signing_key_option
-from prefect.cli.output import (
-    is_replaceable,
-    refuse_inputs,
-    require_directory,
-    say,
-    write_plainly,
-)
-from prefect.environments import ContainerEnvironment, PickleEnvironment
-from prefect.environments.environment import Environment, allowed_names
-from prefect.printable import printable, size
-from prefect.pyz.reading import ENDING
+from prefect.cli.output import refuse_inputs, require_directory
+from prefect.environments import ContainerEnvironment
+from prefect.environments.environment import allowed_names
 from prefect.secrets.secret import merge_secrets, parse_secrets
 
 if TYPE_CHECKING:
-    from prefect.core.flow import Flow
     from prefect.sealed.keys.encryption import EncryptionKey
 
 
@@ -44,7 +39,6 @@ _FOR_SEALED = (
     "--for and --python say where a sealed flow may run, and --vendor takes along what it needs there. An "
     "image is for the Python of its base and for --platform, and has what it needs"
 )
-_NOT_PYZ = (".pyzw", ".pyc", ".py", ".zip", ".whl", ".pex", ".egg")
 _ARCHIVES = (".tar", ".tar.gz", ".tgz")  # nobody calls an image so
 
 
@@ -221,7 +215,7 @@ def build(
         _require_meaning(options, is_image=image is not None)
     destinations = Destinations(push, export, check, dockerfile, try_imports=try_)
     if output is not None:
-        _require_ending(output)
+        require_ending(output)
     destinations.require_possible(sealed=bool(key_file), tag=tag)
     require_directory(output, export, lock)
     if image is not None and output is not None:
@@ -232,7 +226,7 @@ def build(
         options["encryption_key"] = keys
     flow = load_flow_file(file)
     own = getattr(flow.environment, "secrets", ())
-    files = _included(include, flow, flow_file(file))
+    files = included(include, flow, flow_file(file))
     try:
         asked = merge_secrets(own, parse_secrets(secrets))
         names = allowed_names(allowed)
@@ -240,12 +234,12 @@ def build(
             output is None and isinstance(flow.environment, ContainerEnvironment)
         )
         _require_meaning(options, is_image=is_image)
-        _mention_project(flow_file(file).parent, options)
+        mention_project(flow_file(file).parent, options)
         options |= {"secrets": asked, "allow_secret_like": names, **files}
         if is_image:
-            flow.environment = _image_environment(flow, image, options)
+            flow.environment = image_environment(flow, image, options)
         else:
-            options = _sealed_options(flow, options)
+            options = sealed_options(flow, options)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if output is None and isinstance(flow.environment, ContainerEnvironment):
@@ -256,108 +250,13 @@ def build(
             )
         build_image(flow, flow.environment, destinations, verbose=verbose)
         return
-    _require_sealable(flow, destinations, recipients, signing_key, verbose=verbose)
+    require_sealable(flow, destinations, recipients, signing_key, verbose=verbose)
     source = flow_file(file)
     target = output or Path(f"{source.stem}.flow")
     refuse_inputs(target, (source, key_file, signing_key))
-    environment = _sealing(key_file, recipients, signing_key, options)
+    environment = sealing_environment(key_file, recipients, signing_key, options)
     flow.environment = environment
-    _build_sealed(flow, target, environment)
-
-
-def environment_of_file(
-    flow: Flow,
-    file: str,
-    image: str | None,
-    requirements: tuple[str, ...],
-    include: tuple[str, ...],
-    *,
-    is_image: bool,
-) -> ContainerEnvironment | PickleEnvironment:
-    """Return the environment that packages a file's flow for a run of its: its own, or the like.
-
-    Args:
-        file: FILE.py or FILE.py:FLOW.
-        image: the base, if one is named.
-        requirements: dependency lines beside what the flow imports.
-        include: paths and patterns of files that travel.
-        is_image: whether it is to become an image, and not a sealed flow.
-
-    Raises:
-        click.UsageError: something is not as it is written, or there is no base.
-    """
-    options: dict[str, Any] = {"python_dependencies": requirements} if requirements else {}
-    own = flow.environment
-    options |= {
-        "secrets": getattr(own, "secrets", ()),
-        "allow_secret_like": (),
-        **_included(include, flow, flow_file(file)),
-    }
-    try:
-        if not is_image:
-            return PickleEnvironment(**_sealed_options(flow, options))
-        if image is None and not isinstance(own, ContainerEnvironment):
-            raise click.UsageError(
-                "There is no image to run it in: name a base with --image, such as python:3.11-slim"
-            )
-        return _image_environment(flow, image, options)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def _require_ending(output: Path) -> None:
-    """Refuse the name of something else that Python runs: a sealed flow of that name would not."""
-    ending = output.suffix.lower()
-    if ending in _NOT_PYZ or (ending == ENDING and output.suffix != ENDING):
-        raise click.UsageError(
-            f"{output} would be a sealed flow, which Python does not run: name it FILE.flow, or FILE.pyz for "
-            "one that runs by itself"
-        )
-    if ending == ENDING and not is_replaceable(output):
-        raise click.UsageError(f"{output} is no ordinary file, and one that runs by itself is such")
-
-
-def _included(patterns: tuple[str, ...], flow: Flow, file: Path) -> dict[str, Any]:
-    """Return what of an environment's arguments says which files travel: its own, and what is asked.
-
-    Paths on the command line are relative to the current directory, those of an environment to where
-    it says.
-    """
-    own = flow.environment
-    paths = (
-        [Path(own.include_from, path) for path in own.include]
-        if isinstance(own, Environment)
-        else []
-    )
-    home = file.absolute().parent
-    # As text relative to the flow's file: paths of this machine are nobody's business.
-    listed = [os.path.relpath(path, home) for path in (*paths, *map(Path, patterns))]
-    return {"include": listed, "include_from": home} if listed else {}
-
-
-def _image_environment(
-    flow: Flow, image: str | None, options: dict[str, Any]
-) -> ContainerEnvironment:
-    """Return the flow's own ContainerEnvironment with what the options say, or a new one.
-
-    Lists are added to those that it has: nothing that the flow's file asks for is dropped.
-    """
-    own = flow.environment
-    options["python_dependencies"] = requirement_lines(options.get("python_dependencies", ()))
-    if isinstance(own, ContainerEnvironment):
-        if options["python_dependencies"] is None:
-            del options["python_dependencies"]
-        elif own.python_dependencies:
-            options["python_dependencies"][:0] = own.python_dependencies
-        options["setup"] = (*own.setup, *options.get("setup", ()))
-        options["allow_source"] = (*own.allow_source, *options.get("allow_source", ()))
-        options["allow_secret_like"] = (*own.allow_secret_like, *options["allow_secret_like"])
-        environment = own.but(**options, **({} if image is None else {"image": image}))
-    else:
-        environment = ContainerEnvironment(image or "", **options)
-    if options.get("network") and not environment.setup:
-        raise click.UsageError("--network is for the commands of --setup, and there are none")
-    return environment
+    build_sealed(flow, target, environment)
 
 
 def _require_meaning(options: dict[str, Any], *, is_image: bool) -> None:
@@ -367,70 +266,8 @@ def _require_meaning(options: dict[str, Any], *, is_image: bool) -> None:
         raise click.UsageError(_FOR_IMAGES)
 
 
-def _mention_project(directory: Path, options: dict[str, Any]) -> None:
-    """Say that a project's lock lies beside the flow, or above it up to here, and is not what is taken."""
-    if options.get("project") or options.get("lock"):
-        return
-    here = Path.cwd()
-    above = [one for one in directory.resolve().parents if one.is_relative_to(here)]
-    names = ("pylock.toml",), ("pyproject.toml", "uv.lock")
-    for place in (directory, *(Path(os.path.relpath(one)) for one in above)):
-        for lock in names:
-            if all((place / name).is_file() for name in lock):
-                click.echo(
-                    f"{place / lock[-1]} is not used: versions are those installed here. "
-                    f"With --project {place} they are the project's.",
-                    err=True,
-                )
-                return
-
-
-def _sealed_options(flow: Flow, options: dict[str, Any]) -> dict[str, Any]:
-    """Return what the options say of a sealed flow, with what its own environment says of its lock."""
-    given = dict(options)
-    lines = requirement_lines(options.get("python_dependencies", ())) or []
-    own = flow.environment
-    if isinstance(own, PickleEnvironment):
-        lines[:0] = own.python_dependencies or ()
-        given["allow_source"] = (*own.allow_source, *options.get("allow_source", ()))
-        for name in ("lock", "relock", "project", "platforms", "pythons", "vendor", "infer"):
-            given.setdefault(name, getattr(own, name))
-        if given.get("lock") and given.get("project"):  # one of them is the flow's own
-            given["lock" if "project" in options else "project"] = None
-    given["python_dependencies"] = lines
-    PickleEnvironment(**given)  # which checks it, before a key is read
-    return given
-
-
 def _items(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
-
-
-def _require_sealable(
-    flow: Flow,
-    destinations: Destinations,
-    recipients: tuple[str, ...],
-    signing_key: Path | None,
-    *,
-    verbose: bool,
-) -> None:
-    """Refuse what a sealed flow would leave out: what is for images, and what its flow asks for."""
-    if destinations.any() or destinations.try_imports:
-        raise click.UsageError(
-            "--push, --export, --check, --dockerfile and --try are for images: give --image BASE"
-        )
-    if verbose:
-        raise click.UsageError("--verbose shows the lines of an image's build, and this is none")
-    own = flow.environment
-    if isinstance(own, PickleEnvironment):  # its encryption key may be one that nobody asked for
-        given = (own.keyring.signing_key, signing_key), (own.keyring.recipients, recipients)
-        for (has, named), option in zip(given, ("signing-key", "recipient"), strict=True):
-            if has and not named:
-                raise click.UsageError(
-                    f"This flow's PickleEnvironment has a {option.replace('-', ' ')}, and the "
-                    f"command seals with what its options name: give --{option}, or have "
-                    "flow.environment.build(flow) seal it"
-                )
 
 
 def _for_image(image: str, key_file: Path | None) -> list[EncryptionKey] | None:
@@ -444,42 +281,3 @@ def _for_image(image: str, key_file: Path | None) -> list[EncryptionKey] | None:
     from prefect.cli.keys import read_encryption_keys  # noqa: PLC0415 - loads cryptography
 
     return read_encryption_keys((key_file,))
-
-
-def _sealing(
-    key_file: Path | None,
-    recipients: tuple[str, ...],
-    signing_key: Path | None,
-    options: dict[str, Any],
-) -> PickleEnvironment:
-    from prefect.cli import keys  # noqa: PLC0415 - loads cryptography, which images may not need
-
-    # For recipients alone no encryption key is needed.
-    key_files = (key_file,) if key_file else ()
-    keyring = keys.find_keyring(key_files) if recipients else keys.read_keyring(key_files)
-    if key_file and keyring and keyring.identities:
-        raise click.UsageError(
-            f"{key_file} holds an identity, which opens and does not seal: to seal for it, give its "
-            "recipient with --recipient"
-        )
-    return PickleEnvironment(
-        (keyring and keyring.encryption_keys) or None,
-        identity=(keyring and keyring.identities) or None,
-        recipients=keys.read_recipients(recipients) or None,
-        signing_key=keys.read_signing_key(signing_key),
-        **options,
-    )
-
-
-def _build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> None:
-    started = time.perf_counter()
-    shown = nullcontext() if str(output) == "-" else writing(output)
-    with shown, build_lines(verbose=False):
-        if is_replaceable(output):
-            environment.build_to(output, flow)
-            count = output.stat().st_size
-        else:
-            count = write_plainly(output, environment.build(flow))
-    seconds = time.perf_counter() - started
-    name = printable(flow.name)
-    say(f"Sealed {name!r} into {output}: {size(count)} in {seconds:.2f} s.", err=True)

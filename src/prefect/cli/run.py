@@ -236,7 +236,7 @@ def _run_file(
 
         return status_of_run(successful=run_file(artifact, wish).is_successful())
     from prefect.cli.artifacts import load_flow_file  # noqa: PLC0415 - as the artifact is
-    from prefect.cli.build import environment_of_file  # noqa: PLC0415 - the same
+    from prefect.cli.build_environment import environment_of_file  # noqa: PLC0415 - the same
     from prefect.environments import ContainerEnvironment  # noqa: PLC0415 - the same
 
     flow = load_flow_file(artifact)
