@@ -147,13 +147,30 @@ class Flatten(Task):
 
 
 class GetItem(Task):
-    """Takes one item of another task's result: what `task[key]` adds to a flow."""
+    """Takes one item of another task's result: what `task[key]` adds to a flow.
+
+    Args:
+        default: what to take where there is no such key; by default that is an error.
+        *args: of the task.
+        **kwargs: likewise.
+    """
 
     auto_generated = True
+    default: Any
 
-    def run(self, task_result: Any, key: Any) -> Any:
-        """Return `task_result[key]`."""
-        return task_result[key]
+    def __init__(self, default: Any = ..., *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if default is not ...:  # else `task[key]` is pickled as ever
+            self.default = default
+
+    def run(self, task_result: Any, key: Any, default: Any = None) -> Any:
+        """Return `task_result[key]`; the default, if there is no such key, and a default is given."""
+        try:
+            return task_result[key]
+        except KeyError:
+            if default is None and not hasattr(self, "default"):
+                raise
+            return self.default if default is None else default
 
 
 class Operation(Task):

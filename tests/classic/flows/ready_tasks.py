@@ -118,6 +118,28 @@ def probe_attributes():
     return [state.result[each].result for each in (r, s, t)]
 
 
+def probe_defaults_of_items_and_attributes():
+    from prefect.tasks.core.operators import GetAttr, GetItem
+
+    given = {"a": 1}
+    return [
+        run(GetItem(default=5), given, "a"),
+        run(GetItem(default=5), given, "b"),
+        run(GetItem(5), task_result=given, key="b"),
+        run(GetItem(default=None), given, "b"),
+        run(GetItem(default=5), given, "b", 6),
+        run(GetItem(), given, "b", default=7),
+        run(GetItem(), given, "b"),
+        run(GetItem(default=5), [1], 3),
+        run(GetAttr(default=5), 3, "real"),
+        run(GetAttr(default=5), 3, "nothing"),
+        run(GetAttr(default=None), 3, "nothing"),
+        run(GetAttr(5), 3, "nothing", 6),
+        run(GetAttr(), 3, "nothing"),
+        run(GetItem(default=0), given, "b").result,
+    ]
+
+
 def probe_collections():
     from prefect.tasks.core.collections import Dict, List, Set, Tuple
     from prefect.tasks.core.constants import Constant

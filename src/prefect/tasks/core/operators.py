@@ -168,13 +168,26 @@ class Not(Task):
 
 
 class GetAttr(Task):
-    """Returns an attribute of a result, or one of an attribute's, by its dotted name."""
+    """Returns an attribute of a result, or one of an attribute's, by its dotted name.
+
+    Args:
+        default: what to return where there is none; by default that is an error.
+        *args: of the task.
+        **kwargs: likewise.
+    """
+
+    default: Any
+
+    def __init__(self, default: Any = ..., *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if default is not ...:
+            self.default = default
 
     def run(self, task_result: Any, attr: str, default: Any = None) -> Any:
-        """Return it; the default, if there is none."""
+        """Return it; the default, if there is none, and a default is given."""
         try:
             return operator.attrgetter(attr)(task_result)
         except AttributeError:
-            if default is None:
+            if default is None and not hasattr(self, "default"):
                 raise
-            return default
+            return self.default if default is None else default
