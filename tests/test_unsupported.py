@@ -87,7 +87,7 @@ def test_other_names_are_unknown_as_ever():
 @pytest.mark.parametrize(
     ("line", "fix"),
     [
-        ("from prefect.utilities.logging import RedirectToLog", "Python's logging"),
+        ("from prefect.utilities.logging import LogManager", "Python's logging"),
         ("from prefect.configuration import load_configuration", "prefect.config"),
         ("from prefect.exceptions import ClientError", "no server"),
         ("from prefect.core.task import NoDefault", "internal"),

@@ -1,7 +1,7 @@
 """`prefect.config`: settings of classic Prefect's variables, where they mean something here.
 
 PREFECT__LOGGING__LEVEL and its kin say what is shown of what tasks log; PREFECT__A__B of any other name is
-`config.a.b`. Nothing else reads them, and nothing sets them.
+`config.a.b`. Nothing else reads them; tests set them for a while, by `prefect.utilities.configuration`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _DEFAULTS: dict[str, Any] = {
     "logging__extra_loggers": [],
 }
 PREFIX = "PREFECT__"
+temporary: dict[str, Any] = {}
+"""What `set_temporary_config` sets, by names such as "flows__run_on_schedule"."""
 _UNSET = object()
 
 
@@ -68,14 +70,13 @@ class Settings:
 
 
 def overridden() -> list[str]:
-    """Return the names of the settings that variables set otherwise than they are by default, but for secrets."""
-    return [
-        name for name, value in sorted(_given().items()) if value != _DEFAULTS.get(name, _UNSET)
-    ]
+    """Return the names of the settings that are set otherwise than they are by default, but for secrets."""
+    given = {**_given(), **temporary}
+    return [name for name, value in sorted(given.items()) if value != _DEFAULTS.get(name, _UNSET)]
 
 
 def _known() -> dict[str, Any]:
-    return {**_DEFAULTS, **_given()}
+    return {**_DEFAULTS, **_given(), **temporary}
 
 
 def _given() -> dict[str, Any]:

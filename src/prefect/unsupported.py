@@ -106,7 +106,6 @@ _MODULES = {
     "prefect.utilities.aws": "use boto3",
     "prefect.utilities.backend": _SERVERLESS,
     "prefect.utilities.cli": "an internal of its command",
-    "prefect.utilities.configuration": _SETTINGS,
     "prefect.utilities.executors": "an internal of it; `prefect.executors` has the executors",
     "prefect.utilities.filesystems": "use pathlib or fsspec in a task",
     "prefect.utilities.gcp": "use google-cloud-storage",
@@ -170,7 +169,7 @@ _NAMES = {
         "VersionLockMismatchSignal",
     },
     _LOGGING: {
-        "prefect.utilities.logging": "CloudHandler LogManager RedirectToLog configure_extra_loggers configure_logging "
+        "prefect.utilities.logging": "CloudHandler LogManager configure_extra_loggers configure_logging "
         "create_diagnostic_logger getlogsize temporary_logger_config",
     },
     _NOTIFIED: {

@@ -31,6 +31,54 @@ def boom(x):
     return [x, x]
 
 
+def probe_settings_for_a_while():
+    from prefect.utilities.configuration import set_temporary_config
+
+    found = []
+    with set_temporary_config(
+        {"limit": 1, "mine.a": 2, "mine.b": 3, "flows.checkpointing": True}
+    ) as config:
+        found += [
+            config is prefect.config,
+            config.limit,
+            config.mine.a,
+            config["mine"]["b"],
+            config.flows.checkpointing,
+        ]
+        with set_temporary_config({"limit": 2, "mine": {"a": 4}}):
+            found += [config.limit, config.mine.a]
+        found += [config.limit, config.mine.b]
+    try:
+        with set_temporary_config({"limit": 5}):
+            raise KeyError
+    except KeyError:
+        pass
+    return [*found, config.get("limit"), config.get("mine"), config.flows.checkpointing]
+
+
+def probe_what_is_printed_goes_to_a_log():
+    import contextlib
+    import logging
+
+    from prefect.utilities.logging import RedirectToLog
+
+    lines = []
+    logger = logging.Logger("mine")
+    logger.addHandler(logging.Handler())
+    logger.handlers[0].emit = lambda record: lines.append([record.levelname, record.getMessage()])
+    logging.disable(logging.NOTSET)
+    with contextlib.redirect_stdout(RedirectToLog(logger)) as stream:
+        print("100 %s of", "it")
+        print()
+        stream.flush()
+    logging.disable(logging.CRITICAL)
+    try:
+        stream.write(b"bytes")
+    except TypeError:
+        lines.append("refused")
+    return [lines, RedirectToLog().stdout_logger.name]
+
+
 def probe_executors():
     from prefect.engine.executors import DaskExecutor as A
     from prefect.engine.executors import LocalDaskExecutor as B
