@@ -1,6 +1,8 @@
 """Runs that keep results: resumed, cached, recorded."""
 
 import json
+import pickle
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -11,6 +13,7 @@ from notes import Noted
 from packs import packed
 
 from prefect import Flow, Parameter, context, task
+from prefect.core.refs import Released
 from prefect.core.signals import SKIP
 from prefect.engine.results import LocalResult
 from prefect.errors import ParameterError, RecordError, ResultUnavailableError, StoreError
@@ -388,23 +391,46 @@ def test_the_record_tells_what_happened(store):
     assert lines[-1]["state"] == "Failed"
 
 
-def test_how_a_stored_result_is_read_that_was_released_is_said(store):
-    """Nothing is run for it."""
-    calls = Noted()
+@task
+def size(table):
+    return len(table)
+
+
+def test_a_stored_result_that_was_released_is_read_when_somebody_asks_for_it(store):
+    """Of a task, of a child, of a list of children, and pickled; once it is gone, or another, that is said."""
 
     @task
-    def table():
-        calls.append("table")
-        return bytes(100_000)
+    def table(x):
+        return bytes([x]) * 100_000
 
     with Flow("f") as flow:
-        made = table()
-        task(lambda table: len(table) // 2)(made)
-    with pytest.raises(ResultUnavailableError, match='resume=True, results="all" it is read'):
+        made, each = table(7), table.map([1, 2])
+        size(made)
+        size.map(each)
+        size(each)
+    for resume in (None, True):
+        result = flow.run(store=store, resume=resume).result
+        assert isinstance(result[made].held, Released)
+        for state in (result[made], pickle.loads(pickle.dumps(result[made]))):
+            assert state.result == bytes([7]) * 100_000
+        assert isinstance(result[made].held, Released)  # it takes no memory
+        assert [one[:1] for one in result[each].result] == [b"\x01", b"\x02"]
+        assert result[each].map_states[1].result[:1] == b"\x02"
+    open_store(store).put(result[made].context["stored"]["key"], "other", {})
+    with pytest.raises(ResultUnavailableError, match=r"was released.*another result has taken its"):
+        result[made].result  # noqa: B018
+    shutil.rmtree(store / "values")
+    with pytest.raises(ResultUnavailableError, match=r"was released.*It was stored, but.* gone"):
+        result[each].map_states[0].result  # noqa: B018
+
+
+def test_a_released_result_that_was_not_stored_says_what_to_do(store):
+    """As in a run without a store."""
+    with Flow("f") as flow:
+        made = task(lambda: bytes(100_000), checkpoint=False)()
+        size(made)
+    with pytest.raises(ResultUnavailableError, match=r'was released.*results="all"'):
         flow.run(store=store).result[made].result  # noqa: B018
-    state = flow.run(store=store, resume=True, results="all")
-    assert len(state.result[made].result) == 100_000
-    assert calls == ["table"]
 
 
 def test_a_kept_run_has_the_context_of_the_block_around_it(store):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 
-from prefect.errors import ResultUnavailableError
+from prefect.errors import ResultUnavailableError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,23 +48,40 @@ def _itself(value: Any) -> Any:
 
 
 class Released(Ref):
-    """The value of a task that nobody needs any more."""
+    """The value of a task that nobody needs any more. One that was stored is read when somebody asks for it.
 
-    __slots__ = ("why",)
+    Args:
+        why: what is to be said where there is none.
+        stored: its store, its key there and its digest; None of a value that was not stored.
+    """
 
-    def __init__(self, why: str) -> None:
+    __slots__ = ("stored", "why")
+
+    def __init__(self, why: str, stored: tuple[str, str, str] | None = None) -> None:
         self.why = why
+        self.stored = stored
 
     def fetch(self) -> Any:
-        """Say what to do."""
-        raise ResultUnavailableError(self.why)
+        """Read it, or say what to do."""
+        if self.stored is None or not reading:
+            raise ResultUnavailableError(self.why)
+        try:
+            return reading[0](*self.stored)
+        except (ResultUnavailableError, StoreError) as error:
+            raise ResultUnavailableError(f"{self.why}. It was stored, but: {error}") from error
 
     def items(self) -> Sequence[Any]:
-        """Say what to do."""
-        raise ResultUnavailableError(self.why)
+        """Do the same of its items."""
+        from prefect.core.inputs import items_of  # noqa: PLC0415 - seldom asked for
+
+        return items_of(self.fetch())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Released, (self.why,)
+        return Released, (self.why, self.stored)
+
+
+reading: list[Callable[[str, str, str], Any]] = []
+"""What reads a value by its store, its key and its digest, once there are stores: they know of this, not the reverse."""
 
 
 class Gathered(Ref):

@@ -80,12 +80,12 @@ def let_go(node: Node) -> None:
 def _release(state: State, label: str) -> None:
     held = state.held
     if isinstance(state, Success) and (isinstance(held, Ref) or not is_small(held)):
-        is_stored = "stored" in (getattr(state, "_context", None) or ())
+        stored = (getattr(state, "_context", None) or {}).get("stored")
         state.held = Released(
             f"The result of task {label!r} was released when the last task that takes it had finished, "
             'to save memory. Run the flow with results="all" to keep all, or make it one of the '
-            "reference tasks"
-            + ('; it is stored: with resume=True, results="all" it is read' if is_stored else "")
+            "reference tasks",
+            stored and (stored["where"], stored["key"], stored["digest"]),
         )
 
 

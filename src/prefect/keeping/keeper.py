@@ -100,7 +100,7 @@ class Keeping:
             state.context["unstored"] = str(error)
             return state
         state.context["stored"] = {
-            **_stored(entry, store), "inputs": self.about["inputs"], "where": self.where,
+            **_stored(entry, store), "inputs": self.about["inputs"],
         }  # fmt: skip
         return state
 
@@ -130,7 +130,7 @@ def require_key(store: Store, key_id: str | None) -> None:
 
 def _stored(entry: Entry, store: Store) -> dict[str, Any]:
     return {
-        "key": entry.key, "digest": store.veiled(entry.digest), "size": entry.size, "format": entry.format,
+        "where": store.where, "key": entry.key, "digest": store.veiled(entry.digest), "size": entry.size, "format": entry.format,
         "same": entry.about.get("same"), "named": entry.about.get("named"),
     }  # fmt: skip
 

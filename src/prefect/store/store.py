@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from prefect.core.refs import Ref
+from prefect.core.refs import Ref, reading
 from prefect.errors import InvalidKeyError, ResultUnavailableError, StoreError
 from prefect.patterns import pattern
 from prefect.store.files import LocalFiles
@@ -129,6 +129,22 @@ def fetch(where: str, key: str, read: Read | None = None) -> Any:
             "have: run the flow again, and what it needs is made anew"
         )
     return found[0]
+
+
+def _reread(where: str, key: str, digest: str) -> Any:
+    """Return a result that was released, unless another has its key by now.
+
+    Args:
+        digest: as `Store.veiled` has it.
+    """
+    store = open_store(where)
+    entry = store.entry(key)
+    if entry is not None and store.veiled(entry.digest) != digest:
+        raise ResultUnavailableError(f"another result has taken its place in {where}")
+    return fetch(where, key)
+
+
+reading[:] = [_reread]
 
 
 class Store:
