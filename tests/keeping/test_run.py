@@ -19,8 +19,9 @@ from prefect.engine.results import LocalResult
 from prefect.errors import ParameterError, RecordError, ResultUnavailableError, StoreError
 from prefect.keeping import kept_of
 from prefect.records.finding import find_run
+from prefect.records.reading import read_record
 from prefect.sealed.keys.encryption import EncryptionKey
-from prefect.store.store import open_store
+from prefect.store.store import Store, open_store
 from prefect.tasks.core.resource_manager import resource_manager
 from prefect.tasks.secrets import EnvVarSecret
 
@@ -422,6 +423,38 @@ def test_a_stored_result_that_was_released_is_read_when_somebody_asks_for_it(sto
     shutil.rmtree(store / "values")
     with pytest.raises(ResultUnavailableError, match=r"was released.*It was stored, but.* gone"):
         result[each].map_states[0].result  # noqa: B018
+
+
+@pytest.mark.parametrize("raised", [False, True])
+def test_the_record_of_a_run_that_an_error_ends_says_how_it_ended(store, monkeypatch, raised):
+    """A store that fails in the midst of it, and a failure that is to be raised."""
+    fails = Noted()
+    find = Store.find
+
+    def failing(self, key, **more):
+        if fails:
+            raise StoreError("The store is away")
+        return find(self, key, **more)
+
+    monkeypatch.setattr(Store, "find", failing)
+
+    @task
+    def first():
+        fails.append(1)
+        if raised:
+            raise LookupError("not there")
+        return 1
+
+    with Flow("f") as flow:
+        task(lambda x: x, cache=True)(first())
+    with pytest.raises(LookupError if raised else StoreError):
+        flow.run(store=store, context={"raise_on_exception": raised})
+    (record,) = (store / "runs").iterdir()
+    run = read_record(record)
+    assert run.state == "Failed"
+    assert run.ended is not None
+    assert run.message.startswith("The run was ended by an error: ")
+    assert run.message.endswith("not there" if raised else "The store is away")
 
 
 def test_a_released_result_that_was_not_stored_says_what_to_do(store):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.core.context import current, dates, values
 from prefect.core.kept import LAST, asked
-from prefect.core.state import now
+from prefect.core.state import Failed, now
+from prefect.core.tracebacks import describe
 from prefect.core.value_types import json_form
 from prefect.engine.flow_run import run_flow
 from prefect.engine.job import Job
@@ -204,6 +205,8 @@ class _Record:
                 self._path.unlink(missing_ok=True)  # it was refused: nothing has run
                 with suppress(StoreError):  # why it was refused is what is to be known
                     self._store.files.remove(path_of(self._run))
+            elif state is None:  # none of its own: whatever has ended it is how it ended
+                state = Failed(f"The run was ended by an error: {describe(error)}", error)
             raise
         finally:
             self._end(flow, state)
