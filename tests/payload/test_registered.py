@@ -149,6 +149,17 @@ def test_a_package_of_models_travels(home):
     assert "hello ann! GOOD" in run_elsewhere(home)
 
 
+@pytest.mark.services
+@pytest.mark.parametrize("place", ["engine", "sandbox"])
+def test_models_travel_in_an_image(home, base_image, unique, place):
+    """They work in a container and in a sandbox, also in worker processes there, where the flow is sealed as well."""
+    (home / "flow.py").write_text(SENT)
+    key = ("--key-file", "flow.key") if place == "engine" else ()
+    prefect(home, "build", "flow.py", "--image", base_image, "--tag", unique, *key)
+    run = ("run", f"image:{unique}", *key, "--in", place, "--executor", "processes:2")
+    assert "['hello u1!', 'hello u2!'] ['1@x', '2@x']" in prefect(home, *run)
+
+
 def test_a_module_that_is_imported_late_is_refused_with_the_fix(home):
     """What nothing has loaded here would be missing elsewhere, as with any local module."""
     (home / "models.py").write_text(MODELS.replace("import lazily\n", ""))
@@ -173,14 +184,40 @@ def test_the_same_sources_give_the_same_bytes(home):
     assert runs[0] == runs[1]
 
 
-def test_a_flow_is_loaded_where_it_was_packaged(home):
-    """The classes of this process and those that are loaded are apart, and both work."""
-    script = (
-        "import flow, models\nfrom prefect.environments import PickleEnvironment\n"
-        "e = PickleEnvironment()\nassert e.run(e.build(flow.flow)).is_successful()\n"
-        "import sys\nassert sys.modules['models'] is models\nassert flow.flow.run().is_successful()\n"
+LOADED_HERE = """
+import sys
+from prefect.environments import PickleEnvironment
+
+if __name__ == "__main__":
+    import flow, models
+    environment = PickleEnvironment()
+    sealed = environment.build(flow.flow)
+    CHANGE
+    for executor in (None, *sys.argv[1:]):
+        for _ in range(2):
+            state = environment.run(sealed, executor=executor)
+            assert state.is_successful(), [each.result for each in state.result.values()]
+        assert flow.flow.run(executor=executor).is_successful()
+    assert sys.modules["models"] is models
+"""
+
+
+@pytest.mark.parametrize("executor", ["processes:2", "dask"])
+def test_a_flow_is_loaded_where_it_was_packaged(home, executor):
+    """With the classes that are there, which a registry may hold once, and workers find them by name."""
+    (home / "models.py").write_text(
+        MODELS + "import builtins\nassert not hasattr(builtins, 'registered')\n"
     )
+    (home / "flow.py").write_text(SENT)
+    script = LOADED_HERE.replace("CHANGE", "import builtins; builtins.registered = True")
     (home / "both.py").write_text(script)
+    subprocess.run([sys.executable, "both.py", executor], cwd=home, check=True, timeout=240)
+
+
+def test_a_flow_is_loaded_where_other_modules_have_the_names_of_its_own(home):
+    """Those of this process and those that are loaded are apart, and both work."""
+    change = "open('models.py', 'a').write('# since then')"
+    (home / "both.py").write_text(LOADED_HERE.replace("CHANGE", change))
     subprocess.run([sys.executable, "both.py"], cwd=home, check=True, timeout=120)
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class SourceModules:
     """Modules by their sources, executed when one of them is first asked for.
 
-    They import each other, whatever else has their names; what has is found again afterwards.
+    Where these very modules are there already, as in the process that packaged the flow, they are taken: a registry
+    may hold a class once. Else they import each other, whatever has their names, and what has is found again afterwards.
 
     Args:
         sources: of each module, by its name: the text, what its file is called, and whether it is a package.
@@ -37,20 +38,38 @@ class SourceModules:
     def module(self, name: str) -> ModuleType:
         """Return a module."""
         if not self._made:
-            self._execute()
+            self._made = self._there() or self._execute()
+            BROUGHT.update(self._sources)
         return self._made[name]
 
-    def _execute(self) -> None:
+    def _there(self) -> dict[str, ModuleType] | None:
+        """Return them as this process has them; None where it lacks one, or has another."""
+        found: dict[str, ModuleType] = {}
+        for name, (text, _, _) in self._sources.items():
+            module = sys.modules.get(name)
+            if module is None or _lines(module) != text.splitlines():
+                return None
+            found[name] = module
+        return found
+
+    def _execute(self) -> dict[str, ModuleType]:
         others = {name: sys.modules.pop(name) for name in self._sources if name in sys.modules}
         finder = SourceFinder(self._sources)
         sys.meta_path.insert(0, finder)
         try:
-            made = {name: importlib.import_module(name) for name in self._sources}
+            return {name: importlib.import_module(name) for name in self._sources}
         finally:
             sys.meta_path.remove(finder)
             sys.modules.update(others)
-        self._made = made
-        BROUGHT.update(self._sources)
+
+
+def _lines(module: ModuleType) -> list[str] | None:
+    """Return the lines of a module's source; None where they cannot be had."""
+    try:
+        text = module.__spec__.loader.get_source(module.__name__)  # type: ignore[union-attr]
+    except (AttributeError, ImportError, OSError):
+        return None
+    return None if text is None else text.splitlines()
 
 
 def source_module(modules: SourceModules, name: str) -> ModuleType:
