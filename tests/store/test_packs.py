@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import threading
+import tracemalloc
 
+import pytest
 from packs import packed
 
 from prefect.store.packs import Packs
@@ -171,3 +173,98 @@ def test_a_fork_has_a_pack_of_its_own(tmp_path):
     assert [store.value(key) for key in KEYS] == [(1,), (2,), (2,), None]
     assert sorted(name[0] for _, _, name, _ in packed(tmp_path)) == ["a", "b", "c"]
     assert len({path for path, _, _, _ in packed(tmp_path)}) == 2
+
+
+@pytest.mark.parametrize("damage", [b"\0", b"x", b"9"])
+def test_damage_hides_what_it_meets_alone(tmp_path, damage):
+    """Wherever it is in a pack, also in what says how long something is; and no value passes for another."""
+    _other(tmp_path, f"[store.put(key, key[0] * 50, {{}}) for key in {KEYS!r}]")
+    (path,) = (tmp_path / "packs").iterdir()
+    whole = path.read_bytes()
+    met = 0
+    for position in range(0, len(whole), 3):
+        path.write_bytes(whole[:position] + damage * 4 + whole[position + 4 :])
+        packs = Packs(str(tmp_path / "packs"), lambda: None, lambda _: -1)
+        store = open_store(tmp_path)
+        store.files._packs = packs
+        values = [store.value(key) for key in KEYS]
+        lost = sum(value is None for value in values)
+        assert lost <= 2, position  # both, where it lies in one's end and another's beginning
+        assert all(value in (None, (key[0] * 50,)) for key, value in zip(KEYS, values, strict=True))
+        met += lost
+    assert met
+    path.write_bytes(whole)
+
+
+def test_what_is_stored_passes_for_no_entry(tmp_path):
+    """Bytes that look like a pack's, of an attacker for example, are found by nobody, also after damage."""
+    fake = b"%s %016x %08x\n{}" % (b"f" * 64, 1, 2)
+    _other(tmp_path, f"store.put({KEYS[0]!r}, {fake!r}, {{}}); store.put({KEYS[1]!r}, 2, {{}})")
+    (path,) = (tmp_path / "packs").iterdir()
+    path.write_bytes(b"#" + path.read_bytes()[1:])
+    packs = Packs(str(tmp_path / "packs"), lambda: None, lambda _: -1)
+    assert packs.read("f" * 64) is None
+    assert packs.read(KEYS[1]) is not None
+
+
+def test_a_pack_is_looked_through_in_pieces(tmp_path):
+    """However large it is; what is longer than a piece and what lies over its border is found as well."""
+    packs = Packs(str(tmp_path), lambda: None, lambda path: os.open(path, os.O_WRONLY | os.O_CREAT))
+    lengths = [0, 1, 300_000, (1 << 20) - 200, 5, 3 << 20, 100, 700_000, 700_000]
+    for number, length in enumerate(lengths):
+        packs.write(f"{number:064x}", [bytes([number]) * length + b"."])
+    reader = Packs(str(tmp_path), lambda: None, lambda _: -1)
+    tracemalloc.start()
+    assert reader.read("f" * 64) is None
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 3 << 20
+    for number, length in enumerate(lengths):
+        assert reader.read(f"{number:064x}") == bytes([number]) * length + b"."
+
+
+def test_many_small_packs_become_one(tmp_path):
+    """Of processes that are gone; what was removed is not taken along, and readers who knew the old ones find all."""
+    store = open_store(tmp_path)
+    _other(
+        tmp_path,
+        f"import os\nfor number in range(1, 13):\n"
+        f"    if not (child := os.fork()):\n"
+        f"        store.put(f'{{number:064x}}', number, {{}})\n"
+        f"        store.put({KEYS[0]!r}, number, {{}})\n        os._exit(0)\n"
+        f"    os.waitpid(child, 0)",
+    )
+    store.put(KEYS[1], "mine", {})
+    keys = [f"{number:064x}" for number in range(1, 13)]
+    values = [(number,) for number in range(1, 13)]
+    assert [store.value(key) for key in keys] == values
+    store.remove(keys[5])
+    values[5] = None
+    assert store.files.merge_packs() == 0  # they were just used
+    assert store.files.merge_packs(idle=0, many=50) == 0
+    assert store.files.merge_packs(idle=0) == 11
+    assert len(list((tmp_path / "packs").iterdir())) == 2  # and that of this process
+    assert [store.value(key) for key in keys] == values
+    assert store.value(KEYS[0]) == (12,)
+    assert _other(tmp_path, f"print([store.value(key) for key in {keys!r}] == {values!r}, store.value({KEYS[0]!r}), store.value({KEYS[1]!r}))") == "True (12,) ('mine',)"  # fmt: skip
+    store.remove(KEYS[0])
+    assert _other(tmp_path, f"print(store.value({KEYS[0]!r}), store.value({keys[0]!r}))") == "None (1,)"  # fmt: skip
+
+
+def test_what_is_removed_while_packs_are_merged_is_gone(tmp_path, monkeypatch):
+    """By another process, just when it has been copied."""
+    store = open_store(tmp_path)
+    for number in range(8):
+        _other(tmp_path, f"store.put({f'{number:064x}'!r}, 'value-{number}', {{}})")
+    copied = Packs._copied
+
+    def slowly(*given):
+        made = copied(*given)
+        _other(tmp_path, f"store.remove({f'{3:064x}'!r})")
+        return made
+
+    monkeypatch.setattr(Packs, "_copied", staticmethod(slowly))
+    assert store.files.merge_packs(idle=0) == 7
+    (path,) = (tmp_path / "packs").iterdir()
+    assert b"value-3" not in path.read_bytes()
+    assert [store.value(f"{number:064x}") for number in (2, 3, 4)] == [("value-2",), None, ("value-4",)]  # fmt: skip

@@ -2,7 +2,7 @@
 
 import re
 
-_LINE = re.compile(rb"([0-9a-f]{64}) ([0-9a-f]{16}) ([0-9a-f]{8})\n")
+_LINE = re.compile(rb"(?:[0-9a-f]{16} )?([0-9a-f]{64}) ([0-9a-f]{16}) ([0-9a-f]{8})\n")
 
 
 def packed(directory):

@@ -99,6 +99,22 @@ class LocalFiles:
         except OSError as error:
             raise failed("changed", self.where, error) from error
 
+    def merge_packs(self, *, many: int = 0, idle: float = RECENT) -> int:
+        """Make one of many small packs; return how many there are fewer.
+
+        Args:
+            many: so many packs that nothing is done of fewer.
+            idle: seconds for which nobody used them.
+        """
+        try:
+            if many and len(os.listdir(f"{self._base}packs")) < many:  # noqa: PTH208 - quicker
+                return 0
+            return self._packs.merge(idle)
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise failed("changed", self.where, error) from error
+
     def _new(self, path: str) -> int:
         """Open a new file for writing, of whoever has the directory."""
         handle = os.open(path, _NEW, 0o600)

@@ -27,10 +27,12 @@ _DAY = 86_400.0
 _WEEK = 7 * _DAY
 _SELDOM = 3600.0
 """Seconds between two looks at how large the user's own store is."""
+_MANY = 1000
+"""Packs of which it is worth a run's while to put them together: each process has to look into all."""
 
 
 def prune(store: Store, *, age: float | None, most: int | None) -> tuple[int, int]:
-    """Remove records and results that were not used for longest.
+    """Remove records and results that were not used for longest, and put together what lies in many small packs.
 
     What was used since a run began that goes on, its record among it, stays.
 
@@ -60,18 +62,42 @@ def prune(store: Store, *, age: float | None, most: int | None) -> tuple[int, in
             elif below != "parts":
                 kept.append((used, size, path))
     if most is not None:
-        total = sum(size for _, size, _ in kept)
-        for used, size, path in sorted(kept):
-            if total <= most:
-                break
-            if not path.startswith("runs/") and used < min(needed, now):
-                store.files.remove(path)
-                total, removed, freed = total - size, removed + 1, freed + size
+        more = _shrink(store, sorted(kept), most, min(needed, now))
+        removed, freed = removed + len(more), freed + sum(more)
+    if isinstance(store.files, LocalFiles):
+        store.files.merge_packs()
     return removed, freed
 
 
+def _shrink(
+    store: Store, kept: list[tuple[float, int, str]], most: int, needed: float
+) -> list[int]:
+    """Remove results until they have so many bytes together; return what each had that was removed.
+
+    Args:
+        kept: when each was last used, its bytes and its path, in that order.
+        needed: since when something was used that stays.
+    """
+    total = sum(size for _, size, _ in kept)
+    removed: list[int] = []
+    for used, size, path in kept:
+        if total <= most:
+            break
+        if not path.startswith("runs/") and used < needed:
+            store.files.remove(path)
+            total -= size
+            removed.append(size)
+    return removed
+
+
 def bound(store: Store) -> None:
-    """Keep the user's own store below `PREFECT_STORE_SIZE`, 10 GiB by default. Looked at once in an hour."""
+    """Put together packs if they are many, and keep the user's own store below `PREFECT_STORE_SIZE`, 10 GiB by default.
+
+    The latter is looked at once in an hour.
+    """
+    if isinstance(store.files, LocalFiles):
+        with suppress(StoreError):  # whoever may not change a store is not bothered with it
+            store.files.merge_packs(many=_MANY)
     stamp = Path(store.where, "bounded")
     try:
         if store.where != default_store() or time.time() - stamp.stat().st_mtime < _SELDOM:
