@@ -91,7 +91,7 @@ class Ahead:
             or step.task.auto_generated
             or not _may_lead(step.task)
             or node.retrying is not None
-            or (step.mapped and node.map_index is None)
+            or node.mapped
         ):
             return False
         inputs: dict[str, Any] = step.constants.copy()

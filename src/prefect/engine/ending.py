@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from prefect.core.flow import Flow
     from prefect.core.state import State
     from prefect.engine.executors.base import Session
-    from prefect.engine.nodes import Node
+    from prefect.engine.nodes import Node, Step
     from prefect.engine.runner import Run
 
 NAMED = 5
@@ -22,7 +22,7 @@ class RunTimeoutError(Exception):
     """A run has taken as long as it might."""
 
 
-def keep_values(session: Session, nodes: list[Node]) -> None:
+def keep_values(session: Session, nodes: list[Step]) -> None:
     """Have the values here that were not let go, and are to outlive the session; fail lost ones."""
     held = [node.state.held for node in nodes if node.state and isinstance(node.state.held, Ref)]
     if held:
@@ -47,12 +47,13 @@ def _require_value(node: Node) -> None:
             node.state = Failed(f"its value is lost: {error}", error)
 
 
-def final_state(flow: Flow, nodes: list[Node]) -> State:
+def final_state(flow: Flow, nodes: list[Step]) -> State:
     """Decide a flow's state by its reference tasks; mapped children count one by one."""
-    states = {node.step.task: node.state for node in nodes}
+    states = {node.task: node.state for node in nodes}
     reference = flow.reference_tasks()
     failed: list[str] = []
-    for node in [node for node in nodes if node.step.task in reference]:
+    unusual = not all(type(states[task]) is Success for task in reference)
+    for node in [node for node in nodes if node.task in reference] if unusual else ():
         if node.children is not None:
             failed.extend(child.label for child in node.children if isinstance(child.state, Failed))
         elif isinstance(node.state, Failed):
@@ -68,11 +69,11 @@ def final_state(flow: Flow, nodes: list[Node]) -> State:
     return state
 
 
-def _handled(flow: Flow, state: State, nodes: list[Node]) -> State:
+def _handled(flow: Flow, state: State, nodes: list[Step]) -> State:
     """Return what a flow's own handler makes of its final state; a failure if it fails."""
     assert flow.terminal_state_handler is not None  # noqa: S101  # as it is called
     states, reference = state.result, flow.reference_tasks()
-    of_reference = (node for node in nodes if node.step.task in reference)
+    of_reference = (node for node in nodes if node.task in reference)
     of_each = ([node] if node.children is None else node.children for node in of_reference)
     decisive = {node.state for each in of_each for node in each if node.state is not None}
     try:
@@ -84,7 +85,7 @@ def _handled(flow: Flow, state: State, nodes: list[Node]) -> State:
     return state
 
 
-def cancel(run: Run, nodes: list[Node], stop: BaseException) -> State:
+def cancel(run: Run, nodes: list[Step], stop: BaseException) -> State:
     """End all nodes that have not finished as Cancelled, and return the flow's state.
 
     Their state handlers and the observer are told, as of each change.
@@ -116,5 +117,5 @@ def cancel(run: Run, nodes: list[Node], stop: BaseException) -> State:
     return Cancelled(
         f"{why[0].upper()}{why[1:]}: {finished} tasks had finished, {interrupted} were running and "
         f"{left} had not started.",
-        {node.step.task: node.state for node in nodes},
+        {node.task: node.state for node in nodes},
     )

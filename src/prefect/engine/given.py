@@ -61,7 +61,7 @@ class Given:
         if node.map_index is not None and isinstance(state, Mapped):
             children = state.map_states
             return children[node.map_index] if node.map_index < len(children) else None
-        if node.step.mapped and node.map_index is None and not isinstance(state, Finished):
+        if node.mapped and not isinstance(state, Finished):
             return None  # it is that of each child
         return state
 
@@ -69,9 +69,9 @@ class Given:
         """Tell whether a state is the one that the node ends in."""
         task = node.step.task
         if not isinstance(state, Cached):
-            mapped = node.step.mapped and node.map_index is None and isinstance(state, Mapped)
+            mapped = node.mapped and isinstance(state, Mapped)
             return isinstance(state, Finished) and not mapped and not task.restarts
-        if task.cache_validator is None or (node.step.mapped and node.map_index is None):
+        if task.cache_validator is None or node.mapped:
             return False
         inputs = {**node.known_inputs()}
         return bool(task.cache_validator(state, inputs, self._run.context["parameters"]))

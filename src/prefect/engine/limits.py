@@ -92,7 +92,7 @@ class Limits:
 
     def _taken(self, node: Node) -> dict[str, int]:
         """Return how much a node takes of what is limited."""
-        if node.step.mapped and node.map_index is None:
+        if node.mapped:
             return {}  # it does nothing: its children do
         task = node.step.task
         taken = {name: 1 for name in self._free if name in task.tags}

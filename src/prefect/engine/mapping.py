@@ -8,7 +8,7 @@ from prefect.core.inputs import items_of
 from prefect.core.refs import Ref
 from prefect.core.state import Failed, Mapped, Skipped, Success
 from prefect.engine.collection import no_collection
-from prefect.engine.nodes import CHILDREN, ITEM, SHARED, Node, Step
+from prefect.engine.nodes import CHILDREN, ITEM, SHARED, Child, Node, Step, needs_nothing
 from prefect.engine.transitions import skipped, triggered
 from prefect.errors import ResultUnavailableError
 
@@ -71,7 +71,8 @@ def expand(node: Node) -> list[Node] | State:
 
 def _settled(step: Step, state: State) -> Node:
     """Return the node of a child that never was one: `flatten` gives states, not children."""
-    node = Node(step, (), 0)
+    node = Child(step, (), None, False)
+    node.takers = 0  # whoever takes the whole takes its state
     node.state = state
     return node
 
@@ -106,13 +107,11 @@ def _children(node: Node, columns: list[Column | None]) -> list[Node]:
         ),
         strict=False,
     )
-    kinds, takers = node.kinds, node.takers
-    children = []
+    kinds, plain = node.kinds, step.default_trigger and needs_nothing(step.task)
+    children: list[Node] = []
     with no_collection(many=max(len(column) for column in columns if column is not None)):
         for index, sources in enumerate(rows):
-            child = Node(step, sources, 0, index, node, kinds)
-            child.takers = takers  # of the whole, each of whom takes each
-            children.append(child)
+            children.append(Child(step, sources, index, plain))
     for column, kind in zip(columns, kinds, strict=True):
         if column is not None and kind == CHILDREN:
             for source, child in zip(column, children, strict=True):

@@ -52,107 +52,48 @@ class Setting:
         return self._slugs[task]
 
 
-class Step:
-    """What a task and all its mapped children have in common.
-
-    What is asked for each time that something runs is looked up once, in the order in which tasks were made: they
-    run in another one, and of a large flow no more is in the processor's cache.
-
-    Attributes:
-        run: what the task does.
-        keys: for each edge, the argument that it gives; the same tuple for all tasks with the same.
-        plain: whether no more is to be done than to call it; see `prefect.engine.plain`.
-    """
-
-    __slots__ = (
-        "constants", "default_trigger", "edges", "keys", "mapped", "plain", "run", "setting", "task",
-    )  # fmt: skip
-
-    def __init__(
-        self, task: Task, setting: Setting, edges: Sequence[Edge], constants: dict[str, Any]
-    ) -> None:
-        self.task = task
-        self.run = task.run
-        self.plain = not (
-            task.__dict__.get("state_handlers")  # as `has_handlers` does
-            or task.timeout is not None
-            or task.log_stdout
-            or task.task_run_name is not None
-        )
-        self.setting = setting
-        self.edges = edges
-        self.keys: tuple[str | None, ...] = ()
-        self.constants = constants
-        self.mapped = False
-        self.default_trigger = task.trigger is all_successful
-
-    @property
-    def slug(self) -> str:
-        """What identifies the task in its flow."""
-        return self.setting.slug(self.task)
-
-    def takes(self, edge: Edge) -> bool:
-        """Tell whether it, or its trigger, may need the result of the task where the edge begins."""
-        return edge[2] is not None or not self.default_trigger
-
-
 class Node:
-    """A task, or a mapped child, in the course of a run.
+    """What runs: a task (see `Step`), or a child of one that is mapped (see `Child`).
 
     Attributes:
         sources: for each edge the node it comes from; for a child, its item where it maps over a
             plain value. Nothing, once the node has finished.
         kinds: for a mapped task that has expanded, and its children, what each source is.
+        parent: of a child, the mapped task.
+        plain: whether no more is to be done than to call it; see `prefect.engine.plain`.
         takers: how often its value will be taken; 0 if it stays.
         waiting: how many sources it waits for.
         downstream: nodes that wait for it to finish.
-        followers: mapped tasks that only wait for it to expand, so that their children can
-            follow its own one by one.
         state: its state since it has finished or expanded.
         retrying: the state of one that is being tried again.
+        mapped: whether it is to expand.
+        map_index: which child it is.
         children: the nodes of a mapped task, once it has expanded.
-        unfinished: how many of them are.
+        followers: mapped tasks that only wait for it to expand, so that their children can
+            follow its own one by one.
     """
 
     __slots__ = (
-        "children",
-        "downstream",
-        "followers",
-        "kinds",
-        "map_index",
-        "parent",
-        "retrying",
-        "sources",
-        "state",
-        "step",
-        "takers",
-        "unfinished",
-        "waiting",
-    )
+        "downstream", "kinds", "parent", "plain", "retrying", "sources", "state", "takers", "waiting",
+    )  # fmt: skip
+    parent: Step | None
+    plain: bool
+    sources: Sequence[Any]
+    kinds: Sequence[int]
+    takers: int
+    waiting: int
+    downstream: Sequence[Node]  # lists where there is something in them, as below: most have few
+    state: State | None
+    retrying: Retrying | None
+    mapped: bool = False
+    map_index: int | None = None
+    children: list[Node] | None = None
+    followers: Sequence[Node] = ()
 
-    def __init__(
-        self,
-        step: Step,
-        sources: Sequence[Any],
-        waiting: int,
-        map_index: int | None = None,
-        parent: Node | None = None,
-        kinds: Sequence[int] = (),
-    ) -> None:
-        self.step = step
-        self.sources = sources
-        self.waiting = waiting
-        self.map_index = map_index
-        self.parent = parent
-        self.kinds = kinds
-        self.takers = 0
-        # Lists where there is something in them: most nodes have few others, and there are many.
-        self.downstream: Sequence[Node] = ()
-        self.followers: Sequence[Node] = ()
-        self.state: State | None = None
-        self.retrying: Retrying | None = None
-        self.children: list[Node] | None = None
-        self.unfinished = 0
+    @property
+    def step(self) -> Step:
+        """The task: what it has in common with others that are its children."""
+        return self.parent or self  # type: ignore[return-value]  # without a parent it is one
 
     def context_values(self) -> dict[str, Any]:
         """Return what `prefect.context` holds while it runs for the first time."""
@@ -205,7 +146,7 @@ class Node:
 
     def known_inputs(self) -> dict[str, Any]:
         """Return the inputs as far as they are known: nothing, before all sources are there."""
-        if self.waiting or (self.step.mapped and self.map_index is None):
+        if self.waiting or self.mapped:
             return {}
         return (self.inputs_with_items() if self.kinds else self.inputs())[0]
 
@@ -225,12 +166,87 @@ class Node:
         else:
             self.downstream = [node]
 
-    def expanding(self, node: Node) -> None:
-        """Have another node wait for this one to expand."""
+
+class Step(Node):
+    """A task in the course of a run, with what all its children have in common with it if it is mapped.
+
+    What is asked for each time that something runs is looked up once, in the order in which tasks were made: they
+    run in another one, and of a large flow no more is in the processor's cache. So this is one object.
+
+    Attributes:
+        run: what the task does.
+        keys: for each edge, the argument that it gives; the same tuple for all tasks with the same.
+        unfinished: how many of its children are.
+    """
+
+    __slots__ = (
+        "children", "constants", "default_trigger", "edges", "followers", "keys", "mapped", "run", "setting",
+        "task", "unfinished",
+    )  # fmt: skip
+
+    keys: tuple[str | None, ...]
+    children: list[Node] | None
+
+    def __init__(
+        self, task: Task, setting: Setting, edges: Sequence[Edge], constants: dict[str, Any]
+    ) -> None:
+        self.task = task
+        self.run = task.run
+        self.default_trigger = usual = task.trigger is all_successful
+        self.plain = usual and needs_nothing(task)
+        self.setting = setting
+        self.edges = edges
+        self.waiting = len(edges)
+        self.constants = constants
+        self.mapped = False
+        self.sources = self.kinds = self.keys = self.downstream = self.followers = ()
+        self.takers = self.unfinished = 0
+        self.parent = self.state = self.retrying = self.children = None
+
+    @property
+    def slug(self) -> str:
+        """What identifies the task in its flow."""
+        return self.setting.slug(self.task)
+
+    def takes(self, edge: Edge) -> bool:
+        """Tell whether it, or its trigger, may need the result of the task where the edge begins."""
+        return edge[2] is not None or not self.default_trigger
+
+    def expanding(self, node: Step) -> None:
+        """Have another task wait for this one to expand."""
         if self.followers:
             self.followers.append(node)  # type: ignore[attr-defined]  # then it is a list
         else:
             self.followers = [node]
+
+
+class Child(Node):
+    """A child of a mapped task."""
+
+    __slots__ = ("map_index",)
+
+    def __init__(
+        self, parent: Step, sources: Sequence[Any], map_index: int | None, plain: bool
+    ) -> None:
+        self.parent = parent
+        self.sources = sources
+        self.map_index = map_index
+        self.plain = plain
+        self.kinds = parent.kinds
+        self.takers = parent.takers  # of the whole, each of whom takes each
+        self.waiting = 0
+        self.downstream = ()
+        self.state = self.retrying = None
+
+
+def needs_nothing(task: Task) -> bool:
+    """Tell whether a task needs nothing but to be called."""
+    return not (
+        task.__dict__.get("state_handlers")  # as `has_handlers` does
+        or task.timeout is not None
+        or task.log_stdout
+        or task.task_run_name is not None
+    )
 
 
 def is_plain(state: State) -> bool:
@@ -238,7 +254,7 @@ def is_plain(state: State) -> bool:
     return type(state) is Mapped and state.counts().all_ran_well()
 
 
-def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Node]:
+def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Step]:
     """Return the nodes of a valid flow, in topological order, each with how often its value is taken.
 
     Kept are the values of reference tasks, those that the flow or its caller has anyway, and those
@@ -251,19 +267,17 @@ def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Node]:
     shared: dict[tuple[str | None, ...], tuple[str | None, ...]] = {}
     setting, constants = Setting(flow, {} if context is None else context), flow.constants
     nothing: dict[str, Any] = {}
-    nodes: dict[Task, Node] = {}
+    nodes: dict[Task, Step] = {}
     kept: list[Node] = []
     for task, edges in flow.tasks_with_edges():
-        step = Step(task, setting, edges, constants.get(task, nothing))
+        nodes[task] = node = Step(task, setting, edges, constants.get(task, nothing))
         if not edges:
-            nodes[task] = node = Node(step, (), 0)
             if isinstance(task, _HAD_ANYWAY):
                 kept.append(node)
             continue
-        nodes[task] = node = Node(step, (), len(edges))
         sources: list[Node] = []
         keys: list[str | None] = []
-        always = not step.default_trigger  # as `Step.takes` says; a call for each edge costs
+        always = not node.default_trigger  # as `Step.takes` says; a call for each edge costs
         for edge in edges:
             source = nodes[edge[0]]
             sources.append(source)
@@ -272,8 +286,8 @@ def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Node]:
             if always or key is not None:
                 source.takers += 1
             if edge[3]:
-                step.mapped = True
-                if source.step.mapped:
+                node.mapped, node.plain = True, False
+                if source.mapped:
                     source.expanding(node)
                     continue
             if source.downstream:  # as `precede` does
@@ -282,10 +296,10 @@ def lay_out(flow: Flow, context: dict[str, Any] | None = None) -> list[Node]:
                 source.downstream = [node]
         node.sources = tuple(sources)
         names = tuple(keys)
-        step.keys = shared.setdefault(names, names)
+        node.keys = shared.setdefault(names, names)
     kept.extend(nodes[task] for task in flow.reference_tasks())
-    for node in kept:
-        node.takers = 0
+    for each in kept:
+        each.takers = 0
     return list(nodes.values())
 
 

@@ -14,7 +14,7 @@ from prefect.core.state import Running, Success
 from prefect.engine.executors.base import DETACHED
 from prefect.engine.job import Awaiting, is_async, outcome, state_of
 from prefect.engine.nodes import is_plain
-from prefect.engine.releasing import done_with_sources
+from prefect.engine.releasing import ATOMS, done_with_sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,16 +33,14 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
     around = values.get()
     try:
         while True:
-            step = node.step
-            usual, inputs = step.default_trigger, step.constants
-            if (
-                not step.plain
-                or node.retrying is not None
-                or (step.mapped and node.map_index is None)
-            ):
-                usual = False
-            elif node.kinds:
+            if not node.plain or node.retrying is not None:
+                return node
+            parent = node.parent
+            step: Any = parent or node
+            usual, large, inputs = True, False, step.constants
+            if node.kinds:
                 inputs, usual = node.inputs_with_items()
+                large = True
             elif node.sources:
                 inputs = inputs.copy()
                 for key, source in zip(step.keys, node.sources):  # noqa: B905  # it takes as long
@@ -51,6 +49,8 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
                         usual = False
                     if key is not None:
                         inputs[key] = state.held
+                        if type(state.held) not in ATOMS:  # of which nobody counts who takes them
+                            large = True
             if not usual:
                 return node
             if session.awaits and not is_async(step.task):
@@ -83,16 +83,16 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
                 run.announce(node, state)
             del value, inputs, state  # nothing is kept here while the next one runs
             if node.sources:
-                if releasing:
+                if large and releasing:
                     done_with_sources(node)
                 node.sources = ()
-            if node.followers:
+            if parent is None and node.followers:
                 run.notify(node.followers)
             for other in reversed(node.downstream):
                 other.waiting -= 1
                 if not other.waiting:
                     ready.append(other)
-            if (parent := node.parent) is not None:
+            if parent is not None:
                 parent.unfinished -= 1
                 if not parent.unfinished:
                     set_context(around)

@@ -21,7 +21,7 @@ SMALL = 1 << 16
 _MOST_PARTS = 200  # of a value that are looked at
 _CELL = 128
 """Bytes that are reckoned for a cell of a table, or an item of an array of objects."""
-_ATOMS = frozenset({type(None), bool, int, float, complex, type, range, slice, type(Ellipsis)})
+ATOMS = frozenset({type(None), bool, int, float, complex, type, range, slice, type(Ellipsis)})
 _COLLECTIONS = (list, tuple, set, frozenset)
 _STANDARD = frozenset({"datetime", "decimal", "fractions", "uuid", "zoneinfo", "pathlib", "enum"})
 
@@ -31,13 +31,13 @@ def done_with_sources(node: Node) -> None:
     if node.kinds:
         _done_with_mapped(node)
         return
-    step = node.step
+    step: Any = node  # a child has kinds
     for key, source in zip(step.keys, node.sources):  # noqa: B905  # twice as fast without `strict`
         if key is not None or not step.default_trigger:
             if source.children is not None:
                 _take(source.children)
             source.takers -= 1
-            if not source.takers and type(source.state.held) not in _ATOMS:
+            if not source.takers and type(source.state.held) not in ATOMS:
                 let_go(source)
 
 
@@ -111,7 +111,7 @@ class _Children(Ref):
 
 def is_small(value: Any) -> bool:
     """Tell whether a value takes little memory; of one that does not say, that it does not."""
-    if type(value) in _ATOMS:
+    if type(value) in ATOMS:
         return True
     left, parts = SMALL, [value]
     looked_at = 0
@@ -133,7 +133,7 @@ def _measure(value: Any) -> tuple[int, Iterable[Any]]:
     kind = type(value)
     size = SMALL + 1
     within: Iterable[Any] = ()
-    if kind in _ATOMS or kind.__module__ in _STANDARD or isinstance(value, BaseException):
+    if kind in ATOMS or kind.__module__ in _STANDARD or isinstance(value, BaseException):
         size = 64
     elif isinstance(value, str | bytes | bytearray):
         size = len(value)

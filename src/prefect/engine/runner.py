@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from prefect.engine.ahead import Ahead
     from prefect.engine.executors.base import Session
     from prefect.engine.limits import Limits
-    from prefect.engine.nodes import Node
+    from prefect.engine.nodes import Node, Step
 
     class Keeper(Protocol):
         """What knows the results of earlier runs."""
@@ -116,7 +116,7 @@ class Run:
         self.observed: dict[Node, Running] = {}  # that run, by what their state handlers made of it
         self.tickets = count()  # so that nodes delayed to the same time are not compared
 
-    def execute(self, nodes: list[Node]) -> None:
+    def execute(self, nodes: Sequence[Node]) -> None:
         """Bring all nodes to a final state.
 
         Raises:
@@ -166,8 +166,8 @@ class Run:
     def begin(self, node: Node) -> bool:
         """Start a node that waits for nothing; return whether the executor has it now."""
         step = node.step
-        if step.mapped and node.map_index is None:
-            self.expand(node)
+        if node.mapped:
+            self.expand(step)
             return False
         inputs, usual = node.inputs() if not node.kinds else node.inputs_with_items()
         if (
@@ -230,7 +230,7 @@ class Run:
         run_count = 1 if retrying is None else retrying.run_count + 1
         return Job(step.task, step.slug, node.map_index, inputs, self.context, run_count, retrying)
 
-    def expand(self, node: Node) -> None:
+    def expand(self, node: Step) -> None:
         """Replace a mapped node, whose sources are there, by its children."""
         with no_collection():
             outcome = expand(node)
@@ -328,7 +328,7 @@ class Run:
         elif self.verbose and works(node.step.task):
             logs.task_finished(node.label, state)
 
-    def complete(self, node: Node) -> None:
+    def complete(self, node: Step) -> None:
         """Gather the children of a mapped node, all of which have finished."""
         children = node.children
         mapped = node.state
