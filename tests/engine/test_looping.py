@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 
@@ -11,6 +12,7 @@ import prefect
 from prefect import Flow, task, triggers
 from prefect.engine import signals
 from prefect.engine.state import Failed
+from prefect.utilities.tasks import pause_task
 
 
 def passes(n, **task_args):
@@ -98,6 +100,27 @@ def test_somebody_at_the_terminal_lets_a_task_go_on(typed, end):
     os.close(master)
     assert done.stdout.startswith(end)
     assert "Task 'waits' is paused (its trigger is manual_only). Let it go on? [y/N]" in done.stderr
+
+
+@pytest.mark.parametrize("executor", ["local", "threads:2", "processes:2"])
+def test_a_task_that_is_paused_for_a_while_goes_on_by_itself(executor):
+    """Nobody is asked: it runs again once the time is over, also if it is mapped."""
+
+    @task
+    def waits(x):
+        pause_task(duration=timedelta(seconds=0.1 * x))
+        return x
+
+    with Flow("f") as flow:
+        one, several = waits(1), waits.map([1, 2])
+    state = flow.run(executor=executor)
+    assert (state.result[one].result, state.result[several].result) == (1, [1, 2])
+
+
+def test_the_duration_of_a_pause_is_one():
+    """A number is an error that says so."""
+    with pytest.raises(TypeError, match="duration"):
+        pause_task(duration=3)
 
 
 @pytest.mark.parametrize("executor", ["local", "threads:2"])

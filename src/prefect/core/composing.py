@@ -12,6 +12,7 @@ from prefect.errors import FlowError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
     from typing import Any
 
     from prefect.core.flow import Flow
@@ -106,19 +107,31 @@ def defaults_from_attrs(*names: str) -> Callable[[Callable[..., Any]], Callable[
     return decorate
 
 
-def pause_task(message: str | None = None) -> None:
-    """Pause the task that calls this, until somebody lets it go on.
+def pause_task(message: str | None = None, duration: timedelta | None = None) -> None:
+    """Pause the task that calls this, until somebody lets it go on, or for a while.
 
     Args:
         message: what to tell them.
+        duration: for how long; the task then goes on by itself, and nobody is asked.
 
     Raises:
         PAUSE: always, but where the task goes on.
+        TypeError: the duration is none.
     """
-    from prefect.core.signals import PAUSE  # noqa: PLC0415  # seldom needed
+    import datetime as dt  # noqa: PLC0415  # seldom needed, as what follows
 
-    if not context.get("resume"):
+    from prefect.core.signals import PAUSE  # noqa: PLC0415
+
+    if duration is not None and not isinstance(duration, dt.timedelta):
+        raise check.wrong("duration", "a timedelta", duration)
+    if context.get("resume"):
+        return
+    if duration is None:
         raise PAUSE(message or "the task waits for somebody's word")
+    raise PAUSE(
+        message or f"the task waits for {duration}",
+        start_time=dt.datetime.now(dt.UTC) + duration,
+    )
 
 
 def _flow(flow: Flow | None) -> Flow:

@@ -20,10 +20,26 @@ if TYPE_CHECKING:
 
 
 class Paused(Scheduled):
-    """Waits until somebody lets it go on."""
+    """Waits until somebody lets it go on, or until `start_time`, an aware datetime, if there is one.
+
+    Raises:
+        ValueError: the datetime is not aware.
+    """
 
     __slots__ = ()
     color = "#99a8e8"
+    start_time: datetime | None  # type: ignore[assignment]  # unlike all others that wait
+
+    def __init__(
+        self,
+        message: str | None = None,
+        result: Any = None,
+        start_time: datetime | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(message, result, start_time, **more)
+        if start_time is None:
+            self.start_time = None
 
 
 class Resume(Scheduled):

@@ -10,7 +10,7 @@ from copy import copy
 from heapq import heappush
 
 from prefect.core.state import Finished, Mapped, Retrying, Scheduled, now
-from prefect.core.state_kinds import Cached, Resume
+from prefect.core.state_kinds import Cached, Paused, Resume
 from prefect.engine.nodes import AGAIN
 from prefect.engine.transitions import gate
 
@@ -49,8 +49,9 @@ class Given:
             isinstance(state, Resume) or not gate(node.step.task, node.upstream_states())
         ):
             node.retrying = _as_retrying(state)
-            if state.start_time > now():
-                due = time.monotonic() + (state.start_time - now()).total_seconds()
+            start = node.retrying.start_time
+            if start > now():
+                due = time.monotonic() + (start - now()).total_seconds()
                 heappush(self._run.delayed, (due, next(self._run.tickets), node))
                 return False
         return self._begin(node)
@@ -81,5 +82,7 @@ def _as_retrying(state: Scheduled) -> Retrying:
     """Return what a node goes on from."""
     if isinstance(state, Retrying):
         return state
-    told = {**state.context, AGAIN: True, **({"resume": True} if isinstance(state, Resume) else {})}
+    told = {**state.context, AGAIN: True}
+    if isinstance(state, Resume) or (isinstance(state, Paused) and state.start_time is not None):
+        told["resume"] = True
     return Retrying(state.message, start_time=state.start_time, run_count=0, context=told)

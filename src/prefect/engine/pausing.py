@@ -1,4 +1,4 @@
-"""Asks somebody at the terminal whether a paused task may go on."""
+"""Lets paused tasks go on: when it is time, or once somebody at the terminal says so."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def unfinished(label: str, state: State, tries: int) -> Failed | Retrying:
     kind = type(state).__name__
     if not isinstance(state, Paused):
         return Failed(f"state handlers left the task {kind}", state)
+    resumed = {"resume": True}
+    if state.start_time is not None:
+        return Retrying(
+            state.message, start_time=state.start_time, run_count=tries, context=resumed
+        )
     if not (sys.stdin and sys.stdin.isatty()):
         return Failed(
             f"the task is paused ({state.message}), and nobody can be asked: run the flow at a terminal",
@@ -32,4 +37,4 @@ def unfinished(label: str, state: State, tries: int) -> Failed | Retrying:
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         return Failed("the task was paused, and was not let go on", state)
-    return Retrying("the task goes on", run_count=tries, context={"resume": True})
+    return Retrying("the task goes on", run_count=tries, context=resumed)

@@ -527,6 +527,39 @@ def probe_pause():
     return [signals.PAUSE("m").state.is_scheduled(), manual_only.__name__]
 
 
+def probe_pause_for_a_while():
+    import builtins
+
+    from prefect.engine.state import Paused
+    from prefect.utilities.tasks import pause_task
+
+    seen = []
+
+    @task
+    def waits():
+        seen.append(prefect.context.get("resume"))
+        pause_task("wait", duration=datetime.timedelta(seconds=0.2))
+        return "went on"
+
+    @task
+    def waits_by_signal():
+        if not prefect.context.get("resume"):
+            start = datetime.datetime.now(datetime.timezone.utc)
+            raise signals.PAUSE("wait", start_time=start + datetime.timedelta(seconds=0.2))
+        return "went on, too"
+
+    with Flow("f") as flow:
+        a, b = waits(), waits_by_signal()
+    asked, builtins.input = builtins.input, lambda *_: ""
+    try:
+        state = flow.run()
+    finally:
+        builtins.input = asked
+    past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=5)
+    later = flow.run(task_states={a: Paused("m", start_time=past), b: Success(result=1)})
+    return [state, state.result[a], state.result[b], seen, later.result[a], Paused("m").start_time]
+
+
 def probe_cycles():
     a, b = Task("a"), Task("b")
     flow = Flow("f")
