@@ -59,6 +59,21 @@ def test_a_task_that_takes_long_is_seen_to_run(tmp_path):
     writer.end("f", None)
 
 
+def test_a_task_is_seen_to_run_though_nothing_follows(tmp_path):
+    """Also where lines were written just after it had begun."""
+    path = tmp_path / "record.jsonl"
+    writer = recorder(str(path), lambda text: text)
+    slow = TaskEvent("slow", "slow", None, Running())
+    slow.time += 0.3
+    writer.on_state(slow)
+    for _ in range(600):
+        if "Running" in path.read_text():
+            break
+        threading.Event().wait(0.05)
+    assert '"task":"slow","state":"Running"' in path.read_text()
+    writer.end("f", None)
+
+
 def test_secrets_are_masked_and_texts_are_bounded(tmp_path):
     """Messages and tracebacks go through the mask, and too long ones are cut."""
     path = tmp_path / "record.jsonl"

@@ -6,31 +6,27 @@ import json
 import logging
 import os
 import platform
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect.core.context import current, dates, values
+from prefect.core.context import current, dates
 from prefect.core.kept import LAST, asked
-from prefect.core.state import Failed, now
-from prefect.core.tracebacks import describe
+from prefect.core.state import now
 from prefect.core.value_types import json_form
 from prefect.engine.flow_run import run_flow
-from prefect.engine.job import Job
-from prefect.errors import ParameterError, PrefectError, RecordError, StoreError
+from prefect.errors import ParameterError, RecordError
 from prefect.keeping.keeper import Keeper, require_key
+from prefect.keeping.recording import RunRecord
 from prefect.records.finding import find_run, path_of, runs_in
 from prefect.records.names import new_run
-from prefect.records.writing import Recorder, recorder
-from prefect.secrets.masking import MASK, mask, mask_all
-from prefect.store.files import LocalFiles, give_to_owner, make_directory
-from prefect.store.pruning import bound, going_on
-from prefect.store.store import default_store, open_store
+from prefect.secrets.masking import MASK, mask_all
+from prefect.store.pruning import bound
+from prefect.store.store import open_store
 from prefect.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from prefect.core.flow import Flow
     from prefect.core.kept import Kept
@@ -125,7 +121,7 @@ def run_kept(
                 "requirements": sorted(kept.requirements.values()),
             },
         }
-        return _Record(store, run, header).around(
+        return RunRecord(store, run, header).around(
             lambda told: run_flow(
                 flow, parameters, executor, told, context, results, timeout, limits,
                 task_states, keeper,
@@ -135,139 +131,6 @@ def run_kept(
     finally:
         asked.reset(token)
         bound(store)
-
-
-class _Record:
-    """The record of a run in a store, from before it begins until after its end."""
-
-    def __init__(self, store: Store, run: str, header: Mapping[str, Any]) -> None:
-        self._store = store
-        self._remote = not isinstance(store.files, LocalFiles)
-        # Elsewhere nothing can be appended: it is written here, and copied.
-        base = Path(default_store() if self._remote else store.where) / "runs"
-        self._run = run
-        self._path = base.parent / path_of(run)
-        try:
-            make_directory(base)
-            self._recorder: Recorder = recorder(str(self._path), mask)
-            give_to_owner(self._path, base)
-            self._recorder.begin(header)
-        except OSError as error:
-            with suppress(OSError):
-                self._path.unlink(missing_ok=True)
-            raise StoreError(f"No record can be written to {base}: {error.strerror}") from error
-        try:
-            self._copy()
-        except BaseException:
-            self._path.unlink(missing_ok=True)  # nothing has run
-            raise
-
-    def around(
-        self,
-        run: Callable[[Callable[[TaskEvent], None]], State],
-        flow: Flow,
-        on_state: Callable[[TaskEvent], None] | None,
-        keeper: Keeper,
-    ) -> State:
-        """Run, and record what happens."""
-        writer = self._recorder
-        tasks = {slug: task for task, slug in flow.slugs.items()}
-        coded: set[str] = set()
-        told_unstored: set[str] = set()
-        has_begun = False
-
-        def tell(event: TaskEvent) -> None:
-            nonlocal has_begun
-            has_begun = True
-            slug = event.task_slug
-            context = getattr(event.state, "_context", None)
-            if context:
-                if "stored" in context and slug not in coded:
-                    coded.add(slug)
-                    writer.code(slug, keeper.code(tasks[slug]))
-                if "unstored" in context and slug not in told_unstored:
-                    told_unstored.add(slug)
-                    logging.getLogger("prefect").warning(
-                        "The result of task %r is not stored, and is made again when this run is "
-                        "resumed: %s", event.task_name, context["unstored"],
-                    )  # fmt: skip
-            writer.on_state(event)
-            if on_state is not None:
-                on_state(event)
-
-        state: State | None = None
-        try:
-            with going_on(self._path), _recorded_logs(writer):
-                state = run(tell)
-        except BaseException as error:
-            state = getattr(error, "state", None)
-            if isinstance(error, PrefectError) and state is None and not has_begun:
-                self._path.unlink(missing_ok=True)  # it was refused: nothing has run
-                with suppress(StoreError):  # why it was refused is what is to be known
-                    self._store.files.remove(path_of(self._run))
-            elif state is None:  # none of its own: whatever has ended it is how it ended
-                state = Failed(f"The run was ended by an error: {describe(error)}", error)
-            raise
-        finally:
-            self._end(flow, state)
-        return state
-
-    def _end(self, flow: Flow, state: State | None) -> None:
-        """End the record. The run has ended, and what it came to counts, whatever becomes of this."""
-        logger = logging.getLogger("prefect")
-        writer = self._recorder
-        writer.end(flow.name, state)
-        if writer.error is not None:
-            logger.warning(
-                "The record of this run ends too early: %s could not be written: %s",
-                self._path, writer.error.strerror,
-            )  # fmt: skip
-        try:
-            self._copy()
-        except StoreError as error:
-            logger.warning(
-                "The record of this run ends too early in the store, and is whole in %s: %s",
-                self._path, error,
-            )  # fmt: skip
-
-    def _copy(self) -> None:
-        if self._remote and self._path.exists():
-            self._store.files.write(path_of(self._run), [self._path.read_bytes()])
-
-
-@contextmanager
-def _recorded_logs(writer: Recorder) -> Iterator[None]:
-    """Have what is logged meanwhile recorded as well."""
-    logger = logging.getLogger("prefect")
-    handlers: list[logging.Handler] = [_Handler(writer)]
-    if not logger.hasHandlers() and logging.lastResort is not None:
-        handlers.append(logging.lastResort)  # which a handler, such as ours, puts out of use
-    for handler in handlers:
-        logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            logger.removeHandler(handler)
-
-
-class _Handler(logging.Handler):
-    """Has what is logged in a run recorded, with the task that logs it."""
-
-    def __init__(self, writer: Recorder) -> None:
-        super().__init__()
-        self._writer = writer
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Record it; what the engine says of states, these say."""
-        if record.name == "prefect" and record.levelno <= logging.INFO:
-            return
-        job = values.get(None)
-        slug, index = (job.slug, job.map_index) if isinstance(job, Job) else (None, None)
-        try:
-            self._writer.log(record, slug, index)
-        except Exception:  # noqa: BLE001 - as logging's own handlers
-            self.handleError(record)
 
 
 class _Earlier:

@@ -197,6 +197,10 @@ class Recorder:
             if self._closed:
                 return
             self._flush()
+            if (
+                self._begun
+            ):  # of what takes long the begin is not written yet, and nothing else may come
+                self._pending.set()
 
     def _flush(self) -> None:
         with self._lock:
