@@ -33,8 +33,6 @@ SERVER = "`prefect build` packages a flow"
         ("prefect.Flow('f').run(runner_cls=object)", "flow.run"),
         ("prefect.Flow('f').run(task_contexts={})", "flow.run"),
         ("prefect.Flow('f').run(return_tasks=[])", "states of all tasks"),
-        ("prefect.Flow('f').visualize(flow_state=object())", "--report"),
-        ("prefect.Flow('f').visualize(prefect.Flow('f').run())", "--report"),
         ("prefect.Flow('f', storage=object())", "prefect build FILE.py"),
         ("prefect.Flow('f', run_config=object())", "prefect manifest IMAGE"),
     ],

@@ -129,7 +129,6 @@ _REASONS = {
     "prefect.Flow.run_config": _PLACES,
     "prefect.Flow.storage": _PACKAGED,
     "prefect.Task.serialize": "`flow.serialize()` describes all tasks",
-    "prefect.Flow.visualize.flow_state": "`prefect run X --report run.html` writes a page that draws the states of a run",
     "prefect.agent": _PLACES,
     "prefect.api": _SERVERLESS,
     "prefect.artifacts": "files go to prefect.context.output_dir, and values to `prefect run --result FILE`",

@@ -250,6 +250,39 @@ def test_visualize(tmp_path):
         flow.visualize(format="jpg")
 
 
+def test_visualize_a_state(tmp_path):
+    """Each task is drawn with the state that a run has given it, in its colour, a mapped one with those of its children."""
+
+    @task
+    def halve(x):
+        return 6 // x
+
+    with Flow("test") as flow:
+        halved = halve.map([1, 2, 0])
+        inc(halved)
+    state = flow.run()
+    text = flow.visualize(flow_state=state)
+    assert [line.split("  ")[-1] for line in text.splitlines()[1:]] == [
+        "Success",
+        "2 Success, 1 Failed",
+        "TriggerFailed",
+    ]
+    dot = flow.visualize(format="dot", flow_state=state)
+    assert 'label="halve-1: 2 Success, 1 Failed" peripheries=2 style=solid color="#d92d20"' in dot
+    mermaid = flow.visualize(format="mermaid", flow_state=state)
+    assert "inc-1#58; TriggerFailed" in mermaid
+    assert "style t2 stroke:#8e6bbf" in mermaid
+    flow.visualize(state, tmp_path / "flow.svg")  # as in classic Prefect
+    assert "2 Success, 1 Failed" in (tmp_path / "flow.svg").read_text()
+    for suffix, drawn in {"dot": dot, "mmd": mermaid, "txt": text}.items():
+        flow.visualize(tmp_path / f"flow.{suffix}", flow_state=state)
+        assert (tmp_path / f"flow.{suffix}").read_text() == drawn
+    with pytest.raises(ValueError, match="has no states of tasks"):
+        flow.visualize(flow_state=state.result[halved])
+    with pytest.raises(TypeError, match="flow_state"):
+        flow.visualize(flow_state="Success")
+
+
 def test_the_environment_is_described():
     """Serialize has what the environment says of itself."""
 

@@ -14,17 +14,18 @@ from prefect.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from os import PathLike
     from typing import Any, TypeAlias
 
     Serialized: TypeAlias = dict[str, Any]
+    States: TypeAlias = Mapping[str, Mapping[str, int]]
 
 _WIDEST = 40
 """Characters of a task's column in the text form; longer ones stick out."""
 
 
-def to_text(serialized: Serialized) -> str:
+def to_text(serialized: Serialized, counts: States | None = None) -> str:
     """Draw as lines of text: one for each task, by how many tasks come before it."""
     depths = _depths(serialized)
     parameters = {parameter["name"]: parameter for parameter in serialized["parameters"]}
@@ -49,6 +50,8 @@ def to_text(serialized: Serialized) -> str:
             notes.append(f"<- {', '.join(inputs[slug])}")
         if slug in reference and reference != last:  # those are the default
             notes.append("(reference)")
+        if counts and slug in counts:
+            notes.append(printable(_told(counts[slug])))
         rows.append((depths[slug], label, "  ".join(notes)))
 
     width = min(max((len(label) for _, label, _ in rows), default=0), _WIDEST)
@@ -62,7 +65,7 @@ def to_text(serialized: Serialized) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_mermaid(serialized: Serialized) -> str:
+def to_mermaid(serialized: Serialized, counts: States | None = None) -> str:
     """Draw as a Mermaid flowchart."""
     nodes = {task["id"]: f"t{number}" for number, task in enumerate(serialized["tasks"])}
     mapped = _mapped(serialized)
@@ -74,7 +77,10 @@ def to_mermaid(serialized: Serialized) -> str:
             start, end = "([", "])"
         elif slug in mapped:
             start, end = "[[", "]]"
-        lines.append(f'    {node}{start}"{_mermaid(slug)}"{end}')
+        label, colour = _with_state(slug, counts)
+        lines.append(f'    {node}{start}"{_mermaid(label)}"{end}')
+        if colour:
+            lines.append(f"    style {node} stroke:{colour},stroke-width:3px")
     for edge in serialized["edges"]:
         arrow = "==>" if edge["mapped"] else "-->"
         label = "" if edge["key"] is None else f'|"{_mermaid(edge["key"])}"|'
@@ -82,7 +88,7 @@ def to_mermaid(serialized: Serialized) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_dot(serialized: Serialized) -> str:
+def to_dot(serialized: Serialized, counts: States | None = None) -> str:
     """Draw in Graphviz's language."""
     nodes = {task["id"]: f"t{number}" for number, task in enumerate(serialized["tasks"])}
     mapped = _mapped(serialized)
@@ -98,7 +104,9 @@ def to_dot(serialized: Serialized) -> str:
             shape = " shape=ellipse style=solid"
         elif slug in mapped:
             shape = " peripheries=2 style=solid"
-        lines.append(f"    {node} [label={_quoted(slug)}{shape}]")
+        label, colour = _with_state(slug, counts)
+        drawn = f' color="{colour}" penwidth=2' if colour else ""
+        lines.append(f"    {node} [label={_quoted(label)}{shape}{drawn}]")
     for edge in serialized["edges"]:
         name = "" if edge["key"] is None else f"label={_quoted(edge['key'])}"
         style = "style=bold" if edge["mapped"] else ""
@@ -108,7 +116,7 @@ def to_dot(serialized: Serialized) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
-DRAWINGS: dict[str, Callable[[Serialized], str]] = {
+DRAWINGS: dict[str, Callable[[Serialized, States | None], str]] = {
     "text": to_text,
     "mermaid": to_mermaid,
     "dot": to_dot,
@@ -116,22 +124,27 @@ DRAWINGS: dict[str, Callable[[Serialized], str]] = {
 """The formats that need no other program."""
 
 
-def draw(serialized: Serialized, form: str) -> str:
+def draw(serialized: Serialized, form: str, counts: States | None = None) -> str:
     """Draw in one of the formats of text.
+
+    Args:
+        serialized: the flow.
+        form: the format.
+        counts: of each task by its slug, how many of what it ran as came to each state; None draws no states.
 
     Raises:
         ValueError: there is no such format.
     """
     if form not in DRAWINGS:
         raise ValueError(f"There is no format {form!r}; there are {', '.join(DRAWINGS)}")
-    return DRAWINGS[form](serialized)
+    return DRAWINGS[form](serialized, counts)
 
 
-def render(serialized: Serialized, path: str | PathLike[str]) -> None:
+def render(serialized: Serialized, path: str | PathLike[str], counts: States | None = None) -> None:
     """Draw into a file, in the form that its suffix names.
 
     .txt, .mmd, .md (Mermaid in Markdown), .dot, .gv and .svg need nothing; .png and .pdf the
-    program `dot`. The file appears whole or not at all.
+    program `dot`. The file appears whole or not at all. States are drawn as by `draw`.
 
     Raises:
         OSError: the file cannot be written.
@@ -145,9 +158,9 @@ def render(serialized: Serialized, path: str | PathLike[str]) -> None:
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix in _PICTURES:
-        data = _graphviz(to_dot(serialized), suffix[1:])
+        data = _graphviz(to_dot(serialized, counts), suffix[1:])
     elif suffix in _TEXTS:
-        data = _TEXTS[suffix](serialized).encode("utf-8", "backslashreplace")
+        data = _TEXTS[suffix](serialized, counts).encode("utf-8", "backslashreplace")
     else:
         known = ", ".join([*_TEXTS, *_PICTURES])
         raise ValueError(f"No drawing has the suffix {suffix!r}; there are {known}")
@@ -155,18 +168,18 @@ def render(serialized: Serialized, path: str | PathLike[str]) -> None:
         file.write(data)
 
 
-def _in_markdown(serialized: Serialized) -> str:
-    return f"```mermaid\n{to_mermaid(serialized)}```\n"
+def _in_markdown(serialized: Serialized, counts: States | None) -> str:
+    return f"```mermaid\n{to_mermaid(serialized, counts)}```\n"
 
 
-def _to_svg(serialized: Serialized) -> str:
+def _to_svg(serialized: Serialized, counts: States | None) -> str:
     from prefect.core.picture import to_svg  # noqa: PLC0415  # needed by pictures alone
 
-    return to_svg(serialized)
+    return to_svg(serialized, counts)
 
 
 _PICTURES = (".png", ".pdf")
-_TEXTS: dict[str, Callable[[Serialized], str]] = {
+_TEXTS: dict[str, Callable[[Serialized, States | None], str]] = {
     ".txt": to_text,
     ".mmd": to_mermaid,
     ".md": _in_markdown,
@@ -197,6 +210,23 @@ def _graphviz(source: str, form: str) -> bytes:
     if result.returncode:
         raise RenderError(f"dot failed: {result.stderr.decode(errors='replace').strip()}")
     return result.stdout
+
+
+def _with_state(slug: str, counts: States | None) -> tuple[str, str]:
+    """Return what a node says, and the colour of its state; "" for one without."""
+    if not counts or slug not in counts:
+        return slug, ""
+    from prefect.core.picture import COLOURS, OTHER  # noqa: PLC0415  # for states alone
+    from prefect.core.state_counts import worst  # noqa: PLC0415  # likewise
+
+    return f"{slug}: {_told(counts[slug])}", COLOURS.get(worst(counts[slug]), OTHER)
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    """Return one state by itself, and of several how many there are of each."""
+    if sum(counts.values()) == 1:
+        return next(iter(counts))
+    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
 
 def _depths(serialized: Serialized) -> dict[str, int]:

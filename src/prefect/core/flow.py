@@ -297,23 +297,31 @@ class Flow(FlowBuilding):
         Args:
             filename: a file to write: .svg, .txt, .mmd, .md, .dot, .gv; by Graphviz .png, .pdf.
             format: "text" (the default), "mermaid" or "dot"; the form of what is returned.
-            flow_state: None; the page of a run has states in its drawing.
+            flow_state: what a run has come to: each task is drawn with its state, and in its colour. It may stand
+                first, and the file second, as in classic Prefect.
 
         Raises:
             FlowError: the flow is not valid.
             RenderError: the file cannot be made here.
-            UnsupportedError: a state is to be drawn, too.
-            ValueError: an unknown format or suffix.
+            TypeError: an argument has the wrong type.
+            ValueError: an unknown format or suffix, or a state that is no flow's.
         """
-        if flow_state is not None or hasattr(filename, "is_finished"):
-            refuse("prefect.Flow.visualize.flow_state")
         from prefect.core import drawing  # noqa: PLC0415  # seldom needed
 
+        if hasattr(filename, "is_finished"):
+            flow_state, filename, format = filename, format, None  # type: ignore[assignment]  # noqa: A001
         form = "text" if format is None else check.text("format", format)
         serialized = self.serialize()
+        counts = None
+        if flow_state is not None:
+            from prefect.core.state import State  # noqa: PLC0415  # seldom needed
+            from prefect.core.state_counts import counts_of_tasks  # noqa: PLC0415  # likewise
+
+            check.instance("flow_state", flow_state, State)
+            counts = counts_of_tasks(flow_state, self._graph.slugs())
         if filename is not None:
-            drawing.render(serialized, check.path("filename", filename))
-        return drawing.draw(serialized, form)
+            drawing.render(serialized, check.path("filename", filename), counts)
+        return drawing.draw(serialized, form, counts)
 
     def run(
         self,

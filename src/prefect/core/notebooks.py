@@ -8,12 +8,13 @@ from __future__ import annotations
 from base64 import b64encode
 
 from prefect.core.picture import COLOURS, OTHER, escaped, shortened, to_svg
+from prefect.core.state_counts import WORST_FIRST, children, counts
 from prefect.errors import FlowError
 from prefect.printable import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from prefect.core.flow import Flow
     from prefect.core.state import State
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _MOST_ROWS = 20
 _LONGEST = 200
 """Characters of a message."""
-_WORST_FIRST = ("Failed", "TimedOut", "ValidationFailed", "TriggerFailed", "Cancelled")
 
 
 def flow_html(flow: Flow) -> str:
@@ -48,17 +48,17 @@ def state_html(state: State) -> str:
         head += f": {_text(state.message)}"
     states = _of_tasks(state)
     if not states:
-        told = counts_html(_counts(_children(state)))
+        told = counts_html(counts(children(state)))
         return f"{head}{f' ({told})' if told else ''}</div>"
-    told = counts_html(_counts(one for _, each in states for one in _children(each) or [each]))
+    told = counts_html(counts(one for _, each in states for one in children(each) or [each]))
     rows = sorted(states, key=lambda pair: _worst_first(pair[1]))
     parts = [f"{head}</div><div>{_number(len(states), 'task')}: {told}</div><table>"]
     for name, each in rows[:_MOST_ROWS]:
         kind = type(each).__name__
-        children = counts_html(_counts(_children(each)))
+        several = counts_html(counts(children(each)))
         parts.append(
             f"<tr><td>{_text(shortened(name))}</td><td>{_dot(kind)} {_text(kind)}</td>"
-            f"<td>{children or _text(each.message or '')}</td></tr>"
+            f"<td>{several or _text(each.message or '')}</td></tr>"
         )
     if len(rows) > _MOST_ROWS:
         parts.append(f"<tr><td>… and {len(rows) - _MOST_ROWS:,} more</td><td></td><td></td></tr>")
@@ -85,24 +85,11 @@ def _of_tasks(state: State) -> list[tuple[str, State]]:
     ]
 
 
-def _children(state: State) -> list[State]:
-    found: list[State] = getattr(state, "map_states", [])
-    return found
-
-
-def _counts(states: Iterable[State]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for state in states:
-        kind = type(state).__name__
-        found[kind] = found.get(kind, 0) + 1
-    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
-
-
 def _worst_first(state: State) -> int:
-    kinds = {type(each).__name__ for each in (state, *_children(state))}
+    kinds = {type(each).__name__ for each in (state, *children(state))}
     return min(
-        (place for place, kind in enumerate(_WORST_FIRST) if kind in kinds),
-        default=len(_WORST_FIRST),
+        (place for place, kind in enumerate(WORST_FIRST) if kind in kinds),
+        default=len(WORST_FIRST),
     )
 
 
