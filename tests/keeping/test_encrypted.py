@@ -54,6 +54,20 @@ def _flow():
     return flow
 
 
+def test_what_is_not_encrypted_is_said_once(store, caplog, monkeypatch):
+    """The record of a run, with its parameters and logs, is in the clear; without a key nobody expects otherwise."""
+    _flow().run(store=store)
+    _flow().run(store=store)
+    assert caplog.text.count("The records in") == 1
+    assert (
+        f"The records in {store} are not encrypted: parameters, logs and tracebacks" in caplog.text
+    )
+    caplog.clear()
+    monkeypatch.delenv("PREFECT_STORE_KEY")
+    _flow().run(store=store.with_name("other"))
+    assert "not encrypted" not in caplog.text
+
+
 def _files(store):
     return {path.name: path.read_bytes() for path in store.rglob("*") if path.is_file()} | {
         name: data for _, _, name, data in packed(store)

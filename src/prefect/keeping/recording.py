@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from prefect.records.writing import Recorder, recorder
 from prefect.secrets.masking import mask
 from prefect.store.files import LocalFiles, give_to_owner, make_directory
 from prefect.store.pruning import going_on
-from prefect.store.store import default_store
+from prefect.store.store import KEY_VARIABLE, default_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -67,6 +68,8 @@ class RunRecord:
         except BaseException:
             self._path.unlink(missing_ok=True)  # nothing has run
             raise
+        if store.key_id is not None:
+            _say_what_is_clear(store.where)
 
     def around(
         self,
@@ -177,6 +180,15 @@ class RunRecord:
                 _REST * (now - start),
                 size / _MOST_BYTES,
             )
+
+
+@cache
+def _say_what_is_clear(where: str) -> None:
+    """Say it once in a process: whoever sets a key may think that it covers all."""
+    logging.getLogger("prefect").warning(
+        "%s encrypts results. The records in %s are not encrypted: parameters, logs and tracebacks can be read there "
+        "by whoever can read the store", KEY_VARIABLE, where,
+    )  # fmt: skip
 
 
 @contextmanager
