@@ -322,3 +322,82 @@ def test_a_cluster_that_stays_has_the_models_of_the_flow_that_runs(home, tmp_pat
             where = f"dask:{cluster.scheduler_address}"
             run = ("run", home / "sent.flow", "--key-file", home / "flow.key", "--executor", where)
             assert f"['{greeting} u1!', '{greeting} u2!']" in prefect(elsewhere, *run)
+
+
+BESIDE = """
+import sys
+from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from prefect.environments import PickleEnvironment
+
+key = Path("flow.key").read_bytes()
+executor = sys.argv[1]
+
+def run(name):
+    env = PickleEnvironment(encryption_key=key)
+    state = env.run(Path(f"{name}.flow").read_bytes(), executor=executor)
+    assert state.is_successful(), [each.message for each in state.result.values()]
+    return name
+
+with ThreadPoolExecutor(2) as pool:
+    print(*pool.map(run, ["hello", "goodbye"]))
+print(run("hello"))  # after the other
+"""
+MEETS = """
+import time
+from pathlib import Path
+from prefect import Flow, task
+from models import User, say
+
+@task
+def make(n):
+    Path("HOME/HERE").touch()
+    for _ in range(3000):  # until both flows run
+        if Path("HOME/OTHER").exists():
+            break
+        time.sleep(0.01)
+    return User(name=f"u{n}")
+
+@task
+def greet(user):
+    assert type(user) is User
+    assert user.greet() == f"HERE {user.name}!" == say(user)
+    return user
+
+@task
+def again(users):
+    assert [each.greet() for each in users] == ["HERE u1!", "HERE u2!"]
+    assert all(type(each) is User for each in users)
+    return users
+
+with Flow("HERE") as flow:
+    again(greet.map(make.map([1, 2])))
+"""
+
+
+@pytest.mark.parametrize("executor", ["local", "processes:2", "dask"])
+def test_flows_in_one_process_have_their_own_modules(home, executor, tmp_path_factory):
+    """Two that run at once, and on one cluster, whose modules have one name, do not get the other's."""
+    from distributed import LocalCluster
+
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "flow.key").write_bytes((home / "flow.key").read_bytes())
+    for here, there in (("hello", "goodbye"), ("goodbye", "hello")):
+        text = MODELS.replace("hello", here) + (
+            "\ndef say(user):\n    from lazily import WORD\n    return f'{WORD} {user.name}!'\n"
+        )
+        (home / "models.py").write_text(text)
+        (home / "lazily.py").write_text(f"EMAIL = ''\nWORD = {here!r}\n")
+        (home / "flow.py").write_text(
+            MEETS.replace("HOME", str(elsewhere)).replace("HERE", here).replace("OTHER", there)
+        )
+        prefect(
+            home, "build", "flow.py", "-o", elsewhere / f"{here}.flow", "--key-file", "flow.key"
+        )
+    with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=":0") as cluster:
+        where = f"dask:{cluster.scheduler_address}" if executor == "dask" else executor
+        program = [sys.executable, "-c", BESIDE, where]
+        done = subprocess.run(
+            program, cwd=elsewhere, capture_output=True, text=True, check=False, timeout=240
+        )
+    assert done.stdout.split() == ["hello", "goodbye", "hello"], done.stderr

@@ -5,15 +5,20 @@ import sys
 import pytest
 
 from prefect.engine.executors import brought
+from prefect.engine.executors.brought import Modules
+from prefect.engine.executors.travelling import packed, unpacked
+from prefect.errors import CompatibilityError
+
+NAMES = ("brought_one", "brought_pack", "brought_pack.inner")
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch):
     """Leave nothing of it behind."""
     monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
-    monkeypatch.setattr(brought, "BROUGHT", {})
+    monkeypatch.setattr(brought, "_known", {})
     yield
-    for name in ("brought_one", "brought_pack", "brought_pack.inner"):
+    for name in NAMES:
         sys.modules.pop(name, None)
 
 
@@ -21,30 +26,60 @@ def of(text, *, is_package=False):
     return text, "<brought>", is_package
 
 
-def test_a_module_is_found_by_its_name():
-    """Packages, too, and their modules import each other."""
-    brought.bring(
-        {
-            "brought_pack": of("from .inner import VALUE", is_package=True),
-            "brought_pack.inner": of("VALUE = 3"),
-        }
+def pack(value):
+    """Return a pack whose modules import each other in all ways, also within functions."""
+    text = "from .inner import VALUE\ndef late():\n    import brought_pack.inner\n    return brought_pack.inner.VALUE\n"
+    inner = (
+        f"VALUE = {value}\nclass Thing:\n    def late(self):\n"
+        "        from . import inner\n        from brought_pack import VALUE\n        return inner.VALUE, VALUE\n"
     )
-    import brought_pack
-
-    assert brought_pack.VALUE == 3
+    return {"brought_pack": of(text, is_package=True), "brought_pack.inner": of(inner)}
 
 
-def test_a_module_that_is_there_stays_while_its_source_is_the_same():
-    """Another source takes its place, and so it does of a module that came otherwise."""
-    sys.modules["brought_one"] = type(sys)("brought_one")
-    brought.bring({"brought_one": of("VALUE = 1")})
-    import brought_one as first
+def test_modules_of_one_name_are_kept_apart():
+    """Each finds its own when it imports, and what is pickled of one is of that one where it is loaded."""
+    modules = [Modules(pack(value)) for value in (1, 2)]
+    for value, each in enumerate(modules, 1):
+        assert value == each.module("brought_pack").VALUE
+    for value, each in enumerate(modules, 1):
+        assert each.module("brought_pack").late() == value
+        thing = each.module("brought_pack.inner").Thing()
+        assert thing.late() == (value, value)
+        loaded = unpacked(packed([thing, type(thing), each.module("brought_pack").late]))
+        assert type(loaded[0]) is loaded[1] is type(thing)
+        assert loaded[2]() == value
 
-    assert first.VALUE == 1
-    brought.bring({"brought_one": of("VALUE = 1")})
-    assert sys.modules["brought_one"] is first
-    brought.bring({"brought_one": of("VALUE = 2")})
-    import brought_one as second
 
-    assert second.VALUE == 2
-    assert sum(isinstance(f, brought.SourceFinder) for f in sys.meta_path) == 1
+def test_what_is_needed_is_noted():
+    """Only what a flow pickles is sent to others, and executed there when it is first asked for."""
+    modules = [Modules(pack(value)) for value in (1, 2)]
+    things = [each.module("brought_pack.inner").Thing() for each in modules]
+    needed = set()
+    with brought.noting(needed):
+        data = packed(things[0])
+    assert brought.sources_of(needed) == [pack(1)]
+    brought._known.clear()  # as in another process
+    with pytest.raises(CompatibilityError, match=r"'brought_pack.inner' .* has not come"):
+        unpacked(data)
+    brought.bring([pack(1)])
+    assert unpacked(data).late() == (1, 1)
+
+
+def test_a_module_of_a_file_stays_in_its_place():
+    """One that was brought makes way for a later one, for who asks by the name alone."""
+    ours = Modules({"brought_one": of("VALUE = 1")})
+    ours.module("brought_one")
+    Modules({"brought_one": of("VALUE = 2")}).module("brought_one")
+    assert sys.modules["brought_one"].VALUE == 2
+    there = sys.modules["brought_one"] = type(sys)("brought_one")
+    Modules({"brought_one": of("VALUE = 3")}).module("brought_one")
+    assert sys.modules["brought_one"] is there
+    assert ours.module("brought_one").VALUE == 1
+
+
+def test_modules_that_cannot_be_executed_leave_what_was_there():
+    """The error is the module's own."""
+    there = sys.modules["brought_one"] = type(sys)("brought_one")
+    with pytest.raises(ZeroDivisionError):
+        Modules({"brought_one": of("1 / 0")}).module("brought_one")
+    assert sys.modules["brought_one"] is there

@@ -22,7 +22,7 @@ from prefect.core.check import count
 from prefect.core.state import Failed, TimedOut
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import DETACHED, Executor, Session
-from prefect.engine.executors.brought import BROUGHT
+from prefect.engine.executors.brought import noting, sources_of
 from prefect.engine.executors.messages import Receiver, Sender
 from prefect.engine.executors.travelling import Packed, arrived, for_workers, packed, unpacked
 from prefect.engine.job import after_loss, is_async
@@ -120,6 +120,7 @@ class _Worker:
         self.connection = ours
         self.sender, self.receiver = Sender(ours), Receiver(ours)
         self.tasks: set[int] = set()
+        self.modules: set[str] = set()
         self.jobs: dict[int, tuple[Any, Job]] = {}
         self.plain: int | None = None  # which of them has its main thread
         self.due: float | None = None  # when that is to have ended, if it has a timeout
@@ -193,26 +194,14 @@ class _ProcessSession(Session):
         self._idle: list[_Worker] = []
         self._tasks: dict[int, list[Any]] = {}  # pickled, by the number of what was pickled
         self._kept: list[Any] = []  # so that no other task gets the same number
+        self._modules: set[str] = set()  # digests of those that the flow has brought
         self._numbers = count_from()
         self._ready: deque[tuple[Any, State]] = deque()
 
     def submit(self, token: Any, job: Job) -> None:
         task = id(job.task)
         try:
-            if task not in self._tasks:
-                self._tasks[task] = packed(for_workers(job.task))
-                self._kept.append(job.task)
-            work = packed(
-                (
-                    task,
-                    job.slug,
-                    job.map_index,
-                    job.inputs,
-                    job.run_count,
-                    job.retrying,
-                    job.keeping,
-                )
-            )
+            work = self._packed(task, job)
         except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
             self._fail(token, "the task or its inputs cannot be pickled", error)
             return
@@ -233,10 +222,34 @@ class _ProcessSession(Session):
                 extra = _OVERDUE if worker.has_spoken else _OVERDUE + _STARTING
                 worker.due = time.monotonic() + job.task.timeout + extra
         with suppress(OSError):  # it has died: that is seen when its answer is waited for
+            self._bring(worker)
             if task not in worker.tasks:
                 worker.tasks.add(task)
                 worker.sender.send(b"task", task, self._tasks[task])
             worker.sender.send(b"await" if awaits else b"work", number, work)
+
+    def _packed(self, task: int, job: Job) -> list[Any]:
+        with noting(self._modules):
+            if task not in self._tasks:
+                self._tasks[task] = packed(for_workers(job.task))
+                self._kept.append(job.task)
+            return packed(
+                (
+                    task,
+                    job.slug,
+                    job.map_index,
+                    job.inputs,
+                    job.run_count,
+                    job.retrying,
+                    job.keeping,
+                )
+            )
+
+    def _bring(self, worker: _Worker) -> None:
+        """Send to a process the modules that the flow has brought, which what follows may need."""
+        if new := self._modules - worker.modules:
+            worker.modules |= new
+            worker.sender.send(b"modules", 0, packed(sources_of(new)))
 
     def _for_plain(self, job: Job) -> _Worker:
         """Return a process that is free."""
@@ -254,13 +267,13 @@ class _ProcessSession(Session):
         self._ready.append((token, Failed(f"{what}: {describe(error)}", error)))
 
     def _start(self, context: dict[str, Any]) -> _Worker:
-        run, given = packed((_levels(), sys.argv)), packed(context)
+        with noting(self._modules):
+            run, given = packed((_levels(), sys.argv)), packed(context)
         worker = _Worker()
         self._workers.append(worker)
         self._selector.register(worker.connection, EVENT_READ, worker)
         with suppress(OSError):
-            if BROUGHT:
-                worker.sender.send(b"modules", 0, packed(BROUGHT))
+            self._bring(worker)
             worker.sender.send(b"run", 0, run, given)
         return worker
 

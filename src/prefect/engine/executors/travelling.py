@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import pickle
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from prefect.core.own import has_handlers
 from prefect.core.refs import Ref
 from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
+from prefect.engine.executors.brought import is_any, reduced
 from prefect.errors import RemoteTaskError, ResultUnavailableError
 
 TYPE_CHECKING = False
@@ -56,7 +58,27 @@ def is_large(data: list[Any]) -> bool:
 def _dumps(value: Any, beside: Any) -> bytes:
     import cloudpickle  # noqa: PLC0415  # not at every start
 
+    if is_any():
+        return dumps_with_modules(value, beside)
     return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=beside))
+
+
+def dumps_with_modules(value: Any, beside: Any = None) -> bytes:
+    """Pickle anything; what is in modules that a flow brought as source goes by the digest of that.
+
+    Args:
+        value: anything.
+        beside: as the `buffer_callback` of pickle.
+    """
+    import cloudpickle  # noqa: PLC0415  # not at every start
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        def reducer_override(self, obj: Any) -> Any:
+            return reduced(obj) or super().reducer_override(obj)
+
+    with io.BytesIO() as file:
+        Pickler(file, protocol=5, buffer_callback=beside).dump(value)
+        return file.getvalue()
 
 
 def unpacked(data: list[Any]) -> Any:

@@ -9,7 +9,6 @@ from prefect.core import check
 from prefect.core.secret_values import of_run
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import ARCHIVES, Executor, Session
-from prefect.engine.executors.brought import BROUGHT
 from prefect.errors import ExecutorError
 from prefect.unsupported import refuse
 
@@ -176,12 +175,6 @@ class DaskExecutor(Executor):
             if elsewhere:  # the workers import what the run has brought in wheels
                 for archive in ARCHIVES:
                     client.upload_file(str(archive))
-            if BROUGHT:
-                from prefect.engine.executors.dask.modules import (  # noqa: PLC0415  # an extra
-                    BringsModules,
-                )
-
-                client.register_plugin(BringsModules(BROUGHT))
             return DaskSession(client, cluster, health, secrets)
         except BaseException:
             client.close()

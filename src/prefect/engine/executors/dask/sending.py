@@ -6,11 +6,12 @@ import pickle
 import warnings
 from collections import OrderedDict
 
-from distributed.protocol import pickle as dask_pickle
-
 from prefect.core.refs import Ref, sending
+from prefect.engine.executors.brought import noting, sources_of
 from prefect.engine.executors.dask import worker
+from prefect.engine.executors.dask.modules import BringsModules
 from prefect.engine.executors.dask.refs import ClusterRef, Promise
+from prefect.engine.executors.dask.worker import dumps
 from prefect.engine.executors.travelling import for_workers
 
 TYPE_CHECKING = False
@@ -55,6 +56,8 @@ class Packing:
         self._client = client
         self._name = name
         self._numbers = numbers
+        self._modules: set[str] = set()  # digests of those that the flow has brought
+        self._brought: set[str] = set()  # and workers have
         self._steps: dict[Any, bytes] = {}  # by likeness
         self._kept: dict[bytes, Any] = {}  # by what they are; None for what one job has got
         self._contexts: dict[int, tuple[Any, bytes]] = {}
@@ -65,13 +68,22 @@ class Packing:
         references: list[Any] = []
         token = sending.set(_Sender(references))
         try:
-            step, context = self._step(job), self._context(job)
-            inputs = {name: self._input(value, references) for name, value in job.inputs.items()}
-            payload = _plainly(
-                (job.slug, job.map_index, job.run_count, job.retrying, inputs, job.keeping)
-            )
+            with noting(self._modules):
+                parcel = self._packed(job, references)
         finally:
             sending.reset(token)
+        if new := self._modules - self._brought:
+            for digest, sources in zip(new, sources_of(new), strict=True):
+                self._client.register_plugin(BringsModules(digest, sources))
+            self._brought |= new
+        return parcel
+
+    def _packed(self, job: Job, references: list[Any]) -> Parcel:
+        step, context = self._step(job), self._context(job)
+        inputs = {name: self._input(value, references) for name, value in job.inputs.items()}
+        payload = _plainly(
+            (job.slug, job.map_index, job.run_count, job.retrying, inputs, job.keeping)
+        )
         return Parcel(step, context, payload, references)
 
     def clear(self) -> None:
@@ -211,8 +223,3 @@ def _plainly(payload: tuple[Any, ...]) -> bytes:
     except Exception:  # noqa: BLE001, S110  # cloudpickle may be able to, or tells the reason
         pass
     return dumps(payload)
-
-
-def dumps(value: Any) -> bytes:
-    """Pickle something: plainly, or as cloudpickle can."""
-    return bytes(dask_pickle.dumps(value))  # type: ignore[no-untyped-call]

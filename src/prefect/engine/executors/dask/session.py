@@ -26,11 +26,13 @@ from prefect.engine.executors.base import Session
 from prefect.engine.executors.dask import worker
 from prefect.engine.executors.dask.here import SUCCEEDED, done_here
 from prefect.engine.executors.dask.interrupting import current, stop_everywhere, stop_run
+from prefect.engine.executors.dask.modules import uncarried
 from prefect.engine.executors.dask.needs import Needs
 from prefect.engine.executors.dask.refs import ClusterRef, Promise, gather_here
 from prefect.engine.executors.dask.scheduler import OVER, plugin_for
 from prefect.engine.executors.dask.secret_values import Handed, forget, is_encrypted, receive
-from prefect.engine.executors.dask.sending import Packing, Parcel, dumps
+from prefect.engine.executors.dask.sending import Packing, Parcel
+from prefect.engine.executors.dask.worker import dumps
 from prefect.engine.executors.travelling import arrived
 from prefect.engine.job import after_loss, is_async
 from prefect.errors import ExecutorError, ResultUnavailableError
@@ -483,7 +485,7 @@ class DaskSession(Session):
         waiting = asyncio.run_coroutine_threadsafe(gather(), self.client.loop.asyncio_loop)
         while True:
             try:
-                return list(waiting.result(timeout=LOOK))
+                return [uncarried(each) for each in waiting.result(timeout=LOOK)]
             except TimeoutError:
                 if not waiting.done() and (broken := self.health.look(busy=True)) is None:
                     continue

@@ -24,8 +24,10 @@ from distributed.sizeof import safe_sizeof
 from prefect.core.inputs import unmappable
 from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
+from prefect.engine.executors.brought import is_any
 from prefect.engine.executors.dask.here import SUCCEEDED
 from prefect.engine.executors.dask.interrupting import InThread, OnLoop, RunIsOverError, secede
+from prefect.engine.executors.dask.modules import Carried, carried, uncarried
 from prefect.engine.executors.dask.secret_values import (
     Received,
     came,
@@ -33,7 +35,12 @@ from prefect.engine.executors.dask.secret_values import (
     is_encrypted,
     wait,
 )
-from prefect.engine.executors.travelling import packed_record, packed_state, without_result
+from prefect.engine.executors.travelling import (
+    dumps_with_modules,
+    packed_record,
+    packed_state,
+    without_result,
+)
 from prefect.engine.interruption import Interruption
 from prefect.engine.job import Awaiting, Job, begin_job, run_job
 from prefect.errors import RemoteTaskError
@@ -106,13 +113,14 @@ class Packed:
         return loads, (self._data,)
 
 
+_CARRIERS = frozenset({Kept, Carried})
 _taken: ContextVar[Sequence[Any]] = ContextVar("prefect.taken")
 
 
 def take(number: int) -> Any:
     """Return the value that came for a reference, when inputs are unpickled."""
     value = _taken.get()[number]
-    return value.load() if type(value) is Kept else value
+    return value.load() if type(value) in _CARRIERS else value
 
 
 def take_item(number: int, index: int) -> Any:
@@ -122,7 +130,7 @@ def take_item(number: int, index: int) -> Any:
 
 def item(value: Any, index: int) -> Any:
     """Split a value where it lies."""
-    return value[index]
+    return carried(uncarried(value)[index])
 
 
 class EndedError(Exception):
@@ -188,13 +196,13 @@ def _done(
             _taken.reset(token)
     except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
         message = f"a worker cannot load the task; has it the same packages? {describe(error)}"
-        raise outbox.ended(_dumps(Failed(message, RemoteTaskError(message)))) from None
+        raise outbox.ended(dumps(Failed(message, RemoteTaskError(message)))) from None
     job = Job(task, slug, map_index, inputs, context, run_count, retrying)
     job.keeping = keeping
     try:
         return outbox, job, do(job)
     except KeyboardInterrupt as error:
-        outbox.tell("interrupted", _dumps((type(error), error.args)))
+        outbox.tell("interrupted", dumps((type(error), error.args)))
         return outbox, job, None
 
 
@@ -266,7 +274,7 @@ def _secrets(outbox: Outbox, run: str) -> Received | None:
         raise RunIsOverError from None
     except TimeoutError:
         message = f"the secrets of the run have not come to the Dask worker {outbox.address}"
-        raise outbox.ended(_dumps(Failed(message, RemoteTaskError(message)))) from None
+        raise outbox.ended(dumps(Failed(message, RemoteTaskError(message)))) from None
 
 
 def _loaded(kept: Kept | bytes) -> Any:
@@ -277,17 +285,17 @@ def _told(state: State, outbox: Outbox, limit: int | None) -> Any:
     """Tell what a job came to, and return what is to be kept of it."""
     value = state.held
     if type(state) is not Success:
-        raise outbox.ended(packed_state(state, _dumps, loads))
+        raise outbox.ended(packed_state(state, dumps, loads))
     try:
         size = safe_sizeof(value)
         inline = _inline(value, size, limit)
     except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
-        raise outbox.ended(_dumps(without_result(state, error))) from None
+        raise outbox.ended(dumps(without_result(state, error))) from None
     length, reason = _items_of(value)
     message = None if state.message == SUCCEEDED else state.message
     more = getattr(state, "_context", None)
     outbox.tell("done", size, inline, length, reason, message, *([more] if more else []))
-    return None if limit is None else value  # others may have been promised it
+    return None if limit is None else carried(value)  # others may have been promised it
 
 
 class _Nowhere(io.RawIOBase):
@@ -301,15 +309,15 @@ def _inline(value: Any, size: int, limit: int | None) -> bytes | None:
     Or it would be found out only where the value is needed, and much later.
     """
     if limit is None:  # what is here cannot be lost with a worker, and made again
-        return _dumps(value)
+        return dumps(value)
     if size > limit:
         if type(value).__module__.partition(".")[0] not in BUFFERS:
             try:
                 pickle.Pickler(_Nowhere(), 5, buffer_callback=lambda _: None).dump(value)
             except Exception:  # noqa: BLE001  # what cloudpickle may be able to do
-                _dumps(value)
+                dumps(value)
         return None
-    pickled = _dumps(value)
+    pickled = dumps(value)
     return pickled if len(pickled) <= limit else None
 
 
@@ -326,7 +334,10 @@ def _items_of(value: Any) -> tuple[int, str | None]:
         )
 
 
-def _dumps(value: Any) -> bytes:
+def dumps(value: Any) -> bytes:
+    """Pickle something: plainly, or as cloudpickle can."""
+    if is_any():
+        return dumps_with_modules(value)
     return bytes(dask_pickle.dumps(value))  # type: ignore[no-untyped-call]
 
 
@@ -399,7 +410,7 @@ class _Forwarder(logging.Handler):
         outbox = _current.get()
         if outbox is None:
             return
-        outbox.tell("log", packed_record(record, _dumps))
+        outbox.tell("log", packed_record(record, dumps))
 
 
 _forwarder = _Forwarder()
