@@ -1,7 +1,7 @@
 """Text of somebody else on its way to a terminal or a log: it shows, and commands nothing.
 
 Names, labels, versions and messages out of an artifact, a registry or a container engine are anybody's.
-Everything that tells of them to people passes here. So do numbers of bytes.
+Everything that tells of them to people passes here. So do numbers of bytes, and times.
 """
 
 from __future__ import annotations
@@ -33,9 +33,30 @@ def error_text(error: BaseException | str) -> str:
 def size(count: int) -> str:
     """Return a number of bytes as people read it."""
     if count < 1024:  # noqa: PLR2004
-        return f"{count} bytes"
+        return "1 byte" if count == 1 else f"{count} bytes"
     if count < 1024**2:
         return f"{count / 1024:.1f} KiB"
     if count < 1024**3:
         return f"{count / 1024**2:.1f} MiB"
     return f"{count / 1024**3:.1f} GiB"
+
+
+def duration(seconds: float) -> str:  # noqa: PLR0911  # a form for each magnitude
+    """Return a time as people read it: "0.3 ms", "42 ms", "1.50 s", "42.0 s", "2 min 05 s", "1 h 02 min".
+
+    The page of a run has the same, in `report/page/model.js`.
+    """
+    if seconds < 0.00005:  # noqa: PLR2004
+        return "0 s"
+    if seconds < 0.00095:  # noqa: PLR2004
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 0.9995:  # noqa: PLR2004
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 9.995:  # noqa: PLR2004
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:  # noqa: PLR2004
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole // 60 % 60:02} min"

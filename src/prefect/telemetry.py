@@ -13,10 +13,10 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from prefect.core.context import Scope, current
+from prefect.core.labels import Labels
 from prefect.core.state_kinds import FAILED, kind_name
 from prefect.core.tracebacks import describe, text_of
 from prefect.errors import TelemetryError
-from prefect.progress.counts import silent_tasks
 from prefect.secrets.masking import mask
 from prefect.version import __version__
 
@@ -113,7 +113,7 @@ class Telemetry:
         self._has_ended = False
         self._flow = flow["name"]
         self._names = {task["id"]: task["name"] for task in flow["tasks"]}
-        self._silent = silent_tasks(flow)
+        self._silent = Labels(flow).silent
         self._count = len(flow["tasks"])
         self._spans: dict[tuple[str, int | None], tuple[Span, float]] = {}
         self._mapped: dict[str, list[Any]] = {}  # the span, and how many children are left

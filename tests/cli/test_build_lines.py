@@ -72,9 +72,11 @@ def interrupt(process) -> None:
 
 def test_a_terminal_has_a_bar_for_each_step():
     """With its bytes and its time, in place; afterwards nothing of it is left but warnings."""
-    drawn = on_terminal(100, r"Locking +\d\.\d s", go_on)
+    drawn = on_terminal(100, r"Locking +[\d.]+ m?s", go_on)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", drawn)
-    assert re.search(r"Pushing to \\x1b\[2J somewhere +━{8}─{8} +1\.0 of 2\.0 KiB +\d\.\d s", plain)
+    assert re.search(
+        r"Pushing to \\x1b\[2J somewhere +━{8}─{8} +1\.0 of 2\.0 KiB +[\d.]+ m?s", plain
+    )
     assert "\x1b[2J" not in drawn
     assert drawn.startswith("A warning\r\n") or "\r\x1b[JA warning\r\n" in drawn
     assert drawn.rpartition("\x1b[J")[2] == "the end\r\n"
@@ -82,14 +84,14 @@ def test_a_terminal_has_a_bar_for_each_step():
 
 def test_ctrl_c_leaves_the_terminal_clean():
     """What goes on is taken away, and nothing was changed of the terminal."""
-    drawn = on_terminal(100, r"Locking +\d\.\d s", interrupt)
+    drawn = on_terminal(100, r"Locking +[\d.]+ m?s", interrupt)
     assert drawn.rpartition("\x1b[J")[2] == "stopped\r\nthe end\r\n"
     assert "\x1b[?" not in drawn
 
 
 def test_no_colour_and_a_narrow_terminal():
     """NO_COLOR is heard, and a line is never wider than the terminal."""
-    drawn = on_terminal(30, r"Locking +\d\.\d s", go_on, NO_COLOR="1")
+    drawn = on_terminal(30, r"Locking +[\d.]+ m?s", go_on, NO_COLOR="1")
     assert not re.search(r"\x1b\[[0-9;]*m", drawn)
     lines = re.split(r"\r\n|\r|\x1b\[[0-9]*[A-Z]", drawn)
     assert max(map(len, lines)) <= 29
@@ -118,4 +120,4 @@ def test_elsewhere_lines_say_how_long_it_took(capsys):
         with pytest.raises(ZeroDivisionError), step("Failing") as one:
             one.began -= 60
             _ = 1 / 0
-    assert capsys.readouterr().err == "Locking it\nLocking it: done in 12 s, 3.0 MiB\n"
+    assert capsys.readouterr().err == "Locking it\nLocking it: done in 12.0 s, 3.0 MiB\n"

@@ -1,6 +1,7 @@
 """`prefect runs` and `prefect why`: what was kept, and why tasks ran again."""
 
 import json
+import re
 import textwrap
 
 import pytest
@@ -167,3 +168,78 @@ def test_of_the_first_run_there_is_nothing_to_compare_with(keep, cli):
     assert len(cli("why", "last").splitlines()) == 3
     said = cli("why", "last", "nonsense", status=2)
     assert "has no task 'nonsense'. It has: broken, double" in said
+
+
+SEVERAL = """
+    from prefect import Flow, Parameter, context, task
+    from prefect.engine.signals import LOOP, SKIP
+
+    @task
+    def numbers(n):
+        return list(range(n))
+
+    @task(cache=True)
+    def double(x):
+        return 2 * x
+
+    @task
+    def again():
+        if context.get("task_loop_count", 1) < 3:
+            raise LOOP(result=None)
+
+    @task
+    def left_out():
+        raise SKIP("nothing to do")
+
+    with Flow("several") as flow:
+        double.map(numbers(Parameter("n", default=3)))
+        [again(), left_out(), numbers(1)["no key of a list"]]
+"""
+
+
+def test_all_views_of_a_run_count_its_tasks_and_name_them_alike(cli, tmp_path, monkeypatch):
+    """`runs`, `runs show`, `report` and `why`: of mapped, cached, skipped and looped tasks, and two of one name."""
+    monkeypatch.chdir(tmp_path)
+    source = textwrap.dedent(SEVERAL)
+    (tmp_path / "several.py").write_text(source)
+    for _ in range(2):
+        cli("run", "several.py", "--keep", status=1)  # the lookup fails
+    counts = "3 Cached, 3 Success, 1 Failed, 1 Skipped"
+    listed = cli("runs").splitlines()[-1]
+    shown = cli("runs", "show", "last")
+    reported = cli("report", "last", "--text")
+    assert listed.endswith(counts)
+    assert f"tasks: {counts}\n" in shown
+    assert f"{counts}\n" in reported
+    for label in (
+        "numbers-1",
+        "numbers-2",
+        "double",
+        "again",
+        "left_out",
+        "numbers['no key of a list']",
+    ):
+        assert re.search(rf"^  [A-Z]\w+ +{re.escape(label)}(\[\d\])?( |$)", shown, re.MULTILINE)
+        assert re.search(rf"^[✓=↷✗] {re.escape(label)} ", reported, re.MULTILINE)
+    why = {line.split(" ")[0] for line in cli("why", "last").splitlines()}
+    assert why == {"numbers-1", "numbers-2", "double", "again"}
+    for parameter in ("  Success       n\n", "✓ n "):  # which is told of where parameters are
+        assert parameter not in shown + reported
+    assert "double (all 3 children) did not run again" in cli("why", "last", "double")
+
+
+def test_children_that_a_killed_run_had_not_come_to_are_counted(cli, tmp_path):
+    """As pending, in each view: the record says only how many there were to be."""
+    import records
+
+    events = records.small()
+    cut = [
+        event
+        for event in events
+        if event.get("map_index") not in {4, 5, 6} and event["event"] != "flow"
+    ]
+    path = str(records.write(tmp_path / "cut.jsonl", cut))
+    assert "3 Pending" in cli("report", path)
+    assert "3 Pending" in cli("runs", "show", path)
+    assert "train (3 more children)" in cli("runs", "show", path)
+    assert "train (3 of 12 children: 4, 5, 6) did not run" in cli("why", path, "train")

@@ -50,7 +50,7 @@ def test_the_example_shows_flow_progress_and_state(tmp_path):
     assert 'src="data:image/svg+xml;base64,' in html_of(flow)
     assert "seattle-weather" in html_of(flow)
     assert updates[-1] == html_of(run)
-    assert re.search(r"<b>Success</b>.* 6 Success.* 1 Skipped.*9/9 tasks", html_of(run))
+    assert re.search(r"<b>Success</b>.* 6 Success.* 1 Skipped.*5/5 tasks", html_of(run))
     assert re.search(r"<td>summarise</td>.*3 Success", html_of(state))
     assert "2014" in html_of(table)
 
@@ -84,7 +84,7 @@ def test_progress_is_updated_while_a_task_runs(tmp_path):
     """A task that takes its time is shown meanwhile, though nothing of the run changes."""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(LIVE)])
     updates = execute(notebook, tmp_path)
-    assert any(re.search(r"<b>Running</b>.*waits \d\.\d s", each) for each in updates)
+    assert any(re.search(r"<b>Running</b>.*waits [\d.]+ m?s", each) for each in updates)
     assert "<b>Success</b>" in updates[-1]
 
 

@@ -13,7 +13,7 @@ from prefect.cli.build_lines import build_lines
 from prefect.cli.output import say
 from prefect.errors import PrefectError
 from prefect.frozen import frozen
-from prefect.printable import printable
+from prefect.printable import duration, printable
 from prefect.running.stopping import BAD_INPUT, FLOW_FAILED
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _build_image(
         short_id = image_id[:_SHORT_ID]
         name = environment.built_tag or short_id
         say(
-            f"Built {printable(flow.name)!r} into the image {name} ({short_id}) in {seconds:.2f} s."
+            f"Built {printable(flow.name)!r} into the image {name} ({short_id}) in {duration(seconds)}."
         )
         say(f"Run it with: prefect run {image_argument(name)}")
 
@@ -166,4 +166,4 @@ def _timed(call: Callable[[], _T]) -> tuple[_T, float]:
 
 
 def _tell(what: str, seconds: float) -> None:
-    say(f"{what} in {seconds:.2f} s.", err=True)
+    say(f"{what} in {duration(seconds)}.", err=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prefect.printable import printable, size
+from prefect.printable import duration, printable, size
 from prefect.steps import watched
 
 if TYPE_CHECKING:
@@ -101,7 +101,6 @@ class _Shown(logging.Handler):
             self._steps.remove(one)
         if one.failed or one.seconds is None or one.seconds < _WORTH_TELLING:
             return
-        from prefect.progress.counts import duration  # noqa: PLC0415 - for what takes long
 
         amount = f", {_amount(one.done, one.unit)}" if one.done else ""
         self._write(printable(f"{one.text}: done in {duration(one.seconds)}{amount}"))
@@ -124,8 +123,12 @@ class _Shown(logging.Handler):
 
 def _drawn(one: Step, width: int, mark: str) -> str:
     """Return a step as a line: what it is, and where there is room a bar, how much of it, and how long it takes."""
-    from prefect.progress.counts import duration  # noqa: PLC0415 - for terminals
-    from prefect.progress.lines import bar, fitted, has_colour, padded  # noqa: PLC0415 - the same
+    from prefect.progress.lines import (  # noqa: PLC0415 - for terminals
+        bar,
+        fitted,
+        has_colour,
+        padded,
+    )
 
     seconds = f"{duration(time.monotonic() - one.began):>7}"
     if one.total:

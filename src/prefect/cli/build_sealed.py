@@ -12,7 +12,7 @@ from prefect.cli.artifacts import writing
 from prefect.cli.build_lines import build_lines
 from prefect.cli.output import is_replaceable, say, write_plainly
 from prefect.environments import PickleEnvironment
-from prefect.printable import printable, size
+from prefect.printable import duration, printable, size
 from prefect.pyz.reading import ENDING
 
 if TYPE_CHECKING:
@@ -112,4 +112,4 @@ def build_sealed(flow: Flow, output: Path, environment: PickleEnvironment) -> No
             count = write_plainly(output, environment.build(flow))
     seconds = time.perf_counter() - started
     name = printable(flow.name)
-    say(f"Sealed {name!r} into {output}: {size(count)} in {seconds:.2f} s.", err=True)
+    say(f"Sealed {name!r} into {output}: {size(count)} in {duration(seconds)}.", err=True)

@@ -19,8 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from prefect.cli.scroll import Scroll, commanding_nothing
-from prefect.printable import error_text, printable, printable_lines
-from prefect.progress.counts import Counts, Mapped, duration
+from prefect.printable import duration, error_text, printable, printable_lines
+from prefect.progress.counts import Counts, Mapped
 from prefect.progress.lines import Ticker
 from prefect.progress.resources import Usage, told
 from prefect.running.output import CapturedOutput
@@ -114,7 +114,7 @@ class LiveDisplay(logging.Handler):
         self._cut_off += 1
         if self._cut_off <= _LARGEST_VIEW:
             line = Text.assemble("  ", _CUT_OFF, " ", self._label(*key))
-            line.append(f"  cut off after {time.monotonic() - began:.1f} s", "dim")
+            line.append(f"  cut off after {duration(time.monotonic() - began)}", "dim")
             self._scroll.add(line)
 
     def _show_output(self, line: str) -> None:
@@ -189,7 +189,7 @@ class LiveDisplay(logging.Handler):
             return
         line = Text.assemble("  ", _MARKS.get(state, Text("·")), " ", self._label(task, index))
         if seconds is not None:
-            line.append(f"  {seconds:.1f} s", "dim")
+            line.append(f"  {duration(seconds)}", "dim")
         if event["message"] and state != "Success":
             line.append(f"  {printable(event['message'])}", "dim")
         self._scroll.add(line)
@@ -200,7 +200,7 @@ class LiveDisplay(logging.Handler):
         seconds = time.monotonic() - mapped.began
         mark = _MARKS["Failed"] if mapped.failed else _MARKS["Success"]
         line = Text.assemble("  ", mark, " ", self._label(task))
-        line.append(f"  {mapped.children} items in {seconds:.1f} s", "dim")
+        line.append(f"  {mapped.children} items in {duration(seconds)}", "dim")
         if mapped.failed:
             line.append(f", {mapped.failed} failed", "red")
         self._scroll.add(line)
@@ -228,7 +228,7 @@ class LiveDisplay(logging.Handler):
         line = Text.assemble(
             _MARKS.get(state, Text("✗", "bold red")), " ", (printable(flow), "bold"), f": {state}"
         )
-        line.append(f" in {seconds:.1f} s. {printable(message or '')}".rstrip())
+        line.append(f" in {duration(seconds)}. {printable(message or '')}".rstrip())
         self._scroll.add(line)
 
     def _render(self) -> RenderableType:

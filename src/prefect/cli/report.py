@@ -112,10 +112,11 @@ def _rendered(run: Run, form: str, store: str | None, *, everything: bool) -> by
         from prefect.report.html import html  # noqa: PLC0415 - one of three
 
         return html(run, changes(run, run_before(run, store)))
-    from prefect.report.text import states_of, text  # noqa: PLC0415 - likewise
+    from prefect.report.text import text  # noqa: PLC0415 - likewise
 
     if form == "text":
         return text(run, everything=everything).encode()
     from prefect.core.picture import to_svg  # noqa: PLC0415 - likewise
+    from prefect.records.summary import states_of  # noqa: PLC0415 - likewise
 
     return to_svg(run.flow, {slug: states_of(task) for slug, task in run.tasks.items()}).encode()

@@ -11,10 +11,12 @@ import click
 
 from prefect.cli.options import Command
 from prefect.cli.output import say
+from prefect.core.labels import Labels
 from prefect.errors import RecordError
-from prefect.printable import printable, size
+from prefect.printable import duration, printable, size
 from prefect.records.finding import read_run, run_meant, runs_in
-from prefect.records.run import FAILED, MAPPED
+from prefect.records.run import FAILED, MAPPED, PENDING
+from prefect.records.summary import counts_of, counts_text, told_of, tries_text
 from prefect.store.pruning import prune
 from prefect.store.store import open_store
 
@@ -133,7 +135,7 @@ def _list(kept: Store, flow: str | None, *, all_runs: bool, as_json: bool) -> No
         say(f"{printable(kept.where)} has no runs{of_flow}. `prefect run X --keep` keeps one.")
         return
     rows = [
-        (run.run, printable(run.flow["name"]), _state(run), _took(run), _counts(run))
+        (run.run, printable(run.flow["name"]), _state(run), _took(run), counts_text(counts_of(run)))
         for run in found
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
@@ -156,27 +158,6 @@ def _took(run: Run) -> str:
     return duration(seconds)
 
 
-def duration(seconds: float) -> str:
-    """Return a time for people: "0.25 s", "1 min 5 s", "2 h 3 min"."""
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:  # noqa: PLR2004
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def _counts(run: Run) -> str:
-    counted: dict[str, int] = {}
-    given = run.given()
-    for slug, _, task in run.units():
-        if slug in given:
-            continue
-        counted[task.state] = counted.get(task.state, 0) + 1
-    parts = [f"{count} {printable(state)}" for state, count in sorted(counted.items())]
-    return ", ".join(parts)
-
-
 def _shown(run: Run) -> Iterator[str]:
     """Yield the lines that tell of a run."""
     yield f"{run.run}  {_state(run)}" + (f": {printable(run.message)}" if run.message else "")
@@ -193,10 +174,13 @@ def _shown(run: Run) -> Iterator[str]:
         yield f"goes on with {run.resumes}"
     for name, value in run.parameters.items():
         yield printable(f"  {name} = {json.dumps(value)}")
-    names = {task["id"]: task["name"] for task in run.flow["tasks"]}
-    for slug, index, task in run.units():
-        label = printable(names.get(slug, slug)) + ("" if index is None else f"[{index}]")
-        yield from _task_lines(label, task)
+    labels = Labels(run.flow)
+    for slug, mapped in told_of(run):
+        for index, task in mapped.units():
+            yield from _task_lines(printable(labels.of(slug, index)), task)
+        if mapped.missing:
+            yield f"  {PENDING:<13} {printable(labels.of(slug))} ({mapped.missing:,} more children)"
+    yield f"tasks: {counts_text(counts_of(run)) or 'none'}"
     if run.ignored:
         yield f"{run.ignored} lines of the record mean nothing, and were left out"
 
@@ -205,8 +189,8 @@ def _task_lines(label: str, task: TaskRun) -> Iterator[str]:
     more = []
     if task.tries and task.tries[-1].ended is not None:
         more.append(duration(task.tries[-1].ended - task.tries[-1].started))
-    if len(task.tries) > 1:
-        more.append(f"{len(task.tries)} tries")
+    if again := tries_text([task]):
+        more.append(again)
     if task.result is not None:
         taken = f" of run {task.result.run}" if task.result.run else ""
         more.append(f"{size(task.result.size)} of {printable(task.result.format)}{taken}")

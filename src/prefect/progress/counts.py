@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 
+from prefect.core.labels import Labels
 from prefect.core.state_kinds import FAILED
+from prefect.printable import duration
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,23 +49,21 @@ class Counts:
         flow: serialized.
 
     Attributes:
-        total: how many tasks the flow has; a mapped one is one of them.
+        total: how many tasks the flow has that are shown; a mapped one is one of them.
         finished: how many of them have ended.
         states: how many tasks and children have come to each final state; a mapped task is its children.
         running: when each began that runs, in seconds of `time.monotonic`, in that order.
         mapped: the mapped tasks whose children are being run.
         slowest: the seconds of those that took longest, and which these were; longest first.
-        silent: the tasks that only have a value, or pass values on: they are counted, and not shown.
+        silent: the tasks that only have a value, or pass values on: they are not shown, and count where they fail.
+        label: gives what a task goes by, or a child of it.
     """
 
     def __init__(self, flow: Mapping[str, Any]) -> None:
-        tasks = flow["tasks"]
-        self.total = len(tasks)
-        self.silent = silent_tasks(flow)
-        names = Counter(task["name"] for task in tasks)
-        self._names = {
-            task["id"]: task["name"] if names[task["name"]] == 1 else task["id"] for task in tasks
-        }
+        labels = Labels(flow)
+        self.silent = labels.silent
+        self.label = labels.of
+        self.total = sum(task["id"] not in self.silent for task in flow["tasks"])
         self.finished = 0
         self.states: Counter[str] = Counter()
         self.running: dict[Key, float] = {}
@@ -72,11 +72,6 @@ class Counts:
         self.began = time.monotonic()
         self._ended = 0
         self._samples: deque[tuple[float, int]] = deque([(self.began, 0)])
-
-    def label(self, task: str, index: int | None = None) -> str:
-        """Return what a task goes by: its name where that is its alone, else its id."""
-        name = self._names.get(task, task)
-        return name if index is None else f"{name}[{index}]"
 
     def head(self) -> str:
         """Return how far all of it is."""
@@ -138,13 +133,13 @@ class Counts:
             self._rank(seconds, (task, index))
         if state in _UNFINISHED:
             return seconds, None
-        if task not in self.silent:
+        if task not in self.silent or state in FAILED:
             self.states[state] += 1
             self._ended += 1
             if now - self._samples[-1][0] > _SECONDS_OF_RATE / 20:
                 self._sample(now)
         if index is None:
-            self.finished += 1
+            self.finished += task not in self.silent
             return seconds, None
         if (mapped := self.mapped.get(task)) is None:
             return seconds, None
@@ -177,21 +172,3 @@ class Counts:
         if len(self.slowest) < _MOST_SLOWEST or seconds > self.slowest[-1][0]:
             ranked = [*self.slowest, (seconds, key)]
             self.slowest = sorted(ranked, key=lambda pair: -pair[0])[:_MOST_SLOWEST]
-
-
-def silent_tasks(flow: Mapping[str, Any]) -> set[str]:
-    """Return the ids of the tasks of a serialized flow that only have a value, or pass values on."""
-    given = {parameter["name"] for parameter in flow["parameters"]}
-    return given | {task["id"] for task in flow["tasks"] if task.get("auto_generated")}
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people read it."""
-    if seconds < 10:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 120:  # noqa: PLR2004
-        return f"{whole} s"
-    if whole < 2 * 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

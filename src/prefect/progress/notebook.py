@@ -6,8 +6,7 @@ from importlib import import_module
 
 from prefect.core.notebooks import counts_html
 from prefect.core.picture import escaped
-from prefect.printable import printable
-from prefect.progress.counts import duration
+from prefect.printable import duration, printable
 from prefect.progress.lines import Ticker
 
 TYPE_CHECKING = False

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from prefect.core.context import current
 from prefect.core.state_kinds import kind_name
 from prefect.errors import RenderError
-from prefect.progress.counts import Counts, duration
+from prefect.printable import duration
+from prefect.progress.counts import Counts
 from prefect.progress.resources import Usage, told
 
 TYPE_CHECKING = False

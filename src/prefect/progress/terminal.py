@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect.progress.counts import duration
+from prefect.printable import duration
 from prefect.progress.lines import Lines, bar, fitted, has_colour, spinner
 
 TYPE_CHECKING = False

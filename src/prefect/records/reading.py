@@ -19,7 +19,18 @@ from prefect.errors import FormatError, InputTooLargeError, RecordError
 from prefect.patterns import pattern
 from prefect.payload.description import check_description
 from prefect.printable import printable
-from prefect.records.run import ENDED, PENDING, RUNNING, Log, Result, Run, TaskRun, Try
+from prefect.records.run import (
+    ENDED,
+    LOOPED,
+    PENDING,
+    RETRYING,
+    RUNNING,
+    Log,
+    Result,
+    Run,
+    TaskRun,
+    Try,
+)
 
 if TYPE_CHECKING:
     import os
@@ -43,7 +54,7 @@ _STATE = pattern(r"[A-Za-z]{1,40}")
 _RUN = pattern(r"[\w.-]{1,200}", re.ASCII)
 _DIGEST = pattern(r"sha256:[0-9a-f]{64}")
 _USUAL_KEYS = 4  # most lines have no more
-_AGAIN = {"Retrying", "Looped"}
+_AGAIN = {RETRYING, LOOPED}
 _decode = json.JSONDecoder(parse_constant=str).raw_decode  # JSON has no NaN, but Python writes it
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from prefect.core.labels import Labels
 from prefect.errors import RecordError, StoreError
 from prefect.patterns import pattern
 from prefect.printable import printable
@@ -41,17 +43,16 @@ def reasons(
     """
     run = run_meant(meant, where)
     before = _before(run, where)
-    names = {each["id"]: each["name"] for each in run.flow["tasks"]}
-    given = run.given()
+    labels = Labels(run.flow)
     if task is not None:
-        for slug, index in _meant(run, names, task):
-            yield from _sentences(run, before, slug, index, names)
+        for slug, index in _meant(run, labels, task):
+            yield from _sentences(run, before, slug, index, labels)
         return
     for slug, found in run.tasks.items():
-        if slug in given:
+        if slug in labels.silent:
             continue
         if slug in run.code or any(each.inputs or each.result for each in _units(found)):
-            yield from _sentences(run, before, slug, None, names)
+            yield from _sentences(run, before, slug, None, labels)
 
 
 def run_before(run: Run, where: str | os.PathLike[str] | None = None) -> Run | None:
@@ -74,7 +75,7 @@ def changes(run: Run, before: Run | None) -> dict[tuple[str, int | None], str]:
         run: a run.
         before: that of `run_before`.
     """
-    names = {each["id"]: each["name"] for each in run.flow["tasks"]}
+    labels = Labels(run.flow)
     found: dict[tuple[str, int | None], str] = {}
     for slug, index, now in run.units():
         then = None if before is None else _of(before, slug, index)
@@ -90,20 +91,21 @@ def changes(run: Run, before: Run | None) -> dict[tuple[str, int | None], str]:
         ):
             known = [
                 *_changed_code(run, before, slug),
-                *_changed_inputs(run, before, slug, now, then, names),
+                *_changed_inputs(run, before, slug, now, then, labels),
             ]
             if known:
                 found[slug, index] = f"Ran again: {'; '.join(known)}"
     return found
 
 
-def _meant(run: Run, names: dict[str, str], text: str) -> list[tuple[str, int | None]]:
+def _meant(run: Run, labels: Labels, text: str) -> list[tuple[str, int | None]]:
     matched = _MAPPED.fullmatch(text)
     name, index = (matched[1], int(matched[2])) if matched else (text, None)
+    names = {each["id"]: each["name"] for each in run.flow["tasks"]}
     slugs = [slug for slug in names if name in (slug, names[slug])]
     found = [(slug, index) for slug in slugs if index is None or index in run.tasks[slug].children]
     if not found:
-        known = ", ".join(sorted({printable(each) for each in names.values()})[:20])
+        known = ", ".join(sorted({printable(labels.of(each)) for each in names})[:20])
         raise RecordError(f"Run {run.run} has no task {printable(text)!r}. It has: {known}")
     return found
 
@@ -126,29 +128,37 @@ def _units(task: TaskRun) -> Iterator[TaskRun]:
 
 
 def _sentences(
-    run: Run, before: Run | None, slug: str, index: int | None, names: dict[str, str]
+    run: Run, before: Run | None, slug: str, index: int | None, labels: Labels
 ) -> Iterator[str]:
     """Yield a sentence of a task; of a mapped one, one for all of its children of which the same is true."""
-    label = printable(names[slug])
+    label = printable(labels.of(slug, index))
     children = run.tasks[slug].children
-    if index is not None or not children:
-        child = "" if index is None else f"[{index}]"
-        yield f"{label}{child} {_told(run, before, slug, index, names)}"
+    count = max(run.tasks[slug].child_count, len(children))
+    if index is not None or not count:
+        yield f"{label} {_told(run, before, slug, index, labels)}"
         return
     alike: dict[str, list[int]] = {}
     for each in children:
-        alike.setdefault(_told(run, before, slug, each, names), []).append(each)
+        alike.setdefault(_told(run, before, slug, each, labels), []).append(each)
+    many = {told: len(found) for told, found in alike.items()}
+    if missing := count - len(
+        children
+    ):  # a record may say any number: only those that are shown are looked for
+        told = _told(run, before, slug, count, labels)
+        without = islice((each for each in range(count) if each not in children), _SHOWN)
+        alike.setdefault(told, []).extend(without)
+        many[told] = many.get(told, 0) + missing
     for told, found in alike.items():
-        if len(found) == len(children):
-            which = "its only child" if len(found) == 1 else f"all {len(found)} children"
+        if many[told] == count:
+            which = "its only child" if count == 1 else f"all {count:,} children"
         else:
-            shown = ", ".join(map(str, found[:_SHOWN]))
-            more = f", … and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-            which = f"{len(found)} of {len(children)} children: {shown}{more}"
+            shown = ", ".join(map(str, sorted(found)[:_SHOWN]))
+            more = f", … and {many[told] - _SHOWN:,} more" if many[told] > _SHOWN else ""
+            which = f"{many[told]:,} of {count:,} children: {shown}{more}"
         yield f"{label} ({which}) {told}"
 
 
-def _told(run: Run, before: Run | None, slug: str, index: int | None, names: dict[str, str]) -> str:
+def _told(run: Run, before: Run | None, slug: str, index: int | None, labels: Labels) -> str:
     """Return what is to be said of a task or child, after its name."""
     now = _of(run, slug, index)
     if now is None or now.state == PENDING:
@@ -163,16 +173,16 @@ def _told(run: Run, before: Run | None, slug: str, index: int | None, names: dic
         return f"ran again: {printable(now.why)}."
     if before is None:
         return f"ran: this is the first run of flow {printable(run.flow['name'])!r} in this store."
-    return f"ran{_because(run, before, slug, index, names)}"
+    return f"ran{_because(run, before, slug, index, labels)}"
 
 
-def _because(run: Run, before: Run, slug: str, index: int | None, names: dict[str, str]) -> str:
+def _because(run: Run, before: Run, slug: str, index: int | None, labels: Labels) -> str:
     now, then = _of(run, slug, index), _of(before, slug, index)
     if then is None or then.state not in SUCCESSFUL:
         return _unsuccessful(before, then, slug, index)
     changes = [
         *_changed_code(run, before, slug),
-        *_changed_inputs(run, before, slug, now, then, names),
+        *_changed_inputs(run, before, slug, now, then, labels),
     ]
     if changes:
         return f" again: {'; '.join(changes)}."
@@ -219,7 +229,7 @@ def _changed_code(run: Run, before: Run, slug: str) -> Iterator[str]:
 
 
 def _changed_inputs(
-    run: Run, before: Run, slug: str, now: TaskRun | None, then: TaskRun, names: dict[str, str]
+    run: Run, before: Run, slug: str, now: TaskRun | None, then: TaskRun, labels: Labels
 ) -> Iterator[str]:
     inputs = {} if now is None else now.inputs
     for name in sorted(inputs.keys() | then.inputs.keys()):
@@ -239,7 +249,7 @@ def _changed_inputs(
                 f"{before.parameters.get(source)!r:.60}"
             )
         elif source is not None:
-            yield f"its input {shown} has changed: {printable(names.get(source, source))} came to something else"
+            yield f"its input {shown} has changed: {printable(labels.of(source))} came to something else"
         else:
             yield f"its input {shown} has changed"
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 PENDING = "Pending"
 RUNNING = "Running"
+RETRYING = "Retrying"
+LOOPED = "Looped"
 MAPPED = "Mapped"
 SUCCESSFUL = frozenset({"Success", "Cached", "Mapped", "Skipped"})
 # As `prefect.core.state_kinds` has them, whose classes nobody needs who reads records.
@@ -83,6 +85,17 @@ class TaskRun(NamedTuple):
     children: Mapping[int, TaskRun]
     inputs: Mapping[str, str]
 
+    @property
+    def missing(self) -> int:
+        """How many children of a mapped one have no state yet."""
+        return max(self.child_count - len(self.children), 0)
+
+    def units(self) -> Iterator[tuple[int | None, TaskRun]]:
+        """Yield what is run by itself, with its index: the task, or its children that have a state."""
+        if self.state != MAPPED:
+            yield None, self
+        yield from self.children.items()
+
 
 class Log(NamedTuple):
     """A line that was logged, or printed.
@@ -148,18 +161,8 @@ class Run:
     code: dict[str, dict[str, str]] = field(default_factory=dict)
     ignored: int = 0
 
-    def given(self) -> set[str]:
-        """Return the slugs of parameters, and of what flows add by themselves: they do no work."""
-        return {
-            task["id"]
-            for task in self.flow["tasks"]
-            if task.get("auto_generated") or str(task.get("type", "")).endswith(".Parameter")
-        }
-
     def units(self) -> Iterator[tuple[str, int | None, TaskRun]]:
         """Yield what is run by itself: (slug, index, what became of it), for a mapped task its children."""
         for slug, task in self.tasks.items():
-            if task.state != MAPPED:
-                yield slug, None, task
-            for index, child in task.children.items():
-                yield slug, index, child
+            for index, one in task.units():
+                yield slug, index, one

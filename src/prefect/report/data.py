@@ -10,6 +10,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from prefect.core.labels import Labels
 from prefect.core.picture import Picture
 from prefect.printable import printable, printable_lines
 from prefect.records.run import MAPPED
@@ -54,6 +55,7 @@ def page_data(
     texts, states, workers = _Texts(""), _Texts(), _Texts("")
     levels, loggers = _Texts(), _Texts()
     begun = run.started
+    silent = Labels(run.flow).silent
     numbers = {slug: number for number, slug in enumerate(run.tasks)}
 
     known = reasons or {}
@@ -96,7 +98,7 @@ def page_data(
         "parameters": [[printable(name), value_text(value)] for name, value in run.parameters.items()],
         "requirements": [printable(each) for each in run.versions.get("requirements", ())],
         "tasks": [
-            [printable(task["id"]), printable(task["name"]), printable(task["type"]), _mapped(run.tasks[task["id"]])]
+            [printable(task["id"]), printable(task["name"]), printable(task["type"]), _mapped(run.tasks[task["id"]]), int(task["id"] in silent)]
             for task in run.flow["tasks"]
         ],
         "edges": edges,

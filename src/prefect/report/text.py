@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from prefect.printable import printable, printable_lines
-from prefect.records.run import FAILED, MAPPED, PENDING, RUNNING
+from prefect.core.labels import Labels
+from prefect.printable import duration, printable, printable_lines
+from prefect.records.run import FAILED, RUNNING
+from prefect.records.summary import counts_of, counts_text, states_of, told_of, tries_text
 from prefect.report.data import facts, value_text
 
 if TYPE_CHECKING:
@@ -38,29 +39,7 @@ def text(run: Run, *, everything: bool = False) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def duration(seconds: float) -> str:
-    """Return a time as people read it."""
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:  # noqa: PLR2004
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole // 60 % 60:02} min"
-
-
-def states_of(task: TaskRun) -> Counter[str]:
-    """Count what a task, or its children, came to."""
-    if task.children:
-        return Counter(child.state for child in task.children.values())
-    return Counter(["Success" if task.state == MAPPED else task.state])
-
-
 def _head(run: Run) -> list[str]:
-    counts: Counter[str] = Counter()
-    for _, _, one in run.units():
-        counts[one.state] += 1
     state = run.state or "no end recorded"
     end = run.last if run.ended is None else run.ended
     message = f": {printable(run.message)}" if run.message else ""
@@ -74,9 +53,9 @@ def _head(run: Run) -> list[str]:
         ("Parameter", f"{name} = {value_text(value)}") for name, value in run.parameters.items()
     ]
     lines += [f"  {printable(name):<13} {printable(value)}" for name, value in told]
-    shown = ", ".join(f"{count} {state}" for state, count in counts.most_common())
-    again = sum(max(0, len(one.tries) - 1) for _, _, one in run.units())
-    return [*lines, f"  {'Tasks':<13} {shown or 'none'}{f', {again} tried again' if again else ''}"]
+    again = tries_text(one for _, _, one in run.units())
+    counted = ", ".join(filter(None, (counts_text(counts_of(run)) or "none", again)))
+    return [*lines, f"  {'Tasks':<13} {counted}"]
 
 
 def _span(task: TaskRun, now: float) -> tuple[float, float] | None:
@@ -90,27 +69,28 @@ def _span(task: TaskRun, now: float) -> tuple[float, float] | None:
 
 def _tasks(run: Run, most: int | None) -> list[str]:
     end = max(run.last, run.started + 1e-6)
-    shown = list(run.tasks.items())[:most]
-    width = min(max((len(printable(slug)) for slug, _ in shown), default=0), _WIDEST)
+    labels, told = Labels(run.flow), list(told_of(run))
+    shown = told[:most]
+    width = min(max((len(printable(labels.of(slug))) for slug, _ in shown), default=0), _WIDEST)
     lines = []
     for slug, task in shown:
         counts = states_of(task)
-        worst = next((s for s in (*_worst_first(), *counts) if counts.get(s)), PENDING)
+        worst = next(s for s in (*_worst_first(), *counts) if counts.get(s))
         span = _span(task, end)
         took = duration(span[1] - span[0]) if span else ""
         notes = []
         if task.children or task.child_count:
             notes.append("×" + str(max(task.child_count, len(task.children))))  # noqa: RUF001 - it is no letter
             if len(counts) > 1:
-                notes.append(", ".join(f"{count} {state}" for state, count in counts.most_common()))
-        if len(task.tries) > 1:
-            notes.append(f"{len(task.tries)} tries")
+                notes.append(counts_text(counts))
+        if again := tries_text(one for _, one in task.units()):
+            notes.append(again)
         if task.message or task.why:
             notes.append(printable(task.message or task.why))
-        line = f"{_MARKS.get(worst, '·')} {printable(slug):<{width}}  {took:>12}  {_bar(span, run.started, end)}  {'  '.join(notes)}"
+        line = f"{_MARKS.get(worst, '·')} {printable(labels.of(slug)):<{width}}  {took:>12}  {_bar(span, run.started, end)}  {'  '.join(notes)}"
         lines.append(line.rstrip())
-    if len(run.tasks) > len(shown):
-        lines.append(f"… and {len(run.tasks) - len(shown)} more tasks: --all shows them")
+    if len(told) > len(shown):
+        lines.append(f"… and {len(told) - len(shown)} more tasks: --all shows them")
     return lines
 
 
@@ -142,10 +122,12 @@ def _failures(run: Run, most: int | None) -> list[str]:
         for slug, index, one in run.units()
         if one.state in FAILED and one.state != "TriggerFailed"
     ]
-    lines = []
+    lines, labels = [], Labels(run.flow)
     for slug, index, one in failed[:most]:
-        where = slug if index is None else f"{slug}[{index}]"
-        lines += ["", f"✗ {printable(where)}: {printable(one.message or one.state)}"]
+        lines += [
+            "",
+            f"✗ {printable(labels.of(slug, index))}: {printable(one.message or one.state)}",
+        ]
         lines += [
             f"    {line}" for line in printable_lines(one.traceback.rstrip()).split("\n") if line
         ]
@@ -157,8 +139,9 @@ def _failures(run: Run, most: int | None) -> list[str]:
 def _logs(run: Run) -> list[str]:
     every = sorted((line.time, slug, line) for slug, some in run.logs.items() for line in some)
     lines = ["", "Logs"] if every else []
+    labels = Labels(run.flow)
     for at, slug, line in every:
-        where = slug if line.map_index is None else f"{slug}[{line.map_index}]"
+        where = labels.of(slug, line.map_index) if slug else ""
         first, *more = printable_lines(line.message).split("\n")
         who = printable(where or line.logger)
         lines.append(

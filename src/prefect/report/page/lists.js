@@ -105,7 +105,7 @@ function fillTable() {
     return [...units].sort((a, b) => { const x = by(a), y = by(b); return x < y ? -way : x > y ? way : a.order - b.order; });
   };
   let rows = [];
-  if (isFiltering()) rows = sorted(M.units.filter((unit) => fits(unit) && !(unit.kids && unit.kids.length)));
+  if (isFiltering()) rows = sorted(M.leaves.filter(fits));
   else {
     for (const unit of sorted(M.tasks.map((task) => task.unit))) {
       rows.push(unit);
@@ -118,7 +118,7 @@ function fillTable() {
   $("table").setAttribute("aria-rowcount", rows.length);
   $("tasks-note").textContent = isFiltering()
     ? `${count(rows.length)} of ${count(M.leaves.length)} fit the filter` : M.mapped
-      ? `${count(M.tasks.length)}, of which mapped ones open to ${plural(M.leaves.length - M.tasks.length + M.mapped, "child").replace(/childs$/, "children")}` : count(rows.length);
+      ? `${count(M.tasks.length)}, of which mapped ones open to ${plural(M.units.length - M.tasks.length, "child").replace(/childs$/, "children")}` : count(rows.length);
   $("open-all").hidden = !M.mapped || isFiltering();
   $("open-all").textContent = L.open.size ? "Close all" : "Open all";
   mark();

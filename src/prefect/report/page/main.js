@@ -70,15 +70,15 @@ function summarise() {
   $("message").textContent = D.message;
   const span = over ? D.ended : D.now;
   let busy = 0, tries = 0, again = 0;
-  for (const unit of M.leaves) { busy += unit.spent; tries += unit.tries.length; again += Math.max(0, unit.tries.length - 1); }
+  for (const unit of M.leaves) { busy += unit.spent; tries += unit.tries.length; again += unit.tries.filter((one) => one.state === "Retrying").length; }
   const get = (name) => M.counts.get(name) || 0;
   const failed = get("Failed") + get("TimedOut") + get("ValidationFailed");
   const rate = span && tries ? tries / (span / 1e4) : 0;
   const tiles = [
     [over ? "Duration" : "So far", time(span)],
-    ["Tasks run", count(M.leaves.length), M.mapped ? `${count(M.tasks.length)} in the flow` : ""],
+    ["Tasks run", count(M.total), M.mapped ? `${count(M.tasks.length)} in the flow` : ""],
     ["Failed", count(failed), get("TriggerFailed") ? `${count(get("TriggerFailed"))} not run after them` : ""],
-    ["Retries", count(again)], ["Cached", count(get("Cached")), M.leaves.length && get("Cached") ? `${Math.round(100 * get("Cached") / M.leaves.length)}%` : ""],
+    ["Retries", count(again)], ["Cached", count(get("Cached")), get("Cached") ? `${Math.round(100 * get("Cached") / M.total)}%` : ""],
     ["Busy", time(busy), span ? `${(busy / span).toFixed(1)} at a time` : ""],
     ["Rate", rate ? `${rate < 10 ? rate.toFixed(1) : count(Math.round(rate))}/s` : "–"],
   ];
@@ -88,7 +88,7 @@ function summarise() {
     tile.append(el("dt", "", name), shown);
     return tile;
   }));
-  const bar = shares(M.counts, M.leaves.length, "");
+  const bar = shares(M.counts, M.total, "");
   $("share").replaceChildren(...bar.childNodes);
   $("chips").replaceChildren(...M.states.map((name) => {
     const chip = el("button", "chip");

@@ -24,10 +24,10 @@ const dot = (state) => {
 
 const time = (ticks) => {
   const s = ticks / 1e4;
-  if (s < 0.001) return s === 0 ? "0 s" : `${(s * 1e3).toFixed(1)} ms`;
-  if (s < 1) return `${Math.round(s * 1e3)} ms`;
-  if (s < 10) return `${s.toFixed(2)} s`;
-  if (s < 60) return `${s.toFixed(1)} s`;
+  if (s < 0.00095) return s === 0 ? "0 s" : `${(s * 1e3).toFixed(1)} ms`; // as `prefect.printable.duration`
+  if (s < 0.9995) return `${Math.round(s * 1e3)} ms`;
+  if (s < 9.995) return `${s.toFixed(2)} s`;
+  if (s < 59.95) return `${s.toFixed(1)} s`;
   const whole = Math.round(s), two = (n) => String(n).padStart(2, "0");
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
   return `${Math.floor(whole / 3600)} h ${two(Math.floor(whole / 60) % 60)} min`;
@@ -43,7 +43,7 @@ const plural = (n, one) => `${count(n)} ${one}${n === 1 ? "" : "s"}`;
 const bytes = (n) => {
   let unit = 0;
   while (n >= 1024 && unit < 4) { n /= 1024; unit += 1; }
-  return unit ? `${n.toFixed(1)} ${["B", "KiB", "MiB", "GiB", "TiB"][unit]}` : `${n} bytes`;
+  return unit ? `${n.toFixed(1)} ${["B", "KiB", "MiB", "GiB", "TiB"][unit]}` : plural(n, "byte");
 };
 
 let D = null; // the data as they came
@@ -51,8 +51,8 @@ let M = null; // what follows from them
 
 function understand(data) {
   const text = (n) => data.texts[n];
-  const tasks = data.tasks.map(([slug, name, kind, mapped], number) =>
-    ({ number, slug, name, kind, mapped, up: [], down: [], unit: null }));
+  const tasks = data.tasks.map(([slug, name, kind, mapped, silent], number) =>
+    ({ number, slug, name, kind, mapped, silent, up: [], down: [], unit: null }));
   const names = new Map();
   for (const { name } of tasks) names.set(name, (names.get(name) || 0) + 1);
   for (const task of tasks) task.label = names.get(task.name) === 1 ? task.name : task.slug;
@@ -96,17 +96,24 @@ function understand(data) {
     units.push(unit);
   }
   const counts = new Map(), leaves = [];
-  for (const unit of units) {
-    if (!unit.kids) {
+  const add = (state, n) => counts.set(state, (counts.get(state) || 0) + n);
+  for (const unit of units) { // what only has a value counts where it failed
+    if (!unit.kids && (!unit.task.silent || BAD.has(unit.state) || unit.state === "TriggerFailed")) {
       leaves.push(unit);
-      counts.set(unit.state, (counts.get(unit.state) || 0) + 1);
+      add(unit.state, 1);
     }
   }
-  for (const { unit } of tasks) if (unit.kids) gather(unit);
+  for (const { unit } of tasks) {
+    if (!unit.kids) continue;
+    gather(unit);
+    if (unit.missing) add("Pending", unit.missing);
+  }
+  let total = 0;
+  for (const n of counts.values()) total += n;
   const lines = data.logs.map(([at, level, logger, message, t, index]) =>
     ({ at, level: data.levels[level], logger: data.loggers[logger], message: text(message), task: t < 0 ? null : tasks[t], index }));
   for (const line of lines) line.words = `${line.task ? line.task.slug : ""} ${line.logger} ${line.message}`.toLowerCase();
-  return { tasks, units, leaves, bars, counts, lines, states: [...counts.keys()].sort((a, b) => rank(a) - rank(b)) };
+  return { tasks, units, leaves, bars, counts, total, lines, states: [...counts.keys()].sort((a, b) => rank(a) - rank(b)) };
 }
 
 function gather(unit) {
@@ -118,10 +125,10 @@ function gather(unit) {
     unit.spent += kid.spent;
   }
   // Children that have not begun are not told of one by one: the task says how many there will be.
-  unit.missing = D.ended === null ? Math.max(0, unit.task.mapped - 1 - unit.kids.length) : 0;
+  unit.missing = Math.max(0, unit.task.mapped - 1 - unit.kids.length);
   if (unit.missing) unit.counts.set("Pending", (unit.counts.get("Pending") || 0) + unit.missing);
   const [worst] = [...unit.counts.keys()].sort((a, b) => rank(a) - rank(b));
-  if (worst) unit.state = unit.missing && rank(worst) > rank("Running") ? "Running" : worst;
+  if (worst) unit.state = unit.missing && D.ended === null && rank(worst) > rank("Running") ? "Running" : worst;
   else if (unit.state === "Mapped") unit.state = "Success";
   unit.words += ` ${word(unit.state)}`.toLowerCase();
 }
