@@ -17,6 +17,7 @@ def test_a_key_is_written_for_its_owner_alone(prefect):
     key = EncryptionKey(path.read_bytes().strip())
     assert key.encode() not in out + err
     assert key.id in err
+    assert "PREFECT_STORE_KEY it encrypts the results" in err
 
 
 def test_a_key_is_never_overwritten(prefect):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import textwrap
 
 import pytest
@@ -243,3 +244,21 @@ def test_children_that_a_killed_run_had_not_come_to_are_counted(cli, tmp_path):
     assert "3 Pending" in cli("runs", "show", path)
     assert "train (3 more children)" in cli("runs", "show", path)
     assert "train (3 of 12 children: 4, 5, 6) did not run" in cli("why", path, "train")
+
+
+def test_what_is_told_to_be_run_names_the_store(cli, tmp_path, monkeypatch):
+    """A command that is pasted looks where this one did; none is named where it is the user's own."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sums.py").write_text(textwrap.dedent(FLOW))
+    where = ["--store", "my runs"]
+    assert "`prefect run X --store 'my runs'` keeps one" in (empty := cli("runs", *where)).replace(
+        f"{tmp_path}/", ""
+    )
+    assert f"'{tmp_path}/my runs'" in empty
+    cli("run", "sums.py", *where)
+    for command in (["runs", "show", "nonsense"], ["report", "nonsense"], ["why", "nonsense"]):
+        said = cli(*command, *where, status=2)
+        assert f"`prefect runs --store '{tmp_path}/my runs'` lists all" in said
+        assert "`prefect runs` lists all" in cli(*command, status=2)
+    pasted = shlex.split(said.split("`")[1])[1:]
+    assert "sums" in cli(*pasted)

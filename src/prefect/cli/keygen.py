@@ -25,7 +25,8 @@ def keygen(file: Path | None, recipient: bool, signing: bool, public: bool) -> N
     """Make a new key in FILE, readable by you alone.
 
     Without an option it is an encryption key (default FILE: prefect.key). Whoever has it can read
-    the flows that were sealed with it and make files that it opens: keep it apart from them.
+    the flows that were sealed with it and make files that it opens: keep it apart from them. In the
+    variable PREFECT_STORE_KEY such a key also encrypts the results of runs that are kept.
 
     With --recipient it is an identity: others seal for the recipient in FILE.pub, and only the
     identity opens that. With --signing it is a signing key: others trust the signer in FILE.pub.
@@ -65,7 +66,11 @@ def _put(file: Path, kind: str, key_id: str, text: str, public: str | None) -> N
     write_key_file(file, text, public=public)
     say(f"Wrote the {kind} {key_id} to {file} (mode 0600).", err=True)
     if public is None:
-        say(f"Use it with --key-file {file}, or as {KEY_VARIABLE}.", err=True)
+        say(
+            f"Use it with --key-file {file}, or as {KEY_VARIABLE}; as PREFECT_STORE_KEY it encrypts the results of runs that are "
+            "kept.",
+            err=True,
+        )
     else:
         option = "--recipient" if kind == "identity" else "--trusted-signer"
         say(f"Give others {file}.pub, for {option}.", err=True)

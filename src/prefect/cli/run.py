@@ -359,13 +359,13 @@ def _tell_kept(artifact: str, kept: Kept, status: int, report: Path | None) -> N
     """Say by which name a run was kept, and how to go on with one that did not come to its end."""
     from shlex import quote  # noqa: PLC0415 - seldom needed
 
-    from prefect.records.finding import path_of  # noqa: PLC0415 - the same
-    from prefect.store.store import default_store, open_store  # noqa: PLC0415 - the same
+    from prefect.records.finding import path_of, store_option  # noqa: PLC0415 - the same
+    from prefect.store.store import open_store  # noqa: PLC0415 - the same
 
     store = open_store(kept.store)
     if kept.run is None or not store.files.touch(path_of(kept.run)):
         return  # nothing has run
-    option = "" if store.where == default_store() else f" --store {printable(quote(store.where))}"
+    option = store_option(store)
     again = (
         f" Go on with it: prefect run {printable(quote(artifact))}{option} --resume {kept.run[-8:]}, and the "
         "options that it had"

@@ -15,6 +15,7 @@ from prefect.core.labels import Labels
 from prefect.errors import RecordError
 from prefect.printable import duration, printable, size
 from prefect.records.finding import read_run, run_meant, runs_in
+from prefect.records.finding import store_option as option_of
 from prefect.records.run import FAILED, MAPPED, PENDING
 from prefect.records.summary import counts_of, counts_text, told_of, tries_text
 from prefect.store.pruning import prune
@@ -131,8 +132,11 @@ def _list(kept: Store, flow: str | None, *, all_runs: bool, as_json: bool) -> No
             )
         return
     if not found:
+        option = option_of(kept)
         of_flow = "" if flow is None else f" of flow {printable(flow)!r}"
-        say(f"{printable(kept.where)} has no runs{of_flow}. `prefect run X --keep` keeps one.")
+        say(
+            f"{printable(kept.where)} has no runs{of_flow}. `prefect run X{option or ' --keep'}` keeps one."
+        )
         return
     rows = [
         (run.run, printable(run.flow["name"]), _state(run), _took(run), counts_text(counts_of(run)))

@@ -11,7 +11,7 @@ from prefect.core.kept import LAST
 from prefect.errors import RecordError
 from prefect.printable import printable
 from prefect.records.reading import RecordReader, read_record
-from prefect.store.store import open_store
+from prefect.store.store import default_store, open_store
 
 if TYPE_CHECKING:
     import os
@@ -41,6 +41,15 @@ def path_of(run: str) -> str:
     return f"{_DIRECTORY}/{run}{_SUFFIX}"
 
 
+def store_option(store: Store) -> str:
+    """Return the option that has a command look into a store, with a blank before it; "" for the user's own."""
+    if store.where == default_store():
+        return ""
+    from shlex import quote  # noqa: PLC0415 - seldom needed
+
+    return f" --store {printable(quote(store.where))}"
+
+
 def find_run(store: Store, meant: str, suits: Callable[[Run], bool] | None = None) -> str:
     """Return the id of a run.
 
@@ -56,7 +65,9 @@ def find_run(store: Store, meant: str, suits: Callable[[Run], bool] | None = Non
     if meant == LAST:
         last = last_run(store, names, suits)
         if last is None:
-            raise RecordError(f"{store.where} has no such run: `prefect runs` lists what there is")
+            raise RecordError(
+                f"{store.where} has no such run: `prefect runs{store_option(store)}` lists what there is"
+            )
         return last[0]
     found = [name for name in names if name == meant] or [
         name for name in names if name.startswith(meant) or name.endswith(meant)
@@ -66,7 +77,7 @@ def find_run(store: Store, meant: str, suits: Callable[[Run], bool] | None = Non
     shown = ", ".join(found[-3:]) + (", …" if len(found) > 3 else "")  # noqa: PLR2004
     many = f"{len(found)} runs that this may mean: {shown}" if found else "none of that name"
     raise RecordError(
-        f"Which run is meant by {printable(meant)!r}? {store.where} has {many}. `prefect runs` lists all"
+        f"Which run is meant by {printable(meant)!r}? {store.where} has {many}. `prefect runs{store_option(store)}` lists all"
     )
 
 
