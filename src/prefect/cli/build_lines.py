@@ -6,11 +6,12 @@ import logging
 import sys
 import threading
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import click
 
+from prefect.cli.output import is_quiet
 from prefect.printable import duration, printable, size
 from prefect.steps import watched
 
@@ -47,10 +48,10 @@ def build_lines(*, verbose: bool) -> Iterator[None]:
     logger = logging.getLogger("prefect.environments")
     handler = _Shown(verbose=verbose)
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.WARNING if is_quiet() else logging.INFO)
     logger.propagate = False
     try:
-        with watched(handler), handler.drawn():
+        with nullcontext() if is_quiet() else watched(handler), handler.drawn():
             yield
     finally:
         logger.removeHandler(handler)

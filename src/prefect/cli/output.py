@@ -46,6 +46,18 @@ def say(text: str, *, err: bool = False) -> None:
     click.echo(printable_lines(text), err=err)
 
 
+def is_quiet() -> bool:
+    """Tell whether the command was asked for nothing but warnings, errors and its outcome."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.params.get("quiet"))
+
+
+def note(text: str) -> None:
+    """Tell people, on standard error, what they need not know: not where the command is to be quiet."""
+    if not is_quiet():
+        say(text, err=True)
+
+
 def _is_of_output(error: OSError) -> bool:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from prefect.cli.options import Command
-from prefect.cli.output import refuse_inputs, require_directory, say
+from prefect.cli.output import note, refuse_inputs, require_directory, say
 from prefect.cli.runs import store_option
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def write_report(output: Path, run: str, store: str) -> None:
     from prefect.records.finding import run_meant  # noqa: PLC0415 - not for --help
 
     _write(output, _rendered(run_meant(run, store), form_of(output), store, everything=True))
-    say(f"Wrote the report to {output}.", err=True)
+    note(f"Wrote the report to {output}.")
 
 
 def _write(output: Path, data: bytes) -> None:

@@ -18,7 +18,7 @@ from prefect.cli.options import (
     refuse_keys,
     trusted_signer_option,
 )
-from prefect.cli.output import say
+from prefect.cli.output import note, say
 from prefect.cli.place_options import PLACES, place_options, surroundings
 from prefect.cli.wish import Wish
 from prefect.core.kept import LAST
@@ -118,6 +118,10 @@ if TYPE_CHECKING:
     help="Wait for each time of the flow's own schedule, and run it then, until there are no more.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Report one JSON object a line.")
+@click.option(
+    "-q", "--quiet", is_flag=True,
+    help="Tell only warnings, errors and what the flow came to. What tasks print is shown.",
+)  # fmt: skip
 @click.pass_context
 def run(
     called: click.Context,
@@ -142,6 +146,7 @@ def run(
     strict: bool,
     on_schedule: bool,
     as_json: bool,
+    quiet: bool,
     **wanted: Any,
 ) -> None:
     """Run the flow of ARTIFACT: a .flow file, an image, or FILE.py itself.
@@ -150,6 +155,8 @@ def run(
     what tasks print has them masked. The exit status is 0 for success, 1 when the flow failed,
     2 for wrong usage or bad input, and then nothing has run, or where it could not tell of the run.
     """
+    if quiet and as_json:
+        raise click.UsageError("--json tells everything, for programs: leave out --quiet")
     given = parse_pairs(parameters)
     try:
         if result is not None:
@@ -171,7 +178,8 @@ def run(
         result,
         strict=strict,
         as_json=as_json,
-        live=sys.stdout.isatty() and not as_json,
+        live=sys.stdout.isatty() and not (as_json or quiet),
+        quiet=quiet,
         kept=_kept(artifact, store, resume, keep=keep or report is not None),
         otel=otel,
     )
@@ -306,7 +314,7 @@ def _suitable(manifest: Manifest, wish: Wish) -> str:
 
     place, reason = suits(manifest, strict=wish.strict)
     if reason:
-        say(f"{reason}. It runs in an environment made for it (--in venv).", err=True)
+        note(f"{reason}. It runs in an environment made for it (--in venv).")
     return place
 
 
@@ -328,7 +336,7 @@ def _run_made(
         flow,
         parameters=read_parameters(flow, wish.given),
         secrets=merge_secrets(wish.secrets, secrets_of(flow)),
-        json_lines=wish.as_json or wish.live,
+        json_lines=wish.events,
         strict=wish.strict,
         executor=wish.executor,
         surroundings=wish.surroundings,
@@ -357,7 +365,8 @@ def _kept(artifact: str, store: str | None, resume: str | None, *, keep: bool) -
 
 def _tell_kept(artifact: str, kept: Kept, status: int, report: Path | None) -> None:
     """Say by which name a run was kept, and how to go on with one that did not come to its end."""
-    from shlex import quote  # noqa: PLC0415 - seldom needed
+    from functools import partial  # noqa: PLC0415 - seldom needed
+    from shlex import quote  # noqa: PLC0415 - the same
 
     from prefect.records.finding import path_of, store_option  # noqa: PLC0415 - the same
     from prefect.store.store import open_store  # noqa: PLC0415 - the same
@@ -370,9 +379,9 @@ def _tell_kept(artifact: str, kept: Kept, status: int, report: Path | None) -> N
         f" Go on with it: prefect run {printable(quote(artifact))}{option} --resume {kept.run[-8:]}, and the "
         "options that it had"
     )
-    say(
-        f"Kept as {kept.run}{option and ' in ' + printable(store.where)}.{again if status else ''}",
-        err=True,
+    tell = partial(say, err=True) if status else note
+    tell(
+        f"Kept as {kept.run}{option and ' in ' + printable(store.where)}.{again if status else ''}"
     )
     if report is not None:
         from prefect.cli.report import write_report  # noqa: PLC0415 - seldom asked for

@@ -157,6 +157,10 @@ def _reporter(flow: dict[str, Any], wish: Wish) -> Reporter:
         from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
 
         return LiveDisplay(flow)
+    if wish.quiet:
+        from prefect.cli.quiet import QuietReporter  # noqa: PLC0415 - seldom asked for
+
+        return QuietReporter()
     return LineReporter(until_exit=True)
 
 

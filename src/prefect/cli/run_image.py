@@ -113,7 +113,7 @@ def _run(place: Place, image: FlowImage, wish: Wish) -> int:
         parameters=read_parameters(flow, wish.given) if wish.given else None,
         secrets=wish.secrets,
         keyring=keyring,
-        json_lines=wish.as_json or wish.live,
+        json_lines=wish.events,
         strict=wish.strict,
         executor=wish.executor,
         surroundings=wish.surroundings,

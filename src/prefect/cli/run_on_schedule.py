@@ -15,7 +15,7 @@ import click
 
 from prefect.cli import standard_input
 from prefect.cli.artifacts import is_flow_file, load_flow_file
-from prefect.cli.output import say
+from prefect.cli.output import note, say
 from prefect.errors import FlowError
 from prefect.running.parameters import read_parameters
 from prefect.running.stopping import Terminated
@@ -75,7 +75,7 @@ def run_on_schedule(
     keep_time(
         schedule,
         run,
-        lambda told: say(_sentence(told), err=True),
+        lambda told: note(_sentence(told)),
         lambda told: say(f"Warning: {told}.", err=True),
     )
     if status is None:

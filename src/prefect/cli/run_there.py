@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from prefect.cli.output import say
+from prefect.cli.output import note, say
 from prefect.frozen import replace
 from prefect.places.following import follow
 from prefect.running.report import as_event, write_line
@@ -133,6 +133,10 @@ def _teller(display: LiveDisplay | None, wish: Wish) -> Callable[[str, StreamNam
     """Return what tells each line of a worker in the way that is wished for."""
     if display is not None:
         return lambda line, _: display.replay([line])
+    if wish.quiet:
+        from prefect.cli.quiet import QuietReporter  # noqa: PLC0415 - seldom asked for
+
+        return QuietReporter().replay
     if wish.as_json:
         return lambda line, stream: write_line(as_event(line, stream), sys.stdout, sys.stderr)
     return lambda line, stream: write_line(line, getattr(sys, stream), sys.stderr)
@@ -144,7 +148,7 @@ def _is_there(wish: Wish) -> bool:
 
 def say_of_place(line: str) -> None:
     """Tell of a place that is made ready."""
-    say(line, err=True)
+    note(line)
 
 
 def _keep_result(report: bytes | None, key: str, wish: Wish) -> bool:

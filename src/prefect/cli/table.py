@@ -376,6 +376,12 @@ COMMANDS: dict[str, Command] = {
                 ("--on-schedule",),
             ),
             "--json": ("Report one JSON object a line", None, ("--json",)),
+            "-q": ("Tell only warnings, errors and what the flow came to", None, ("-q", "--quiet")),
+            "--quiet": (
+                "Tell only warnings, errors and what the flow came to",
+                None,
+                ("-q", "--quiet"),
+            ),
             "-h": ("Show this message and exit", None, ("-h", "--help")),
             "--help": ("Show this message and exit", None, ("-h", "--help")),
         },

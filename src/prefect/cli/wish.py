@@ -32,7 +32,7 @@ class Wish:
         key_files, trusted_signers: what opens a sealed flow.
         executor: where tasks run, as text; None is where the flow says.
         result: the file that the run's result goes to.
-        as_json, live: how the run is told.
+        as_json, live, quiet: how the run is told.
         kept: what is to be kept of the run, and gone on with; None is nothing.
         otel: whether OpenTelemetry is told of it.
     """
@@ -47,8 +47,14 @@ class Wish:
     strict: bool
     as_json: bool
     live: bool
+    quiet: bool
     kept: Kept | None = None
     otel: bool = False
+
+    @property
+    def events(self) -> bool:
+        """Whether a run in another place is to tell of itself in JSON lines."""
+        return self.as_json or self.live or self.quiet
 
     def require_events(self) -> None:
         """Refuse to tell OpenTelemetry of a run elsewhere whose events do not come here.
@@ -56,9 +62,9 @@ class Wish:
         Raises:
             click.UsageError: they come as lines for people.
         """
-        if self.otel and not (self.as_json or self.live):
+        if self.otel and not self.events:
             raise click.UsageError(
-                "--otel tells of a run in another place from its events: add --json, or run it on a terminal"
+                "--otel tells of a run in another place from its events: add --json or --quiet, or run it on a terminal"
             )
 
     def keep(self, result: RunResult, behind: Sequence[str] = ()) -> None:
