@@ -94,7 +94,7 @@ def in_memory(tmp_path, act, **environment):
         check=True, timeout=120,
     )  # fmt: skip
     spans, points = json.loads(done.stderr.splitlines()[-1])
-    named = {}
+    named = {"told": json.loads(done.stdout)} if done.stdout.startswith("[[") else {}
     for span in spans:
         named.setdefault(span["name"], []).append(span)
     return named, points
@@ -164,28 +164,79 @@ def test_spans_of_instrumented_code_are_below_the_task(tmp_path, executor):
         assert task["attributes"]["prefect.task.map_index"] == number - 1
 
 
-def test_a_run_elsewhere_is_below_the_span_that_is_told(tmp_path):
-    """Tasks in other processes know the run's span by prefect.context.traceparent, and a flow run there is below it."""
+WORKERS_SPANS = """
+import asyncio
+from prefect import Flow
+
+def own_span(name):
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    with TracerProvider().get_tracer("mine").start_as_current_span(name) as span:
+        return f"{span.parent.span_id:016x}", context.traceparent
+
+@task(max_retries=1)
+def plain(x):
+    if x == 1 and context.task_run_count == 1:
+        raise ConnectionError("again")
+    return own_span("own")
+
+@task
+async def waits(x):
+    await asyncio.sleep(0)
+    return own_span("own")
+
+with Flow("outer") as outer:
+    told = [plain.map([0, 1]), waits(1)]
+if __name__ == "__main__":
+    state = outer.run(telemetry=True, executor=EXECUTOR, results="all")
+    found = [*state.result[told[0]].result, state.result[told[1]].result]
+    print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("executor", ["local", "threads:2", "processes:1", "dask"])
+def test_spans_of_instrumented_code_are_below_the_task_in_every_process(tmp_path, executor):
+    """Also below the second try, and below an async task; prefect.context.traceparent names the same span."""
+    act = WORKERS_SPANS.replace("EXECUTOR", repr(executor))
+    spans, _ = in_memory(tmp_path, act)
+    [run] = spans["outer"]
+    tries = {
+        (
+            s["name"],
+            s["attributes"].get("prefect.task.map_index"),
+            s["attributes"]["prefect.task.try"],
+        ): s
+        for s in spans["plain"] + spans["waits"]
+        if "prefect.task.children" not in s["attributes"]
+    }
+    expected = [tries[key] for key in (("plain", 0, 1), ("plain", 1, 2), ("waits", None, 1))]
+    told = [[own, traceparent.rpartition("-")[0]] for own, traceparent in spans["told"]]
+    assert told == [[span["id"], f"00-{run['trace']}-{span['id']}"] for span in expected]
+
+
+def test_a_run_within_a_task_elsewhere_is_below_its_span(tmp_path):
+    """And a run that is given a span by prefect.context is below that; its own tasks have no spans of those numbers."""
     act = """
 from prefect import Flow
 
 @task
 def nested():
-    from opentelemetry import trace
-    assert not trace.get_current_span().get_span_context().is_valid
     return context.traceparent
 
 with Flow("outer") as outer:
     told = nested()
+assert outer.run(telemetry=True).result[told].result.split("-")[2] == f"{spans.get_finished_spans()[0].context.span_id:016x}"
+spans.clear()
 state = outer.run(telemetry=True, executor="processes:1")
 given = state.result[told].result
 with context(traceparent=given):
     flow.run(telemetry=True)
+    assert outer.run(executor="processes:1").result[told].result == given
 """
     spans, _ = in_memory(tmp_path, act)
-    [outer], [inner] = spans["outer"], spans["tell <me>"]
-    assert inner["parent"] == outer["id"]
-    assert inner["trace"] == outer["trace"]
+    [task], [inner] = spans["nested"], spans["tell <me>"]
+    assert inner["parent"] == task["id"]
+    assert inner["trace"] == task["trace"]
 
 
 def test_nothing_is_told_unless_it_is_asked_for(tmp_path):

@@ -16,6 +16,7 @@ from prefect.core.context import Scope, current
 from prefect.core.labels import Labels
 from prefect.core.state_kinds import FAILED, kind_name
 from prefect.core.tracebacks import describe, text_of
+from prefect.engine.spans import TRACEPARENT, RunSpan, span_number
 from prefect.errors import TelemetryError
 from prefect.secrets.masking import mask
 from prefect.version import __version__
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from prefect.core.state import State
     from prefect.engine.events import TaskEvent
 
-TRACEPARENT = "traceparent"
-"""What `prefect.context` has of the run's span, as W3C's Trace Context writes it."""
 _UNFINISHED = frozenset({"Pending", "Scheduled", "Paused", "Resume"})
 _BOUNDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 21600, 86400)
 """Of durations, in seconds; by default they are those of milliseconds."""
@@ -67,8 +66,8 @@ def run_told(
 class Telemetry:
     """Tells of one run, wherever it is: a context, which ends by sending what is left.
 
-    The run's span is the current one meanwhile, and in tasks of this process that of the task: spans of
-    instrumented code are below it.
+    The run's span is the current one meanwhile, and in tasks that of the try at the task, in any process: spans
+    of instrumented code are below it.
 
     Args:
         flow: serialized.
@@ -95,6 +94,7 @@ class Telemetry:
             ) from error
         self._trace, self._contexts = trace, context
         self._tracer = trace.get_tracer("prefect", __version__)
+        self._ids = _Ids.of(self._tracer)
         meter = metrics.get_meter("prefect", __version__)
         self._runs = meter.create_histogram(
             "prefect.flow.run.duration", "s", "How long runs of flows took",
@@ -134,7 +134,8 @@ class Telemetry:
         )
         self._within = self._trace.set_span_in_context(self._run)
         self._contexts.attach(self._within)
-        self._scope = Scope({TRACEPARENT: self._traceparent()})
+        self._told = self._traceparent()
+        self._scope = Scope({TRACEPARENT: self._told})
         self._scope.__enter__()
         return self
 
@@ -172,7 +173,8 @@ class Telemetry:
 
     def _traceparent(self) -> str:
         span = self._run.get_span_context()
-        return f"00-{span.trace_id:032x}-{span.span_id:016x}-{int(span.trace_flags):02x}"
+        told = f"00-{span.trace_id:032x}-{span.span_id:016x}-{int(span.trace_flags):02x}"
+        return told if self._ids is None else RunSpan(told)
 
     def on_state(self, event: TaskEvent) -> None:
         """Take a change of a task's state, and pass it on."""
@@ -288,6 +290,8 @@ class Telemetry:
         }
         if index is not None:
             attributes["prefect.task.map_index"] = index
+        if self._ids is not None and isinstance(self._told, RunSpan):
+            self._ids.prepare(span_number(self._told.of_try(task, index, tried)))
         return self._tracer.start_span(
             self._name(task), parent, attributes=attributes, start_time=_nanoseconds(moment)
         )
@@ -316,6 +320,41 @@ class Telemetry:
         if left > 0:
             span.set_attribute("prefect.task.children_left", left)
         span.end(_nanoseconds(moment))
+
+
+class _Ids:
+    """Gives a tracer's spans the numbers that workers know, and others those that it gives by itself.
+
+    Args:
+        given: the tracer's own generator of numbers.
+    """
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+        self._due = threading.local()  # several runs may have one tracer
+
+    @classmethod
+    def of(cls, tracer: Any) -> _Ids | None:
+        """Have a tracer use one; return None of a tracer that has no generator, as only the SDK's do."""
+        given = getattr(tracer, "id_generator", None)
+        if given is None:
+            return None
+        if isinstance(given, cls):
+            return given
+        tracer.id_generator = made = cls(given)
+        return made
+
+    def prepare(self, number: int) -> None:
+        """Take the number of the span that this thread begins next."""
+        self._due.number = number
+
+    def generate_span_id(self) -> int:
+        """Return the number that is due."""
+        number, self._due.number = getattr(self._due, "number", 0), 0
+        return number or int(self._given.generate_span_id())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._given, name)
 
 
 def _flush(provider: Any) -> None:

@@ -98,6 +98,10 @@ class Job:
             "task_tags": self.task.tags,
             "task_id": self.slug,
         }
+        if "traceparent" in found:
+            from prefect.engine.spans import span_of  # noqa: PLC0415  # few runs are told of
+
+            found["traceparent"] = span_of(self) or found["traceparent"]
         if self.retrying is not None and "resume" in self.retrying.context:
             found["resume"] = True
         if self.task.task_run_name is not None:

@@ -26,6 +26,7 @@ from prefect.engine.executors.travelling import (
     unpacked,
 )
 from prefect.engine.job import Awaiting, Job, begin_job, run_job
+from prefect.engine.spans import spanned
 from prefect.errors import RemoteTaskError
 
 TYPE_CHECKING = False
@@ -99,7 +100,8 @@ class _Worker:
             number, data = sent
             job = self.loaded(data)
             try:
-                found: State | BaseException = run_job(job) if isinstance(job, Job) else job
+                with spanned(job):
+                    found: State | BaseException = run_job(job) if isinstance(job, Job) else job
                 if isinstance(job, Job) and job.keeping is not None and isinstance(found, State):
                     job.keeping.leave(found)
             except KeyboardInterrupt as error:
@@ -165,12 +167,12 @@ class _Sent:
         job = self._load(self._data)
         if not isinstance(job, Job):
             return job
-        begun = begin_job(job)
-        if isinstance(begun, Awaiting):
-            values.set(
-                begun.job
-            )  # in the context of this alone; it may be a later pass than was sent
-            begun = await begun.state()
+        with spanned(job):
+            begun = begin_job(job)
+            if isinstance(begun, Awaiting):
+                # In the context of this alone; it may be a later pass than was sent.
+                values.set(begun.job)
+                begun = await begun.state()
         if job.keeping is not None:
             job.keeping.leave(begun)
         return begun

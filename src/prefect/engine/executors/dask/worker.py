@@ -43,6 +43,7 @@ from prefect.engine.executors.travelling import (
 )
 from prefect.engine.interruption import Interruption
 from prefect.engine.job import Awaiting, Job, begin_job, run_job
+from prefect.engine.spans import spanned
 from prefect.errors import RemoteTaskError
 
 TYPE_CHECKING = False
@@ -200,7 +201,8 @@ def _done(
     job = Job(task, slug, map_index, inputs, context, run_count, retrying)
     job.keeping = keeping
     try:
-        return outbox, job, do(job)
+        with spanned(job):
+            return outbox, job, do(job)
     except KeyboardInterrupt as error:
         outbox.tell("interrupted", dumps((type(error), error.args)))
         return outbox, job, None
