@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from prefect.engine.executors.messages import Message, Receiver, Sender
+from prefect.engine.executors.messages import Message, Outbox, Receiver, Sender
 
 LARGE = 1 << 16
 
@@ -98,6 +98,52 @@ def test_half_a_message_ends_the_connection(ends):
         received(receiver, 1)
     with pytest.raises(OSError, match=r".*"):
         Sender(ends[1]).send(b"work", 1, [b"more"])
+
+
+def test_nobody_waits_for_who_does_not_receive(ends):
+    """What the connection does not take is kept, and goes in order when it does."""
+    outbox, receiver = Outbox(ends[0]), Receiver(ends[1])
+    texts = [bytes([number]) * 5 * LARGE for number in range(4)]
+    left = [outbox.send(b"work", number, [text]) for number, text in enumerate(texts)]
+    assert left[-1]
+    found = []
+    while len(found) < len(texts):
+        outbox.flush()
+        found += receiver.messages()
+    assert found == [Message(b"work", number, [[text]]) for number, text in enumerate(texts)]
+    assert not outbox.flush()
+
+
+@pytest.mark.parametrize("parts", [[[b"x" * 3 * LARGE]], [[b"x"] * LARGE], [[b"short"]]])
+def test_nobody_waits_for_the_rest_of_a_message(parts, ends):
+    """Who sends may be stopped in its midst: what is not there yet is taken later."""
+
+    class Kept:
+        def sendall(self, data):
+            sent.extend(data)
+
+    sent = bytearray()
+    Sender(Kept()).send(b"state", 1, *parts)
+    receiver = Receiver(ends[1])
+    found = []
+    for start in range(0, len(sent), 10_000):
+        assert not found
+        ends[0].sendall(sent[start : start + 10_000])
+        found = receiver.messages()
+    assert found == [Message(b"state", 1, parts)]
+
+
+@pytest.mark.parametrize("size", [10, 3 * LARGE])
+def test_the_end_in_the_midst_of_a_message_is_told_to_all_who_ask(size, ends):
+    """Also to the second, who looks for what has come before."""
+    Outbox(ends[0]).send(b"state", 1, [bytes(size)])
+    sent = ends[1].recv(1 << 20)
+    receiver = Receiver(ends[0])
+    ends[1].sendall(sent[: len(sent) // 2])
+    ends[1].close()
+    for _ in range(2):
+        with pytest.raises(EOFError):
+            received(receiver, 1)
 
 
 def test_what_is_logged_in_the_midst_of_a_message(ends):

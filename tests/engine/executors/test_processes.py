@@ -19,6 +19,7 @@ from prefect.engine.executors import ProcessExecutor, processes
 from prefect.engine.state import Cancelled, Failed, Success, TimedOut, TriggerFailed
 from prefect.errors import RemoteTaskError
 from prefect.secrets.masking import masked
+from prefect.triggers import all_finished
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -607,6 +608,35 @@ def test_a_process_that_does_not_hear_its_timeout(retries, monkeypatch, tmp_path
         assert "its process, which did not react, was ended" in results["stops"].message
     assert results["other"].result == 1
     assert not runs(int((tmp_path / "process").read_text()))
+
+
+def test_a_stopped_process_that_is_sent_much(monkeypatch):
+    """Nobody waits until it takes that: its task is TimedOut, and another process does the next one."""
+    monkeypatch.setattr(processes, "_OVERDUE", 0.5)
+    stopped = []
+
+    def stop(event):
+        if event.task_name == "first" and event.state.is_successful():
+            stopped.append(event.state.result)
+            os.kill(event.state.result, signal.SIGSTOP)
+            watchdog.start()
+
+    with Flow("test") as flow:
+        first = task(pid.run, name="first")()
+        second = task(lambda much, after: len(much), name="second", timeout=0.1)(MUCH, first)
+        task(pid.run, name="third", trigger=all_finished)(upstream_tasks=[second])
+    # A run that hangs ends with it, and this test with it, too late for what it asserts.
+    watchdog = threading.Timer(30, lambda: os.kill(*stopped, signal.SIGKILL))
+    state = flow.run(executor=ProcessExecutor(1), on_state=stop)
+    watchdog.cancel()
+    results = {each.name: state.result[each] for each in flow.tasks}
+    assert type(results["second"]) is TimedOut
+    assert results["third"].is_successful()
+    assert results["third"].result not in stopped
+    assert not runs(*stopped)
+
+
+MUCH = bytes(10_000_000)
 
 
 def test_an_interruption_while_a_process_starts(capfd):

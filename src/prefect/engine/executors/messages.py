@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import struct
 from _thread import RLock
+from collections import deque
 from itertools import chain
-from socket import SHUT_RDWR
+from socket import MSG_DONTWAIT, SHUT_RDWR
 from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from socket import socket
     from typing import Any
 
@@ -77,6 +79,44 @@ class Sender:
                 self._is_sending = False
 
 
+class Outbox:
+    """Sends messages without waiting for who receives them, which may be stopped; of one thread.
+
+    Args:
+        connection: a socket.
+    """
+
+    def __init__(self, connection: socket) -> None:
+        self._socket = connection
+        self._left: deque[memoryview] = deque()
+
+    def send(self, kind: bytes, number: int, *parts: list[Any]) -> bool:
+        """Send a message, or as much as the connection takes; tell whether there is more for `flush`.
+
+        Raises:
+            OSError: nobody receives any more.
+        """
+        self._left.extend(map(memoryview, _framed(kind, number, parts)))
+        return self.flush()
+
+    def flush(self) -> bool:
+        """Send what is left, or as much as the connection takes; tell whether there is more.
+
+        Raises:
+            OSError: nobody receives any more.
+        """
+        while self._left:
+            try:
+                count = self._socket.send(self._left[0], MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
+            if count < len(self._left[0]):
+                self._left[0] = self._left[0][count:]
+            else:
+                self._left.popleft()
+        return False
+
+
 def _framed(kind: bytes, number: int, parts: tuple[list[Any], ...]) -> list[Any]:
     """Return a message as it is sent: small buffers together, others as they are."""
     if len(parts) == 1 and len(parts[0]) == 1 and len(data := parts[0][0]) <= _CHUNK:
@@ -108,57 +148,100 @@ class Receiver:
         self._socket = connection
         self._buffer = memoryview(bytearray(_CHUNK))
         self._start = self._end = 0  # of what has come and was not taken
+        self._long: Iterator[Message | None] | None = None
 
     def messages(self) -> list[Message]:
-        """Wait until something comes, and return the messages that are whole then.
+        """Wait until something comes, and return the messages that are whole then, if there are any.
+
+        It does not wait for the rest of one: who sends may have been stopped in its midst.
 
         Raises:
             EOFError, OSError: nothing will come any more.
         """
-        left = self._end - self._start
-        self._buffer[:left] = self._buffer[self._start : self._end]
-        self._start, self._end = 0, left + self._read_into(self._buffer[left:])
+        if self._long is None:
+            left = self._end - self._start
+            self._buffer[:left] = self._buffer[self._start : self._end]
+            self._start, self._end = 0, left + self._read_into(self._buffer[left:])
         found = []
         while (message := self._next()) is not None:
             found.append(message)
         return found
 
     def _next(self) -> Message | None:
-        """Take a message, if it is there, or too long for being there at once."""
-        left = self._end - self._start - _LENGTH.size
-        if left < 0:
-            return None
-        (length,) = _LENGTH.unpack_from(self._buffer, self._start)
-        if left < length <= _CHUNK - _LENGTH.size:
-            return None
-        begun = self._start
-        self._start += _LENGTH.size
-        word, *lengths = self._take(length).split(b" ")
-        parts = [[int(each) for each in part.split(b"/") if part] for part in lengths]
-        whole = _LENGTH.size + length + sum(map(sum, parts))
-        if self._end - begun < whole <= _CHUNK:
-            self._start = begun
-            return None
-        kind, _, number = bytes(word).partition(b":")
-        return Message(kind, int(number), [[self._take(each) for each in part] for part in parts])
+        """Take a message, if it is there; of one that is too long for being there at once, more of it."""
+        if self._long is None:
+            left = self._end - self._start - _LENGTH.size
+            if left < 0:
+                return None
+            (length,) = _LENGTH.unpack_from(self._buffer, self._start)
+            if left < length <= _CHUNK - _LENGTH.size:
+                return None
+            begun = self._start
+            self._start += _LENGTH.size
+            if left >= length:
+                word, lengths = _head(self._there(length))
+                whole = _LENGTH.size + length + sum(map(sum, lengths))
+                if whole <= self._end - begun:
+                    return _message(word, [list(map(self._there, part)) for part in lengths])
+                if whole <= _CHUNK:
+                    self._start = begun
+                    return None
+                self._start = begun + _LENGTH.size
+            self._long = self._read(length)
+        message = None
+        try:
+            message = next(self._long)
+        except (EOFError, OSError):
+            self._long = None
+            raise
+        if message is not None:
+            self._long = None
+        return message
 
-    def _take(self, length: int) -> bytearray:
-        """Take so many bytes: what has come, and the rest from the connection."""
-        there = min(length, self._end - self._start)
-        until = self._start + there
-        if there == length:
-            data = bytearray(self._buffer[self._start : until])
-        else:
-            data = bytearray(length)
-            data[:there] = self._buffer[self._start : until]
-        self._start = until
+    def _read(self, length: int) -> Iterator[Message | None]:
+        """Read a message whose head has so many bytes; give None whenever more has to come first."""
+        head = bytearray(length)
+        yield from self._fill(head)
+        word, lengths = _head(head)
+        parts = [[bytearray(each) for each in part] for part in lengths]
+        for data in chain.from_iterable(parts):
+            yield from self._fill(data)
+        yield _message(word, parts)
+
+    def _fill(self, data: bytearray) -> Iterator[None]:
+        """Fill a buffer with what has come, and the rest from the connection: much of it without a copy."""
+        there, length = 0, len(data)
         with memoryview(data) as whole:
-            while there < length:
-                there += self._read_into(whole[there:])
-        return data
+            while True:
+                more = min(length - there, self._end - self._start)
+                whole[there : there + more] = self._there(more)
+                there += more
+                if there == length:
+                    return
+                yield None
+                if length - there < _CHUNK:
+                    self._start, self._end = 0, self._read_into(self._buffer)
+                else:
+                    there += self._read_into(whole[there:])
+
+    def _there(self, length: int) -> bytearray:
+        """Take so many bytes of what has come."""
+        self._start += length
+        return bytearray(self._buffer[self._start - length : self._start])
 
     def _read_into(self, place: memoryview) -> int:
         count = self._socket.recv_into(place)
         if not count:
             raise EOFError
         return count
+
+
+def _head(head: bytearray) -> tuple[bytes, list[list[int]]]:
+    """Return what a message is, and of each of its parts the lengths of the buffers."""
+    word, *lengths = bytes(head).split(b" ")
+    return word, [[int(each) for each in part.split(b"/") if part] for part in lengths]
+
+
+def _message(word: bytes, parts: list[list[Any]]) -> Message:
+    kind, _, number = word.partition(b":")
+    return Message(kind, int(number), parts)

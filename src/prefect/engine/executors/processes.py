@@ -15,7 +15,7 @@ from itertools import count as count_from
 from math import inf
 from multiprocessing.connection import wait
 from pathlib import Path
-from selectors import EVENT_READ, DefaultSelector
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from threading import Thread
 
 from prefect.core.check import count
@@ -23,7 +23,7 @@ from prefect.core.state import Failed, TimedOut
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import DETACHED, Executor, Session
 from prefect.engine.executors.brought import noting, sources_of
-from prefect.engine.executors.messages import Receiver, Sender
+from prefect.engine.executors.messages import Outbox, Receiver
 from prefect.engine.executors.travelling import Packed, arrived, for_workers, packed, unpacked
 from prefect.engine.job import after_loss, is_async
 from prefect.errors import RemoteTaskError, TaskTimeoutError
@@ -118,7 +118,7 @@ class _Worker:
             finally:
                 os.close(watched)
         self.connection = ours
-        self.sender, self.receiver = Sender(ours), Receiver(ours)
+        self.outbox, self.receiver = Outbox(ours), Receiver(ours)
         self.tasks: set[int] = set()
         self.modules: set[str] = set()
         self.jobs: dict[int, tuple[Any, Job]] = {}
@@ -221,12 +221,11 @@ class _ProcessSession(Session):
             if job.task.timeout is not None:
                 extra = _OVERDUE if worker.has_spoken else _OVERDUE + _STARTING
                 worker.due = time.monotonic() + job.task.timeout + extra
-        with suppress(OSError):  # it has died: that is seen when its answer is waited for
-            self._bring(worker)
-            if task not in worker.tasks:
-                worker.tasks.add(task)
-                worker.sender.send(b"task", task, self._tasks[task])
-            worker.sender.send(b"await" if awaits else b"work", number, work)
+        self._bring(worker)
+        if task not in worker.tasks:
+            worker.tasks.add(task)
+            self._send(worker, b"task", task, self._tasks[task])
+        self._send(worker, b"await" if awaits else b"work", number, work)
 
     def _packed(self, task: int, job: Job) -> list[Any]:
         with noting(self._modules):
@@ -249,7 +248,7 @@ class _ProcessSession(Session):
         """Send to a process the modules that the flow has brought, which what follows may need."""
         if new := self._modules - worker.modules:
             worker.modules |= new
-            worker.sender.send(b"modules", 0, packed(sources_of(new)))
+            self._send(worker, b"modules", 0, packed(sources_of(new)))
 
     def _for_plain(self, job: Job) -> _Worker:
         """Return a process that is free."""
@@ -272,10 +271,15 @@ class _ProcessSession(Session):
         worker = _Worker()
         self._workers.append(worker)
         self._selector.register(worker.connection, EVENT_READ, worker)
-        with suppress(OSError):
-            self._bring(worker)
-            worker.sender.send(b"run", 0, run, given)
+        self._bring(worker)
+        self._send(worker, b"run", 0, run, given)
         return worker
+
+    def _send(self, worker: _Worker, kind: bytes, number: int, *parts: list[Any]) -> None:
+        """Send a message to a process; what it does not take now goes while something is waited for."""
+        with suppress(OSError):  # it has died: that is seen when its answer is waited for
+            if worker.outbox.send(kind, number, *parts):
+                self._selector.modify(worker.connection, EVENT_READ | EVENT_WRITE, worker)
 
     def next_completed(self, timeout: float) -> tuple[Any, State] | None:
         if not self._ready:
@@ -285,8 +289,13 @@ class _ProcessSession(Session):
     def _hear(self, timeout: float) -> None:
         """Take what processes tell, once, and end those that are silent for too long."""
         ready = self._selector.select(timeout)
-        for key, _ in ready:
-            worker = key.data
+        speaking: list[_Worker] = [key.data for key, events in ready if events & EVENT_READ]
+        for worker in (key.data for key, events in ready if events & EVENT_WRITE):
+            with suppress(OSError):  # as above
+                if worker.outbox.flush():
+                    continue
+            self._selector.modify(worker.connection, EVENT_READ, worker)
+        for worker in speaking:
             try:
                 messages = worker.receiver.messages()
             except (EOFError, OSError):
@@ -295,7 +304,7 @@ class _ProcessSession(Session):
             worker.has_spoken = True
             for message in messages:
                 self._take(worker, message)
-        self._end_overdue({key.data for key, _ in ready})
+        self._end_overdue(speaking)
 
     def _take(self, worker: _Worker, message: Message) -> None:
         """Take what a process tells."""
@@ -309,7 +318,7 @@ class _ProcessSession(Session):
             self._idle.append(worker)
         self._ready.append((token, _outcome(kind, *parts)))
 
-    def _end_overdue(self, speaking: set[_Worker]) -> None:
+    def _end_overdue(self, speaking: list[_Worker]) -> None:
         """End processes whose task has not ended after its timeout: stopped, or in code that hears nothing."""
         moment = time.monotonic()
         overdue = [each for each in self._workers if (each.due or inf) <= moment]
@@ -357,8 +366,6 @@ class _ProcessSession(Session):
 def _last_words(workers: Iterable[_Worker], until: float) -> None:
     """Handle what processes that are to end still log, until they have, or a moment of the monotonic clock."""
     left = {each.connection.fileno(): each for each in workers}
-    for worker in left.values():
-        worker.connection.settimeout(_GRACE)
     while left:
         ready = wait(left, min(_PAUSE, max(until - time.monotonic(), 0)))
         for number in ready:
