@@ -6,6 +6,7 @@ import threading
 
 from prefect.core import state_kinds
 from prefect.core.state import Failed, Running, Success
+from prefect.core.state_kinds import Cached
 from prefect.engine.events import TaskEvent
 from prefect.records import run
 from prefect.records.writing import recorder
@@ -57,6 +58,45 @@ def test_a_task_that_takes_long_is_seen_to_run(tmp_path):
     ]
     assert 0 <= lines[0]["time"] - lines[0]["started"] < 1
     writer.end("f", None)
+
+
+def test_texts_of_any_characters_are_whole_in_each_line(tmp_path):
+    """Also in lines of the usual form, which are put together piece by piece."""
+    path = tmp_path / "record.jsonl"
+    writer = recorder(str(path), lambda text: text)
+    odd = 'a "quoted"\n\u2028 \\ name é'
+    digest = f"sha256:{'0f' * 32}"
+    for kind in (Success, Cached):
+        for more in ({}, {"worker": odd}, {"worker": odd, "why": odd}):
+            state = kind(None, 1)
+            stored = {
+                "digest": digest,
+                "size": 7,
+                "format": "json",
+                "run": odd,
+                "inputs": {odd: digest},
+            }
+            state.context.update(more, stored={**stored, "key": "k"})
+            began = TaskEvent(odd, odd, 3, Running())
+            began.time = 1796020837.25
+            ended = TaskEvent(odd, odd, 3, state)
+            ended.time = 1796020838.722986
+            writer.on_state(began)
+            writer.on_state(ended)
+    writer.end("f", None)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert len(lines) == 6
+    for line in lines:
+        assert line["task"] == odd
+        assert line["map_index"] == 3
+        assert line["started"] == 1796020837.25
+        assert abs(line["time"] - 1796020838.722986) < 2e-6
+        assert line["result"] == {"digest": digest, "size": 7, "format": "json", "run": odd}
+        assert line["inputs"] == {odd: digest[:23]}
+        assert line.get("worker", odd) == line.get("why", odd) == odd
+    assert [line["state"] for line in lines] == ["Success"] * 3 + ["Cached"] * 3
+    assert sum("worker" in line for line in lines) == 4
+    assert sum("why" in line for line in lines) == 2
 
 
 def test_a_task_is_seen_to_run_though_nothing_follows(tmp_path):

@@ -23,6 +23,7 @@ import json
 import os
 import threading
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from prefect.core.state import Failed, Mapped, Retrying, Running, Success
@@ -61,9 +62,9 @@ class Recorder:
         self._lock = threading.RLock()
         self._flushed = 0.0
         self._begun: dict[tuple[str, int | None], float] = {}
-        self._slugs: dict[str, str] = {}
         self._waker: threading.Thread | None = None
         self._pending = threading.Event()
+        self._is_armed = False
         self._closed = False
         self.error: OSError | None = None
         """What kept it from being written on; the run goes on."""
@@ -85,30 +86,36 @@ class Recorder:
 
     def on_state(self, event: TaskEvent) -> None:
         """Write a change of a task's state."""
-        state, moment = event.state, event.time
-        place = (event.task_slug, event.map_index)
+        # Of each task of a run: what is usual is put together here, without steps in between. To write a time as
+        # a decimal would take a third of it.
+        state, moment, index = event.state, event.time, event.map_index
+        place = (event.task_slug, index)
         kind = type(state)
         if kind is Running:
             self._begun[place] = moment
-            self._arm(moment)
+            if not self._is_armed:
+                self._arm()
             return
         started = self._begun.pop(place, None)
         context = getattr(state, "_context", None)
-        if kind is Success and not context:  # most events by far
-            slug = self._slugs.get(event.task_slug)
-            if slug is None:
-                slug = self._slugs[event.task_slug] = json.dumps(event.task_slug)
-            index = "" if event.map_index is None else f',"map_index":{event.map_index}'
-            begun = "" if started is None else f',"started":{started:.6f}'
-            self._lines.append(
-                f'{{"event":"task","time":{moment:.6f},"task":{slug}{index}{begun},"state":"Success"}}\n'
+        more = "" if not context else _usual(context)
+        lines = self._lines
+        if more is not None and (kind is Success or kind is Cached):
+            child = "" if index is None else f',"map_index":{index}'
+            begun = "" if started is None else f',"started":{int(started * 1e6)}e-6'
+            lines.append(
+                f'{{"event":"task","time":{int(moment * 1e6)}e-6,"task":{_quoted(place[0])}{child}{begun},'
+                f'"state":"{kind.__name__}"{more}}}\n'
             )
         else:
             told = self._told(event, state, context or {})
             if started is not None:
                 told["started"] = round(started, 6)
             self._write("task", told, moment)
-        self._arm(moment)
+        if moment - self._flushed >= _SECONDS or len(lines) >= _MOST_LINES:
+            self._flush()
+        if not self._is_armed:
+            self._arm()
 
     def log(self, record: logging.LogRecord, task: str | None, map_index: int | None) -> None:
         """Write what a task or the engine logged."""
@@ -124,7 +131,10 @@ class Recorder:
         if map_index is not None:
             told["map_index"] = map_index
         self._write("log", told, record.created)
-        self._arm(record.created)
+        if record.created - self._flushed >= _SECONDS or len(self._lines) >= _MOST_LINES:
+            self._flush()
+        if not self._is_armed:
+            self._arm()
 
     def end(self, flow: str, state: State | None) -> None:
         """Write what the flow came to, if that is known, and close the file."""
@@ -177,30 +187,27 @@ class Recorder:
         line = {"event": event, "time": round(time.time() if moment is None else moment, 6), **told}
         self._lines.append(f"{_to_json(line)}\n")
 
-    def _arm(self, moment: float) -> None:
-        """Have the lines written soon: now, if that is due, else by a thread that waits for it."""
-        if moment - self._flushed >= _SECONDS or len(self._lines) >= _MOST_LINES:
-            self._flush()
-        if not self._pending.is_set():
-            if self._waker is None:
-                self._waker = threading.Thread(
-                    target=self._wake, name="prefect-record", daemon=True
-                )
-                self._waker.start()
-            self._pending.set()
+    def _arm(self) -> None:
+        """Have a thread write the lines soon."""
+        if self._waker is None:
+            self._waker = threading.Thread(target=self._wake, name="prefect-record", daemon=True)
+            self._waker.start()
+        self._is_armed = True
+        self._pending.set()
 
     def _wake(self) -> None:
         while True:
             self._pending.wait()
             time.sleep(_SECONDS)
             self._pending.clear()
+            self._is_armed = False  # before it writes: what comes from now on arms it again
             if self._closed:
                 return
             self._flush()
             if (
                 self._begun
             ):  # of what takes long the begin is not written yet, and nothing else may come
-                self._pending.set()
+                self._arm()
 
     def _flush(self) -> None:
         with self._lock:
@@ -228,6 +235,27 @@ class Recorder:
                 self.error = error
 
 
+def _usual(context: Mapping[str, Any]) -> str | None:
+    """Return what most lines of tasks have of a state's context, as JSON; None if there is more."""
+    worker, stored = context.get("worker"), context.get("stored")
+    if (worker is not None) + (stored is not None) < len(context):
+        return None
+    text = "" if worker is None else f',"worker":{_quoted(worker)}'
+    if stored is None:
+        return text
+    run, inputs = stored.get("run"), stored.get("inputs")
+    if inputs:  # digests, of characters that need no escaping
+        given = ",".join([f'{_quoted(n)}:"{each[:_DIGEST]}"' for n, each in inputs.items()])
+        text = f'{text},"inputs":{{{given}}}'
+    of = "" if run is None else f',"run":{_quoted(run)}'
+    return (
+        f'{text},"result":{{"digest":"{stored["digest"]}","size":{stored["size"]},'
+        f'"format":"{stored["format"]}"{of}}}'
+    )
+
+
+_quoted = lru_cache(maxsize=4096)(json.dumps)
+"""A text as JSON has it: of slugs, workers, runs and arguments there are few."""
 _to_json = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
