@@ -262,3 +262,46 @@ def test_what_is_told_to_be_run_names_the_store(cli, tmp_path, monkeypatch):
         assert "`prefect runs` lists all" in cli(*command, status=2)
     pasted = shlex.split(said.split("`")[1])[1:]
     assert "sums" in cli(*pasted)
+
+
+READS = """
+    import sys
+    from prefect import Flow, context, task
+    from prefect.secrets.masking import mask_until_exit
+
+    @task(cache=True)
+    def dated(things):
+        return len([context.today, context.region, context.token, context.get("thing"), context.extra])
+
+    with Flow("reads") as flow:
+        dated([1])
+
+    day, region, token = sys.argv[2:5]
+    mask_until_exit([token])
+    values = {"today": day, "region": region, "token": token, "thing": {1, len(day)}, "extra": "e" * 300 + region}
+    assert flow.run(store=sys.argv[1], context=values).is_successful()
+"""
+
+
+def test_why_names_what_has_changed_of_the_context_that_a_task_reads(cli, tmp_path):
+    """With the old value and the new one, in a line of bounded length; of a secret and of what is no JSON only that."""
+    import subprocess
+    import sys
+
+    (tmp_path / "reads.py").write_text(textwrap.dedent(READS))
+    where = str(tmp_path / "data" / "prefect")
+
+    def run(*values):
+        subprocess.run([sys.executable, "reads.py", where, *values], cwd=tmp_path, check=True)
+        return cli("why", "last", "dated")
+
+    run("2026-11-29", "north", "s3cret-1")
+    assert "did not run again" in run("2026-11-29", "north", "s3cret-1")
+    said = run("2026-11-30", "so\x1buth", "s3cret-2")
+    assert 'context.today is "2026-11-30" now, and was "2026-11-29"' in said
+    assert 'context.region is "so\\u001buth" now, and was "north"' in said
+    assert "context.token has changed" in said
+    assert "context.extra has changed" in said
+    assert "s3cret" not in said
+    assert len(said.splitlines()) == 1
+    assert len(said) < 300

@@ -20,12 +20,13 @@ from prefect.core.refs import Ref
 from prefect.core.state import Failed, Mapped, Skipped, Success
 from prefect.core.state_kinds import Cached
 from prefect.core.tracebacks import describe
+from prefect.core.value_types import json_form
 from prefect.engine.nodes import ITEM, SHARED
 from prefect.errors import ResultUnavailableError, StoreError
 from prefect.keeping.code import Codes
 from prefect.keeping.loading import is_sure_to_load, needs
 from prefect.patterns import pattern
-from prefect.secrets.masking import holds_secret, is_masking
+from prefect.secrets.masking import holds_secret, is_masking, mask_all
 from prefect.store.formats import encode
 from prefect.store.store import KEY_VARIABLE, Stored, open_store
 
@@ -184,6 +185,7 @@ class Keeper:
                         "flow.run(store=...), or have the task cached", task.name, task.stored_in,
                     )  # fmt: skip
         self._code_keys: dict[int, str] = {}
+        self._reads: dict[int, dict[str, list[str]]] = {}
         self._digests: dict[Node, str] = {}
         self._recipes: dict[Node, str] = {}
         self._numbers: dict[Node, int] = {}
@@ -291,6 +293,10 @@ class Keeper:
             for n, each in found.items()
         }
 
+    def reads(self, task: Task) -> Mapping[str, list[str]]:
+        """Return what a task reads of `prefect.context`: by name, a digest, and a text where there is one to be shown."""
+        return self._reads.get(id(task), {})
+
     def _fresh(self, store: Store, key: str, task: Task) -> tuple[Entry, Stored] | None:
         """Return what is known of a stored result that is fresh, and a reference to it."""
         found = store.find(key, soon=store.where in self._looked)
@@ -329,6 +335,11 @@ class Keeper:
         if names:
             known = job.context
             around = [[name, self._of_value(known[name])] for name in sorted(names & known.keys())]
+            if id(task) not in self._reads:
+                self._reads[id(task)] = {
+                    name: [digest[:_OF_READ], _text_of(name, known[name])]
+                    for name, digest in around
+                }
         code = self._code_keys.get(id(task))
         if code is None:
             code = self._code_keys[id(task)] = _digest("code", [_SERIES, parts])
@@ -399,6 +410,23 @@ class Keeper:
 _MOST_NAMED = 100
 _DIGEST = pattern(r"[0-9a-f]{16}")
 """Of a part of code, which may be a constant of few values."""
+
+
+_OF_READ = len("sha256:") + 16
+_LONGEST_READ = 100
+"""Characters."""
+_NOT_SHOWN = frozenset({"secrets"})
+
+
+def _text_of(name: str, value: Any) -> str:
+    """Return what is shown of a value of the context, with secrets masked; "" where nothing is."""
+    if name in _NOT_SHOWN:
+        return ""
+    try:
+        text = json.dumps(mask_all(json_form(value)), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return ""
+    return text if len(text) <= _LONGEST_READ else f"{text[:_LONGEST_READ]}…"
 
 
 def _named(encoded: Encoded) -> list[str]:

@@ -93,7 +93,7 @@ class RunRecord:
             if context:
                 if "stored" in context and slug not in coded:
                     coded.add(slug)
-                    writer.code(slug, keeper.code(tasks[slug]))
+                    writer.code(slug, keeper.code(tasks[slug]), keeper.reads(tasks[slug]))
                 if "unstored" in context and slug not in told_unstored:
                     told_unstored.add(slug)
                     logging.getLogger("prefect").warning(

@@ -116,6 +116,7 @@ class RecordReader:
         self._last = 0.0
         self._end: tuple[float, str, str] | None = None
         self._code: dict[str, dict[str, str]] = {}
+        self._reads: dict[str, dict[str, tuple[str, str]]] = {}
         self._takers: dict[str, Callable[[dict[str, Any], float], bool]] = {
             "task": self._take_task,
             "log": self._take_log,
@@ -174,6 +175,7 @@ class RecordReader:
                 tasks={slug: task.seen() for slug, task in self._tasks.items()},
                 logs={slug: tuple(lines) for slug, lines in self._logs.items()},
                 code=dict(self._code),
+                reads=dict(self._reads),
                 ignored=self._ignored,
             )
 
@@ -333,6 +335,14 @@ class RecordReader:
             return False
         self._code[slug] = parts = _texts(event.get("parts"))
         self._room -= sum(len(name) + len(text) for name, text in parts.items())
+        reads = event.get("reads")
+        if isinstance(reads, dict):
+            digests = _texts({name: _item(pair, 0) for name, pair in reads.items()})
+            texts = _texts({name: _item(pair, 1) for name, pair in reads.items()})
+            self._reads[slug] = {
+                name: (digest, texts.get(name, "")) for name, digest in digests.items()
+            }
+            self._room -= sum(map(len, (*digests, *texts.values())))
         return True
 
     def _take_end(self, event: dict[str, Any], time: float) -> bool:
@@ -398,6 +408,10 @@ def _versions(values: Any) -> dict[str, Any]:
             texts = value[:_MOST_REQUIREMENTS]
             found[name] = [text[:_LONGEST_NAME] for text in texts if isinstance(text, str)]
     return found
+
+
+def _item(values: Any, number: int) -> Any:
+    return values[number] if isinstance(values, list) and len(values) > number else None
 
 
 def _texts(values: Any) -> dict[str, str]:

@@ -24,6 +24,8 @@ _MAPPED = pattern(r"(.*)\[(\d+)\]", re.DOTALL)
 _TOLD = 5_000
 _SHOWN = 5
 """Children that are named, of those of which the same is true."""
+_LONGEST = 60
+"""Characters of a value."""
 _LOOKED_AT = 50
 """Runs before one that are looked at for the one that it is compared with."""
 
@@ -91,6 +93,7 @@ def changes(run: Run, before: Run | None) -> dict[tuple[str, int | None], str]:
         ):
             known = [
                 *_changed_code(run, before, slug),
+                *_changed_context(run, before, slug),
                 *_changed_inputs(run, before, slug, now, then, labels),
             ]
             if known:
@@ -182,6 +185,7 @@ def _because(run: Run, before: Run, slug: str, index: int | None, labels: Labels
         return _unsuccessful(before, then, slug, index)
     changes = [
         *_changed_code(run, before, slug),
+        *_changed_context(run, before, slug),
         *_changed_inputs(run, before, slug, now, then, labels),
     ]
     if changes:
@@ -193,7 +197,10 @@ def _because(run: Run, before: Run, slug: str, index: int | None, labels: Labels
             f" again: nothing that is recorded has changed since run {before.run}, but the run did not go on with "
             "that one (--resume), and its result is not taken from any other (cache=True), or had expired."
         )
-    return " again: its result was not in the store any more, or what it reads of the context has changed."
+    told = " again: its result was not in the store any more"
+    if slug in run.reads and slug in before.reads:
+        return f"{told}."
+    return f"{told}, or what it reads of the context has changed."  # in a record of before
 
 
 def _unsuccessful(before: Run, then: TaskRun | None, slug: str, index: int | None) -> str:
@@ -226,6 +233,32 @@ def _changed_code(run: Run, before: Run, slug: str) -> Iterator[str]:
     old, new = (each.versions.get("python", "") for each in (before, run))
     if old.rpartition(".")[0] != new.rpartition(".")[0]:
         yield f"Python is {printable(new)} now, and was {printable(old)}"
+
+
+def _changed_context(run: Run, before: Run, slug: str) -> Iterator[str]:
+    now, then = run.reads.get(slug), before.reads.get(slug)
+    if now is None or then is None:
+        return
+    for name in sorted(now.keys() | then.keys()):
+        new, old = now.get(name), then.get(name)
+        shown = f"context.{printable(name)}"
+        if new == old:
+            continue
+        if new is None or old is None:
+            yield (
+                f"{shown} is set now, and was not"
+                if old is None
+                else f"{shown} is not set now, and was"
+            )
+        elif new[0] != old[0]:
+            if new[1] and old[1] and new[1] != old[1]:
+                yield f"{shown} is {_part(new[1])} now, and was {_part(old[1])}"
+            else:  # a secret, or what has no text
+                yield f"{shown} has changed"
+
+
+def _part(text: str) -> str:
+    return printable(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 
 def _changed_inputs(

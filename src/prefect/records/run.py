@@ -138,6 +138,8 @@ class Run:
         tasks: by slug, each task of the flow in its order.
         logs: lines by the slug of the task that logged them, those of none under "".
         code: by slug what the code of a task consists of, each by its name: a digest, version or type.
+        reads: by slug what a task reads of `prefect.context`, each by its name: a digest, and JSON with secrets masked, or "";
+            a task of which it is not known is not there.
         ignored: how many lines were left out: malformed, or too many.
     """
 
@@ -159,6 +161,7 @@ class Run:
     tasks: dict[str, TaskRun] = field(default_factory=dict)
     logs: dict[str, tuple[Log, ...]] = field(default_factory=dict)
     code: dict[str, dict[str, str]] = field(default_factory=dict)
+    reads: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
     ignored: int = 0
 
     def units(self) -> Iterator[tuple[str, int | None, TaskRun]]:

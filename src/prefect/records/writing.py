@@ -3,7 +3,8 @@
     {"event": "run", "version": 1, "run": its name, "time", "flow": as it is serialized, "parameters",
      "executor", "place", "artifact", "results_key": the public name of the key with which results are encrypted,
      "resumes": the run that it goes on with, "host", "pid", "versions"}
-    {"event": "code", "task": slug, "parts": {what its code consists of: a digest, a version or a type}}
+    {"event": "code", "task": slug, "parts": {what its code consists of: a digest, a version or a type},
+     "reads": {what it reads of the context: [a digest, its JSON or ""]}}
     {"event": "task", "time", "task": slug, "map_index", "state", "message", "children": of a mapped task,
      "started": of a try that has ended, "run_count", "worker", "traceback", "inputs": {name: digest},
      "why": it ran although its result was stored,
@@ -31,7 +32,7 @@ from prefect.core.state_kinds import Cached, kind_name
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from prefect.core.state import State
     from prefect.engine.events import TaskEvent
@@ -80,9 +81,11 @@ class Recorder:
         if self.error is not None:
             raise self.error
 
-    def code(self, task: str, parts: Mapping[str, str]) -> None:
-        """Write what a task's code consists of."""
-        self._write("code", {"task": task, "parts": parts})
+    def code(
+        self, task: str, parts: Mapping[str, str], reads: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """Write what a task's code consists of, and what it reads of the context."""
+        self._write("code", {"task": task, "parts": parts, "reads": reads or {}})
 
     def on_state(self, event: TaskEvent) -> None:
         """Write a change of a task's state."""
