@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 from prefect.core import check
 from prefect.core.parameter_check import as_given
 from prefect.environments.environment import Environment, allowed_names, lines
-from prefect.errors import ImageError, InvalidKeyError, PlaceError
-from prefect.running.key_variable import KEY_VARIABLE
-from prefect.secrets.secret import Secret
+from prefect.errors import ImageError, InvalidKeyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,8 +28,14 @@ if TYPE_CHECKING:
     from prefect.places.engine.container import RunnableImage
     from prefect.sealed.keys.encryption import EncryptionKey
     from prefect.sealed.keys.keyring import Keyring
+    from prefect.secrets.secret import Secret
 
 _logger = logging.getLogger("prefect.environments")
+_SETTINGS = (
+    "image", "python_dependencies", "secrets", "network", "platform", "setup", "infer", "lock", "relock", "project",
+    "allow_source", "allow_secret_like", "include",
+)  # fmt: skip
+"""The arguments of the constructor that are kept as they are given."""
 
 
 class ContainerEnvironment(Environment):
@@ -128,7 +132,10 @@ class ContainerEnvironment(Environment):
         self.allow_source = tuple(lines("allow_source", "docopt", allow_source) or ())
         self._keyring: Keyring | None = None
         self._recipe_for(tag)  # which checks what it is given
-        self._keyring = None if encryption_key is None else _keyring(encryption_key)
+        if encryption_key is not None:
+            from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415 - as in _recipe
+
+            self._keyring = Keyring.of(encryption_key)
         self._lost_key = False
         self._packaged: PackagedFlow | None = None
         self._built: str | None = None
@@ -150,22 +157,9 @@ class ContainerEnvironment(Environment):
                 platform.
             InvalidKeyError: `encryption_key` is no key.
         """
-        mine = {
-            "image": self.image,
+        mine = {name: getattr(self, name) for name in _SETTINGS} | {
             "tag": None if self.tag == self.image else self.tag,
-            "python_dependencies": self.python_dependencies,
-            "secrets": self.secrets,
-            "network": self.network,
-            "platform": self.platform,
-            "setup": self.setup,
-            "infer": self.infer,
-            "lock": self.lock,
-            "relock": self.relock,
-            "project": self.project,
-            "allow_source": self.allow_source,
             "encryption_key": None if self._keyring is None else self._keyring.encryption_keys,
-            "allow_secret_like": self.allow_secret_like,
-            "include": self.include,
             "include_from": self.include_from or None,
         }
         made = ContainerEnvironment(**{**mine, **arguments})
@@ -379,15 +373,15 @@ class ContainerEnvironment(Environment):
             ImageError: no flow was built yet.
             ContainerEngineError: the container cannot be started.
         """
-        from prefect.images.flow_files import imports  # noqa: PLC0415 - as in _recipe
-        from prefect.places.engine.container import RunnableImage  # noqa: PLC0415 - the same
-
         if self._packaged is None:
             raise ImageError(
                 "There is no flow whose imports could be tried: call build(flow) first"
             )
+        from prefect.images.flow_files import imports  # noqa: PLC0415 - as in _recipe
+        from prefect.places.engine.container import RunnableImage  # noqa: PLC0415 - the same
+
         image = RunnableImage.named(self._image_to_run())
-        manifest = image.manifest(self._keyring_for(image))
+        manifest = image.manifest(self._keys_for(image))
         return image.failing_imports(imports(manifest, sealed=image.sealed))
 
     def info(self, *, reference: str | os.PathLike[str] | None = None) -> dict[str, Any]:
@@ -417,13 +411,13 @@ class ContainerEnvironment(Environment):
             ContainerEngineUnavailableError: no container engine answers, and no registry is named.
             RegistryError: the registry does not have it, refuses, or cannot be reached.
         """
-        from prefect.images import finding  # noqa: PLC0415 - as in _recipe
-
         if reference is not None:
             check.path("reference", reference)
         name = reference if reference is not None else self._made or self._image_to_run()
+        from prefect.images import finding  # noqa: PLC0415 - as in _recipe
+
         image = finding.find(name, self._recipe().wanted_platform())
-        return image.manifest(self._keyring_for(image)).flow
+        return image.manifest(self._keys_for(image)).flow
 
     def run(
         self,
@@ -491,11 +485,6 @@ class ContainerEnvironment(Environment):
                 unknown or of another type than the flow says.
             ContainerEngineError: the container cannot be started, or not with what it is to get.
         """
-        # As in _recipe.
-        from prefect.keeping import kept_of  # noqa: PLC0415
-        from prefect.places.surroundings import Surroundings  # noqa: PLC0415
-        from prefect.places.work import work_in_image  # noqa: PLC0415
-
         check.flag("tty", tty)
         check.flag("strict", strict)
         if command is not None and not isinstance(command, str):
@@ -504,6 +493,11 @@ class ContainerEnvironment(Environment):
         parameters = None if parameters is None else as_given(parameters)
         if env is not None:
             check.mapping("env", "variables", env)
+        # As in _recipe.
+        from prefect.keeping import kept_of  # noqa: PLC0415
+        from prefect.places.surroundings import Surroundings  # noqa: PLC0415
+        from prefect.places.work import work_in_image  # noqa: PLC0415
+
         surroundings = Surroundings.given(
             volumes=volumes,
             env=env,
@@ -517,20 +511,14 @@ class ContainerEnvironment(Environment):
         )
         executor = None if executor is None else check.executor_text("executor", executor)
         image = self._runnable()
-        if surroundings.output is not None and not image.daemon.is_local:
-            raise PlaceError(
-                f"The container engine at {image.daemon.http.endpoint.url} does not see {output}, and "
-                "nobody waits here for what could be fetched at the end: take a volume of its machine, "
-                "or `prefect run --output`, which waits"
-            )
-        keyring = self._keyring_for(image)
+        image.require_seeing(surroundings)
         work = work_in_image(
             image,
             command,
             tty=tty,
             parameters=parameters,
             secrets=self.secrets,
-            keyring=keyring,
+            keyring=self._keys_for(image),
             strict=strict,
             surroundings=surroundings,
             kept=kept_of(store, resume, "engine"),
@@ -609,12 +597,8 @@ class ContainerEnvironment(Environment):
         vars(made).update(image=base, tag=base, network=None, python_dependencies=kept)
         return made
 
-    def _keyring_for(self, image: FlowImage) -> Keyring | None:
-        if self._keyring is not None or self._lost_key:
-            image.require_sealed()
-        if image.sealed and self._keyring is None and (key := Secret(KEY_VARIABLE).find()):
-            return _keyring(key)
-        return self._keyring
+    def _keys_for(self, image: FlowImage) -> Keyring | None:
+        return image.keys(self._keyring, sealed=self._lost_key)
 
     def _runnable(self) -> RunnableImage:
         # As in _recipe.
@@ -652,9 +636,3 @@ class ContainerEnvironment(Environment):
             "infer": True,
             "allow_source": (),
         }
-
-
-def _keyring(key: Any) -> Keyring:
-    from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415 - as in _recipe
-
-    return Keyring.of(key)

@@ -12,6 +12,7 @@ from prefect.frozen import replace
 from prefect.images.labels import LABEL_FLOW, LABEL_MANIFEST, LABEL_SEALED, LABEL_VERSION
 from prefect.payload.manifest import LARGEST_MANIFEST, Manifest
 from prefect.running.key_variable import KEY_VARIABLE
+from prefect.secrets.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,6 +83,25 @@ class FlowImage:
                 "was given could check nothing, and anybody may have made it. Leave them out if you "
                 "trust the image, or build it with a key"
             )
+
+    def keys(self, given: Keyring | None, *, sealed: bool = False) -> Keyring | None:
+        """Return what opens the image: the keys that were given, else that of the variable.
+
+        Args:
+            given: of whom it has to be, where there are any.
+            sealed: whether its flow has to be sealed, whatever keys there are.
+
+        Raises:
+            ImageError: it holds a flow that is not sealed, and has to be.
+            InvalidKeyError: the variable holds no key.
+        """
+        if given is not None or sealed:
+            self.require_sealed()
+        if given is None and self.sealed and (key := Secret(KEY_VARIABLE).find()):
+            from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415 - loads cryptography
+
+            return Keyring.of(key)
+        return given
 
     def manifest(self, keyring: Keyring | None = None) -> Manifest:
         """Read what the image says of its flow; nothing of it is executed.

@@ -20,7 +20,6 @@ from prefect.places.replaying import Replay
 from prefect.places.surroundings import NOTHING, Surroundings
 from prefect.places.venv.place import Venv
 from prefect.places.work import work_in_image, work_with_flow
-from prefect.running.key_variable import KEY_VARIABLE
 from prefect.running.output_directory import make_output_directory
 from prefect.running.packaged import run_packaged
 from prefect.running.results import RunResult
@@ -218,11 +217,7 @@ def _run_image(name: Any, place: str | None, keyring: Keyring | None, wish: _Wis
 
 
 def _run_in_image(place: Place, image: FlowImage, keyring: Keyring | None, wish: _Wish) -> State:
-    if keyring is not None:
-        image.require_sealed()
-    elif image.sealed and (key := Secret(KEY_VARIABLE).find()):
-        keyring = Keyring.of(key)
-    work = work_in_image(image, secrets=wish.secrets, keyring=keyring, **wish.of_work())
+    work = work_in_image(image, secrets=wish.secrets, keyring=image.keys(keyring), **wish.of_work())
     return run_in(place, work, wish.on_state)
 
 

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from prefect.errors import ContainerEngineError
+from prefect.errors import ContainerEngineError, PlaceError
 from prefect.images.held import HeldImage
 from prefect.images.plan import ENTRYPOINT, PYTHON
 from prefect.oci.daemon import containers
@@ -102,6 +102,19 @@ class RunnableImage(HeldImage):
     Raises:
         ImageError: the container engine does not have it, or it was not made by this package.
     """
+
+    def require_seeing(self, surroundings: Surroundings) -> None:
+        """Refuse an output directory that its containers would have only a copy of, for who does not wait for them.
+
+        Raises:
+            PlaceError: the container engine runs elsewhere.
+        """
+        if surroundings.output is not None and not self.daemon.is_local:
+            raise PlaceError(
+                f"The container engine at {self.daemon.http.endpoint.url} does not see {surroundings.output}, "
+                "and nobody waits here for what could be fetched at the end: take a volume of its machine, "
+                "or `prefect run --output`, which waits"
+            )
 
     def stop(self, container: str) -> None:
         """Stop a container of the image's container engine, if it still exists."""
