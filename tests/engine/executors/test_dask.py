@@ -1,5 +1,6 @@
 """DaskExecutor, on real clusters of processes."""
 
+import asyncio
 import os
 import socket
 import sys
@@ -7,6 +8,8 @@ import threading
 
 import distributed
 import pytest
+from dask_cluster import cluster_of
+from observing import until
 
 import prefect
 from prefect import Flow, Parameter, Task, task
@@ -373,3 +376,27 @@ def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):
         for address in (f"tcp://127.0.0.1:{port}", f"127.0.0.1:{port}"):
             with pytest.raises(ExecutorError, match=r"No Dask scheduler answers.*dask scheduler"):
                 DaskExecutor(address).start()
+
+
+@pytest.mark.parametrize("size", [1, 5000])
+def test_async_tasks_begin_before_a_plain_one_that_was_sent_after_them(tmp_path, size):
+    """It does not keep the only thread of a worker from them, also while their code is on its way there."""
+    text = "x" * size  # as large as what is sent once for all
+
+    def note(number):
+        (tmp_path / f"{number}-{len(text)}").touch()
+
+    @task
+    async def waits(number):
+        note(number)
+        await asyncio.sleep(0)
+
+    @task
+    def plain():
+        return until(lambda: len([*tmp_path.glob(f"*-{size}")]) == 20)
+
+    with Flow("test") as flow:
+        waits.map(list(range(20)))
+        last = plain()
+    with cluster_of(1, tmp_path) as cluster:
+        assert flow.run(executor=DaskExecutor(cluster.address)).result[last].result is True

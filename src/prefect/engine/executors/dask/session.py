@@ -51,6 +51,8 @@ LOOK = 0.5
 """Seconds after which futures are looked at, for what no event tells."""
 RESTARTS = 5
 """How often a job is sent again that waited for another on a worker that died."""
+LAST = 8
+"""For how much code of async jobs plain ones wait that are sent after them."""
 
 
 class _Call:
@@ -121,6 +123,7 @@ class DaskSession(Session):
         self._waiting: list[tuple[_Call, Parcel]] = []
         self._ready: deque[tuple[Any, State]] = deque()
         self._inbox: SimpleQueue[tuple[str, Sequence[Any]]] = SimpleQueue()
+        self._coming: dict[Any, Any] = {}  # futures of the code of async jobs
         self._left: dict[int, str] = {}  # whose values are there
         self._done_with: list[Any] = []  # futures of jobs that have come to their ends
         self._next_look = 0.0
@@ -238,6 +241,7 @@ class DaskSession(Session):
         that wait for others.
         """
         waiting, self._waiting = self._waiting, []
+        self._hold_back(waiting)
         kinds: dict[tuple[bool, bool, bool, str], list[tuple[_Call, Parcel]]] = {}
         for each in waiting:
             call, parcel = each
@@ -257,6 +261,26 @@ class DaskSession(Session):
             for (call, _), future in zip(jobs, futures, strict=True):
                 call.future = future
                 self._calls[call.number] = call
+
+    def _hold_back(self, waiting: list[tuple[_Call, Parcel]]) -> None:
+        """Have plain jobs wait for the code that async ones wait for.
+
+        Else one might take the only thread of a worker, for as long as it runs, while that is on its way.
+        """
+        coming = self._coming
+        for call, parcel in waiting:
+            if is_async(call.job.task):
+                for each in (parcel.step, parcel.context):
+                    if isinstance(each, Future):
+                        coming[each.key] = each
+        if not coming:
+            return
+        coming = {key: each for key, each in coming.items() if each.status == "pending"}
+        self._coming = coming
+        last = [*coming.values()][-LAST:]  # they come in this order
+        for call, parcel in waiting:
+            if not is_async(call.job.task):
+                parcel.references.extend(last)
 
     def _map(self, jobs: list[tuple[_Call, Parcel]], priority: int, *, awaits: bool) -> list[Any]:
         parcels = [parcel for _, parcel in jobs]
