@@ -16,7 +16,7 @@ from processes import await_end, runs
 
 from prefect import Flow, Parameter, Task, context, task, unmapped
 from prefect.engine.executors import ProcessExecutor, processes
-from prefect.engine.state import Cancelled, Failed, Success, TimedOut, TriggerFailed
+from prefect.engine.state import Cancelled, Failed, Success, TimedOut
 from prefect.errors import RemoteTaskError
 from prefect.secrets.masking import masked
 from prefect.triggers import all_finished
@@ -435,8 +435,8 @@ def test_what_cannot_be_pickled():
     assert isinstance(results["raises"].result, RemoteTaskError)
     with Flow("test") as flow:
         pid(Parameter("x"))
-    state = flow.run(executor=ProcessExecutor(1), x=threading.Lock())
-    assert {type(each) for each in state.result.values()} <= {Failed, TriggerFailed}
+    results = results_of(flow, ProcessExecutor(1), x=threading.Lock())
+    assert "cannot be pickled" in results["pid"].message
 
 
 def test_values_that_act_when_they_are_loaded():
@@ -637,6 +637,58 @@ def test_a_stopped_process_that_is_sent_much(monkeypatch):
 
 
 MUCH = bytes(10_000_000)
+
+
+class Where:
+    """Tells which process asks for an item."""
+
+    def __getitem__(self, key):
+        return os.getpid()
+
+
+def test_what_a_flow_adds_by_itself_is_done_here():
+    """To take an item of a value, for example."""
+    with Flow("test") as flow:
+        item = task(Where)()["process"]
+    assert flow.run(executor=ProcessExecutor(1)).result[item].result == os.getpid()
+
+
+def test_a_flow_that_only_passes_values_on_starts_no_process(monkeypatch):
+    """Where there is nothing to do, there is nobody who would."""
+    monkeypatch.setattr(processes, "_Worker", None)
+    with Flow("test") as flow:
+        item = Parameter("a", default=[1, 2])[1]
+    assert flow.run(executor=ProcessExecutor(1)).result[item].result == 2
+
+
+class Noted:
+    """Its pickle is large, and writes down which process loads it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return _noted, (self.path, MUCH[:200_000])
+
+
+def _noted(path, much):
+    with path.open("a") as file:
+        print(os.getpid(), file=file)
+    return Noted(path)
+
+
+def test_lists_of_large_values_are_made_without_loading_them(tmp_path):
+    """They go on as they came; also to children that are mapped over such a list."""
+    path = tmp_path / "loaded"
+    with Flow("test") as flow:
+        large = [task(Noted, name="large")(path) for _ in range(2)]
+        task(lambda each: sum(1 for _ in each), name="length")(large)
+        task(lambda each: type(each).__name__, name="mapped").map(large)
+    results = results_of(flow)
+    assert results["length"].result == 2
+    assert results["mapped"].result == ["Noted", "Noted"]
+    assert len(loads := path.read_text().split()) == 4
+    assert str(os.getpid()) not in loads
 
 
 def test_an_interruption_while_a_process_starts(capfd):

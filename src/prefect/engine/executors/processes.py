@@ -23,6 +23,7 @@ from prefect.core.state import Failed, TimedOut
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import DETACHED, Executor, Session
 from prefect.engine.executors.brought import noting, sources_of
+from prefect.engine.executors.here import done_here
 from prefect.engine.executors.messages import Outbox, Receiver
 from prefect.engine.executors.travelling import Packed, arrived, for_workers, packed, unpacked
 from prefect.engine.job import after_loss, is_async
@@ -199,6 +200,9 @@ class _ProcessSession(Session):
         self._ready: deque[tuple[Any, State]] = deque()
 
     def submit(self, token: Any, job: Job) -> None:
+        if (state := done_here(job)) is not None:
+            self._ready.append((token, state))
+            return
         task = id(job.task)
         try:
             work = self._packed(task, job)

@@ -24,7 +24,6 @@ from prefect.core.state import Failed, Running, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Session
 from prefect.engine.executors.dask import worker
-from prefect.engine.executors.dask.here import SUCCEEDED, done_here
 from prefect.engine.executors.dask.interrupting import current, stop_everywhere, stop_run
 from prefect.engine.executors.dask.modules import uncarried
 from prefect.engine.executors.dask.needs import Needs
@@ -33,6 +32,7 @@ from prefect.engine.executors.dask.scheduler import OVER, plugin_for
 from prefect.engine.executors.dask.secret_values import Handed, forget, is_encrypted, receive
 from prefect.engine.executors.dask.sending import Packing, Parcel
 from prefect.engine.executors.dask.worker import dumps
+from prefect.engine.executors.here import SUCCEEDED, done_here
 from prefect.engine.executors.travelling import arrived
 from prefect.engine.job import after_loss, is_async
 from prefect.errors import ExecutorError, ResultUnavailableError

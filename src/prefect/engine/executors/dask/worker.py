@@ -25,7 +25,6 @@ from prefect.core.inputs import unmappable
 from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.brought import is_any
-from prefect.engine.executors.dask.here import SUCCEEDED
 from prefect.engine.executors.dask.interrupting import InThread, OnLoop, RunIsOverError, secede
 from prefect.engine.executors.dask.modules import Carried, carried, uncarried
 from prefect.engine.executors.dask.secret_values import (
@@ -35,6 +34,7 @@ from prefect.engine.executors.dask.secret_values import (
     is_encrypted,
     wait,
 )
+from prefect.engine.executors.here import SUCCEEDED
 from prefect.engine.executors.travelling import (
     dumps_with_modules,
     packed_record,

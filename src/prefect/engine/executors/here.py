@@ -1,4 +1,4 @@
-"""What the coordinator does by itself, rather than on a cluster: pass on values and gather them."""
+"""What the coordinator does by itself, rather than elsewhere: pass on values and gather them."""
 
 from __future__ import annotations
 
