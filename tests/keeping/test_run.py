@@ -23,7 +23,7 @@ from prefect.records.reading import read_record
 from prefect.sealed.keys.encryption import EncryptionKey
 from prefect.store.store import Store, open_store
 from prefect.tasks.core.resource_manager import resource_manager
-from prefect.tasks.secrets import EnvVarSecret
+from prefect.tasks.secrets import EnvVarSecret, SecretBase
 
 
 @pytest.fixture
@@ -336,6 +336,34 @@ def test_what_cannot_or_must_not_rest_is_made_again(store, monkeypatch, capsys):
     assert not any(
         b"value-of-the-token" in path.read_bytes() for path in store.rglob("*") if path.is_file()
     )
+
+
+@pytest.mark.parametrize("executor", ["local", "threads:2", "processes:2"])
+def test_what_a_secret_task_comes_to_rests_nowhere_wherever_it_runs(store, executor, monkeypatch):
+    """The process that runs the flow masks what others tell of it, and keeps no result that holds it."""
+    monkeypatch.setenv("TOKEN_OF_TEST", "value-of-the-variable")
+
+    class OfVault(SecretBase):  # a kind of the user's own
+        def run(self):
+            return "value-of-the-vault"
+
+    @task
+    def fail(token):
+        raise ValueError(f"no entry with {token}")
+
+    @task
+    def address(token):
+        return f"https://{token}@example.org"
+
+    with Flow("f") as flow:
+        for secret in (EnvVarSecret("TOKEN_OF_TEST"), OfVault()):
+            fail(secret)
+            for _ in range(3):  # in some other process, too
+                address(secret)
+    assert flow.run(store=store, executor=executor).is_failed()
+    kept = b"".join(path.read_bytes() for path in store.rglob("*") if path.is_file())
+    assert kept.count(b'"message":"ValueError: no entry with ***"') == 2
+    assert b"value-of-the-" not in kept
 
 
 def test_skipped_tasks_are_not_stored(store):

@@ -80,6 +80,8 @@ class Task(Bindable):
     """Whether it ends what others needed, and so decides nothing of a flow."""
     restarts: ClassVar[bool] = False
     """Whether what it came to in an earlier run is of no use in another."""
+    learns: ClassVar[staticmethod[[Any], None] | None] = None
+    """Called with what it has come to in the process that runs the flow, wherever it ran."""
 
     serialize = RefusedMethod()
 

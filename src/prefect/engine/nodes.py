@@ -246,6 +246,7 @@ def needs_nothing(task: Task) -> bool:
         or task.timeout is not None
         or task.log_stdout
         or task.task_run_name is not None
+        or task.learns is not None
     )
 
 

@@ -252,6 +252,9 @@ class Run:
 
     def take_back(self, node: Node, state: State) -> bool:
         """Hear of a node from the executor; return whether that frees a place there."""
+        learns = node.step.task.learns
+        if learns is not None and isinstance(state, Success):
+            learns(state.result)  # before anything that others make of it is told
         if self.keeper is not None:
             self.keeper.take(state)
         if type(state) is Success and not (self.detached or self.observed or self.limits):

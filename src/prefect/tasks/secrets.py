@@ -24,6 +24,7 @@ class SecretBase(Task):
 
     checkpoint = False
     restarts: ClassVar[bool] = True
+    learns = staticmethod(remember)
 
 
 class PrefectSecret(SecretBase):
