@@ -29,6 +29,16 @@ def test_a_step_is_told_from_its_beginning_to_its_end():
     assert [each.text for each in told.steps] == ["copy", "elsewhere"]
 
 
+def test_a_step_says_what_it_is_as_a_line():
+    """Once, when it begins, also where nobody watches."""
+    lines = []
+    one = step("copy", say=lines.append)
+    assert lines == []
+    with one:
+        assert lines == ["copy"]
+    assert lines == ["copy"]
+
+
 def test_a_step_that_fails_says_so():
     """The exception goes on, and who watches is told of the end."""
     told = Told()

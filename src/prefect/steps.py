@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol, Self
 
     class Watcher(Protocol):
@@ -39,6 +39,7 @@ class Step:
         text: what is done, such as "Locking the dependencies".
         total: how much of it there is, if that is known yet.
         unit: of what: "bytes", or a word such as "files".
+        say: gets the text as a line when it begins, for who reads lines.
 
     Attributes:
         done: how much is done.
@@ -48,9 +49,27 @@ class Step:
         failed: whether it ended by an exception.
     """
 
-    __slots__ = ("_lock", "_told", "began", "done", "failed", "seconds", "text", "total", "unit")
+    __slots__ = (
+        "_lock",
+        "_say",
+        "_told",
+        "began",
+        "done",
+        "failed",
+        "seconds",
+        "text",
+        "total",
+        "unit",
+    )
 
-    def __init__(self, text: str, total: int = 0, *, unit: str = "bytes") -> None:
+    def __init__(
+        self,
+        text: str,
+        total: int = 0,
+        *,
+        unit: str = "bytes",
+        say: Callable[[str], object] | None = None,
+    ) -> None:
         self.text = text
         self.total = total
         self.unit = unit
@@ -59,9 +78,12 @@ class Step:
         self.seconds: float | None = None
         self.failed = False
         self._lock = threading.Lock()
+        self._say = say
         self._told = _watcher
 
     def __enter__(self) -> Self:
+        if self._say is not None:
+            self._say(self.text)
         if self._told is not None:
             self._told.begin(self)
         return self

@@ -252,9 +252,6 @@ def _resolved(
     # Imported here: most builds find their lock remembered.
     from prefect.dependencies.pylock_reading import Pylock  # noqa: PLC0415
 
-    doing = f"Locking the requirements for {shown(aims)}"
-    _logger.info(doing)
-
     def one(target: Target, preferred: list[str]) -> list[Package]:
         form = _FORM if exact is None else (*_FORM, "--no-deps")
         wanted = question.wanted if exact is None else list(exact[target])
@@ -271,7 +268,8 @@ def _resolved(
         return [_pinned(each, question.wanted) for each in found]
 
     first, *others = aims
-    with step(doing, len(aims), unit="targets") as told:
+    doing = f"Locking the requirements for {shown(aims)}"
+    with step(doing, len(aims), unit="targets", say=_logger.info) as told:
         resolved = {first: one(first, question.installed)}
         told.add(1)
         if others:

@@ -104,9 +104,7 @@ def lock(
         text = store.recall(key, max_age=FRESH)
         if isinstance(text, str):
             return _with_hashes(text, wheels)
-    doing = f"Locking the dependencies for Python {python} on {platform}"
-    _logger.info(doing)
-    with step(doing):
+    with step(f"Locking the dependencies for Python {python} on {platform}", say=_logger.info):
         resolved = resolve(question, _FORM, wheels=wheels, inferred=inferred)
     text = _with_pins(_nameless(resolved, wheels), wanted)
     if store is not None:

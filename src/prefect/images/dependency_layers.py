@@ -226,12 +226,10 @@ class _Work:
             from prefect.dependencies.installing import Installed, install  # noqa: PLC0415
 
             count = "1 distribution" if len(wanted) == 1 else f"{len(wanted)} distributions"
-            doing = f"Installing {count} for Python {self._python}"
-            self._say(doing)
             own = [name for name in sorted(wanted) if name in self._wheels]
             rest = [name for name in sorted(wanted) if name not in self._wheels]
             found: dict[str, Installed] = {}
-            with step(doing):
+            with step(f"Installing {count} for Python {self._python}", say=self._say):
                 for names, links in ((rest, None), (own, self._links(own))):
                     if names:
                         found |= install(

@@ -68,7 +68,6 @@ class Trees:
             size = sum(layer.blob.size for layer in missing.values() if layer.blob is not None)
             plural = "s" if len(missing) > 1 else ""
             doing = f"Unpacking {len(missing)} layer{plural} of {size / 1e6:.1f} MB"
-            progress(doing)
             from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - seldom needed
 
             def unpack(layer: Layer) -> Tree:
@@ -77,7 +76,7 @@ class Trees:
                 return tree
 
             with (
-                step(doing, size) as told,
+                step(doing, size, say=progress) as told,
                 ThreadPoolExecutor(_UNPACKERS, "prefect-unpack") as pool,
             ):
                 try:

@@ -66,9 +66,7 @@ def make_environment(
         f"Making an environment of Python {contents.python} with {count} "
         f"package{'' if count == 1 else 's'}"
     )
-    if progress is not None:
-        progress(doing)
-    with step(doing):
+    with step(doing, say=progress):
         _make(directory, contents, interpreter, wheels, progress)
 
 
