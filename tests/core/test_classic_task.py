@@ -67,11 +67,25 @@ def test_a_result_that_is_never_stored_is_not():
         assert task(lambda: 1, result=given).checkpoint is False
 
 
+def test_a_flow_says_where_the_results_of_its_tasks_are_stored():
+    """In the same ways; that none is stored is for each task to say."""
+    assert Flow("f").stored_in is None
+    assert Flow("f", result=Path("/a")).stored_in == "/a"
+    assert Flow("f", result=S3Result("b")).stored_in == "s3://b"
+    with pytest.warns(UserWarning, match="Flow 'f' has result=GCSResult.* with location"):
+        assert Flow("f", result=GCSResult("b", location="x.txt")).stored_in == "gs://b"
+    for given in (SecretResult(None), PrefectResult()):
+        with pytest.warns(UserWarning, match="Flow 'f' has result="):
+            assert Flow("f", result=given).stored_in is None
+
+
 def test_a_result_that_is_no_place_is_refused():
     """The error says what can be given."""
     for wrong in (object(), 5, LocalResult):
         with pytest.raises(TypeError, match="result is a directory, a URL, or a Result"):
             task(lambda: 1, result=wrong)
+        with pytest.raises(TypeError, match="result is a directory, a URL, or a Result"):
+            Flow("f", result=wrong)
 
 
 def test_whether_a_result_may_be_taken_is_said_in_several_ways():

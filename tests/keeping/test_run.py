@@ -652,6 +652,52 @@ def test_a_task_has_a_store_of_its_own(store, tmp_path, executor, as_classic):
     assert [state.result[each].result for each in flow.sorted_tasks()] == ["x" * 100_000, 100_000]
 
 
+@pytest.mark.parametrize("executor", ["local", "processes:2"])
+@pytest.mark.parametrize("as_classic", [False, True])
+def test_a_flow_has_a_store_for_tasks_that_have_none(store, tmp_path, executor, as_classic):
+    """Their results lie there, and are taken from there; the run's store has the record."""
+    own, of_flow = tmp_path / "own", tmp_path / "flow"
+
+    @task(result=own)
+    def made():
+        return "x" * 100_000
+
+    @task
+    def length(text):
+        return len(text)
+
+    with Flow("f", result=LocalResult(dir=str(of_flow)) if as_classic else of_flow) as flow:
+        end = length(made())
+    assert flow.run(store=store, executor=executor).result[end].result == 100_000
+    assert (len(packed(own)), len(packed(of_flow))) == (1, 1)
+    assert not (store / "packs").exists()
+    state = flow.run(store=store, resume=True, executor=executor)
+    assert all(each.is_cached() for each in state.result.values())
+
+
+def test_a_flow_whose_store_is_of_no_use_in_a_run_says_so(tmp_path, caplog):
+    """Once, and not where all tasks are cached: their results lie there."""
+
+    @task
+    def made(x):
+        return x
+
+    @task(cache=True)
+    def cached():
+        return 1
+
+    with Flow("f", result=str(tmp_path / "flow")) as flow:
+        value = cached()
+    flow.run()
+    assert len(packed(tmp_path / "flow")) == 1
+    assert caplog.messages == []
+    with flow:
+        made.map([value, value])
+    flow.run()
+    (warned,) = [each for each in caplog.messages if "result=" in each]
+    assert "Flow 'f'" in warned
+
+
 def test_a_task_whose_store_is_of_no_use_in_a_run_says_so(tmp_path, caplog):
     """A run without a store keeps no result but of cached tasks: nothing is ignored in silence."""
 

@@ -95,7 +95,7 @@ def keep(task: Any, given: dict[str, Any]) -> None:
         if given.get("cache") is False:
             raise ValueError(f"Task {task.name!r} has {caching[0]} and cache=False: leave one out")
         task.cache = True
-    _keep_where(task)
+    _keep_where(task, "Task")
     task.caches = task.cache and task.checkpoint is not False
     if task.cache and not task.caches:
         _warn(
@@ -108,32 +108,38 @@ def keep(task: Any, given: dict[str, Any]) -> None:
         )
 
 
-def _keep_where(task: Any) -> None:
-    """Have a task know where its results are stored, and say what of that has no meaning here."""
-    found = task.result
+def _keep_where(one: Any, kind: str) -> None:
+    """Have a task or a flow know where its results are stored, and say what of that has no meaning here."""
+    found = one.result
     if found is None:
         return
     if isinstance(found, str):
-        task.stored_in = found
+        one.stored_in = found
         return
     if not found.stores:
-        task.checkpoint = False
+        one.checkpoint = False
         return
-    task.stored_in = found.where
-    what = f"result={type(found).__name__}(...)"
-    if task.stored_in is None:
-        _warn(f"Task {task.name!r} has {what} without a place. {_INSTEAD}")
+    one.stored_in = found.where
+    what = f"{kind} {one.name!r} has result={type(found).__name__}(...)"
+    if one.stored_in is None:
+        _warn(f"{what} without a place. {_INSTEAD}")
     if found.unused:
         _warn(
-            f"Task {task.name!r} has {what} with {', '.join(found.unused)}, which has no meaning here: "
+            f"{what} with {', '.join(found.unused)}, which has no meaning here: "
             "results lie there by their digests, in a form that suits them"
         )
 
 
-def keep_result(flow: Any, result: Any) -> None:
-    """Keep where a flow's results were to be stored, and say that they are not."""
-    flow.result = result
-    _warn(f"Flow {flow.name!r} has result, which has no meaning here. {_INSTEAD}")
+def keep_result(flow: Any, given: Any) -> None:
+    """Have a flow know where the results of its tasks are stored."""
+    flow.result = result(given)
+    if not getattr(flow.result, "stores", True):
+        _warn(
+            f"Flow {flow.name!r} has result={type(flow.result).__name__}(...), which has no meaning here: give the "
+            "tasks checkpoint=False whose results may not be stored"
+        )
+        return
+    _keep_where(flow, "Flow")
 
 
 _INSTEAD = (

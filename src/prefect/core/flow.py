@@ -77,7 +77,8 @@ class Flow(FlowBuilding):
             the reference tasks; may return another state to have instead.
         storage: None; anything else is an error that says what to use instead.
         run_config: likewise.
-        result: accepted with a warning: no result is stored.
+        result: where the results of those tasks are stored that do not say so themselves, as of a task: a directory, a
+            URL, or one of classic Prefect's objects. As there, only a run with a store, or a task that is cached, stores any.
 
     Raises:
         FlowError: the flow is wrong as it is written.
@@ -93,6 +94,8 @@ class Flow(FlowBuilding):
     storage, run_config = RefusedAttribute(), RefusedAttribute()
     register, deploy, run_agent = RefusedMethod(), RefusedMethod(), RefusedMethod()
     result: Any = None
+    stored_in: str | None = None
+    """Where `result` says that results are stored: a directory or a URL; None leaves that to a run."""
 
     def __init__(
         self,
@@ -450,6 +453,7 @@ class Flow(FlowBuilding):
         if (
             kept.store is None
             and not kept.resume
+            and self.stored_in is None
             and not any(t.caches or t.stored_in for t in self._graph.incoming)
         ):
             return {}

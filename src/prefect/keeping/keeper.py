@@ -158,6 +158,7 @@ class Keeper:
         resumes: whether results of the earlier ones may be taken.
         tasks: of the flow. What their code consists of is looked at before one has run, and perhaps changed
             a global.
+        place: where the results of tasks are stored that do not say so; None is the store.
         requirements: as `Codes` takes them.
     """
 
@@ -169,12 +170,14 @@ class Keeper:
         *,
         resumes: bool,
         tasks: Iterable[Task],
+        place: str | None = None,
         requirements: Mapping[str, str] | None = None,
     ) -> None:
         self._store = store
         self._root = root
         self._run = run
         self._resumes = resumes
+        self._place = place
         self._codes = Codes(requirements)
         for task in tasks:
             if works(task):
@@ -244,7 +247,8 @@ class Keeper:
         return None
 
     def _store_of(self, task: Task) -> Store:
-        return self._store if task.stored_in is None else open_store(task.stored_in)
+        place = self._place if task.stored_in is None else task.stored_in
+        return self._store if place is None else open_store(place)
 
     def _number(self, node: Node, inputs: dict[str, str]) -> int:
         """Return which one of the children that are given the same a child is: mostly 0, whatever its index."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.core.context import current, dates
 from prefect.core.kept import LAST, asked
+from prefect.core.parameter import works
 from prefect.core.state import now
 from prefect.core.value_types import json_form
 from prefect.engine.flow_run import run_flow
@@ -64,8 +65,15 @@ def run_kept(
     token = asked.set(None)  # what is asked for is none of the flows that tasks run
     try:
         if kept.store is None and kept.resume is None:
+            if flow.stored_in and any(
+                works(t) and not (t.caches or t.stored_in) for t in flow.tasks
+            ):
+                logging.getLogger("prefect").warning(
+                    "Flow %r has result=%r, and only of cached tasks something is stored there: run it with a "
+                    "store, flow.run(store=...)", flow.name, flow.stored_in,
+                )  # fmt: skip
             keeper = Keeper(
-                store, None, "", resumes=False, tasks=flow.tasks,
+                store, None, "", resumes=False, tasks=flow.tasks, place=flow.stored_in,
                 requirements=kept.requirements,
             )  # fmt: skip
             return run_flow(
@@ -99,6 +107,7 @@ def run_kept(
             run,
             resumes=earlier is not None,
             tasks=flow.tasks,
+            place=flow.stored_in,
             requirements=kept.requirements,
         )
         header = {
