@@ -223,6 +223,20 @@ def test_a_pack_is_looked_through_in_pieces(tmp_path):
         assert reader.read(f"{number:064x}") == bytes([number]) * length + b"."
 
 
+def test_readers_have_one_pack_open_and_see_that_it_is_gone(tmp_path):
+    """However many there are: handles are few, and what was pruned is not there any more."""
+    for number in range(1, 5):
+        _other(tmp_path, f"store.put({f'{number:064x}'!r}, {number}, {{}})")
+    program = (
+        "import os\nbefore = len(os.listdir('/proc/self/fd'))\n"
+        "print([store.value(f'{number:064x}') for number in (1, 2, 3, 4, 1)])\n"
+        "print(len(os.listdir('/proc/self/fd')) - before)\n"
+        "[os.unlink(f'{sys.argv[1]}/packs/{each}') for each in os.listdir(f'{sys.argv[1]}/packs')]\n"
+        "print(store.value(f'{1:064x}'))"
+    )
+    assert _other(tmp_path, program).splitlines() == ["[(1,), (2,), (3,), (4,), (1,)]", "1", "None"]
+
+
 def test_many_small_packs_become_one(tmp_path):
     """Of processes that are gone; what was removed is not taken along, and readers who knew the old ones find all."""
     store = open_store(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from mmap import MAP_ANONYMOUS, MAP_PRIVATE, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from prefect.store.formats import Part
+
+    Whole = bytes | bytearray | mmap
+    """All of a file."""
 
 
 class Files(Protocol):
@@ -37,7 +41,7 @@ class Files(Protocol):
     def remove_small(self, key: str) -> None:
         """Remove what has a key."""
 
-    def read(self, path: str) -> bytearray | bytes | None:
+    def read(self, path: str) -> Whole | None:
         """Return all of a file, None where there is none."""
 
     def write(self, path: str, parts: Sequence[Part]) -> None:
@@ -122,7 +126,7 @@ class LocalFiles:
             os.fchown(handle, *self._owner)
         return handle
 
-    def read(self, path: str) -> bytearray | None:
+    def read(self, path: str) -> Whole | None:
         """Return all of a file, which counts as used now; None where there is none."""
         try:
             handle = os.open(self._base + path, os.O_RDONLY | os.O_CLOEXEC)
@@ -134,7 +138,7 @@ class LocalFiles:
             status = os.fstat(handle)
             if time.time() - status.st_mtime > RECENT:
                 self.touch(path)
-            found = bytearray(status.st_size)  # arrays in it can be written
+            found = _memory(status.st_size)
             with memoryview(found) as view, os.fdopen(handle, "rb", buffering=0) as file:
                 done = 0
                 while done < len(view) and (count := file.readinto(view[done:])):
@@ -225,6 +229,17 @@ def _other_owner(directory: Path) -> tuple[int, int] | None:
     return (found.st_uid, found.st_gid) if found.st_uid else None
 
 
+def _memory(size: int) -> Whole:
+    """Return memory that arrays in it can be written to; a large one is not filled with zeros first.
+
+    Not the file itself, mapped: what was compared with its digest could change, or be gone, which ends a process.
+    """
+    if size < _LARGE:
+        return bytearray(size)
+    return mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+
+
+_LARGE = 1 << 18
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 

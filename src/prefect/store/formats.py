@@ -78,7 +78,9 @@ def encode(value: Any) -> Encoded:
     if kind is bytes:
         return _encoded("bytes", [value])
     if _is_json(value):
-        return _encoded("json", [_to_json(value).encode()])
+        # Most inputs are numbers, and the encoder takes a while to begin.
+        text = str(value) if kind is int else _to_json(value)
+        return _encoded("json", [text.encode()])
     if (found := arrow(value)) is not None:
         return _encoded(found[0], [found[1]], modules=modules_of(found[0]))
     return _pickled(value)

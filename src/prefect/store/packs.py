@@ -74,6 +74,9 @@ class Packs:
         """The process, the pack that it writes, and its handle."""
         self._close: Callable[[], object] = lambda: None
         self._end = 0
+        self._read: tuple[str, int] | None = None
+        """The pack that was read last, and its handle."""
+        self._close_read: Callable[[], object] = lambda: None
         _all.add(self)
 
     def write(self, key: str, parts: Sequence[Part]) -> None:
@@ -221,19 +224,27 @@ class Packs:
 
     def _at(self, pack: str, start: int, length: int) -> bytes | None:
         try:
-            handle = os.open(self._path(pack), os.O_RDONLY | os.O_CLOEXEC)
+            handle = self._reading(pack)
         except FileNotFoundError:  # pruned
             return None
-        try:
-            now = time.time()
-            if now - self._marked.get(pack, 0.0) > _RECENT:
-                with suppress(OSError):  # of somebody else's, or on a disk that is read alone
-                    os.utime(handle)
-                self._marked[pack] = now
-            read = os.pread(handle, length, start)
-            return None if len(read) < length or read[:16] == bytes(16) else read  # removed
-        finally:
-            os.close(handle)
+        now = time.time()
+        if now - self._marked.get(pack, 0.0) > _RECENT:
+            with suppress(OSError):  # of somebody else's, or on a disk that is read alone
+                os.utime(handle)
+            self._marked[pack] = now
+        read = os.pread(handle, length, start)
+        return None if len(read) < length or read[:16] == bytes(16) else read  # removed
+
+    def _reading(self, pack: str) -> int:
+        """Return the handle of a pack. That which was read last stays open: the next one is often in it, too."""
+        if self._read is not None and self._read[0] == pack and os.fstat(self._read[1]).st_nlink:
+            return self._read[1]
+        self._close_read()
+        self._read = None
+        handle = os.open(self._path(pack), os.O_RDONLY | os.O_CLOEXEC)
+        self._close_read = weakref.finalize(self, os.close, handle)
+        self._read = (pack, handle)
+        return handle
 
     def _looks_again(self, *, soon: bool) -> bool:
         """Look for what others have written; tell whether that was done."""

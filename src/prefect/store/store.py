@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from prefect.sealed.results import ResultCipher
-    from prefect.store.files import Files
+    from prefect.store.files import Files, Whole
     from prefect.store.formats import Encoded, Part
 
 _SMALL = 1 << 12
@@ -285,16 +285,18 @@ class Store:
         read = self._opened(self.files.small(name, soon=soon), name)
         return None if read is None else _parsed(key, read)
 
-    def _read(self, path: str) -> bytes | bytearray | None:
+    def _read(self, path: str) -> Whole | None:
         return self._opened(self.files.read(path), path)
 
     def _closed(self, parts: Sequence[Part], name: str) -> Sequence[Part]:
         """Return what is written of a file of that name."""
         return parts if self._cipher is None else self._cipher.encrypt(parts, name)
 
-    def _opened(self, read: bytes | bytearray | None, name: str) -> bytes | bytearray | None:
+    def _opened(self, read: Whole | None, name: str) -> Whole | None:
         """Return what a file of that name has; None where it is not there, or not of this key."""
-        return read if read is None or self._cipher is None else self._cipher.decrypt(read, name)
+        if read is None or self._cipher is None:
+            return read
+        return self._cipher.decrypt(memoryview(read), name)
 
     def _name_of(self, key: str) -> str:
         if not _HEX.fullmatch(key):
@@ -403,23 +405,23 @@ def default_store() -> str:
         ) from error
 
 
-def _parsed(key: str, read: bytes | bytearray) -> Read | None:
+def _parsed(key: str, read: Whole) -> Read | None:
     """Return what is known of a result, and the bytes beside that; None of what is damaged."""
     end = read.find(b"\n", 0, _LONGEST_LINE)
     if end < 0:
         return None
     try:
-        told = _of_json(read[:end].decode())
+        told = _of_json(read[:end].decode(), 0)[0]
         digest, sizes, form = told["digest"], told["sizes"], told["format"]
         if not _HEX.fullmatch(digest.removeprefix("sha256:")) or form not in FORMATS:
             return None
         if not sizes or not all(type(size) is int and size >= 0 for size in sizes):
             return None
         entry = Entry(key, digest, sizes, form, float(told["time"]), dict(told["about"]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, StopIteration):
         return None
     return entry, memoryview(read)[end + 1 :]
 
 
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
-_of_json = json.JSONDecoder().decode
+_of_json = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
