@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+import records
+
 
 def at_terminal(directory, *arguments, columns=100):
     """Start the command on a pseudo-terminal; return its process, and the terminal's other side."""
@@ -268,3 +270,49 @@ def test_names_and_exceptions_command_no_terminal(prefect, terminal):
     assert "\x07" not in shown
     for named in ("name", "text", "flow"):
         assert named + r"\x1b]0;owned\x07" in shown
+
+
+LONG = """
+import time
+from pathlib import Path
+from prefect import Flow, task
+
+@task
+def first():
+    pass
+
+@task
+def long():
+    while not Path("go on").exists():
+        time.sleep(0.05)
+
+with Flow("long") as flow:
+    long(upstream_tasks=[first()])
+"""
+
+
+@pytest.mark.parametrize("place", ["here", "venv"])
+def test_a_terminal_shows_how_long_a_run_may_take(prefect, place):
+    """From a run of the flow that the store has: it took a thousand times as long as this one."""
+    tasks = [records.task("first-1"), records.task("long-1")]
+    earlier = records.Making(records.flow("long", tasks, [("first-1", "long-1", None, False)]))
+    earlier.run("first-1", seconds=0.01)
+    earlier.run("long-1", ["first-1"], seconds=7_000.0)
+    (prefect.directory / "kept" / "runs").mkdir(parents=True)
+    records.write(
+        prefect.directory / "kept" / "runs" / "20250101-000000.000-long-0.jsonl", earlier.end()
+    )
+    (prefect.directory / "long.py").write_text(LONG)
+    words = ("run", "long.py", "--in", place, "--store", "kept")
+    process, leader = at_terminal(prefect.directory, *words, columns=120)
+    try:
+        shown = ""
+        while not re.search(r"1/2 tasks, [^\n]*about \d+ (h|min) \d+ (min|s) left", shown):
+            chunk = os.read(leader, 65536).decode(errors="replace")
+            shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", chunk)
+        (prefect.directory / "go on").touch()
+        status, _ = drawn_by(process, leader)
+    finally:
+        process.kill()
+        process.wait()
+    assert status == 0

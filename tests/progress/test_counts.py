@@ -4,7 +4,7 @@ import pytest
 
 from prefect import Flow, Parameter, task
 from prefect.progress import counts
-from prefect.progress.counts import Counts
+from prefect.progress.counts import Counts, Expected
 
 
 @task
@@ -82,3 +82,40 @@ def test_the_slowest_are_kept(made, clock):
         (5, "each[1]"),
         (3, "each[4]"),
     ]
+
+
+def test_what_is_left_of_a_run_follows_from_an_earlier_one(made, clock):
+    """From how long tasks took then, at the pace of this run; a mapped task has as many children as it has now."""
+    made.expected = Expected({"load-1": 2.0, "each-1": 4.0}, {"load-1": 1, "each-1": 10}, 21.0)
+    assert made.left() == pytest.approx(21)  # 42 seconds of work took half of that
+    assert "about 21.0 s left" in made.head()
+    made.take("load-1", None, "Running")
+    clock.now += 2
+    made.take("load-1", None, "Success")
+    made.take("each-1", None, "Mapped", 20)
+    assert made.left() == pytest.approx(40)
+    for index in range(10):
+        made.take("each-1", index, "Running")
+        clock.now += 2
+        made.take("each-1", index, "Success")
+    assert made.left() == pytest.approx(40 * 22 / 42)  # 42 seconds of work have taken 22
+    for index in range(10, 20):
+        made.take("each-1", index, "Running")
+        made.take("each-1", index, "Success")
+    clock.now += 1
+    assert " left" not in made.head()
+
+
+def test_what_is_left_of_a_run_is_not_guessed(made, clock):
+    """Nothing is said of a task that no earlier run had, nor without one before only mapped tasks are left that tell it."""
+    assert made.left() is None
+    made.expected = Expected({"load-1": 2.0}, {"load-1": 1}, 2.0)
+    clock.now += 2
+    assert made.left() is None
+    made.expected = None
+    made.take("load-1", None, "Success")
+    made.take("each-1", None, "Mapped", 10)
+    for index in range(5):
+        clock.now += 2
+        made.take("each-1", index, "Success")
+    assert made.left() == pytest.approx(10)

@@ -62,7 +62,7 @@ class LiveDisplay(logging.Handler):
         super().__init__()
         self._flow = flow["name"]
         self._changing = threading.Lock()
-        self._counts = Counts(flow)
+        self.counts = self._counts = Counts(flow)
         self._silent = self._counts.silent
         self._cut_off = 0
         self.measured: Callable[[], tuple[float, int] | None] = Usage().now

@@ -155,8 +155,11 @@ def _reporter(flow: dict[str, Any], wish: Wish) -> Reporter:
         return JsonReporter(until_exit=True)
     if wish.live:
         from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
+        from prefect.progress.counts import watching  # noqa: PLC0415 - likewise
 
-        return LiveDisplay(flow)
+        display = LiveDisplay(flow)
+        watching.set(display.counts)
+        return display
     if wish.quiet:
         from prefect.cli.quiet import QuietReporter  # noqa: PLC0415 - seldom asked for
 

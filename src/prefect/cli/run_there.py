@@ -43,11 +43,7 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
     """
     wish.require_events()
     mask_until_exit(work.secrets.values())
-    display = None
-    if wish.live:
-        from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
-
-        display = LiveDisplay(flow)
+    display = _display(flow, wish) if wish.live else None
     started: Started | None = None
     try:
         with _preparing():
@@ -84,6 +80,18 @@ def run_there(place: Place, work: Work, flow: dict[str, Any], wish: Wish) -> int
         # Also on Ctrl-C and SIGTERM: what was started here does not stay behind.
         if started is not None:
             started.remove()
+
+
+def _display(flow: dict[str, Any], wish: Wish) -> LiveDisplay:
+    from prefect.cli.display import LiveDisplay  # noqa: PLC0415 - rich is for terminals
+
+    display = LiveDisplay(flow)
+    if wish.kept is not None and wish.kept.store is not None:
+        from prefect.records.expected import expect  # noqa: PLC0415 - where there may be earlier ones
+        from prefect.store.store import open_store  # noqa: PLC0415 - the same
+
+        expect(display.counts, open_store(wish.kept.store), flow["name"])
+    return display
 
 
 def _shown(display: LiveDisplay | None, started: Started) -> AbstractContextManager[object]:

@@ -19,6 +19,7 @@ from prefect.engine.flow_run import run_flow
 from prefect.errors import ParameterError, RecordError
 from prefect.keeping.keeper import Keeper, require_key
 from prefect.keeping.recording import RunRecord
+from prefect.progress.counts import watching
 from prefect.records.finding import find_run, path_of, runs_in
 from prefect.records.names import new_run
 from prefect.secrets.masking import MASK, mask_all
@@ -100,6 +101,10 @@ def run_kept(
             context = {**dates(earlier.start), **earlier.context, **context}
         start = context.get("scheduled_start_time") or now()
         given, context = context, {**dates(start), **context}
+        if (counts := watching.get()) is not None and "flow_name" not in around:
+            from prefect.records.expected import expect  # noqa: PLC0415 - where somebody watches
+
+            expect(counts, store, flow.name)
         root = earlier.root if earlier else run
         keeper = Keeper(
             store,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
+from contextvars import ContextVar
+from typing import NamedTuple
 
 from prefect.core.labels import Labels
 from prefect.core.state_kinds import FAILED
@@ -20,9 +22,25 @@ _UNFINISHED = frozenset({"Pending", "Scheduled", "Retrying", "Paused", "Resume"}
 _MOST_SLOWEST = 3
 _SECONDS_OF_RATE = 10.0
 _LEAST_SLOW = 0.1
+_SECONDS_OF_LEFT = 1.0
+_LEAST_LEFT = 1.0
 """Seconds."""
 _FEWEST = 3
 """Children that must have ended before it is said how long the others may take."""
+
+
+class Expected(NamedTuple):
+    """How long the tasks of a flow took in an earlier run.
+
+    Args:
+        seconds: by the id of a task: it, or a child of it on average. What is not known is not there.
+        units: by the id of a task: 1, or how many children it had.
+        run: the seconds of the whole run.
+    """
+
+    seconds: Mapping[str, float]
+    units: Mapping[str, int]
+    run: float
 
 
 class Mapped:
@@ -42,6 +60,10 @@ class Mapped:
         return (now - self.began) / self.ended * (self.children - self.ended)
 
 
+watching: ContextVar[Counts | None] = ContextVar("prefect.watching", default=None)
+"""The counts of the run that begins, for who knows what is to be expected of it."""
+
+
 class Counts:
     """What a run's events come to, in any order that a run has them in.
 
@@ -57,6 +79,7 @@ class Counts:
         slowest: the seconds of those that took longest, and which these were; longest first.
         silent: the tasks that only have a value, or pass values on: they are not shown, and count where they fail.
         label: gives what a task goes by, or a child of it.
+        expected: how long an earlier run took; None where none is known.
     """
 
     def __init__(self, flow: Mapping[str, Any]) -> None:
@@ -70,6 +93,12 @@ class Counts:
         self.mapped: dict[str, Mapped] = {}
         self.slowest: list[tuple[float, Key]] = []
         self.began = time.monotonic()
+        self.expected: Expected | None = None
+        self._left = dict.fromkeys(
+            task["id"] for task in flow["tasks"] if task["id"] not in self.silent
+        )
+        self._worked: Counter[str] = Counter()  # how many units of a task have run
+        self._known: tuple[float, float | None] = (self.began - _SECONDS_OF_LEFT, None)
         self._ended = 0
         self._samples: deque[tuple[float, int]] = deque([(self.began, 0)])
 
@@ -78,6 +107,8 @@ class Counts:
         parts = [f"{self.finished:,}/{self.total:,} tasks", duration(time.monotonic() - self.began)]
         if rate := self.rate():
             parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s")  # noqa: PLR2004
+        if (left := self.left()) is not None and left >= _LEAST_LEFT:
+            parts.append(f"about {duration(left)} left")
         if failed := sum(count for state, count in self.states.items() if state in FAILED):
             parts.append(f"{failed:,} failed")
         return ", ".join(parts)
@@ -92,6 +123,44 @@ class Counts:
             text = f"{mapped.ended:,}/{mapped.children:,}{more}"
             found.append((self.label(task), mapped, text))
         return found
+
+    def left(self) -> float | None:
+        """Return the seconds that the rest of the run may take, if that can be known.
+
+        It is from an earlier run's durations, at the pace of this one; without them, where nothing is left but mapped
+        tasks of whose children some have ended.
+        """
+        now = time.monotonic()
+        if now - self._known[0] >= _SECONDS_OF_LEFT:
+            self._known = now, self._estimated(now)
+        return self._known[1]
+
+    def _estimated(self, now: float) -> float | None:
+        if self.expected is None:
+            parts = [mapped.left(now) for mapped in self.mapped.values()]
+            known = [part for part in parts if part is not None]
+            if not known or len(known) < len(parts) or len(parts) < self.total - self.finished:
+                return None
+            return max(known)
+        seconds, units, run = self.expected
+        left = 0.0
+        for task in self._left:
+            mapped = self.mapped.get(task)
+            if task not in seconds or (mapped is None and task not in units):
+                return None
+            left += seconds[task] * (
+                units[task] if mapped is None else mapped.children - mapped.ended
+            )
+        begun = 0.0
+        for (task, _), began in self.running.items():
+            begun += min(now - began, seconds.get(task, 0.0))
+        done = begun + sum(seconds.get(task, 0.0) * count for task, count in self._worked.items())
+        whole = sum(seconds[task] * units[task] for task in seconds)
+        if not whole:
+            return None
+        # Of its beginning alone nobody knows how many run at a time.
+        pace = (now - self.began) / done if done >= whole / 10 else run / whole
+        return max(left - begun, 0.0) * pace
 
     def slow(self) -> str:
         """Return which took longest, of those that took their time; nothing if none has."""
@@ -133,12 +202,15 @@ class Counts:
             self._rank(seconds, (task, index))
         if state in _UNFINISHED:
             return seconds, None
+        if seconds is not None:
+            self._worked[task] += 1
         if task not in self.silent or state in FAILED:
             self.states[state] += 1
             self._ended += 1
             if now - self._samples[-1][0] > _SECONDS_OF_RATE / 20:
                 self._sample(now)
         if index is None:
+            self._left.pop(task, None)
             self.finished += task not in self.silent
             return seconds, None
         if (mapped := self.mapped.get(task)) is None:
@@ -166,6 +238,7 @@ class Counts:
         if mapped.ended < mapped.children:
             return None
         self.finished += 1
+        self._left.pop(task, None)
         return self.mapped.pop(task)
 
     def _rank(self, seconds: float, key: Key) -> None:

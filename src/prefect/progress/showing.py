@@ -11,7 +11,7 @@ from prefect.core.context import current
 from prefect.core.state_kinds import kind_name
 from prefect.errors import RenderError
 from prefect.printable import duration
-from prefect.progress.counts import Counts
+from prefect.progress.counts import Counts, watching
 from prefect.progress.resources import Usage, told
 
 TYPE_CHECKING = False
@@ -66,7 +66,11 @@ def run_shown(
         outcome = "cut off"
         with shown:
             try:
-                state = run(flow, parameters, executor, tell, *more)
+                token = watching.set(progress.counts)
+                try:
+                    state = run(flow, parameters, executor, tell, *more)
+                finally:
+                    watching.reset(token)
                 outcome = kind_name(state)
             except BaseException as error:
                 outcome = type(getattr(error, "state", error)).__name__
