@@ -44,6 +44,8 @@ def test_a_run_is_reported_in_the_form_of_the_ending(kept):
         (["last", "--store", "store", "-o", "x.pdf"], "there are .html, .svg and .txt"),
         (["last", "--store", "store", "-o", "none/x.html"], "There is no directory none"),
         (["last", "--store", "store", "-o", "x.svg", "--text"], "leave --text and --svg out"),
+        (["last", "--store", "store", "--svg", "--text"], "are two forms"),
+        (["last", "--store", "store", "-o", "x.html", "--all"], "--all is for text"),
     ],
 )
 def test_what_cannot_be_reported_is_said(kept, arguments, says, tmp_path):

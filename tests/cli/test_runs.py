@@ -90,6 +90,23 @@ def test_one_run_is_shown_with_its_tasks(keep, cli):
     assert told["tasks"]["double-1"]["children"]["1"]["state"] == "Success"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("show", "last", "--flow", "double"),
+        ("show", "last", "--all"),
+        ("prune", "--older-than", "0s", "--flow", "double"),
+        ("prune", "--older-than", "0s", "--all"),
+        ("prune", "--older-than", "0s", "--json"),
+    ],
+)
+def test_an_option_of_the_list_is_refused_elsewhere(words, keep, cli):
+    """`prune --flow` would remove what other flows have left, though somebody wrote the name of one."""
+    keep()
+    assert "is for the list of runs" in cli("runs", *words, status=2)
+    assert "has no runs" not in cli("runs")
+
+
 def test_runs_are_pruned_by_age_and_size(keep, cli):
     """Without a limit nothing is removed; nonsense is refused."""
     keep()

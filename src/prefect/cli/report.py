@@ -24,14 +24,19 @@ _FORMS = {".html": "html", ".htm": "html", ".svg": "svg", ".txt": "text"}
     help="Write to this file, in the form of its ending: .html, a page that needs no network; .svg, the "
     "graph coloured by state; .txt.",
 )  # fmt: skip
-@click.option("--text", "form", flag_value="text", help="Print text, as without any option.")
-@click.option("--svg", "form", flag_value="svg", help="Print the graph as SVG.")
+@click.option("--text", "as_text", is_flag=True, help="Print text, as without any option.")
+@click.option("--svg", "as_svg", is_flag=True, help="Print the graph as SVG.")
 @click.option(
     "--all", "everything", is_flag=True, help="In text, all tasks, failures and log lines."
 )
 @store_option
 def report(
-    run: str, output: Path | None, form: str | None, everything: bool, store: str | None
+    run: str,
+    output: Path | None,
+    as_text: bool,
+    as_svg: bool,
+    everything: bool,
+    store: str | None,
 ) -> None:
     """Show what became of RUN, of which a record was kept: `prefect run --keep`.
 
@@ -46,15 +51,20 @@ def report(
     """  # noqa: D301 - click reads the \b
     from prefect.records.finding import run_meant  # noqa: PLC0415 - not for --help
 
-    if output is not None and form is not None:
+    if as_text and as_svg:
+        raise click.UsageError("--text and --svg are two forms: leave one out")
+    if output is not None and (as_text or as_svg):
         raise click.UsageError("The ending of --output says its form: leave --text and --svg out")
+    form = "svg" if as_svg else "text"
     if output is not None:
         form = form_of(output)
+    if everything and form != "text":
+        raise click.UsageError(f"--all is for text, and {form} has all there is: leave it out")
     try:
         found = run_meant(run, store)
     except OSError as error:
         raise click.FileError(run, error.strerror or str(error)) from error
-    data = _rendered(found, form or "text", store, everything=everything)
+    data = _rendered(found, form, store, everything=everything)
     if output is None:
         click.echo(data, nl=False)
         return

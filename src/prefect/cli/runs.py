@@ -79,6 +79,8 @@ def runs(
     ]
     if words[:1] != ("prune",) and limits:
         raise click.UsageError(f"{limits[0]} is for `prefect runs prune`")
+    if words:
+        _refuse_options_of_list(words[0], flow=flow, all_runs=all_runs, as_json=as_json)
     match words:
         case ():
             _list(kept, flow, all_runs=all_runs, as_json=as_json)
@@ -106,6 +108,19 @@ def runs(
         case _:
             raise click.UsageError(
                 f"`prefect runs` lists runs, and takes show RUN or prune, not {printable(words[0])!r}"
+            )
+
+
+def _refuse_options_of_list(word: str, *, flow: str | None, all_runs: bool, as_json: bool) -> None:
+    for name, given in (
+        ("--flow", flow),
+        ("--all", all_runs),
+        ("--json", as_json and word == "prune"),
+    ):
+        if given:
+            raise click.UsageError(
+                f"{name} is for the list of runs, and means nothing to `prefect runs {printable(word)}`: "
+                "leave it out"
             )
 
 
