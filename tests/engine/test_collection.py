@@ -8,7 +8,7 @@ import pytest
 
 from prefect import Flow, task
 from prefect.engine import collection
-from prefect.engine.collection import no_collection
+from prefect.engine.collection import have_stay, no_collection
 from prefect.engine.nodes import Node
 
 
@@ -69,6 +69,22 @@ def test_many_objects_stay_without_being_looked_at():
     oldest = {id(each) for each in gc.get_objects(generation=2)}
     assert oldest.issuperset(map(id, many))
     assert oldest.isdisjoint(map(id, few))
+
+
+def test_what_is_to_be_awaited_is_not_looked_through(monkeypatch):
+    """It goes to the oldest generation; and once that is much, garbage that went there with it is collected."""
+    monkeypatch.setattr(collection, "_told", 0)
+    monkeypatch.setattr(collection, "_SOME", 5000)
+    monkeypatch.setattr(collection, "_SHARE", 1 << 60)  # however much other tests have left here
+    garbage = Thing()
+    garbage.itself = garbage
+    gone = weakref.ref(garbage)
+    del garbage
+    many = [Thing() for _ in range(250)]
+    have_stay(250)
+    assert {id(each) for each in gc.get_objects(generation=2)}.issuperset(map(id, many))
+    have_stay(5000)
+    assert gone() is None
 
 
 def test_what_runs_leave_does_not_pile_up(monkeypatch):

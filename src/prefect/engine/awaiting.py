@@ -7,6 +7,7 @@ import threading
 from contextlib import nullcontext, suppress
 from contextvars import copy_context
 
+from prefect.engine.collection import have_stay
 from prefect.engine.interruption import Interruption, interrupt
 from prefect.errors import TaskTimeoutError
 
@@ -86,6 +87,8 @@ class EventLoop:
         """Have a task awaited from the next `wake` on; of many, the first soon."""
         self._new.append((token, awaiting))
         if len(self._new) >= _AT_A_TIME:
+            # Python would look through them again and again, while they do nothing but wait.
+            have_stay(len(self._new))
             self.wake()
 
     def wake(self) -> None:

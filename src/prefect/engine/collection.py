@@ -80,6 +80,23 @@ def _froze_somebody() -> bool:
     return gc.get_freeze_count() > _FROZEN_BY_PYTHON
 
 
+def have_stay(many: int) -> None:
+    """Have what is young stay without being looked at: mostly tasks that are going to be awaited.
+
+    Args:
+        many: how many these are.
+    """
+    global _told  # noqa: PLW0603  # likewise
+    if not gc.isenabled() or _froze_somebody():
+        return
+    _told += many
+    try:
+        gc.freeze()
+    finally:  # also after Ctrl-C
+        gc.unfreeze()
+    collect_what_stayed()  # or what becomes garbage in between would pile up
+
+
 def collect_what_stayed() -> None:
     """Collect garbage among all objects, if many were told to stay since that was last done.
 

@@ -126,8 +126,12 @@ class Awaiting:
         self.coroutine = coroutine
         self.context = copy_context()
 
-    async def once(self) -> State:
-        """Await it, in its context, and return what the task has come to."""
+    async def state(self, *, once: bool = False) -> State:
+        """Await it, in its context, and return what the task has come to.
+
+        Args:
+            once: whether a task that loops is to be left at that; else it runs until it does not.
+        """
         task = self.job.task
         try:
             if task.timeout is None and not task.log_stdout:
@@ -136,13 +140,11 @@ class Awaiting:
                 from prefect.engine.awaiting import awaited  # noqa: PLC0415  # there is a loop
 
                 value = await awaited(task, self.coroutine)
-            return Success("the task succeeded", _whole(value))
+            state: State = Success("the task succeeded", _whole(value))
         except BaseException as error:  # noqa: BLE001  # as of any task
-            return state_of(self.job, error)
-
-    async def state(self) -> State:
-        """Do the same until the task does not loop, and return its state."""
-        state = await self.once()
+            state = state_of(self.job, error)
+        if once:
+            return state
         if isinstance(state, Looped):
             from prefect.engine.looping import await_again  # noqa: PLC0415  # few tasks loop
 

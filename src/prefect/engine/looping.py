@@ -72,7 +72,7 @@ async def await_again(job: Job, looped: Looped) -> State:
         token = values.set(job)
         try:
             begun = run_once(job)
-            state = await begun.once() if isinstance(begun, Awaiting) else begun
+            state = await begun.state(once=True) if isinstance(begun, Awaiting) else begun
         finally:
             values.reset(token)
     return _ended(job, state)
