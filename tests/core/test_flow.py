@@ -268,7 +268,7 @@ def test_visualize_a_state(tmp_path):
         "TriggerFailed",
     ]
     dot = flow.visualize(format="dot", flow_state=state)
-    assert 'label="halve-1: 2 Success, 1 Failed" peripheries=2 style=solid color="#d92d20"' in dot
+    assert 'label="halve-1: 2 Success, 1 Failed" peripheries=2 style=solid color="#c3271b"' in dot
     mermaid = flow.visualize(format="mermaid", flow_state=state)
     assert "inc-1#58; TriggerFailed" in mermaid
     assert "style t2 stroke:#8e6bbf" in mermaid

@@ -93,7 +93,7 @@ def test_states_are_told_by_colours_and_words():
     root = ET.fromstring(to_svg(flow, {"train-1": {"Success": 11, "Failed": 1}}))
     titles = [title.text for title in root.iter(f"{SVG}title")]
     assert "train-1: 11 Success, 1 Failed" in titles
-    assert {"#1f9d55", "#d92d20"} <= {rect.get("fill") for rect in root.iter(f"{SVG}rect")}
+    assert {"#0e9376", "#c3271b"} <= {rect.get("fill") for rect in root.iter(f"{SVG}rect")}
 
 
 def test_no_name_commands_a_browser():
@@ -106,7 +106,7 @@ def test_no_name_commands_a_browser():
     text = to_svg(flow, {HOSTILE: {HOSTILE: 1, "Success": 2}})
     root = ET.fromstring(text)
     assert {each.tag.removeprefix(SVG) for each in root.iter()} <= {
-        "svg", "title", "style", "defs", "marker", "path", "rect", "g", "text",
+        "svg", "title", "style", "defs", "marker", "path", "rect", "g", "text", "circle",
     }  # fmt: skip
     assert "".join(text.split("\n")).isprintable()
 

@@ -49,6 +49,21 @@ def test_a_click_on_a_box_tells_of_its_task(show):
     assert not shown.page.locator("#detail").is_visible()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_states_are_told_apart_without_colours(show, scheme):
+    """Chips, rows and boxes have a mark for each; what succeeded has none in the graph, as most did."""
+    shown = show(records.small(), color_scheme=scheme)
+
+    def marks(selector):
+        return shown.page.locator(selector).evaluate_all(
+            "found => found.map((one) => getComputedStyle(one, '::before').content)"
+        )
+
+    assert marks(".chip .dot") == ['"✗"', '"⊘"', '"✓"', '"="']
+    assert set(marks("#table .row:has-text('publish') .dot")) == {'"✗"'}
+    assert shown.page.locator("#graph-view .mark").all_text_contents() == ["=", "✗", "⊘"]
+
+
 def test_a_mapped_task_opens_to_its_children(show):
     """In the graph it is one box; its details show all children, and the table opens."""
     shown = show(records.small())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from prefect.core.grouping import MOST, group
 from prefect.core.layered import lay_out
+from prefect.core.state_counts import worst
 from prefect.printable import printable
 
 TYPE_CHECKING = False
@@ -23,12 +24,19 @@ _LETTERS = 24
 _BAND = 5
 
 COLOURS = {
-    "Success": "#1f9d55", "Cached": "#1496a8", "Skipped": "#8d97a8", "Failed": "#d92d20",
-    "TimedOut": "#e0531f", "TriggerFailed": "#8e6bbf", "ValidationFailed": "#d92d20",
+    "Success": "#0e9376", "Cached": "#3a9bd1", "Skipped": "#8d97a8", "Failed": "#c3271b",
+    "TimedOut": "#e0531f", "TriggerFailed": "#8e6bbf", "ValidationFailed": "#c3271b",
     "Retrying": "#e39a0b", "Running": "#2f6fed", "Cancelled": "#5f6878", "Looped": "#c2409a",
     "Pending": "#c5ccd8",
 }  # fmt: skip
-"""Of a state: to be told apart on white and on black, and by who does not see red."""
+"""Of a state: to be told apart on white and on black."""
+MARKS = {
+    "Success": "✓", "Cached": "=", "Skipped": "↷", "Failed": "✗", "TimedOut": "✗", "ValidationFailed": "✗",
+    "TriggerFailed": "⊘", "Retrying": "↻", "Looped": "↻", "Running": "▸", "Cancelled": "■", "Pending": "·", "Mapped": "✓",
+}  # fmt: skip
+"""Of a state: to be told apart by who does not see red or green, too. The page of a run has the same."""
+_PLAIN = {"Success", "Pending"}
+"""What needs no mark where most have it."""
 OTHER = "#8d97a8"
 _ORDER = {state: place for place, state in enumerate(COLOURS)}
 
@@ -134,7 +142,7 @@ def shortened(name: str) -> str:
 _STYLE = """\
 text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;fill:#1c2330}
 .b{fill:#fff;stroke:#aab3c2}.e{fill:none;stroke:#98a2b3;stroke-width:1.3}.m{stroke-width:2.4}
-.c{fill:#5f6b7d;font-size:11px}#a path{fill:#98a2b3}
+.c{fill:#5f6b7d;font-size:11px}.s{fill:#fff;font-size:9px;font-weight:700;text-anchor:middle}#a path{fill:#98a2b3}
 @media (prefers-color-scheme:dark){text{fill:#e6e9ef}.b{fill:#1d2430;stroke:#566175}.e{stroke:#6b7789}
 .c{fill:#a3adbd}#a path{fill:#6b7789}}"""
 
@@ -195,6 +203,12 @@ def _drawn(box: Box, slugs: list[str], states: dict[str, int]) -> str:
             f'fill="{colour}"/>'
         )
         left += part
+    if (shown_state := worst(states) if states else "Success") not in _PLAIN:
+        colour = COLOURS.get(shown_state, OTHER)
+        parts.append(
+            f'<circle cx="{_number(x + 2)}" cy="{_number(y + 2)}" r="7" fill="{colour}"/>'
+            f'<text class="s" x="{_number(x + 2)}" y="{_number(y + 5)}">{MARKS.get(shown_state, "·")}</text>'
+        )
     base = _number(y + (17 if states else 19))
     parts.append(f'<text x="{_number(x + 12)}" y="{base}">{escaped(box.label)}</text>')
     many = total if total > 1 else len(slugs)

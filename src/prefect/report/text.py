@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from prefect.core.labels import Labels
+from prefect.core.picture import MARKS
 from prefect.printable import duration, printable, printable_lines
 from prefect.records.run import FAILED, RUNNING
 from prefect.records.summary import counts_of, counts_text, states_of, told_of, tries_text
@@ -14,10 +15,6 @@ from prefect.report.data import facts, value_text
 if TYPE_CHECKING:
     from prefect.records.run import Run, TaskRun
 
-_MARKS = {
-    "Success": "✓", "Cached": "=", "Skipped": "↷", "Failed": "✗", "TimedOut": "✗", "ValidationFailed": "✗",
-    "TriggerFailed": "⊘", "Retrying": "↻", "Running": "▸", "Cancelled": "■", "Pending": "·", "Mapped": "✓",
-}  # fmt: skip
 _BARS = 24
 _MOST_TASKS = 200
 _MOST_FAILURES = 10
@@ -45,7 +42,7 @@ def _head(run: Run) -> list[str]:
     message = f": {printable(run.message)}" if run.message else ""
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(run.started))
     lines = [
-        f"{_MARKS.get(run.state or RUNNING, '·')} {printable(run.flow['name'])}: {state} after {duration(end - run.started)}{message}",
+        f"{MARKS.get(run.state or RUNNING, '·')} {printable(run.flow['name'])}: {state} after {duration(end - run.started)}{message}",
         f"  {'Began':<13} {began}",
     ]
     told = [(name, value) for name, value in facts(run) if value]
@@ -87,7 +84,7 @@ def _tasks(run: Run, most: int | None) -> list[str]:
             notes.append(again)
         if task.message or task.why:
             notes.append(printable(task.message or task.why))
-        line = f"{_MARKS.get(worst, '·')} {printable(labels.of(slug)):<{width}}  {took:>12}  {_bar(span, run.started, end)}  {'  '.join(notes)}"
+        line = f"{MARKS.get(worst, '·')} {printable(labels.of(slug)):<{width}}  {took:>12}  {_bar(span, run.started, end)}  {'  '.join(notes)}"
         lines.append(line.rstrip())
     if len(told) > len(shown):
         lines.append(f"… and {len(told) - len(shown)} more tasks: --all shows them")

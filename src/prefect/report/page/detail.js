@@ -63,6 +63,11 @@ function squares(kids) {
     g.fillStyle = shades.get(kid.state);
     g.globalAlpha = isFiltering() && !fits(kid) ? 0.2 : 1;
     g.fillRect(n % across * side, Math.floor(n / across) * side, side - (side > 8 ? 2 : 1), side - (side > 8 ? 2 : 1));
+    if (BAD.has(kid.state) && side > 3) { // hollow, for whom the colours are alike
+      const rim = side > 8 ? 3 : 1, hole = side - (side > 8 ? 2 : 1) - 2 * rim;
+      g.fillStyle = css.getPropertyValue("--card").trim();
+      g.fillRect(n % across * side + rim, Math.floor(n / across) * side + rim, hole, hole);
+    }
   });
   const at = (event) => {
     const box = canvas.getBoundingClientRect(), column = Math.floor((event.clientX - box.left) / side);

@@ -56,6 +56,12 @@ function drawGraph() {
       box.many = shown;
     }
     if (bad) box.g.classList.add("bad");
+    if (!["Success", "Pending"].includes(sorted[0])) {
+      const mark = colour(shape("g", { class: "mark", "aria-hidden": "true" }), sorted[0]), name = shape("text", { x: x + 2, y: y + 5.5 });
+      name.textContent = MARKS[sorted[0]] || "";
+      mark.append(shape("circle", { cx: x + 2, cy: y + 2, r: 7 }), name);
+      box.g.append(mark);
+    }
     box.title = `${tasks.length > 1 ? plural(tasks.length, "task") : tasks[0].slug}: ${sorted.map((s) => `${count(counts.get(s))} ${word(s).toLowerCase()}`).join(", ")}`;
     box.g.setAttribute("aria-label", box.title);
     svg.append(box.g);

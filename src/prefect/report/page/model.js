@@ -10,6 +10,8 @@ const KNOWN = ["Failed", "TimedOut", "ValidationFailed", "TriggerFailed", "Runni
   "Success", "Cached", "Skipped", "Pending"]; // the order in which they are shown
 const BAD = new Set(["Failed", "TimedOut", "ValidationFailed"]);
 const WORDS = { Success: "Succeeded", TimedOut: "Timed out", TriggerFailed: "Not run", ValidationFailed: "Invalid" };
+const MARKS = { Success: "✓", Cached: "=", Skipped: "↷", Failed: "✗", TimedOut: "✗", ValidationFailed: "✗", TriggerFailed: "⊘",
+  Retrying: "↻", Looped: "↻", Running: "▸", Cancelled: "■", Pending: "·" }; // for whom colours are alike; as in the text
 const word = (state) => WORDS[state] || state;
 const rank = (state) => (KNOWN.indexOf(state) + 1) || 99;
 const colour = (node, state) => {
@@ -19,6 +21,8 @@ const colour = (node, state) => {
 const dot = (state) => {
   const made = colour(el("span", "dot"), state);
   made.title = word(state);
+  made.dataset.state = state;
+  made.dataset.mark = MARKS[state] || "";
   return made;
 };
 

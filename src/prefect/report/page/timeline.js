@@ -99,9 +99,10 @@ function drawTimeline() {
       g.globalAlpha = dim ? 0.13 : chosen && !mine && !kin ? 0.3 : 1;
       g.fillStyle = shades.get(bar.state) || shades.get("Other");
       g.fillRect(a, y + 1, Math.max(b - a - (b - a > 4 ? 1 : 0), 1), high);
+      if (BAD.has(bar.state)) { g.fillStyle = text; g.fillRect(a, y + high - 1, Math.max(b - a - (b - a > 4 ? 1 : 0), 1), 3); } // not by its colour alone
       if (high >= 14 && b - a > 34 && !dim) {
-        g.fillStyle = bar.state === "Pending" ? text : "#fff";
-        g.fillText(clip(g, bar.unit.label, b - a - 9), a + 4, y + 1 + high / 2);
+        g.fillStyle = bar.state === "Pending" ? text : shade("on");
+        g.fillText(clip(g, bar.state === "Success" ? bar.unit.label : `${MARKS[bar.state] || ""} ${bar.unit.label}`, b - a - 9), a + 4, y + 1 + high / 2);
       }
       g.globalAlpha = 1;
       if (mine) {
