@@ -10,8 +10,8 @@ from hashlib import sha256
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from prefect.dependencies.flow_lock import lock_exactly
 from prefect.dependencies.reassembling import reassemble
+from prefect.dependencies.target_locks import lock_exactly
 from prefect.dependencies.targets import targets, this_target
 from prefect.dependencies.vendoring import vendor
 from prefect.errors import RequirementsError

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,22 +19,19 @@ from prefect.dependencies.requirements import (
     imported,
     installed_versions,
     requirement_name,
-    split_hashes,
 )
 from prefect.dependencies.resolving import (
-    FRESH,
     Question,
     facts,
-    resolve,
 )
-from prefect.dependencies.targets import targets, this_target, uv_platform
+from prefect.dependencies.target_locks import CHOICE, lock_for
+from prefect.dependencies.targets import targets
 from prefect.dependencies.wheels import own_packages
-from prefect.errors import FormatError, IndexUnreachableError, RequirementsError
+from prefect.errors import IndexUnreachableError, RequirementsError
 from prefect.files import replacing
 from prefect.frozen import frozen, replace
 from prefect.oci.cache.of_user import open_cache
-from prefect.pylock import Lock, Package, Target, read, shown
-from prefect.steps import step
+from prefect.pylock import Lock, Package, Target, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -46,9 +42,6 @@ if TYPE_CHECKING:
     from prefect.payload.manifest import Manifest
 
 _logger = logging.getLogger("prefect.environments")
-_ASKING = "-r (python_dependencies=)"
-_CHOICE = "or choose what it is locked for, with --for and --python (platforms=, pythons=)"
-_FORM = ("pylock.toml", "--format", "pylock.toml")
 
 
 @frozen
@@ -131,60 +124,6 @@ def complete(manifest: Manifest, wishes: LockWishes, wheels: Sequence[Wheel] = (
     return replace(manifest, lock=lock.text())
 
 
-def recorded(manifest: Manifest, python: str, store: Store) -> Lock:
-    """Lock the versions that were recorded of a flow without a lock, for a Python here.
-
-    Nothing in the package says which files they are: what an index has now is taken for them, and from
-    then on, as long as the store remembers it.
-
-    Args:
-        python: a series.
-
-    Raises:
-        RequirementsError: no index has one of them, or none with a wheel that fits.
-        IndexUnreachableError: no index answers.
-    """
-    brought = {requirement_name(name.partition("-")[0]) for name in manifest.wheels}
-    lines = [f"{name}=={version}" for name, version in manifest.installed.items()]
-    exact = bool(lines)
-    wanted = sorted(
-        line
-        for line in lines or set(manifest.requirements.values())
-        if requirement_name(line) not in brought
-    )
-    target = replace(this_target(), python=python)
-    if not wanted:
-        return Lock.of({target: []})
-    question = Question(wanted, [], [], [], python, uv_platform(target))
-    key = f"recorded {question}"
-    with suppress(FormatError):
-        if isinstance(text := store.recall(key), str):
-            return read(text)
-    lock = _resolved(
-        question, [target], {}, store, fresh=False, patient=True,
-        exact={target: wanted} if exact else None,
-    )  # fmt: skip
-    store.remember(key, lock.text())
-    return lock
-
-
-def lock_exactly(lines: Sequence[str], aims: Sequence[Target]) -> Lock:
-    """Lock what is named by its version, and nothing that it needs in turn, for some targets.
-
-    Args:
-        lines: "name==version" each.
-
-    Raises:
-        IndexUnreachableError: no index answers.
-        RequirementsError: no index has one of them for a target, as a wheel.
-        SettingError: the cache is not this user's alone, or a variable means nothing.
-    """
-    question = Question(sorted(lines), [], [], [], "", "")
-    exact = dict.fromkeys(aims, sorted(lines))
-    with open_cache() as store:
-        return _resolved(question, list(aims), {}, store, fresh=False, patient=False, exact=exact)
-
-
 def _lock(
     wishes: LockWishes,
     asked: list[str],
@@ -206,7 +145,7 @@ def _lock(
     for line in wanted:
         check_requirement(line)
     question = Question(wanted, installed_versions(), [], sources, "", "", facts(wheels))
-    lock = _resolved(
+    lock = lock_for(
         question, aims, own, store, wheels, fresh=wishes.relock, patient=wishes != LockWishes(),
         inferred=inferred if asked else (),
     )  # fmt: skip
@@ -217,97 +156,6 @@ def _lock(
         }
         _write(Lock.of(packages), Path(wishes.lock))
     return lock
-
-
-def _resolved(
-    question: Question,
-    aims: list[Target],
-    own: Mapping[str, Package],
-    store: Store,
-    wheels: Sequence[Wheel] = (),
-    *,
-    fresh: bool,
-    patient: bool,
-    exact: Mapping[Target, Sequence[str]] | None = None,
-    inferred: Collection[str] = (),
-) -> Lock:
-    """Have uv resolve for each target, or take what is remembered of that.
-
-    Args:
-        exact: for each target the requirement lines that are all that there is to be.
-        inferred: those of the wanted lines that nobody asked for.
-    """
-    packages = sorted(
-        (one.name, one.version, [file.sha256 for file in one.files]) for one in own.values()
-    )
-    every = sorted(
-        (str(target), uv_platform(target), *(exact or {}).get(target, ())) for target in aims
-    )
-    key = question.key("pylock", every, packages)
-    if not fresh and isinstance(text := store.recall(key, max_age=FRESH), str):
-        try:
-            return read(text)
-        except FormatError:  # of another release
-            pass
-    # Imported here: most builds find their lock remembered.
-    from prefect.dependencies.pylock_reading import Pylock  # noqa: PLC0415
-
-    def one(target: Target, preferred: list[str]) -> list[Package]:
-        form = _FORM if exact is None else (*_FORM, "--no-deps")
-        wanted = question.wanted if exact is None else list(exact[target])
-        mine = question._replace(
-            wanted=wanted, installed=preferred, python=target.python, platform=uv_platform(target)
-        )
-        text = resolve(
-            mine, form, patient=patient, target=str(target), wheels=wheels, inferred=inferred
-        )
-        answer = Pylock(
-            text, "The index", f"Ask for a version that has one, with {_ASKING}; {_CHOICE}"
-        )
-        found = answer.packages(target, sources=question.sources, own=own)
-        return [_pinned(each, question.wanted) for each in found]
-
-    first, *others = aims
-    doing = f"Locking the requirements for {shown(aims)}"
-    with step(doing, len(aims), unit="targets", say=_logger.info) as told:
-        resolved = {first: one(first, question.installed)}
-        told.add(1)
-        if others:
-            # Where there is a choice, the same version everywhere.
-            known = {requirement_name(line): line for line in question.installed}
-            known |= {each.name: f"{each.name}=={each.version}" for each in resolved[first]}
-            preferred = [known[name] for name in sorted(known)]
-            from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - as above
-
-            with ThreadPoolExecutor(4) as pool:
-                for target, answer in zip(
-                    others, pool.map(lambda target: one(target, preferred), others), strict=True
-                ):
-                    resolved[target] = answer
-                    told.add(1)
-    lock = Lock.of(resolved)
-    store.remember(key, lock.text())
-    return lock
-
-
-def _pinned(package: Package, wanted: Iterable[str]) -> Package:
-    """Refuse a file of which other hashes are asked for."""
-    for line in wanted:
-        hashes = split_hashes(line)[1]
-        if not hashes or requirement_name(line) != package.name:
-            continue
-        if not any(one.startswith("sha256:") for one in hashes):
-            raise RequirementsError(
-                f"{package.name} is asked for without a sha256, which is what a lock that travels "
-                "has of each file: add --hash=sha256:…, or write the requirement without hashes"
-            )
-        if not {f"sha256:{file.sha256}" for file in package.files} <= set(hashes):
-            raise RequirementsError(
-                f"None of the hashes that are asked for is one of {package.files[0].name} in the "
-                "index: the file of another index or platform, or an altered one, was hashed. "
-                "Compare where they come from, or write the requirement without them"
-            )
-    return package
 
 
 def _given(
@@ -321,7 +169,7 @@ def _given(
     from prefect.dependencies.pylock_reading import Pylock, is_pylock  # noqa: PLC0415 - for locks
 
     if is_pylock(given.text):
-        lock = Pylock(given.text, given.name, f"{given.anew}; {_CHOICE}")
+        lock = Pylock(given.text, given.name, f"{given.anew}; {CHOICE}")
         return {
             target: _with_own(lock.packages(target, sources=sources, own=own), own)
             for target in aims
@@ -335,7 +183,7 @@ def _given(
     }
     every = sorted({line for each in lines.values() for line in each})
     question = Question(every, [], [], sources, "", "")
-    found = _resolved(question, aims, {}, store, fresh=False, patient=True, exact=lines)
+    found = lock_for(question, aims, {}, store, fresh=False, patient=True, exact=lines)
     resolved = {}
     for target in aims:
         packages = found.for_target(target)
@@ -344,7 +192,7 @@ def _given(
             if not {f"sha256:{file.sha256}" for file in package.files} <= hashes:
                 raise RequirementsError(
                     f"{given.name} does not have the hash of {package.files[0].name}, which is what "
-                    f"fits {target}. {given.anew}; {_CHOICE}"
+                    f"fits {target}. {given.anew}; {CHOICE}"
                 )
         resolved[target] = _with_own(packages, own)
     return resolved

@@ -199,7 +199,7 @@ def _found(manifest: Manifest, store: Store, tell: Callable[[str], None]) -> _Wi
         if interpreter is None:
             continue
         if is_unlocked(manifest):
-            from prefect.dependencies.flow_lock import recorded  # noqa: PLC0415 - for these alone
+            from prefect.dependencies.target_locks import recorded  # noqa: PLC0415 - for these alone
 
             tell(
                 "This flow was packaged without a lock: the versions that were recorded are taken, "
