@@ -117,6 +117,21 @@ def test_a_task_that_is_paused_for_a_while_goes_on_by_itself(executor):
     assert (state.result[one].result, state.result[several].result) == (1, [1, 2])
 
 
+@pytest.mark.parametrize("executor", ["local", "threads:2", "processes:2"])
+def test_a_task_that_is_paused_does_not_go_on_before_its_time(executor):
+    """What it is paused for may be longer than the run."""
+
+    @task
+    def waits():
+        pause_task(duration=timedelta(hours=1))
+
+    with Flow("f") as flow:
+        waited = waits()
+        told = task(lambda x: x)(waited)
+    state = flow.run(executor=executor, timeout=3)
+    assert type(state.result[waited]).__name__ == type(state.result[told]).__name__ == "Cancelled"
+
+
 def test_the_duration_of_a_pause_is_one():
     """A number is an error that says so."""
     with pytest.raises(TypeError, match="duration"):

@@ -282,17 +282,21 @@ class Run:
         if isinstance(state, Retrying):
             # Handlers can make such a state, too, and need not count.
             state.run_count = 1 if node.retrying is None else node.retrying.run_count + 1
-            node.retrying = state
-            if self.ahead is not None:
-                self.ahead.take_back(node)
-            due = time.monotonic() + (state.start_time - now()).total_seconds()
-            heappush(self.delayed, (due, next(self.tickets), node))
+            self.delay(node, state)
             self.tell(node, state)
             logs.retrying(node.label, state)
         elif isinstance(state, Looped):
             self.loop(node, state)
         else:
             self.finish(node, state)
+
+    def delay(self, node: Node, retrying: Retrying) -> None:
+        """Have a node begin again when it is time."""
+        node.retrying = retrying
+        if self.ahead is not None:
+            self.ahead.take_back(node)
+        due = time.monotonic() + (retrying.start_time - now()).total_seconds()
+        heappush(self.delayed, (due, next(self.tickets), node))
 
     def finish(self, node: Node, state: State) -> None:
         """Record a node's final state, and make ready what waited for it alone."""
@@ -302,8 +306,7 @@ class Run:
             tries = 0 if node.retrying is None else node.retrying.run_count
             state = unfinished(node.label, state, tries)
             if isinstance(state, Retrying):
-                node.retrying = state
-                self.ready.append(node)
+                self.delay(node, state)
                 return
         node.state = state
         if self.tells or isinstance(state, Failed):
