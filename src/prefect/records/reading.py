@@ -8,12 +8,10 @@ is bounded: the number of tasks and of lines, and their text.
 from __future__ import annotations
 
 import json
-import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from prefect.core.serialization import is_plain, stable_repr
 from prefect.engine.collection import no_collection
 from prefect.errors import FormatError, InputTooLargeError, RecordError
 from prefect.patterns import pattern
@@ -31,6 +29,18 @@ from prefect.records.run import (
     TaskRun,
     Try,
 )
+from prefect.records.values import (
+    LARGEST,
+    LATEST,
+    name_in,
+    parameters_in,
+    reads_in,
+    result_in,
+    run_id,
+    seconds_in,
+    texts_in,
+    versions_in,
+)
 
 if TYPE_CHECKING:
     import os
@@ -45,14 +55,8 @@ _MOST_LOGS = 200_000
 _MOST_TEXT = 128 << 20
 """Characters of messages, tracebacks and logs, all in all."""
 _LONGEST_TEXT = 100_000
-_LONGEST_NAME = 200
 _MOST_TRIES = 1_000
-_MOST_REQUIREMENTS = 5_000
-_LATEST = 1e11
-_LARGEST = 2**63
 _STATE = pattern(r"[A-Za-z]{1,40}")
-_RUN = pattern(r"[\w.-]{1,200}", re.ASCII)
-_DIGEST = pattern(r"sha256:[0-9a-f]{64}")
 _USUAL_KEYS = 4  # most lines have no more
 _AGAIN = {RETRYING, LOOPED}
 _decode = json.JSONDecoder(parse_constant=str).raw_decode  # JSON has no NaN, but Python writes it
@@ -198,9 +202,9 @@ class RecordReader:
             return True
         if taker is None:
             return type(kind) is str and kind != "run"  # of a later release, or for others
-        if type(time) is not float and (time := _seconds(time)) is None:
+        if type(time) is not float and (time := seconds_in(time)) is None:
             return False
-        if not (0 <= time < _LATEST and taker(event, time)):
+        if not (0 <= time < LATEST and taker(event, time)):
             return False
         self._last = max(self._last, time)
         return True
@@ -216,8 +220,8 @@ class RecordReader:
                 f"{self._name} is a record of version {event.get('version')!r:.40}; this release of prefect "
                 f"reads version {VERSION}. Upgrade prefect here"
             )
-        started, run = _seconds(event.get("time")), event.get("run")
-        if started is None or not isinstance(run, str) or not _RUN.fullmatch(run):
+        started, run = seconds_in(event.get("time")), event.get("run")
+        if started is None or not isinstance(run, str) or not run_id(run):
             raise RecordError(f"{self._name} is a malformed record: it lacks the run's id or time")
         try:
             check_description(event.get("flow"))
@@ -233,11 +237,13 @@ class RecordReader:
             "run": run,
             "flow": event["flow"],
             "started": started,
-            "parameters": _parameters(event.get("parameters")),
-            **{name: _name(event.get(name)) for name in ("executor", "place", "artifact", "host")},
+            "parameters": parameters_in(event.get("parameters")),
+            **{
+                name: name_in(event.get(name)) for name in ("executor", "place", "artifact", "host")
+            },
             "resumes": run_id(event.get("resumes")),
             "pid": pid if type(pid) is int and 0 < pid < 2**31 else None,
-            "versions": _versions(event.get("versions")),
+            "versions": versions_in(event.get("versions")),
         }
 
     def _take_task(self, event: dict[str, Any], time: float) -> bool:
@@ -256,13 +262,13 @@ class RecordReader:
             traceback = self._take_more(task, event)
             started = get("started")
             if started is not None and not (task.tries and task.tries[-1].ended is None):
-                _begin_try(task, event, min(_seconds(started) or time, time))
+                _begin_try(task, event, min(seconds_in(started) or time, time))
         ended = state in ENDED
         if ended:
             task.ended = time
         if (ended or state in _AGAIN) and task.tries and task.tries[-1].ended is None:
             one = task.tries[-1]
-            worker = one.worker or _name(get("worker")) or ""
+            worker = one.worker or name_in(get("worker")) or ""
             task.tries[-1] = Try(
                 one.started,
                 max(time, one.started),
@@ -280,13 +286,13 @@ class RecordReader:
         if traceback:
             task.traceback = traceback
         if "result" in event:
-            task.result = _result(event["result"])
+            task.result = result_in(event["result"])
         if "why" in event:
             task.why = self._text(event["why"])
         if "inputs" in event:
-            task.inputs = _texts(event["inputs"])
+            task.inputs = texts_in(event["inputs"])
         count = event.get("children")
-        if type(count) is int and 0 <= count < _LARGEST:
+        if type(count) is int and 0 <= count < LARGEST:
             task.child_count = count
         return traceback
 
@@ -295,7 +301,7 @@ class RecordReader:
         task = self._tasks.get(slug) if type(slug) is str else None
         if task is None or index is None:
             return task
-        if type(index) is not int or not 0 <= index < _LARGEST:
+        if type(index) is not int or not 0 <= index < LARGEST:
             return None
         if task.children is None:
             task.children = {}
@@ -309,9 +315,9 @@ class RecordReader:
         slug, index = event.get("task"), event.get("map_index")
         if type(slug) is not str or slug not in self._tasks:
             slug = ""
-        if type(index) is not int or not 0 <= index < _LARGEST:
+        if type(index) is not int or not 0 <= index < LARGEST:
             index = None
-        level, logger = _name(event.get("level")), _name(event.get("logger"))
+        level, logger = name_in(event.get("level")), name_in(event.get("logger"))
         return self._log(slug, time, level or "", logger or "", event.get("message"), index)
 
     def _take_output(self, event: dict[str, Any], time: float) -> bool:
@@ -333,16 +339,11 @@ class RecordReader:
         slug = event.get("task")
         if type(slug) is not str or slug not in self._tasks:
             return False
-        self._code[slug] = parts = _texts(event.get("parts"))
+        self._code[slug] = parts = texts_in(event.get("parts"))
         self._room -= sum(len(name) + len(text) for name, text in parts.items())
-        reads = event.get("reads")
-        if isinstance(reads, dict):
-            digests = _texts({name: _item(pair, 0) for name, pair in reads.items()})
-            texts = _texts({name: _item(pair, 1) for name, pair in reads.items()})
-            self._reads[slug] = {
-                name: (digest, texts.get(name, "")) for name, digest in digests.items()
-            }
-            self._room -= sum(map(len, (*digests, *texts.values())))
+        if (reads := reads_in(event.get("reads"))) is not None:
+            self._reads[slug] = reads
+            self._room -= sum(len(digest) + len(text) for digest, text in reads.values())
         return True
 
     def _take_end(self, event: dict[str, Any], time: float) -> bool:
@@ -368,69 +369,6 @@ def _begin_try(task: _Task, event: dict[str, Any], time: float) -> None:
     if len(task.tries) >= _MOST_TRIES:
         return
     number = event.get("run_count")
-    if type(number) is not int or not 0 < number < _LARGEST:
+    if type(number) is not int or not 0 < number < LARGEST:
         number = len(task.tries) + 1
-    task.tries.append(Try(time, None, RUNNING, _name(event.get("worker")) or "", number, "", ""))
-
-
-def run_id(text: Any) -> str | None:
-    """Return a run's id, or None for what cannot be one: it may name a file."""
-    return text if isinstance(text, str) and _RUN.fullmatch(text) else None
-
-
-def _seconds(time: Any) -> float | None:
-    if type(time) in {float, int} and 0 <= time < _LATEST:
-        return float(time)
-    return None
-
-
-def _name(text: Any) -> str | None:
-    return text[:_LONGEST_NAME] if type(text) is str else None
-
-
-def _parameters(values: Any) -> dict[str, Any]:
-    """Return values that JSON gives back as they are; of others, their text."""
-    if not isinstance(values, dict):
-        return {}
-    return {
-        name: value if is_plain(value) else stable_repr(value) for name, value in values.items()
-    }
-
-
-def _versions(values: Any) -> dict[str, Any]:
-    if not isinstance(values, dict):
-        return {}
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, str):
-            found[name] = value[:_LONGEST_NAME]
-        elif isinstance(value, list):
-            texts = value[:_MOST_REQUIREMENTS]
-            found[name] = [text[:_LONGEST_NAME] for text in texts if isinstance(text, str)]
-    return found
-
-
-def _item(values: Any, number: int) -> Any:
-    return values[number] if isinstance(values, list) and len(values) > number else None
-
-
-def _texts(values: Any) -> dict[str, str]:
-    """Return short texts by name."""
-    if not isinstance(values, dict):
-        return {}
-    return {
-        name[:_LONGEST_NAME]: text[:_LONGEST_NAME]
-        for name, text in list(values.items())[:_MOST_REQUIREMENTS]
-        if isinstance(text, str)
-    }
-
-
-def _result(value: Any) -> Result | None:
-    if not isinstance(value, dict):
-        return None
-    digest, size, form = value.get("digest"), value.get("size"), value.get("format")
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        return None
-    if type(size) is not int or not 0 <= size < _LARGEST or not isinstance(form, str):
-        return None
-    return Result(digest, size, form[:_LONGEST_NAME], run_id(value.get("run")))
+    task.tries.append(Try(time, None, RUNNING, name_in(event.get("worker")) or "", number, "", ""))
