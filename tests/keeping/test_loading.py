@@ -1,5 +1,6 @@
 """Stored results that are of no use in a place: they are made again, and that is said."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -7,6 +8,8 @@ import sys
 import textwrap
 
 import pytest
+
+from prefect import Flow, task
 
 FLOW = """
     import sys
@@ -102,3 +105,30 @@ def test_what_a_value_needs_is_known_without_loading_it(tmp_path, run):
     needed = json.loads(line)["about"]["needs"]
     assert needed.keys() == {"pandas", "pyarrow"}
     assert all(needed.values())
+
+
+def test_a_result_of_a_class_that_is_gone_is_made_again_also_by_a_key_that_has_no_code(
+    tmp_path, monkeypatch, caplog
+):
+    """Its module is there and imported, and has no version that would tell of the change."""
+    (tmp_path / "own_of_this_test.py").write_text("class Old: pass\nclass New: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = importlib.import_module("own_of_this_test")
+    classes = [own.Old, own.New]
+
+    @task(cache_key="always the same")
+    def made():
+        return classes.pop(0)()
+
+    with Flow("f") as flow:
+        end = task(lambda one: type(one).__name__)(made())
+    try:
+        assert flow.run(store=tmp_path / "store").result[end].result == "Old"
+        del own.Old
+        assert flow.run(store=tmp_path / "store").result[end].result == "New"
+    finally:
+        del sys.modules["own_of_this_test"]
+    assert (
+        "Task 'made' runs again: A stored value cannot be loaded here: AttributeError"
+        in caplog.text
+    )

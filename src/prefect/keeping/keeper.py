@@ -310,7 +310,8 @@ class Keeper:
 
     def _unloadable(self, slug: str, task: Task, entry: Entry, stored: Stored) -> str | None:
         """Say it, and why, if a stored result cannot be loaded here."""
-        if is_sure_to_load(entry.about.get("needs")):
+        # A key of the user's own does not tell of the code.
+        if is_sure_to_load(entry.about.get("needs"), same_code=task.cache_key is None):
             return None
         try:
             stored.fetch()

@@ -25,16 +25,17 @@ def needs(encoded: Encoded) -> dict[str, str] | None:
     return {top: version(top) for top in sorted(tops)}
 
 
-def is_sure_to_load(needed: Any) -> bool:
+def is_sure_to_load(needed: Any, *, same_code: bool) -> bool:
     """Tell whether all that a value needs is here, each in the version with which it was stored.
 
     Args:
         needed: what `needs` has returned, perhaps to another process.
+        same_code: whether the code of the user's own that made it is what is here.
     """
     if not isinstance(needed, dict):
         return False
     return all(
-        each == version(top) if each else sys.modules.get(top) is not None
+        each == version(top) if each else same_code and sys.modules.get(top) is not None
         for top, each in needed.items()
     )
 
