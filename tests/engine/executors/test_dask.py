@@ -400,3 +400,12 @@ def test_async_tasks_begin_before_a_plain_one_that_was_sent_after_them(tmp_path,
         last = plain()
     with cluster_of(1, tmp_path) as cluster:
         assert flow.run(executor=DaskExecutor(cluster.address)).result[last].result is True
+
+
+def test_a_cluster_that_scales_by_itself_has_resources():
+    """From no worker at all: those that come have what tasks need."""
+    settings = {"n_workers": 0, "threads_per_worker": 2, "resources": {"GPU": 1}}
+    scales = DaskExecutor(cluster_kwargs=settings, adapt={"minimum": 0, "maximum": 2})
+    with Flow("test") as flow:
+        needs = task(lambda x: x + 1, name="needs", resources={"GPU": 1}).map([1, 2, 3])
+    assert flow.run(executor=scales).result[needs].result == [2, 3, 4]

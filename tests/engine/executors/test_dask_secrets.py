@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from observing import until, when_running, when_told
 from real_registry import Authority
 
 from prefect import Flow, Secret, task
+from prefect.core.secret_values import RunSecrets
 from prefect.engine.executors import DaskExecutor
+from prefect.engine.executors.dask import secret_values
 from prefect.engine.state import Failed
 from prefect.environments import PickleEnvironment
 from prefect.errors import ExecutorError
@@ -88,6 +91,42 @@ def test_they_come_over_tls_and_go_with_the_run(cluster):
     assert found.count(VALUE) == 6
     with cluster.client() as client:
         assert list(client.run(remembered_secrets).values()) == [(0, [], None)] * 2
+
+
+def test_they_are_asked_for_again(monkeypatch):
+    """Where nothing has come: an answer may be lost, or its worker not be known yet."""
+    monkeypatch.setattr(secret_values, "AGAIN", 0.01)
+    handed, asked = (
+        secret_values.Handed(RunSecrets({"TOKEN": VALUE}, list, lambda _: nullcontext())),
+        [],
+    )
+
+    def ask():
+        asked.append(1)
+        if len(asked) == 3:
+            secret_values.receive("run", handed)
+
+    received = secret_values.wait("run", ask)
+    assert received.values == {"TOKEN": VALUE}
+    secret_values.forget("run")
+    assert not received.values
+
+
+def test_what_is_encrypted():
+    """Connections over TLS, and over web sockets in TLS."""
+    addresses = ["tls://a:1", "wss://a:1", "tcp://a:1", "ws://a:1", "inproc://a"]
+    assert [secret_values.is_encrypted(each) for each in addresses] == [True] * 2 + [False] * 3
+
+
+def test_the_scheduler_has_nothing_to_warn_of(cluster):
+    """That somebody listens at its address is found out as TLS has it."""
+    cluster.worker()
+    cluster.wait_for_workers(1)
+    before = cluster.output.read_text().count("handshake failed")  # as tests look, too
+    with Flow("test") as flow:
+        known()
+    assert run(flow, cluster).is_successful()
+    assert cluster.output.read_text().count("handshake failed") == before
 
 
 def test_they_are_in_no_graph_and_masked_where_they_are_printed(cluster, tmp_path):

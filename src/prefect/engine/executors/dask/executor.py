@@ -147,7 +147,7 @@ class DaskExecutor(Executor):
         assert self.address is not None  # noqa: S101  # for the type checker
         try:
             _require_certificate(self.address, options.get("security"))
-            _require_listener(self.address, options["timeout"])
+            _require_listener(self.address, options["timeout"], options.get("security"))
             with _made(_CLIENT, (TypeError, ValueError)):  # else nobody may listen there
                 return distributed.Client(self.address, **options)
         except ExecutorError:
@@ -260,7 +260,7 @@ def _require_certificate(address: str, security: Any) -> None:
             )
 
 
-def _require_listener(address: str, timeout: Any) -> None:
+def _require_listener(address: str, timeout: Any, security: Any) -> None:
     """Refuse an address at once where nobody listens, or who listens says nothing.
 
     Dask's client tries again for half a minute, and waits for ever for one that does not answer.
@@ -279,11 +279,33 @@ def _require_listener(address: str, timeout: Any) -> None:
         return
     seconds = timeout if isinstance(timeout, int | float) else _ANSWER_SECONDS
     with socket.create_connection(get_address_host_port(address), timeout=seconds) as connection:
-        if kind == "tcp":  # where a scheduler speaks first
-            try:
+        try:
+            if kind == "tcp":  # where a scheduler speaks first
                 connection.recv(1)
-            except TimeoutError as error:
-                raise TimeoutError(
-                    f"who listens there has said nothing for {seconds:g} s, as one that is frozen, is no "
-                    "scheduler, or speaks TLS (tls://) does"
-                ) from error
+            elif (
+                kind == "tls"
+            ):  # or the scheduler would note in its log that we left before the handshake
+                _shake_hands(connection, security)
+        except TimeoutError as error:
+            other = "speaks TLS (tls://)" if kind == "tcp" else "speaks no TLS (tcp://)"
+            raise TimeoutError(
+                f"who listens there has said nothing for {seconds:g} s, as one that is frozen, is no "
+                f"scheduler, or {other} does"
+            ) from error
+
+
+def _shake_hands(connection: socket.socket, security: Any) -> None:
+    """Begin to speak TLS, and end; what does not fit there is for Dask's client to say."""
+    from distributed import Security  # noqa: PLC0415  # an extra
+
+    made: Any = security if isinstance(security, Security) else Security()  # type: ignore[no-untyped-call]
+    context = made.get_connection_args("client")["ssl_context"]
+    if context is None:
+        return
+    import ssl  # noqa: PLC0415  # seldom needed
+
+    try:
+        with context.wrap_socket(connection) as shaken:
+            shaken.unwrap()
+    except ssl.SSLError:
+        pass

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds in which they have to come."""
+AGAIN = 5.0
+"""Seconds after which they are asked for again: an answer may be lost, or come before its worker is known."""
 _LOOK = 0.2  # so that who waits can be interrupted
 
 _of_runs: dict[str, Future[Received]] = {}
@@ -30,7 +32,7 @@ _lock = threading.Lock()
 
 def is_encrypted(address: str) -> bool:
     """Tell whether what goes to an address of Dask's goes over TLS."""
-    return address.startswith("tls://")
+    return address.startswith(("tls://", "wss://"))
 
 
 class Handed:
@@ -111,13 +113,18 @@ def wait(run: str, ask: Callable[[], object]) -> Received:
     Raises:
         TimeoutError: they do not.
     """
-    coming, until = expect(run, ask), monotonic() + PATIENCE
+    coming, begun = expect(run, ask), monotonic()
+    asked = begun
     while True:
         try:
             return coming.result(_LOOK)
         except TimeoutError:
-            if monotonic() > until:
+            moment = monotonic()
+            if moment > begun + PATIENCE:
                 raise
+            if moment > asked + AGAIN:
+                asked = moment
+                ask()
 
 
 @contextmanager
