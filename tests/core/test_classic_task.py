@@ -130,6 +130,12 @@ def test_retry_on_takes_exceptions(wrong):
         task(lambda: 1, max_retries=1, retry_on=wrong)
 
 
+def test_retry_on_needs_retries():
+    """Without any, nothing would be tried again, and nobody would say so."""
+    with pytest.raises(ValueError, match="retry_on but no max_retries"):
+        task(lambda: 1, retry_on=KeyError)
+
+
 def test_a_run_of_a_task_has_its_own_name():
     """A template of the inputs and of the context, or a function of both, names it."""
 

@@ -98,6 +98,16 @@ def test_variables_say_more(run_python, tmp_path):
     ]
 
 
+def test_a_level_that_is_none_is_said(run_python, tmp_path):
+    """And INFO counts: who wanted DEBUG would look for lines that never come."""
+    found = lines(run_python, tmp_path, PREFECT__LOGGING__LEVEL="DEBUGG")
+    said = [
+        line for line in found if "PREFECT__LOGGING__LEVEL is 'DEBUGG', which is no level" in line
+    ]
+    assert len(said) == 1
+    assert "[when] INFO - prefect.task.logs | info 1" in found
+
+
 def test_named_loggers_are_shown_as_well(run_python, tmp_path):
     """Those of `get_logger`, as classic Prefect's."""
     before = "from prefect.utilities.logging import get_logger\nget_logger('mine').info('here')"

@@ -90,8 +90,16 @@ def extra_loggers() -> list[str]:
 
 
 def _level() -> int:
-    wanted = os.environ.get(VARIABLE + "LEVEL", "INFO").upper()
-    return logging.getLevelNamesMapping().get(wanted, logging.INFO)
+    wanted = os.environ.get(VARIABLE + "LEVEL") or "INFO"
+    levels = logging.getLevelNamesMapping()
+    if wanted.upper() not in levels:
+        import warnings  # noqa: PLC0415  # seldom needed
+
+        warnings.warn(
+            f"{VARIABLE}LEVEL is {wanted!r}, which is no level, and INFO counts: write one of {', '.join(levels)}",
+            stacklevel=2,
+        )
+    return levels.get(wanted.upper(), logging.INFO)
 
 
 def _is_configured() -> bool:

@@ -173,6 +173,8 @@ class Task(Bindable):
             _keep(self, dict(zip(_CLASSIC, given, strict=True)))
         if self.retry_delay is not None and not self.max_retries:
             raise ValueError(f"Task {self.name!r} has a retry_delay but no max_retries")
+        if retry_on is not None and not self.max_retries:
+            raise ValueError(f"Task {self.name!r} has retry_on but no max_retries")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
