@@ -108,6 +108,11 @@ class Gathered(Ref):
             return self._items
         raise TypeError("it is a collection that has no items by number; map over list(...)")
 
+    def item(self, key: Any) -> Any:
+        """Return an item or a reference to it; of a slice, the same kind of collection."""
+        found: Any = self.items()[key]
+        return gathered(found, self._kind) if isinstance(key, slice) else found
+
     def parts(self) -> list[Any]:
         """Return its items and references, whatever it becomes."""
         return self._items

@@ -691,6 +691,17 @@ def test_lists_of_large_values_are_made_without_loading_them(tmp_path):
     assert str(os.getpid()) not in loads
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_a_slice_of_large_values(kind):
+    """It has these values, not what refers to them."""
+    with Flow("test") as flow:
+        large = kind(task(lambda: MUCH[:200_000], name=name)() for name in "abc")
+        whole = task(lambda each: each, name="whole")(large)
+        few = next(iter(flow.upstream_tasks(whole)))[1:]
+    flow.set_reference_tasks([few])
+    assert flow.run(executor=ProcessExecutor(1)).result[few].result == kind([MUCH[:200_000]] * 2)
+
+
 def test_an_interruption_while_a_process_starts(capfd):
     """It ends in silence, however early that is."""
     worker = processes._Worker()

@@ -36,5 +36,5 @@ def done_here(job: Job) -> State | None:
         return Success(SUCCEEDED, gathered(items, kind))
     if type(task) is GetItem and isinstance(found := inputs["task_result"], Gathered):
         with suppress(TypeError, IndexError, KeyError):
-            return Success(SUCCEEDED, found.items()[inputs["key"]])
+            return Success(SUCCEEDED, found.item(inputs["key"]))
     return None
