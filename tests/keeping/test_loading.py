@@ -8,6 +8,7 @@ import sys
 import textwrap
 
 import pytest
+from notes import Noted
 
 from prefect import Flow, task
 
@@ -132,3 +133,32 @@ def test_a_result_of_a_class_that_is_gone_is_made_again_also_by_a_key_that_has_n
         "Task 'made' runs again: A stored value cannot be loaded here: AttributeError"
         in caplog.text
     )
+
+
+@pytest.mark.parametrize("executor", ["local", "threads:2"])
+def test_a_result_that_is_damaged_fails_who_needs_it_and_is_made_again_afterwards(
+    tmp_path, executor
+):
+    """The run comes to its end with that said, and who goes on with it has it made again: it is not found again and again."""
+    calls = Noted()
+
+    @task
+    def made():
+        calls.append("made")
+        return "x" * 100_000
+
+    @task
+    def size(text):
+        calls.append("size")
+        return None if calls.count("size") == 1 and 1 / 0 else len(text)
+
+    with Flow("f") as flow:
+        end = size(made())
+    assert flow.run(store=tmp_path, executor=executor).is_failed()
+    (path,) = (each for each in (tmp_path / "values").rglob("*") if each.is_file())
+    path.write_bytes(b"y" + path.read_bytes()[1:])
+    state = flow.run(store=tmp_path, resume=True, executor=executor)
+    assert "A stored result is gone from" in state.result[end].message
+    state = flow.run(store=tmp_path, resume=True, executor=executor)
+    assert state.result[end].result == 100_000
+    assert calls == ["made", "size", "made", "size"]

@@ -12,7 +12,7 @@ from prefect.core.state import Failed, Retrying, State, Success, TimedOut, now
 from prefect.core.state_kinds import Looped
 from prefect.core.tracebacks import describe
 from prefect.engine.interruption import Interruption
-from prefect.errors import TaskTimeoutError
+from prefect.errors import ResultUnavailableError, TaskTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -189,7 +189,10 @@ def begin_job(job: Job) -> State | Awaiting:
     token = values.set(job)
     try:
         if job.keeping is not None:
-            job.inputs = job.keeping.inputs(job.inputs)
+            try:
+                job.inputs = job.keeping.inputs(job.inputs)
+            except ResultUnavailableError as error:
+                return outcome(job, Failed(describe(error), error))
         state = run_once(job)
         if type(state) is Success:
             return state if job.keeping is None else job.keeping.keep(state)

@@ -216,18 +216,18 @@ class Store:
             return None
         entry, body = read
         size = entry.size
-        if size > _SMALL:
-            found = self._read(self._path_of_value(entry.digest))
-            if found is None:
-                return None
-            body = memoryview(found)
-        if len(body) != size:
-            return None
+        path = self._path_of_value(entry.digest) if size > _SMALL else None
+        if path is not None:
+            body = memoryview(self._read(path) or b"")
         parts, start = [], 0
         for size in entry.sizes:
             parts.append(body[start : start + size])
             start += size
-        if digest_of(entry.format, parts) != entry.digest:
+        if len(body) != start or digest_of(entry.format, parts) != entry.digest:
+            if path is not None:
+                self.files.remove(
+                    path
+                )  # or the same would be found, and be of no use, again and again
             return None
         return (decode(entry.format, parts),)
 
