@@ -1,5 +1,6 @@
 """Small results in packs."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -10,6 +11,7 @@ import tracemalloc
 import pytest
 from packs import packed
 
+from prefect.errors import StoreError
 from prefect.store.packs import Packs
 from prefect.store.pruning import is_locked
 from prefect.store.store import open_store
@@ -265,11 +267,19 @@ def test_many_small_packs_become_one(tmp_path):
     assert _other(tmp_path, f"print(store.value({KEYS[0]!r}), store.value({keys[0]!r}))") == "None (1,)"  # fmt: skip
 
 
+def _eight(tmp_path):
+    """Return a store that has as many packs, of processes that are gone."""
+    _other(
+        tmp_path,
+        "import os\nfor number in range(8):\n    if not (child := os.fork()):\n"
+        "        store.put(f'{number:064x}', f'value-{number}', {})\n        os._exit(0)\n    os.waitpid(child, 0)",
+    )
+    return open_store(tmp_path)
+
+
 def test_what_is_removed_while_packs_are_merged_is_gone(tmp_path, monkeypatch):
     """By another process, just when it has been copied."""
-    store = open_store(tmp_path)
-    for number in range(8):
-        _other(tmp_path, f"store.put({f'{number:064x}'!r}, 'value-{number}', {{}})")
+    store = _eight(tmp_path)
     copied = Packs._copied
 
     def slowly(*given):
@@ -282,3 +292,37 @@ def test_what_is_removed_while_packs_are_merged_is_gone(tmp_path, monkeypatch):
     (path,) = (tmp_path / "packs").iterdir()
     assert b"value-3" not in path.read_bytes()
     assert [store.value(f"{number:064x}") for number in (2, 3, 4)] == [("value-2",), None, ("value-4",)]  # fmt: skip
+
+
+def test_a_merge_that_fails_leaves_no_pack(tmp_path, monkeypatch):
+    """Where a disk is full, each attempt would take of it what is left."""
+    store = _eight(tmp_path)
+    before = sorted((tmp_path / "packs").iterdir())
+
+    def full(handle, data):
+        os.write(handle, data[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prefect.store.packs._write", full)
+        with pytest.raises(StoreError, match=r"cannot be changed.*No space left"):
+            store.files.merge_packs(idle=0)
+    assert sorted((tmp_path / "packs").iterdir()) == before
+    assert store.value(f"{3:064x}") == ("value-3",)
+
+
+def test_packs_that_are_removed_before_they_are_locked_are_not_merged(tmp_path, monkeypatch):
+    """By who prunes, or merges them at the same time: what was in them is not made to be there again."""
+    store = _eight(tmp_path)
+    flock = fcntl.flock
+
+    def late(handle, operation):
+        for path in (tmp_path / "packs").iterdir():
+            if path.stat().st_ino == os.fstat(handle).st_ino:
+                path.unlink()
+        flock(handle, operation)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prefect.store.packs.fcntl.flock", late)
+        assert store.files.merge_packs(idle=0) == 0
+    assert not list((tmp_path / "packs").iterdir())

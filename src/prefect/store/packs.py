@@ -156,8 +156,12 @@ class Packs:
             if len(locked) < _FEW:
                 return 0
             target = self._make_pack()
-            copied = self._copied(locked, *target)
-            os.utime(target[1], (used, used))
+            try:
+                copied = self._copied(locked, *target)
+                os.utime(target[1], (used, used))
+            except BaseException:  # where a disk is full, each attempt would leave a piece
+                os.unlink(self._path(target[0]))  # noqa: PTH108 - quicker
+                raise
             for name, handle in locked.items():
                 for start, length, copy in copied[name]:  # what somebody has removed meanwhile
                     if os.pread(handle, _LINE_BYTES, start - _LINE_BYTES)[:64] == b"0" * 64:
@@ -350,17 +354,19 @@ def _overwrite(handle: int, start: int, length: int) -> None:
 
 
 def _locked(path: str) -> int | None:
-    """Return the handle of a pack that was locked; None of one whose process lives, or where there are no locks."""
+    """Return the handle of a pack that was locked; None of one that is in use or gone, or where there are no locks."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(handle).st_nlink:  # else it was removed before it was locked
+            return handle
     except OSError:
-        os.close(handle)
-        return None
-    return handle
+        pass
+    os.close(handle)
+    return None
 
 
 def _unlock() -> None:
