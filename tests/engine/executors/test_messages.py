@@ -146,6 +146,29 @@ def test_the_end_in_the_midst_of_a_message_is_told_to_all_who_ask(size, ends):
             received(receiver, 1)
 
 
+def test_after_an_interruption_in_the_midst_of_a_message_nothing_comes(ends):
+    """As after its end, also for who looks once more, since nobody knows where the next one begins."""
+
+    class Interrupted:
+        def recv_into(self, place):
+            count = ends[1].recv_into(place)
+            places.append(count)
+            if len(places) == 3:
+                raise KeyboardInterrupt
+            return count
+
+    places = []
+    outbox = Outbox(ends[0])
+    outbox.send(b"state", 1, [bytes(100 * LARGE)])
+    receiver = Receiver(Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        while not receiver.messages():
+            outbox.flush()
+    for _ in range(2):
+        with pytest.raises(EOFError):
+            receiver.messages()
+
+
 def test_what_is_logged_in_the_midst_of_a_message(ends):
     """A signal's handler or a destructor that logs while its thread sends: its line goes afterwards."""
 

@@ -194,6 +194,10 @@ class Receiver:
         except (EOFError, OSError):
             self._long = None
             raise
+        except (
+            StopIteration
+        ):  # an interruption ended it: nobody knows where the next message begins
+            raise EOFError from None
         if message is not None:
             self._long = None
         return message
