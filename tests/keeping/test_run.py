@@ -366,6 +366,22 @@ def test_what_a_secret_task_comes_to_rests_nowhere_wherever_it_runs(store, execu
     assert b"value-of-the-" not in kept
 
 
+def test_what_is_made_of_a_secret_is_one(store, monkeypatch):
+    """A secret of several parts, such as JSON, is masked part by part: nobody writes it out as a whole."""
+    monkeypatch.setenv("TOKEN_OF_TEST", '{"user": ["value-of-user"], "word": "value-of-word"}')
+
+    @task
+    def fail(login):
+        raise ValueError(f"no entry for {login['user'][0]} with {login['word']}")
+
+    with Flow("f") as flow:
+        fail(EnvVarSecret("TOKEN_OF_TEST", cast=json.loads))
+    assert flow.run(store=store).is_failed()
+    kept = b"".join(path.read_bytes() for path in store.rglob("*") if path.is_file())
+    assert b"ValueError: no entry for *** with ***" in kept
+    assert b"value-of-" not in kept
+
+
 def test_skipped_tasks_are_not_stored(store):
     """A skip is a decision of this run."""
     calls = Noted()

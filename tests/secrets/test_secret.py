@@ -67,6 +67,14 @@ def test_a_secret_without_a_value_says_where_to_put_it(directory):
     assert Secret("TOKEN").find() is None
 
 
+def test_an_empty_variable_is_no_directory(tmp_path, monkeypatch):
+    """It would be the one in which somebody happens to be, whose files are no secrets."""
+    (tmp_path / "NOT_SET_ANYWHERE").write_text("a file of the project's")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_SECRETS_DIR", "")
+    assert Secret("NOT_SET_ANYWHERE").find() is None
+
+
 def test_an_unreadable_file_is_an_error_of_ours(directory):
     """A directory in the file's place, or what no environment carries, is said, not passed over."""
     (directory / "TOKEN").mkdir()

@@ -81,10 +81,19 @@ def mask_until_exit(values: Iterable[str]) -> None:
 def remember(value: Any) -> None:
     """Have `mask` and `holds_secret` know a value from now on, until this process ends.
 
-    For secrets that come to be known while a flow runs: what is written by then is not masked.
+    For secrets that come to be known while a flow runs: what is written by then is not masked. Of what was
+    made of one, such as JSON that was read, each text is known, but no name in a dict.
     """
+    for text in _texts(value):
+        _active.extend(each for each in _spellings([text]) if each not in _active)
+
+
+def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        _active.extend(each for each in _spellings([value]) if each not in _active)
+        yield value
+    elif isinstance(value, dict | list | tuple | set | frozenset):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 def _spellings(values: Iterable[str]) -> list[str]:

@@ -114,7 +114,7 @@ class Secret:
 
 def secrets_directory() -> Path:
     """Return the directory whose files are secrets by their names."""
-    return Path(os.environ.get(DIRECTORY_VARIABLE, DEFAULT_DIRECTORY))
+    return Path(os.environ.get(DIRECTORY_VARIABLE) or DEFAULT_DIRECTORY)  # empty is not "here"
 
 
 def read_value(path: Path) -> str:
