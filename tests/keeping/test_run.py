@@ -1,11 +1,14 @@
 """Runs that keep results: resumed, cached, recorded."""
 
+import errno
 import json
 import pickle
 import shutil
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -769,6 +772,36 @@ def test_a_run_takes_what_another_process_has_just_stored(tmp_path):
         [sys.executable, "meanwhile.py"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert "Cached" in done.stdout, done.stderr
+
+
+def test_a_record_that_is_refused_in_the_midst_of_a_run_costs_the_run_nothing(
+    tmp_path, monkeypatch, caplog
+):
+    """Of a server that takes a file only so often, for example: results are stored and found, and the end is told."""
+    store = open_store(f"memory://busy-{tmp_path.name}/runs")
+    refused = threading.Event()
+    system = pytest.importorskip("fsspec.implementations.memory").MemoryFileSystem
+    write = system.pipe_file
+
+    def busy(self, path, value, **more):
+        if threading.current_thread().name == "prefect-record-copy":
+            refused.set()
+            raise OSError(errno.EBUSY, "Slow down")
+        write(self, path, value, **more)
+
+    monkeypatch.setattr(system, "pipe_file", busy)
+
+    @task
+    def first():
+        assert refused.wait(60)
+        time.sleep(0.1)  # until that is known to whoever is to know it
+        return 1
+
+    with Flow("f") as flow:
+        task(lambda x: x + 1, cache=True)(first())
+    assert flow.run(store=store.where).is_successful()
+    assert "is not stored" not in caplog.text
+    assert "ends too early" not in caplog.text
 
 
 def test_a_refusal_is_told_also_if_its_record_cannot_be_removed(monkeypatch, tmp_path):

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from contextlib import contextmanager, suppress
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from prefect.core.state import State
     from prefect.engine.events import TaskEvent
     from prefect.keeping.keeper import Keeper
+    from prefect.store.files import Files
     from prefect.store.store import Store
 
 # A record in a bucket is written anew as a whole, which is one request, and which readers need not know of.
@@ -139,12 +141,12 @@ class RunRecord:
                 self._path, error,
             )  # fmt: skip
 
-    def _copy(self) -> int:
+    def _copy(self, files: Files | None = None) -> int:
         """Bring what there is of the record to the store, if it lies elsewhere; return how many bytes that was."""
         if not (self._remote and self._path.exists()):
             return 0
         data = self._path.read_bytes()
-        self._store.files.write(path_of(self._run), [data])
+        (files or self._store.files).write(path_of(self._run), [data])
         return len(data)
 
     @contextmanager
@@ -154,8 +156,10 @@ class RunRecord:
             yield
             return
         ended = threading.Event()
+        # By files of its own: a server that fails rests for a while, and what a run needs must not wait for its record.
+        files = copy(self._store.files)
         thread = threading.Thread(
-            target=self._copy_until, args=(ended,), name="prefect-record-copy", daemon=True
+            target=self._copy_until, args=(ended, files), name="prefect-record-copy", daemon=True
         )
         thread.start()
         try:
@@ -164,7 +168,7 @@ class RunRecord:
             ended.set()
             thread.join()  # or it would write what is older over what the end writes
 
-    def _copy_until(self, ended: threading.Event) -> None:
+    def _copy_until(self, ended: threading.Event, files: Files) -> None:
         began, known, wait = time.monotonic(), 0, _SOONEST
         while not ended.wait(wait):
             start = time.monotonic()
@@ -172,7 +176,7 @@ class RunRecord:
             with suppress(StoreError, OSError):  # of which the end tells, if it lasts
                 size = self._path.stat().st_size
                 if size != known:
-                    known = self._copy()
+                    known = self._copy(files)
             now = time.monotonic()
             wait = max(
                 _SOONEST,
