@@ -214,6 +214,42 @@ def test_spans_of_instrumented_code_are_below_the_task_in_every_process(tmp_path
     assert told == [[span["id"], f"00-{run['trace']}-{span['id']}"] for span in expected]
 
 
+ONE_TRY = """
+from datetime import timedelta
+from prefect import Flow
+from prefect.engine import signals
+from prefect.utilities.tasks import pause_task
+
+seen = []
+
+@task
+def pauses():
+    seen.append(context.traceparent)
+    pause_task(duration=timedelta(0))
+
+@task(state_handlers=[lambda task, old, new: new])
+def loops():
+    seen.append(context.traceparent)
+    if context.get("task_loop_count", 1) < 3:
+        raise signals.LOOP()
+
+with Flow("of one try") as flow:
+    loops(upstream_tasks=[pauses()])
+flow.run(telemetry=True)
+print(json.dumps([seen]))
+"""
+
+
+def test_a_try_that_is_paused_or_loops_has_one_span(tmp_path):
+    """The tasks know it, each time that they begin."""
+    spans, _ = in_memory(tmp_path, ONE_TRY)
+    (seen,) = spans["told"]
+    (paused,), (looped,) = spans["pauses"], spans["loops"]
+    known = [each.split("-")[2] for each in seen]
+    assert known == [paused["id"]] * 2 + [looped["id"]] * 3
+    assert looped["attributes"]["prefect.task.try"] == 1
+
+
 def test_a_run_within_a_task_elsewhere_is_below_its_span(tmp_path):
     """And a run that is given a span by prefect.context is below that; its own tasks have no spans of those numbers."""
     act = """

@@ -221,7 +221,8 @@ class Telemetry:
             return
         key = (task, index)
         if state == "Running":
-            span = self._begin(task, index, moment)
+            # One that was paused, makes another pass or was begun anew elsewhere is within the same try still.
+            span, moment = self._spans.get(key) or (self._begin(task, index, moment), moment)
             self._spans[key] = (span, moment)
             self._contexts.attach(self._trace.set_span_in_context(span))
             return
