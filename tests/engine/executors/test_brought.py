@@ -1,5 +1,6 @@
 """Modules that were brought as source."""
 
+import gc
 import sys
 
 import pytest
@@ -63,6 +64,20 @@ def test_what_is_needed_is_noted():
         unpacked(data)
     brought.bring([pack(1)])
     assert unpacked(data).late() == (1, 1)
+
+
+def test_pickling_leaves_nothing_for_the_collector():
+    """However many values go to and fro."""
+    brought.bring([pack(1)])
+    packed(1)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            packed(1)
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
 
 
 def test_a_module_of_a_file_stays_in_its_place():

@@ -194,9 +194,8 @@ class Receiver:
         except (EOFError, OSError):
             self._long = None
             raise
-        except (
-            StopIteration
-        ):  # an interruption ended it: nobody knows where the next message begins
+        except StopIteration:
+            # An interruption ended it: nobody knows where the next message begins.
             raise EOFError from None
         if message is not None:
             self._long = None

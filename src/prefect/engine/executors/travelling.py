@@ -6,6 +6,7 @@ import io
 import logging
 import pickle
 from contextlib import contextmanager
+from functools import cache
 
 from prefect.core.inputs import items_of
 from prefect.core.own import has_handlers
@@ -70,15 +71,21 @@ def dumps_with_modules(value: Any, beside: Any = None) -> bytes:
         value: anything.
         beside: as the `buffer_callback` of pickle.
     """
+    with io.BytesIO() as file:
+        _pickler()(file, protocol=5, buffer_callback=beside).dump(value)
+        return file.getvalue()
+
+
+@cache
+def _pickler() -> Any:
+    """Make the class once: to make one takes longer than a small value, and each would be garbage."""
     import cloudpickle  # noqa: PLC0415  # not at every start
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
             return reduced(obj) or super().reducer_override(obj)
 
-    with io.BytesIO() as file:
-        Pickler(file, protocol=5, buffer_callback=beside).dump(value)
-        return file.getvalue()
+    return Pickler
 
 
 def unpacked(data: list[Any]) -> Any:
