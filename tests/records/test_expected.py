@@ -1,5 +1,8 @@
 """`prefect.records.expected`: what an earlier run says of how long a flow may take."""
 
+import errno
+import os
+
 import pytest
 
 import records
@@ -28,6 +31,21 @@ def test_the_last_run_that_succeeded_is_what_is_expected(tmp_path):
     nothing = Counts(records.flow("new", [], []))
     expect(nothing, open_store(tmp_path), "new").join()
     assert nothing.expected is None
+
+
+def test_a_bucket_that_does_not_list_its_runs_keeps_no_run_from_its_results(tmp_path, monkeypatch):
+    """A server that fails rests for a while, but not for a failure of what is a matter of convenience."""
+    system = pytest.importorskip("fsspec.implementations.memory").MemoryFileSystem
+
+    def fails(*_, **__):
+        raise OSError(errno.EBUSY, "Slow down")
+
+    store = open_store(f"memory://{tmp_path.name}-{os.getpid()}")
+    with monkeypatch.context() as patched:
+        patched.setattr(system, "find", fails)
+        expect(Counts(records.flow("new", [], [])), store, "new").join()
+    store.put("a" * 64, 1, {})
+    assert store.value("a" * 64) == (1,)
 
 
 def test_what_was_cached_says_nothing_of_how_long_it_takes(tmp_path):

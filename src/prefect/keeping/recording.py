@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from contextlib import contextmanager, suppress
-from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,8 +155,7 @@ class RunRecord:
             yield
             return
         ended = threading.Event()
-        # By files of its own: a server that fails rests for a while, and what a run needs must not wait for its record.
-        files = copy(self._store.files)
+        files = self._store.aside().files
         thread = threading.Thread(
             target=self._copy_until, args=(ended, files), name="prefect-record-copy", daemon=True
         )

@@ -33,9 +33,10 @@ def expect(counts: Counts, store: Store, flow: str) -> threading.Thread:
 
     def look() -> None:
         try:
-            names = runs_in(store)[-_LOOKED_AT:]
+            aside = store.aside()
+            names = runs_in(aside)[-_LOOKED_AT:]
             found = last_run(
-                store, names, lambda run: run.state == "Success" and run.flow["name"] == flow
+                aside, names, lambda run: run.state == "Success" and run.flow["name"] == flow
             )
         except (PrefectError, OSError):  # it is a matter of convenience
             return

@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -159,6 +160,13 @@ class Store:
         self.files = files
         self.where = files.where
         self._cipher = cipher
+
+    def aside(self) -> Store:
+        """Return the same store for what a run can do without.
+
+        A server that fails rests for a while: if it fails this one, what the run needs is still asked for.
+        """
+        return Store(copy(self.files), self._cipher)
 
     @property
     def key_id(self) -> str | None:
