@@ -78,6 +78,19 @@ def test_what_is_damaged_is_as_if_it_had_never_been_stored(tmp_path, value):
     assert store.value(KEY) == (value,)
 
 
+def test_what_is_damaged_is_not_there_for_who_may_not_change_the_store_either(store, monkeypatch):
+    """That it cannot be removed is no error of whoever reads it."""
+    store.put(KEY, LARGE, {})
+    ((path, _, _),) = store.files.listed("values")
+    store.files.write(path, [b"damaged"])
+
+    def refuses(path):
+        raise StoreError(f"The store cannot be changed: {path}")
+
+    monkeypatch.setattr(store.files, "remove", refuses)
+    assert store.value(KEY) is None
+
+
 def test_many_writers_of_one_key_leave_one_whole_result(tmp_path):
     """Processes and threads that write the same keys at once do not meet."""
     program = (

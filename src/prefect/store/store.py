@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from copy import copy
 from functools import lru_cache
 from pathlib import Path
@@ -233,9 +234,9 @@ class Store:
             start += size
         if len(body) != start or digest_of(entry.format, parts) != entry.digest:
             if path is not None:
-                self.files.remove(
-                    path
-                )  # or the same would be found, and be of no use, again and again
+                # Or the same would be found, and be of no use, again and again: to whoever may only read, it is.
+                with suppress(StoreError):
+                    self.files.remove(path)
             return None
         return (decode(entry.format, parts),)
 
