@@ -445,7 +445,7 @@ def size(table):
 
 
 def test_a_stored_result_that_was_released_is_read_when_somebody_asks_for_it(store):
-    """Of a task, of a child, of a list of children, and pickled; once it is gone, or another, that is said."""
+    """Of a task, of a child, of a list of children, and pickled, anywhere; once it is gone, or another, that is said."""
 
     @task
     def table(x):
@@ -464,6 +464,13 @@ def test_a_stored_result_that_was_released_is_read_when_somebody_asks_for_it(sto
         assert isinstance(result[made].held, Released)  # it takes no memory
         assert [one[:1] for one in result[each].result] == [b"\x01", b"\x02"]
         assert result[each].map_states[1].result[:1] == b"\x02"
+    read = (
+        "import pickle, sys; print(len(pickle.load(sys.stdin.buffer).result))"  # in another process
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", read], input=pickle.dumps(result[made]), capture_output=True, check=True
+    )  # fmt: skip
+    assert int(done.stdout) == 100_000
     open_store(store).put(result[made].context["stored"]["key"], "other", {})
     with pytest.raises(ResultUnavailableError, match=r"was released.*another result has taken its"):
         result[made].result  # noqa: B018

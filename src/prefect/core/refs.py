@@ -77,7 +77,12 @@ class Released(Ref):
         return items_of(self.fetch())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Released, (self.why, self.stored)
+        # With what reads it, which is imported so where it is loaded.
+        return _released, (self.why, self.stored, *(reading if self.stored else ()))
+
+
+def _released(why: str, stored: tuple[str, str, str] | None, *_: object) -> Released:
+    return Released(why, stored)
 
 
 reading: list[Callable[[str, str, str], Any]] = []
