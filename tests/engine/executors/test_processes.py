@@ -525,8 +525,10 @@ def test_where_modules_are_looked_for(tmp_path, monkeypatch):
     [
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "ended by SIGKILL: perhaps memory ran out"),
         (lambda: os._exit(0), "ended with status 0"),
+        # As some do that turn themselves into a daemon: no answer can be sent any more.
+        (lambda: os.closerange(3, 100), "ended with status"),
     ],
-    ids=["killed", "exits"],
+    ids=["killed", "exits", "closes all descriptors"],
 )
 def test_a_process_that_dies(end, said, tmp_path):
     """Its task fails, and is tried again as often as it says; the others go on."""

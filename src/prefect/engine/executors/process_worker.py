@@ -150,8 +150,10 @@ class _Worker:
             kind, parts = b"raised", _raised(found)
         else:
             kind, parts = b"state", packed_state(found, _parts, _loaded)
-        with suppress(OSError):  # the run is over
+        try:
             self._sender.send(kind, number, *parts)
+        except OSError:  # the run is over, or the task has closed what it did not open
+            self._plain.put(None)  # whoever waits for the answer is told by the end of this process
 
 
 class _Sent:
