@@ -311,6 +311,26 @@ def test_a_merge_that_fails_leaves_no_pack(tmp_path, monkeypatch):
     assert store.value(f"{3:064x}") == ("value-3",)
 
 
+def test_what_was_found_in_a_pack_that_is_gone_is_found_where_it_lay_before(tmp_path, monkeypatch):
+    """By a reader that met what a merge had written so far, before that failed."""
+    store = _eight(tmp_path)
+    assert store.value(f"{3:064x}") == ("value-3",)
+    copied = Packs._copied
+
+    def failing(*given):
+        copied(*given)
+        assert reader.read("f" * 64) is None  # which looks into all
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    reader = Packs(str(tmp_path / "packs"), lambda: None, lambda _: -1)
+    whole = reader.read(f"{3:064x}")
+    assert whole is not None
+    monkeypatch.setattr(Packs, "_copied", staticmethod(failing))
+    with pytest.raises(StoreError):
+        store.files.merge_packs(idle=0)
+    assert reader.read(f"{3:064x}") == whole
+
+
 def test_packs_that_are_removed_before_they_are_locked_are_not_merged(tmp_path, monkeypatch):
     """By who prunes, or merges them at the same time: what was in them is not made to be there again."""
     store = _eight(tmp_path)

@@ -16,6 +16,7 @@ import threading
 import time
 import weakref
 from contextlib import suppress
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from prefect.patterns import pattern
@@ -257,14 +258,26 @@ class Packs:
             return False
         there = self._there()
         if gone := self._scanned.keys() - there.keys():
-            for pack in gone:
-                del self._scanned[pack]
-            self._index = {key: at for key, at in self._index.items() if at[0] not in gone}
+            self._forget(gone)
         for pack, status in there.items():
             if status.st_size > self._scanned.get(pack, 0):
                 self._scan(pack)
         self._looked = now
         return True
+
+    def _forget(self, gone: set[str]) -> None:
+        """Know no more of packs that are gone; what another one has as well is found there."""
+        for pack in gone:
+            del self._scanned[pack]
+        self._index = {key: at for key, at in self._index.items() if at[0] not in gone}
+        older, self._older = self._older, {}
+        for key, known in older.items():
+            left = [at for at in known if at[0] not in gone]
+            if left and key not in self._index:
+                self._index[key] = last = max(left, key=itemgetter(3))
+                left.remove(last)
+            if left:
+                self._older[key] = left
 
     def _there(self) -> dict[str, os.stat_result]:
         """Return the packs that there are."""
