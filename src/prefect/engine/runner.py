@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
 
@@ -32,6 +33,7 @@ from prefect.engine.mapping import expand
 from prefect.engine.plain import run_plain
 from prefect.engine.releasing import done_with_sources, let_go
 from prefect.engine.transitions import change_state, gate
+from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -254,7 +256,10 @@ class Run:
         """Hear of a node from the executor; return whether that frees a place there."""
         learns = node.step.task.learns
         if learns is not None and isinstance(state, Success):
-            learns(state.result)  # before anything that others make of it is told
+            with suppress(
+                ResultUnavailableError
+            ):  # who cannot read it here cannot write it, either
+                learns(state.result)  # before anything that others make of it is told
         if self.keeper is not None:
             self.keeper.take(state)
         if type(state) is Success and not (self.detached or self.observed or self.limits):

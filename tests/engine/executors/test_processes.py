@@ -19,6 +19,7 @@ from prefect.engine.executors import ProcessExecutor, processes
 from prefect.engine.state import Cancelled, Failed, Success, TimedOut
 from prefect.errors import RemoteTaskError
 from prefect.secrets.masking import masked
+from prefect.tasks.secrets import SecretBase
 from prefect.triggers import all_finished
 
 
@@ -677,6 +678,35 @@ def _noted(path, much):
     with path.open("a") as file:
         print(os.getpid(), file=file)
     return Noted(path)
+
+
+class Elsewhere:
+    """Cannot be loaded in the process that runs the flow."""
+
+    def __init__(self, here):
+        self.here = here
+
+    def __reduce__(self):
+        return _loaded_elsewhere, (self.here, MUCH[:200_000])
+
+
+def _loaded_elsewhere(here, much):
+    if os.getpid() == here:
+        raise ValueError("not here")
+    return Elsewhere(here)
+
+
+def test_a_secret_that_cannot_be_loaded_here():
+    """It goes on to other processes, and the run to its end."""
+
+    class Secret(SecretBase):
+        def run(self):
+            return Elsewhere(here)
+
+    here = os.getpid()
+    with Flow("test") as flow:
+        task(lambda secret: type(secret).__name__, name="kind")(Secret())
+    assert results_of(flow)["kind"].result == "Elsewhere"
 
 
 def test_lists_of_large_values_are_made_without_loading_them(tmp_path):
