@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
 from heapq import heappop, heappush
 from itertools import count
 
@@ -256,10 +255,10 @@ class Run:
         """Hear of a node from the executor; return whether that frees a place there."""
         learns = node.step.task.learns
         if learns is not None and isinstance(state, Success):
-            with suppress(
-                ResultUnavailableError
-            ):  # who cannot read it here cannot write it, either
+            try:  # noqa: SIM105  # contextlib takes longer to import than this module
                 learns(state.result)  # before anything that others make of it is told
+            except ResultUnavailableError:
+                pass  # who cannot read it here cannot write it, either
         if self.keeper is not None:
             self.keeper.take(state)
         if type(state) is Success and not (self.detached or self.observed or self.limits):
