@@ -146,6 +146,18 @@ def test_wrong_limits(limits, error):
         Flow("test").run(limits=limits)
 
 
+def test_limits_that_hold_nothing_back(caplog):
+    """A tag that no task has is perhaps misspelt: that is said, and which tags there are."""
+    with Flow("test", limits={"bd": 1, "GPU": 2, "db": 1}) as flow:
+        task(lambda: 1, tags=["db"])()
+        task(lambda: 1, resources={"GPU": 1})()
+    assert flow.run().is_successful()
+    said = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert said == [
+        "The limit of 'bd' holds nothing back: no task has such a tag or needs such a resource; tags are 'db'"
+    ]
+
+
 def test_parameters_of_that_name_are_told_apart():
     """A flow with a parameter named limits gets it in `parameters`."""
     with Flow("test") as flow:

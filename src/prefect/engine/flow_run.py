@@ -61,10 +61,10 @@ def run_flow(
         abandon = True
         stop: BaseException | None = None
         try:
-            if any(task.resources is not None for task in flow.tasks):
-                from prefect.engine.limits import require_resources  # noqa: PLC0415  # seldom
+            if limits or any(task.resources is not None for task in flow.tasks):
+                from prefect.engine.limits import check_limits  # noqa: PLC0415  # seldom
 
-                require_resources(flow.tasks, limits, session)
+                check_limits(flow.tasks, limits or {}, session)
             running = change_state(flow, Pending(), Running("the flow is running"))
             if not isinstance(running, Running):
                 return running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from prefect.engine import logs
 from prefect.errors import ExecutorError
 
 TYPE_CHECKING = False
@@ -15,14 +16,17 @@ if TYPE_CHECKING:
     from prefect.engine.nodes import Node
 
 
-def require_resources(
-    tasks: Iterable[Task], limits: Mapping[str, int] | None, session: Session
-) -> None:
-    """See whether what tasks need is known to be there.
+def check_limits(tasks: Iterable[Task], limits: Mapping[str, int], session: Session) -> None:
+    """See whether what tasks need is known to be there, and whether limits hold for any.
 
     Raises:
-        ExecutorError: it is not, and the task could never run, or beside any number of others.
+        ExecutorError: it is not, and a task could never run, or beside any number of others.
     """
+    _require_resources(tasks, limits, session)
+    _warn_of_idle(tasks, limits)
+
+
+def _require_resources(tasks: Iterable[Task], limits: Mapping[str, int], session: Session) -> None:
     # A cluster is asked once for all tasks that need as much.
     asked: dict[tuple[str, int], bool | None] = {}
     for task in tasks:
@@ -30,7 +34,7 @@ def require_resources(
             name, amount = needs
             if needs not in asked:
                 asked[needs] = session.has(name, amount)
-            there, has = (limits or {}).get(name), asked[needs]
+            there, has = limits.get(name), asked[needs]
             if has is False:
                 raise ExecutorError(
                     f"Task {task.name!r} needs {amount} {name}, and no worker of the Dask cluster has as "
@@ -46,6 +50,18 @@ def require_resources(
                 raise ExecutorError(
                     f"Task {task.name!r} needs {amount} {name}, and limits allow {there}"
                 )
+
+
+def _warn_of_idle(tasks: Iterable[Task], limits: Mapping[str, int]) -> None:
+    # They are misspelt, perhaps.
+    tags: set[str] = set().union(*(task.tags for task in tasks))
+    held = tags.union(*(task.resources or () for task in tasks))
+    if idle := sorted(limits.keys() - held):
+        logs.warning(
+            "The limit of %s holds nothing back: no task has such a tag or needs such a resource%s",
+            " and of ".join(map(repr, idle)),
+            f"; tags are {', '.join(map(repr, sorted(tags)))}" if tags else "",
+        )
 
 
 class Limits:

@@ -43,6 +43,11 @@ def info(message: str, *args: Any) -> None:
         _logger().info(message, *args)
 
 
+def warning(message: str, *args: Any) -> None:
+    """Tell what is wrong perhaps, and ends nothing."""
+    _logger().warning(message, *args)
+
+
 def task_finished(label: str, state: State) -> None:
     """Log the end of a task; a failure with its traceback."""
     if isinstance(state, TriggerFailed):  # what it failed for has been logged
