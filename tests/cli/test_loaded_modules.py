@@ -21,11 +21,11 @@ ELSEWHERE = {
     "rich", "distributed", "asyncio", "concurrent.futures", "email", "importlib.metadata",
     "subprocess", "tempfile", "prefect.engine.executors.dask", "prefect.engine.executors.threads",
 }  # fmt: skip
-SEALED = {"cryptography", "prefect.sealed", "prefect.sealing"}
-PICKLED = {"cloudpickle", "prefect.payload.loading", "prefect.payload.pickler"}
+SEALED = {"cryptography", "prefect.sealed", "prefect.opening", "prefect.sealing"}
+PICKLED = {"cloudpickle", "prefect.payload.loading", "prefect.payload.pickler", "prefect.sealing"}
 RUN = {"prefect.engine.flow_run"}
 COMPILED = {"dataclasses"}  # it compiles code for each class: `prefect.frozen` has none
-BUILT = {"prefect.payload.pickler", "prefect.payload.canonical"}
+BUILT = {"prefect.payload.pickler", "prefect.payload.canonical", "prefect.sealing"}
 KEY = ("--key-file", "flow.key")
 HELLO = """
 from prefect import Flow, task

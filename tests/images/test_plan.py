@@ -16,9 +16,9 @@ from prefect.images.base.image import look_into
 from prefect.images.flow_files import package
 from prefect.images.plan import make_plan, wanted
 from prefect.oci.cache.store import Store
+from prefect.opening import read_manifest
 from prefect.payload.manifest import Manifest
 from prefect.sealed.keys.keyring import Keyring
-from prefect.sealing import read_manifest
 
 LOCK = f"cloudpickle=={metadata.version('cloudpickle')} \\\n    --hash=sha256:{'0' * 64}\n"
 

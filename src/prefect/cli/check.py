@@ -105,8 +105,8 @@ def _of_sealed(
     given: dict[str, str],
 ) -> tuple[str, list[Finding]]:
     from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for sealed flows alone
+    from prefect.opening import open_flow  # noqa: PLC0415 - the same
     from prefect.sealed.reading import outline  # noqa: PLC0415 - the same
-    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
     found = outline(source)
     try:

@@ -92,8 +92,8 @@ def info(
 
 def _around(source: SealedSource, keyring: Keyring) -> dict[str, str]:
     """Return what stands around a manifest that was opened: who may open it, and who has signed."""
+    from prefect.opening import index_of  # noqa: PLC0415 - the same
     from prefect.sealed.reading import outline, signers_of  # noqa: PLC0415 - for what is sealed alone
-    from prefect.sealing import index_of  # noqa: PLC0415 - the same
 
     index = index_of(source)
     by_itself = {} if index is None else {"runs by itself": _by_itself(index)}
@@ -137,7 +137,7 @@ def _opened(
 ) -> tuple[Manifest, Keyring]:
     """Return a sealed flow's manifest, and the keys that opened it: a pipe gives them once."""
     from prefect.cli import keys  # noqa: PLC0415 - for what is sealed alone
-    from prefect.sealing import read_manifest as read  # noqa: PLC0415 - the same
+    from prefect.opening import read_manifest as read  # noqa: PLC0415 - the same
 
     keyring = keys.keyring_to_open(source, name_of(artifact), key_files, trusted_signers)
     return read(source, keyring), keyring
@@ -177,8 +177,8 @@ def _holders(outline: Outline, trusted: Iterable[Signer] | None = None) -> dict[
 
 
 def _show_outline(sealed: SealedSource, *, as_json: bool) -> None:
+    from prefect.opening import index_of  # noqa: PLC0415 - the same
     from prefect.sealed.reading import outline  # noqa: PLC0415 - for sealed flows alone
-    from prefect.sealing import index_of  # noqa: PLC0415 - the same
 
     found = outline(sealed)
     index = index_of(sealed)

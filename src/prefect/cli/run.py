@@ -257,8 +257,8 @@ def _run_file(
 
         return run_file_as_image(flow, environment, place, wish)
     from prefect.cli.build_lines import build_lines  # noqa: PLC0415 - for what is built alone
+    from prefect.opening import open_flow  # noqa: PLC0415 - the same
     from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
-    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
     with build_lines(verbose=False):
         sealed = environment.build(flow)  # for nobody else: its key is of this run
@@ -280,8 +280,8 @@ def _run_sealed(artifact: str, sealed: SealedSource, place: str | None, wish: Wi
             "env", "workdir", "output", place="by a sealed flow outside of a sandbox (--in sandbox)"
         )
     from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for what is sealed alone
+    from prefect.opening import open_flow  # noqa: PLC0415 - the same
     from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
-    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
     keyring = keyring_to_open(sealed, name_of(artifact), wish.key_files, wish.trusted_signers)
     with RunDirectory() as directory:

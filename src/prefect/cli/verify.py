@@ -11,8 +11,8 @@ from prefect.cli.info import show_holders
 from prefect.cli.keys import keyring_to_open
 from prefect.cli.options import Command, key_file_option, trusted_signer_option
 from prefect.cli.output import say
+from prefect.opening import require_built_so
 from prefect.sealed import reading
-from prefect.sealing import require_built_so
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -260,7 +260,7 @@ class PickleEnvironment(Environment):
             SignaturePolicyError: an identity has to open it, and no trusted signers are named.
             OSError: the file cannot be read.
         """
-        from prefect.sealing import read_manifest  # noqa: PLC0415
+        from prefect.opening import read_manifest  # noqa: PLC0415
 
         return read_manifest(pickle, self.keyring)
 
@@ -279,7 +279,7 @@ class PickleEnvironment(Environment):
             SignaturePolicyError: an identity has to open it, and no trusted signers are named.
             OSError: the file cannot be read.
         """
-        from prefect.sealing import open_flow  # noqa: PLC0415
+        from prefect.opening import open_flow  # noqa: PLC0415
 
         return open_flow(pickle, self.keyring)
 
@@ -338,11 +338,11 @@ class PickleEnvironment(Environment):
             raise ArtifactError("There is nothing to run: build a flow first, or pass the bytes")
         # Who packages runs nothing.
         from prefect.keeping import kept_of  # noqa: PLC0415
+        from prefect.opening import open_flow  # noqa: PLC0415
         from prefect.running.output_directory import make_output_directory  # noqa: PLC0415
         from prefect.running.packaged import run_packaged  # noqa: PLC0415
         from prefect.running.run_directory import RunDirectory  # noqa: PLC0415
         from prefect.running.verdict import require_fit  # noqa: PLC0415
-        from prefect.sealing import open_flow  # noqa: PLC0415
 
         kept = kept_of(store, resume)
         with RunDirectory() as directory:
@@ -383,7 +383,7 @@ class PickleEnvironment(Environment):
                 has to open it and no trusted signers are named.
             OSError: the file cannot be read.
         """
-        from prefect.sealing import rewrap_flow  # noqa: PLC0415
+        from prefect.opening import rewrap_flow  # noqa: PLC0415
 
         file = io.BytesIO()
         rewrap_flow(pickle, file, self.keyring)
@@ -411,7 +411,7 @@ class PickleEnvironment(Environment):
             OSError: a file cannot be read or written.
         """
         from prefect.files import replacing  # noqa: PLC0415
-        from prefect.sealing import rewrap_flow  # noqa: PLC0415
+        from prefect.opening import rewrap_flow  # noqa: PLC0415
 
         with replacing(check.path("path", path)) as file:
             rewrap_flow(pickle, file, self.keyring)

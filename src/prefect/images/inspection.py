@@ -123,8 +123,8 @@ class FlowImage:
             found = io.BytesIO()
             self._write(self._labels.get(LABEL_MANIFEST, ""), found, LARGEST_MANIFEST)
             return Manifest.from_json(found.getvalue())
+        from prefect.opening import read_manifest  # noqa: PLC0415 - the same
         from prefect.sealed.reading import outline  # noqa: PLC0415 - loads cryptography
-        from prefect.sealing import read_manifest  # noqa: PLC0415 - the same
 
         if keyring is None or not keyring.encryption_keys:
             also = "" if keyring is None else ". An identity opens the files of sealed flows alone"
@@ -143,7 +143,7 @@ class FlowImage:
             ArtifactError: the keyring has no encryption key.
             AuthenticationError: none of them opens it.
         """
-        from prefect.sealing import key_of  # noqa: PLC0415 - loads cryptography
+        from prefect.opening import key_of  # noqa: PLC0415 - loads cryptography
 
         return key_of(self._sealed_flow, keyring)
 

@@ -28,6 +28,7 @@ INSIDE = (
     "installed",
     "keeping",
     "lazy",
+    "opening",
     "patterns",
     "payload",
     "printable",

@@ -14,6 +14,7 @@ from prefect.files import HEAD_BYTES, begins_as_archive
 from prefect.frozen import frozen
 from prefect.images.base.names import names_a_path
 from prefect.keeping import kept_of
+from prefect.opening import open_flow
 from prefect.places.choosing import suits
 from prefect.places.following import follow
 from prefect.places.replaying import Replay
@@ -26,7 +27,6 @@ from prefect.running.results import RunResult
 from prefect.running.run_directory import RunDirectory
 from prefect.running.verdict import require_fit
 from prefect.sealed.keys.keyring import Keyring
-from prefect.sealing import open_flow
 from prefect.secrets.secret import Secret, merge_secrets, parse_secrets, resolve, secrets_of
 
 if TYPE_CHECKING:

@@ -57,8 +57,8 @@ def read_flow(
             key = Secret(KEY_VARIABLE).value
         os.environ.pop(KEY_VARIABLE, None)
         # Where a flow is not sealed, there is no cryptography either.
+        from prefect.opening import open_flow  # noqa: PLC0415
         from prefect.sealed.keys.keyring import Keyring  # noqa: PLC0415
-        from prefect.sealing import open_flow  # noqa: PLC0415
 
         keyring = Keyring.of(key)
         manifest, opened = open_flow(sealed, keyring, run.make, run.make_for_wheels)

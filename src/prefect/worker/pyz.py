@@ -78,8 +78,8 @@ def main(archive: str, arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(archive: str, options: argparse.Namespace) -> int:
+    from prefect.opening import open_flow  # noqa: PLC0415 - the same
     from prefect.running.packaged import run_packaged  # noqa: PLC0415 - not to tell of it
-    from prefect.sealing import open_flow  # noqa: PLC0415 - the same
 
     given = parse_pairs(options.parameter)
     try:
@@ -155,7 +155,7 @@ def _tell(archive: str, options: argparse.Namespace) -> int:
         if keyring is None:
             lines += _outside(path)
         else:
-            from prefect.sealing import read_manifest  # noqa: PLC0415 - not for a run
+            from prefect.opening import read_manifest  # noqa: PLC0415 - not for a run
 
             lines += _inside(read_manifest(path, keyring))
     except PrefectError as error:
