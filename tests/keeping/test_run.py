@@ -822,3 +822,19 @@ def test_a_refusal_is_told_also_if_its_record_cannot_be_removed(monkeypatch, tmp
     monkeypatch.setattr(store.files, "remove", down)
     with pytest.raises(ParameterError, match="needs a value"):
         Flow("f", tasks=[Parameter("p")]).run(store=store.where)
+
+
+def test_no_digest_of_secrets_is_recorded(tmp_path):
+    """A short secret could be guessed from it; why says that it may have changed where nothing else has."""
+
+    @task
+    def reads():
+        return len(context.get("secrets", {}))
+
+    with Flow("test") as flow:
+        reads()
+    flow.run(store=tmp_path, context={"secrets": {"PIN": "1234"}})
+    (record,) = (tmp_path / "runs").iterdir()
+    code = [json.loads(line) for line in record.read_text().splitlines()]
+    (read,) = [event["reads"] for event in code if event["event"] == "code"]
+    assert read == {"secrets": ["", ""]}

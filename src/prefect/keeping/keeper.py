@@ -298,7 +298,7 @@ class Keeper:
         }
 
     def reads(self, task: Task) -> Mapping[str, list[str]]:
-        """Return what a task reads of `prefect.context`: by name, a digest, and a text where there is one to be shown."""
+        """Return what a task reads of `prefect.context`: by name, a digest, and a text; "" for what is not to be told."""
         return self._reads.get(id(task), {})
 
     def _fresh(self, store: Store, key: str, task: Task) -> tuple[Entry, Stored] | None:
@@ -342,7 +342,10 @@ class Keeper:
             around = [[name, self._of_value(known[name])] for name in sorted(names & known.keys())]
             if id(task) not in self._reads:
                 self._reads[id(task)] = {
-                    name: [digest[:_OF_READ], _text_of(name, known[name])]
+                    name: [
+                        "" if name in _NOT_SHOWN else digest[:_OF_READ],
+                        _text_of(name, known[name]),
+                    ]
                     for name, digest in around
                 }
         code = self._code_keys.get(id(task))
@@ -421,6 +424,7 @@ _OF_READ = len("sha256:") + 16
 _LONGEST_READ = 100
 """Characters."""
 _NOT_SHOWN = frozenset({"secrets"})
+"""Of which a record has no digest, either: a short secret could be guessed from it."""
 
 
 def _text_of(name: str, value: Any) -> str:

@@ -199,7 +199,8 @@ def _because(run: Run, before: Run, slug: str, index: int | None, labels: Labels
         )
     told = " again: its result was not in the store any more"
     if slug in run.reads and slug in before.reads:
-        return f"{told}."
+        untold = [name for name, (digest, _) in run.reads[slug].items() if not digest]
+        return f"{told}{''.join(f', or context.{printable(name)} has changed' for name in untold)}."
     return f"{told}, or what it reads of the context has changed."  # in a record of before
 
 

@@ -138,7 +138,8 @@ class Run:
         tasks: by slug, each task of the flow in its order.
         logs: lines by the slug of the task that logged them, those of none under "".
         code: by slug what the code of a task consists of, each by its name: a digest, version or type.
-        reads: by slug what a task reads of `prefect.context`, each by its name: a digest, and JSON with secrets masked, or "";
+        reads: by slug what a task reads of `prefect.context`, each by its name: a digest, "" of secrets, and JSON with
+            secrets masked, or "";
             a task of which it is not known is not there.
         ignored: how many lines were left out: malformed, or too many.
     """

@@ -4,7 +4,7 @@
      "executor", "place", "artifact", "results_key": the public name of the key with which results are encrypted,
      "resumes": the run that it goes on with, "host", "pid", "versions"}
     {"event": "code", "task": slug, "parts": {what its code consists of: a digest, a version or a type},
-     "reads": {what it reads of the context: [a digest, its JSON or ""]}}
+     "reads": {what it reads of the context: [a digest, "" of secrets, and its JSON or ""]}}
     {"event": "task", "time", "task": slug, "map_index", "state", "message", "children": of a mapped task,
      "started": of a try that has ended, "run_count", "worker", "traceback", "inputs": {name: digest},
      "why": it ran although its result was stored,
