@@ -354,7 +354,7 @@ def test_files_travel_in_images(prefect, base_image, unique):
         out, _ = prefect("run", f"image:{tag}", *key)
         assert "found 1 2" in out
         out, _ = prefect("info", f"image:{tag}", *key)
-        assert ["sql/a.sql", "1", "bytes"] in [line.split() for line in out.splitlines()]
+        assert ["sql/a.sql", "1", "byte"] in [line.split() for line in out.splitlines()]
     prefect(*build, "--dockerfile", "context")
     assert (prefect.directory / "context/files/sql/a.sql").read_text() == "1"
     assert (
