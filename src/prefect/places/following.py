@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from prefect.places.protocol import Started
     from prefect.running.output import StreamName
 
-    _Lines = queue.SimpleQueue[tuple[str, StreamName] | BaseException | None]
+    _Lines = queue.Queue[tuple[str, StreamName] | BaseException | None]
 
 _HEARD = 1.0
 """Seconds after which a wait begins anew: one that began when a signal had just come is not ended by that."""
@@ -70,7 +70,9 @@ def _tell_all(
 
 def _lines(started: Started) -> _Lines:
     # Read by a thread of its own: a signal interrupts who waits, and not what is being read.
-    found: _Lines = queue.SimpleQueue()
+    found: _Lines = (
+        queue.Queue()
+    )  # a simple one waits for ever where a handler takes longer than was left
 
     def read() -> None:
         # Pieces of a line of each stream: it may be long, and is put together once.

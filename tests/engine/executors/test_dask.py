@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 import threading
@@ -295,6 +296,17 @@ def test_a_cluster_class_may_be_named():
     for wrong in ("no_such_package.Cluster", "distributed.NoSuchCluster", "distributed"):
         with pytest.raises((TypeError, ValueError), match="cluster_class"):
             DaskExecutor(cluster_class=wrong)
+
+
+def test_a_named_cluster_class_leaves_ctrl_c_alone(tmp_path, monkeypatch):
+    """Though its module, as that of dask_jobqueue, sets a handler by which Ctrl-C ends the process and not the run."""
+    (tmp_path / "rude_cluster.py").write_text(
+        "import signal, sys\nsignal.signal(signal.SIGINT, lambda *_: sys.exit())\nclass Cluster: ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    before = signal.getsignal(signal.SIGINT)
+    DaskExecutor(cluster_class="rude_cluster.Cluster")
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_arguments():

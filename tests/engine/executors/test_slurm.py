@@ -23,15 +23,15 @@ def slurm():
 
 
 def executor_on(directory, **settings):
-    from dask_jobqueue import SLURMCluster
-
     job = {
         "cores": 1, "processes": 1, "memory": "500MB", "interface": "lo", "walltime": "00:10:00",
         "scheduler_options": {"dashboard_address": ":0"}, "log_directory": str(directory / "logs"), "local_directory": str(directory),
     }  # fmt: skip
     workers = settings.pop("workers", 0)
     given = {**job, "n_workers": workers, **settings.pop("job", {})}
-    return DaskExecutor(cluster_class=SLURMCluster, cluster_kwargs=given, **settings)
+    return DaskExecutor(
+        cluster_class="dask_jobqueue.SLURMCluster", cluster_kwargs=given, **settings
+    )
 
 
 @task

@@ -1,6 +1,7 @@
 """`prefect.oci.registry.credentials`."""
 
 import base64
+import gc
 import json
 import os
 from pathlib import Path
@@ -153,6 +154,7 @@ def test_names_and_tokens_may_stand_by_themselves(config):
 def test_a_malformed_file_is_named_not_quoted(settings, config):
     """The error has the file's path, and no word of what is in it, nor has any of its causes."""
     path = config(settings)
+    gc.collect()  # what other tests have left is not to be found where the stack is at its end
     with pytest.raises(RegistryLoginError, match=str(path)) as caught:
         find_credentials("r.example", "a")
     assert SECRET not in str(caught.value)

@@ -8,11 +8,11 @@ from prefect.errors import TaskTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from queue import SimpleQueue
     from typing import Any
 
     from prefect.core.state import State
     from prefect.engine.awaiting import EventLoop
+    from prefect.engine.executors.inbox import Inbox
     from prefect.engine.job import Job
 
 
@@ -41,7 +41,7 @@ class _LocalSession(Session):
     _next: tuple[Any, Job] | None = None
     _may_have_given_up = False
     _loop: EventLoop | None = None
-    _done: SimpleQueue[tuple[Any, State | BaseException]]
+    _done: Inbox
 
     def submit(self, token: Any, job: Job) -> None:
         self._next = (token, job)
@@ -79,12 +79,11 @@ class _LocalSession(Session):
 
     def add(self, token: Any, awaiting: Awaiting) -> None:
         if self._loop is None:
-            from queue import SimpleQueue  # noqa: PLC0415  # few tasks are async
-
-            from prefect.engine.awaiting import EventLoop  # noqa: PLC0415
+            from prefect.engine.awaiting import EventLoop  # noqa: PLC0415  # few tasks are async
+            from prefect.engine.executors.inbox import Inbox  # noqa: PLC0415
 
             self.awaits = True
-            self._done = SimpleQueue()
+            self._done = Inbox()
             self._loop = EventLoop(lambda token, state: self._done.put((token, state)))
         self._loop.add(token, awaiting)
 
@@ -93,13 +92,11 @@ class _LocalSession(Session):
             self._loop.wake()
 
     def _awaited(self, timeout: float) -> tuple[Any, State] | None:
-        from queue import Empty  # noqa: PLC0415  # as above
-
         self.wake()
-        try:
-            token, state = self._done.get(timeout=timeout)
-        except Empty:
+        done: tuple[Any, State | BaseException] | None = self._done.get(timeout)
+        if done is None:
             return None
+        token, state = done
         if isinstance(state, BaseException):
             raise state
         return token, state

@@ -7,10 +7,11 @@ import threading
 import time
 from contextlib import suppress
 from contextvars import copy_context
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from prefect.core.check import count
 from prefect.engine.executors.base import DETACHED, Executor, Session
+from prefect.engine.executors.inbox import Inbox
 from prefect.engine.interruption import Interruption, interrupt
 from prefect.engine.job import Awaiting, begin_job, is_async, run_job
 from prefect.engine.timeouts import has_given_up, wait_for_given_up
@@ -77,7 +78,7 @@ class _ThreadSession(Session):
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._work: SimpleQueue[Work] = SimpleQueue()
-        self._done: SimpleQueue[Done] = SimpleQueue()
+        self._done = Inbox()
         self._stopped = threading.Event()
         self._loop: EventLoop | None = None
 
@@ -102,10 +103,10 @@ class _ThreadSession(Session):
     def next_completed(self, timeout: float) -> tuple[Any, State] | None:
         if self._loop is not None and self._done.empty():
             self._loop.wake()
-        try:
-            token, state, free = self._done.get(timeout=timeout)
-        except Empty:
+        done: Done | None = self._done.get(timeout)
+        if done is None:
             return None
+        token, state, free = done
         self._idle += free
         if state is None:
             return None
@@ -144,9 +145,7 @@ class _ThreadSession(Session):
                 thread.join(max(deadline - time.monotonic(), 0) if abandon else None)
 
 
-def _work_until_told(
-    work: SimpleQueue[Work], done: SimpleQueue[Done], stopped: Callable[[], bool]
-) -> None:
+def _work_until_told(work: SimpleQueue[Work], done: Inbox, stopped: Callable[[], bool]) -> None:
     with suppress(Interruption):
         while (item := work.get()) is not None:
             token, job, context = item

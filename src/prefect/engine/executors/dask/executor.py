@@ -227,12 +227,18 @@ def _adapting(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _imported(name: str) -> Any:
-    from pkgutil import resolve_name  # noqa: PLC0415  # seldom needed
+    import signal  # noqa: PLC0415  # seldom needed
+    from pkgutil import resolve_name  # noqa: PLC0415
 
+    on_ctrl_c = signal.getsignal(signal.SIGINT)
     try:
         return resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"cluster_class {name!r} cannot be imported: {error}") from error
+    finally:
+        # dask_jobqueue sets a handler when it is imported, by which Ctrl-C ends the process and not the run.
+        if on_ctrl_c is not None and signal.getsignal(signal.SIGINT) is not on_ctrl_c:
+            signal.signal(signal.SIGINT, on_ctrl_c)
 
 
 def _arguments(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:

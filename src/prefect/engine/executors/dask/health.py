@@ -16,10 +16,10 @@ from prefect.version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from queue import SimpleQueue
     from typing import Any
 
     from prefect.core.secret_values import RunSecrets
+    from prefect.engine.executors.inbox import Inbox
 
 
 ANSWER_SECONDS = 10.0
@@ -168,7 +168,7 @@ class Health:
 
     # ---- while it runs -----------------------------------------------------------------------
 
-    def watch(self, inbox: SimpleQueue[Any]) -> None:
+    def watch(self, inbox: Inbox) -> None:
         """Wake the run's loop through its inbox when something is found."""
         self._inbox = inbox
 

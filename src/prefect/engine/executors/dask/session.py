@@ -13,7 +13,6 @@ import warnings
 from collections import deque
 from contextlib import suppress
 from itertools import count
-from queue import Empty, SimpleQueue
 from time import monotonic
 from uuid import uuid4
 
@@ -33,6 +32,7 @@ from prefect.engine.executors.dask.secret_values import Handed, forget, is_encry
 from prefect.engine.executors.dask.sending import Packing, Parcel
 from prefect.engine.executors.dask.worker import dumps
 from prefect.engine.executors.here import SUCCEEDED, done_here
+from prefect.engine.executors.inbox import Inbox
 from prefect.engine.executors.travelling import arrived
 from prefect.engine.job import after_loss, is_async
 from prefect.errors import ExecutorError, ResultUnavailableError
@@ -122,7 +122,7 @@ class DaskSession(Session):
         self._untold: set[str] = set()  # resources that no worker tells of
         self._waiting: list[tuple[_Call, Parcel]] = []
         self._ready: deque[tuple[Any, State]] = deque()
-        self._inbox: SimpleQueue[tuple[str, Sequence[Any]]] = SimpleQueue()
+        self._inbox = Inbox()
         self._coming: dict[Any, Any] = {}  # futures of the code of async jobs
         self._left: dict[int, str] = {}  # whose values are there
         self._done_with: list[Any] = []  # futures of jobs that have come to their ends
@@ -313,12 +313,10 @@ class DaskSession(Session):
                 self._flush()
                 continue
             wait = max(0.0, min(LOOK, until - monotonic()))
-            try:
-                self._take(*self._inbox.get(timeout=wait))
-                while not self._ready:
-                    self._take(*self._inbox.get_nowait())
-            except Empty:
-                pass
+            told = self._inbox.get(wait)
+            while told is not None:
+                self._take(*told)
+                told = None if self._ready else self._inbox.get()
             if monotonic() >= self._next_look:
                 self._look()
             if not self._ready and monotonic() >= until:
@@ -402,9 +400,8 @@ class DaskSession(Session):
             if call.future is not None and call.future.status in {"error", "cancelled", "lost"}
         }
         # What a worker told before it died has come before the news of that.
-        with suppress(Empty):
-            while True:
-                self._take(*self._inbox.get_nowait())
+        while (told := self._inbox.get()) is not None:
+            self._take(*told)
         # Afterwards, for a connection that breaks takes the futures along.
         broken = self.health.look(busy=bool(self._calls))
         lost = [
