@@ -73,9 +73,9 @@ def test_pickling_leaves_nothing_for_the_collector():
     gc.collect()
     gc.disable()
     try:
-        for _ in range(100):
+        for _ in range(1000):
             packed(1)
-        assert gc.collect() < 100
+        assert gc.collect() < 1000  # other threads, of a Dask client, leave some hundreds meanwhile
     finally:
         gc.enable()
 
