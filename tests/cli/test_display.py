@@ -30,6 +30,14 @@ def on_terminal(directory, *arguments) -> tuple[int, str]:
     return drawn_by(*at_terminal(directory, *arguments))
 
 
+def read_until(leader, pattern, shown="") -> str:
+    """Return what was shown, and what a terminal shows from now on, as text, until that has a pattern."""
+    while not re.search(pattern, shown):
+        chunk = os.read(leader, 65536).decode(errors="replace")
+        shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", chunk)
+    return shown
+
+
 def drawn_by(process, leader) -> tuple[int, str]:
     """Return a program's exit status, and what it draws on its terminal until it ends."""
     drawn = b""
@@ -160,9 +168,7 @@ def test_a_terminal_shows_how_far_a_run_is(prefect):
             r"[01]/\d tasks, [^\n]*\d/s",
             r"slowest: each\[\d\] [\d.]+ m?s, [^\n]*CPU \d+ %, memory \d+ MiB",
         ):
-            while not re.search(pattern, shown):
-                chunk = os.read(leader, 65536).decode(errors="replace")
-                shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", chunk)
+            shown = read_until(leader, pattern, shown)
         (prefect.directory / "go on").touch()
         status, _ = drawn_by(process, leader)
     finally:
@@ -306,10 +312,7 @@ def test_a_terminal_shows_how_long_a_run_may_take(prefect, place):
     words = ("run", "long.py", "--in", place, "--store", "kept")
     process, leader = at_terminal(prefect.directory, *words, columns=120)
     try:
-        shown = ""
-        while not re.search(r"1/2 tasks, [^\n]*about \d+ (h|min) \d+ (min|s) left", shown):
-            chunk = os.read(leader, 65536).decode(errors="replace")
-            shown += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", chunk)
+        read_until(leader, r"1/2 tasks, [^\n]*about \d+ (h|min) \d+ (min|s) left")
         (prefect.directory / "go on").touch()
         status, _ = drawn_by(process, leader)
     finally:

@@ -26,6 +26,7 @@ from prefect.progress.resources import Usage, told
 from prefect.running.output import CapturedOutput
 from prefect.running.report import (
     ENGINE_LOGGER,
+    NO_EVENT,
     TASK_LOGGERS,
     describe_task,
     forget,
@@ -52,7 +53,6 @@ _MARKS = {
 }
 _CUT_OFF = Text("■", "yellow")
 _QUIET = {"Pending", "Scheduled"}
-_NO_EVENT = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 class LiveDisplay(logging.Handler):
@@ -62,8 +62,8 @@ class LiveDisplay(logging.Handler):
         super().__init__()
         self._flow = flow["name"]
         self._changing = threading.Lock()
-        self.counts = self._counts = Counts(flow)
-        self._silent = self._counts.silent
+        self.counts = Counts(flow)
+        self._silent = self.counts.silent
         self._cut_off = 0
         self.measured: Callable[[], tuple[float, int] | None] = Usage().now
         self._used = ""
@@ -101,7 +101,7 @@ class LiveDisplay(logging.Handler):
 
     def _show_cut_off(self) -> None:
         """Show what still runs: nothing, where the run has come to its end."""
-        for key, began in list(self._counts.running.items()):
+        for key, began in list(self.counts.running.items()):
             self._cut(key, began)
         if self._cut_off > _LARGEST_VIEW:
             more = f"  … and {self._cut_off - _LARGEST_VIEW} more cut off"
@@ -144,7 +144,7 @@ class LiveDisplay(logging.Handler):
         for line in lines:
             try:
                 self._replay_event(json.loads(line))
-            except _NO_EVENT:  # written by something below Python
+            except NO_EVENT:  # written by something below Python
                 self._show_output(line)
 
     def _replay_event(self, event: dict[str, Any]) -> None:
@@ -171,8 +171,8 @@ class LiveDisplay(logging.Handler):
         """Take one change of a task's state."""
         task, index, state = event["task"], event["map_index"], event["state"]
         with self._changing:
-            began = self._counts.running.get((task, index))
-            seconds, ended = self._counts.take(task, index, state, event["children"])
+            began = self.counts.running.get((task, index))
+            seconds, ended = self.counts.take(task, index, state, event["children"])
         if state == "Cancelled":
             if began is not None:  # else it had not begun, as many may not have
                 self._cut((task, index), began)
@@ -236,7 +236,7 @@ class LiveDisplay(logging.Handler):
             return Group(*self._rows())
 
     def _rows(self) -> Iterator[RenderableType]:
-        counts = self._counts
+        counts = self.counts
         running, more = counts.first_running(_LARGEST_VIEW)
         for name, seconds in running:
             text = Text(f"{printable(name)}  {duration(seconds)}", no_wrap=True)
@@ -254,7 +254,7 @@ class LiveDisplay(logging.Handler):
             yield Text(last, "dim", no_wrap=True, overflow="ellipsis")
 
     def _label(self, task: str, index: int | None = None) -> str:
-        return printable(self._counts.label(task, index))
+        return printable(self.counts.label(task, index))
 
 
 def _bar(done: int, total: int) -> ProgressBar:

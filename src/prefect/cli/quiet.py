@@ -7,16 +7,16 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from prefect.core.state_kinds import FAILED
 from prefect.printable import error_text
-from prefect.running.report import ENGINE_LOGGER, LineReporter, write_line
+from prefect.running.report import ENGINE_LOGGER, NO_EVENT, LineReporter, write_line
 from prefect.secrets.masking import mask
 
 if TYPE_CHECKING:
     from prefect.core.state import State
     from prefect.running.output import StreamName
 
-_NO_EVENT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-_TOLD = {"Failed", "TimedOut", "TriggerFailed", "ValidationFailed", "Cancelled"}
+_TOLD = FAILED | {"Cancelled"}
 """Outcomes that the runner's last line tells as an error or a warning."""
 
 
@@ -36,7 +36,7 @@ class QuietReporter(LineReporter):
         """Take a line of a run that tells of itself in JSON; others are its tasks' output."""
         try:
             self._replay(json.loads(line))
-        except _NO_EVENT:  # written by something below Python
+        except NO_EVENT:  # written by something below Python
             write_line(mask(line), getattr(sys, stream), sys.stderr)
 
     def _replay(self, event: dict[str, Any]) -> None:

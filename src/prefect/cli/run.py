@@ -327,7 +327,7 @@ def _run_made(
     sandbox: bool = False,
 ) -> int:
     """Run a flow in an environment that is made for it, in a sandbox or not."""
-    from prefect.cli.run_there import run_there, say_of_place  # noqa: PLC0415 - for other places
+    from prefect.cli.run_there import run_there  # noqa: PLC0415 - for other places
     from prefect.places.venv.place import Venv  # noqa: PLC0415 - the same
     from prefect.places.work import work_with_flow  # noqa: PLC0415 - the same
 
@@ -343,11 +343,11 @@ def _run_made(
         result=wish.result is not None,
         kept=wish.kept,
     )
-    place: Place = Venv(manifest, payload, directory, say_of_place)
+    place: Place = Venv(manifest, payload, directory, note)
     if sandbox:
         from prefect.places.sandbox.sealed import SealedSandbox  # noqa: PLC0415 - as the place is
 
-        place = SealedSandbox(manifest, payload, directory, say_of_place)
+        place = SealedSandbox(manifest, payload, directory, note)
     return run_there(place, work, flow, wish)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prefect.cli.artifacts import find_in_daemon, image_named, or_file, path_named
-from prefect.cli.output import say
-from prefect.cli.run_there import run_there, say_of_place
+from prefect.cli.output import note, say
+from prefect.cli.run_there import run_there
 from prefect.errors import ContainerEngineUnavailableError
 from prefect.running.parameters import read_parameters
 
@@ -55,7 +55,7 @@ def run_image(artifact: str, place: str | None, wish: Wish) -> int:
     with ExitStack() as entered:
         with nullcontext() if name is None else or_file(name):
             sandbox, image = entered.enter_context(
-                found_for_sandbox(path_named(artifact) if name is None else name, say_of_place)
+                found_for_sandbox(path_named(artifact) if name is None else name, note)
             )
         return _run(sandbox, image, wish)
 
@@ -92,7 +92,7 @@ def run_file_as_image(
         with build_lines(verbose=False):
             whole = environment.put_together(flow, store)
         found = look_into_layers(whole, flow.name)
-        return _run(Sandbox(whole, store=store, progress=say_of_place), found, wish)
+        return _run(Sandbox(whole, store=store, progress=note), found, wish)
 
 
 def _run(place: Place, image: FlowImage, wish: Wish) -> int:

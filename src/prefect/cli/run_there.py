@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from prefect.cli.output import note, say
+from prefect.cli.output import say
 from prefect.frozen import replace
 from prefect.places.following import follow
 from prefect.running.report import as_event, write_line
@@ -152,11 +152,6 @@ def _teller(display: LiveDisplay | None, wish: Wish) -> Callable[[str, StreamNam
 
 def _is_there(wish: Wish) -> bool:
     return wish.result is not None and wish.result.exists()
-
-
-def say_of_place(line: str) -> None:
-    """Tell of a place that is made ready."""
-    note(line)
 
 
 def _keep_result(report: bytes | None, key: str, wish: Wish) -> bool:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from prefect.core.state_kinds import kind_name
+from prefect.running.report import NO_EVENT
 from prefect.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from prefect.engine.events import TaskEvent
     from prefect.running.output import StreamName
     from prefect.running.report import Reporter
-
-
-_NONE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What a line raises that is no event of ours, but what something below Python has written."""
 
 
 class Told:
@@ -65,7 +62,7 @@ def listening(
     """Return what takes the lines of a run elsewhere, tells of their events, and passes them on."""
 
     def take(line: str, stream: StreamName) -> object:
-        with suppress(*_NONE):
+        with suppress(*NO_EVENT):
             event = json.loads(line)
             if event["event"] == "task":
                 telemetry.take(

@@ -118,11 +118,12 @@ def pause_task(message: str | None = None, duration: timedelta | None = None) ->
         PAUSE: always, but where the task goes on.
         TypeError: the duration is none.
     """
-    import datetime as dt  # noqa: PLC0415  # seldom needed, as what follows
+    from datetime import timedelta  # noqa: PLC0415  # seldom needed, as what follows
 
     from prefect.core.signals import PAUSE  # noqa: PLC0415
+    from prefect.core.state import now  # noqa: PLC0415
 
-    if duration is not None and not isinstance(duration, dt.timedelta):
+    if duration is not None and not isinstance(duration, timedelta):
         raise check.wrong("duration", "a timedelta", duration)
     if context.get("resume"):
         return
@@ -130,7 +131,7 @@ def pause_task(message: str | None = None, duration: timedelta | None = None) ->
         raise PAUSE(message or "the task waits for somebody's word")
     raise PAUSE(
         message or f"the task waits for {duration}",
-        start_time=dt.datetime.now(dt.UTC) + duration,
+        start_time=now() + duration,
     )
 
 

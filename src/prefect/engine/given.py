@@ -5,9 +5,7 @@ A task whose state is finished is not run. One that is to be tried again, or wai
 
 from __future__ import annotations
 
-import time
 from copy import copy
-from heapq import heappush
 
 from prefect.core.state import Finished, Mapped, Retrying, Scheduled, now
 from prefect.core.state_kinds import Cached, Paused, Resume
@@ -48,12 +46,11 @@ class Given:
         if isinstance(state, Scheduled) and (
             isinstance(state, Resume) or not gate(node.step.task, node.upstream_states())
         ):
-            node.retrying = _as_retrying(state)
-            start = node.retrying.start_time
-            if start > now():
-                due = time.monotonic() + (start - now()).total_seconds()
-                heappush(self._run.delayed, (due, next(self._run.tickets), node))
+            retrying = _as_retrying(state)
+            if retrying.start_time > now():
+                self._run.delay(node, retrying)
                 return False
+            node.retrying = retrying
         return self._begin(node)
 
     def _of(self, node: Node) -> State | None:

@@ -70,9 +70,8 @@ def _tell_all(
 
 def _lines(started: Started) -> _Lines:
     # Read by a thread of its own: a signal interrupts who waits, and not what is being read.
-    found: _Lines = (
-        queue.Queue()
-    )  # a simple one waits for ever where a handler takes longer than was left
+    # A simple queue waits for ever where the handler of a signal takes longer than was left.
+    found: _Lines = queue.Queue()
 
     def read() -> None:
         # Pieces of a line of each stream: it may be long, and is put together once.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import errors
 from prefect.core.state_kinds import KINDS
 from prefect.engine.events import TaskEvent
+from prefect.running.report import NO_EVENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,10 +40,8 @@ class Replay:
         try:
             event = json.loads(line)
             told = _ACTIONS[event["event"]](event)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            _write(
-                {"stream": stream, "text": line}
-            )  # before the worker reports, others write to its streams
+        except NO_EVENT:  # before the worker reports, others write to its streams
+            _write({"stream": stream, "text": line})
             return
         if isinstance(told, errors.PrefectError):
             self.refused = told

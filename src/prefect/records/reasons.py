@@ -144,9 +144,8 @@ def _sentences(
     for each in children:
         alike.setdefault(_told(run, before, slug, each, labels), []).append(each)
     many = {told: len(found) for told, found in alike.items()}
-    if missing := count - len(
-        children
-    ):  # a record may say any number: only those that are shown are looked for
+    # A record may say any number: only those that are shown are looked for.
+    if missing := count - len(children):
         told = _told(run, before, slug, count, labels)
         without = islice((each for each in range(count) if each not in children), _SHOWN)
         alike.setdefault(told, []).extend(without)

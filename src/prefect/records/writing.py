@@ -207,9 +207,8 @@ class Recorder:
             if self._closed:
                 return
             self._flush()
-            if (
-                self._begun
-            ):  # of what takes long the begin is not written yet, and nothing else may come
+            # Of what takes long the begin is not written yet, and nothing else may come.
+            if self._begun:
                 self._arm()
 
     def _flush(self) -> None:

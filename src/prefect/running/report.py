@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 ENGINE_LOGGER = "prefect"
 TASK_LOGGERS = "prefect.task."
+NO_EVENT = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What a line raises where it is read that is no event, but was written by something below Python, or by somebody."""
 
 
 class Reporter(Protocol):

@@ -288,9 +288,8 @@ def _require_listener(address: str, timeout: Any, security: Any) -> None:
         try:
             if kind == "tcp":  # where a scheduler speaks first
                 connection.recv(1)
-            elif (
-                kind == "tls"
-            ):  # or the scheduler would note in its log that we left before the handshake
+            elif kind == "tls":
+                # Or the scheduler would note in its log that we left before the handshake.
                 _shake_hands(connection, security)
         except TimeoutError as error:
             other = "speaks TLS (tls://)" if kind == "tcp" else "speaks no TLS (tcp://)"
