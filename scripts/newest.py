@@ -50,7 +50,7 @@ TESTS = (
     "tests/worker", "tests/environments", "tests/progress", "tests/images/test_assembly.py",
     "tests/images/test_inspection.py", "tests/images/test_plan.py", "tests/store", "tests/cli/test_main.py",
     "tests/cli/test_graph.py", "tests/test_import.py", "tests/test_files.py",
-    "tests/test_streams.py", "tests/test_telemetry.py", "--ignore=tests/payload/test_series.py",
+    "tests/test_streams.py", "tests/telemetry", "--ignore=tests/payload/test_series.py",
     "--deselect=tests/progress/test_notebook.py::test_the_example_shows_flow_progress_and_state",
     f"--deselect={PICKLER}::test_another_source_gives_other_bytes",
     f"--deselect={PICKLER}::test_the_same_sources_give_the_same_bytes[etl.py]",

@@ -97,7 +97,7 @@ def _run(*args: Any, kept: Any = None, progress: bool = False, telemetry: bool =
 
         return run_shown(lambda *args: _run(*args, kept=kept, telemetry=telemetry), *args)
     if telemetry:
-        from prefect.telemetry import run_told  # noqa: PLC0415  # likewise
+        from prefect.telemetry.run import run_told  # noqa: PLC0415  # likewise
 
         return run_told(lambda *args: _run(*args, kept=kept), *args)
     if kept is not None:

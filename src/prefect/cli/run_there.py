@@ -111,7 +111,7 @@ def _listening(
         yield tell
         return
     from prefect.cli.telling import listening  # noqa: PLC0415 - seldom asked for
-    from prefect.telemetry import Telemetry  # noqa: PLC0415 - likewise
+    from prefect.telemetry.run import Telemetry  # noqa: PLC0415 - likewise
 
     with Telemetry(flow) as telemetry:
         yield listening(telemetry, tell)

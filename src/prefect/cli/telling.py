@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from prefect.core.state_kinds import kind_name
 from prefect.running.report import NO_EVENT
-from prefect.telemetry import Telemetry
+from prefect.telemetry.run import Telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

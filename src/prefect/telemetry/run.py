@@ -1,24 +1,19 @@
-"""OpenTelemetry: a span of a run and of each try at a task, and metrics, for dashboards that people have.
-
-Nothing of it is imported unless it is asked for. Where it goes, the variables of OpenTelemetry say (OTEL_...), or the
-providers that a program has set before.
-"""
+"""What is told of a run: a span of it and of each try at a task, and metrics."""
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
 from prefect.core.context import Scope, current
 from prefect.core.labels import Labels
 from prefect.core.state_kinds import FAILED, kind_name
-from prefect.core.tracebacks import describe, text_of
+from prefect.core.tracebacks import text_of
 from prefect.engine.spans import TRACEPARENT, RunSpan, span_number
-from prefect.errors import TelemetryError
 from prefect.secrets.masking import mask
+from prefect.telemetry.providers import flush, provide
+from prefect.telemetry.span_ids import SpanIds
 from prefect.version import __version__
 
 if TYPE_CHECKING:
@@ -34,10 +29,7 @@ if TYPE_CHECKING:
 _UNFINISHED = frozenset({"Pending", "Scheduled", "Paused", "Resume"})
 _BOUNDS = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 600, 1800, 3600, 21600, 86400)
 """Of durations, in seconds; by default they are those of milliseconds."""
-_FLUSH_SECONDS = 10
 _LAST_MOMENT = (1 << 63) - 1
-# Not as an extra of this package, whose name is another product's where packages are public.
-_INSTALL = "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
 
 
 def run_told(
@@ -80,21 +72,12 @@ class Telemetry:
     def __init__(
         self, flow: Mapping[str, Any], on_state: Callable[[TaskEvent], object] | None = None
     ) -> None:
-        try:
-            from opentelemetry import context, metrics, trace  # noqa: PLC0415 - where it is asked for
-        except ImportError as error:
-            raise TelemetryError(
-                f"Telemetry needs OpenTelemetry, which is not installed here: {_INSTALL}"
-            ) from error
-        try:
-            _provide()
-        except (ValueError, TypeError) as error:
-            raise TelemetryError(
-                f"OpenTelemetry does not take what its variables (OTEL_...) say: {describe(error)}"
-            ) from error
+        provide()
+        from opentelemetry import context, metrics, trace  # noqa: PLC0415 - it is there now
+
         self._trace, self._contexts = trace, context
         self._tracer = trace.get_tracer("prefect", __version__)
-        self._ids = _Ids.of(self._tracer)
+        self._ids = SpanIds.of(self._tracer)
         meter = metrics.get_meter("prefect", __version__)
         self._runs = meter.create_histogram(
             "prefect.flow.run.duration", "s", "How long runs of flows took",
@@ -148,17 +131,7 @@ class Telemetry:
             told = "nothing was told of its end" if error is None else text_of(error)
             self.end(name, told if ended is None else ended.message)
         self._contexts.attach(self._before)
-        # At the same time, and for no longer: those of a collector that does not answer try again and again.
-        until = time.monotonic() + _FLUSH_SECONDS
-        sending = [
-            threading.Thread(target=_flush, args=(provider,), name="prefect-telemetry", daemon=True)
-            for provider in (self._trace.get_tracer_provider(), _meter_provider())
-            if hasattr(provider, "force_flush")
-        ]
-        for thread in sending:
-            thread.start()
-        for thread in sending:
-            thread.join(max(until - time.monotonic(), 0))
+        flush()
 
     def _above(self) -> Context | None:
         """Return what has the span that a run is below, if it is not the current one: of another process."""
@@ -323,51 +296,6 @@ class Telemetry:
         span.end(_nanoseconds(moment))
 
 
-class _Ids:
-    """Gives a tracer's spans the numbers that workers know, and others those that it gives by itself.
-
-    Args:
-        given: the tracer's own generator of numbers.
-    """
-
-    def __init__(self, given: Any) -> None:
-        self._given = given
-        self._due = threading.local()  # several runs may have one tracer
-
-    @classmethod
-    def of(cls, tracer: Any) -> _Ids | None:
-        """Have a tracer use one; return None of a tracer that has no generator, as only the SDK's do."""
-        given = getattr(tracer, "id_generator", None)
-        if given is None:
-            return None
-        if isinstance(given, cls):
-            return given
-        tracer.id_generator = made = cls(given)
-        return made
-
-    def prepare(self, number: int) -> None:
-        """Take the number of the span that this thread begins next."""
-        self._due.number = number
-
-    def generate_span_id(self) -> int:
-        """Return the number that is due."""
-        number, self._due.number = getattr(self._due, "number", 0), 0
-        return number or int(self._given.generate_span_id())
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._given, name)
-
-
-def _flush(provider: Any) -> None:
-    """Have a provider send what it has, also of a run that has ended otherwise than it was to."""
-    try:
-        provider.force_flush(_FLUSH_SECONDS * 1000)
-    except Exception as failure:  # noqa: BLE001 - of anybody's provider; the run has ended
-        logging.getLogger("prefect").warning(
-            "OpenTelemetry may not have been told all of the run: %s", describe(failure)
-        )
-
-
 def _sendable(text: str) -> str:
     """Return text with secrets masked, and as UTF-8 can have it: else what is sent with it is lost, too."""
     return mask(text).encode("utf-8", "backslashreplace").decode()
@@ -375,80 +303,3 @@ def _sendable(text: str) -> str:
 
 def _nanoseconds(seconds: float) -> int:
     return min(max(round(seconds * 1e9), 0), _LAST_MOMENT)
-
-
-def _meter_provider() -> Any:
-    from opentelemetry import metrics  # noqa: PLC0415 - it is there
-
-    return metrics.get_meter_provider()
-
-
-def _provide() -> None:
-    """Have providers that send as the variables say, unless the program has set its own."""
-    from opentelemetry import metrics, trace  # noqa: PLC0415 - it is there
-
-    if type(trace.get_tracer_provider()).__name__ == "ProxyTracerProvider" and (
-        made := _exporter("traces")
-    ):
-        from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - the extra has it
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - likewise
-
-        provider = TracerProvider(resource=_resource())
-        provider.add_span_processor(BatchSpanProcessor(made))
-        trace.set_tracer_provider(provider)
-    if type(metrics.get_meter_provider()).__name__ == "_ProxyMeterProvider" and (
-        made := _exporter("metrics")
-    ):
-        from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - the extra has it
-        from opentelemetry.sdk.metrics.export import (  # noqa: PLC0415 - likewise
-            PeriodicExportingMetricReader,
-        )
-
-        readers = [PeriodicExportingMetricReader(made)]
-        # Each run sends all at its end: once more at the process's end takes as long again if nobody answers.
-        metrics.set_meter_provider(
-            MeterProvider(readers, resource=_resource(), shutdown_on_exit=False)
-        )
-
-
-def _resource() -> Any:
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - the extra has it
-
-    named = os.environ.get("OTEL_SERVICE_NAME") or "service.name=" in os.environ.get(
-        "OTEL_RESOURCE_ATTRIBUTES", ""
-    )
-    return Resource.create({} if named else {"service.name": "prefect"})
-
-
-def _exporter(signal: str) -> Any:
-    """Return what sends, as the variables name it; None where nothing is to be sent.
-
-    Args:
-        signal: "traces" or "metrics".
-    """
-    variable = f"OTEL_{signal.upper()}_EXPORTER"
-    name = os.environ.get(variable) or "otlp"
-    if name == "none" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return None
-    if name == "otlp":
-        for each in (
-            f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL",
-            "OTEL_EXPORTER_OTLP_PROTOCOL",
-        ):
-            if os.environ.get(each, "").startswith("grpc"):
-                name = "otlp_proto_grpc"
-                break
-        else:
-            name = "otlp_proto_http"
-    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to import
-
-    found = [*entry_points(group=f"opentelemetry_{signal}_exporter", name=name)]
-    try:
-        if found:
-            return found[0].load()()
-    except ImportError:
-        pass
-    raise TelemetryError(
-        f"OpenTelemetry has no exporter {name!r} of {signal} here, which {variable} and OTEL_EXPORTER_OTLP_PROTOCOL "
-        f"ask for: {_INSTALL} has otlp over HTTP, and opentelemetry-exporter-... others"
-    )
