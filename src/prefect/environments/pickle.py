@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.core import check
 from prefect.core.parameter_check import as_given
-from prefect.environments.environment import Environment, allowed_names, lines
+from prefect.environments.environment import allowed_names, lines
+from prefect.environments.pickle_opening import PickleOpening
 from prefect.errors import ArtifactError, NotAFlowError, OutputError
 from prefect.frozen import replace
 from prefect.pyz.reading import ENDING
@@ -27,13 +27,12 @@ if TYPE_CHECKING:
     from prefect.payload.manifest import Manifest
     from prefect.pyz.writing import Packed
     from prefect.sealed.keys.encryption import EncryptionKey
-    from prefect.sealed.keys.keyring import Keyring
     from prefect.sealed.keys.recipients import Identity, Recipient
     from prefect.sealed.keys.signers import Signer, SigningKey
     from prefect.sealed.source import SealedSource
 
 
-class PickleEnvironment(Environment):
+class PickleEnvironment(PickleOpening):
     """Packages a flow as an encrypted pickle and runs it in this process.
 
     Whoever holds the encryption key can read the flow and make files that it opens: give a key
@@ -119,7 +118,7 @@ class PickleEnvironment(Environment):
 
         super().__init__(secrets, include=include, include_from=include_from)
         self.allow_secret_like = allowed_names(allow_secret_like)
-        self._keys: Keyring | None = Keyring.of(
+        self._keys = Keyring.of(
             encryption_key,
             recipients=recipients,
             identity=identity,
@@ -232,57 +231,6 @@ class PickleEnvironment(Environment):
             )  # fmt: skip
         self._built = Path(path)
 
-    def info(self, pickle: SealedSource) -> dict[str, Any]:
-        """Return the serialized flow that an encrypted pickle holds, without unpickling it.
-
-        Args:
-            pickle: the bytes, or the path of a file, of which only the manifest is read.
-
-        Raises:
-            TypeError: `pickle` is neither bytes nor a path, or does not hold a Flow
-                (NotAFlowError).
-            FormatError, AuthenticationError: it cannot be opened.
-            SignaturePolicyError: an identity has to open it, and no trusted signers are named.
-            OSError: the file cannot be read.
-        """
-        return self.manifest(pickle).flow
-
-    def manifest(self, pickle: SealedSource) -> Manifest:
-        """Return all that an encrypted pickle says of itself, without unpickling it.
-
-        Args:
-            pickle: the bytes, or the path of a file, of which only the manifest is read.
-
-        Raises:
-            TypeError: `pickle` is neither bytes nor a path, or does not hold a Flow
-                (NotAFlowError).
-            FormatError, AuthenticationError: it cannot be opened.
-            SignaturePolicyError: an identity has to open it, and no trusted signers are named.
-            OSError: the file cannot be read.
-        """
-        from prefect.opening import read_manifest  # noqa: PLC0415
-
-        return read_manifest(pickle, self.keyring)
-
-    def open(self, pickle: SealedSource) -> tuple[Manifest, bytes | bytearray]:
-        """Authenticate every byte; return the manifest and the pickled flow, not yet unpickled.
-
-        For who wants to look at the manifest before running just what it belongs to.
-
-        Args:
-            pickle: the bytes, or the path of a file.
-
-        Raises:
-            TypeError: `pickle` is neither bytes nor a path, or does not hold a Flow
-                (NotAFlowError).
-            FormatError, AuthenticationError: it cannot be opened.
-            SignaturePolicyError: an identity has to open it, and no trusted signers are named.
-            OSError: the file cannot be read.
-        """
-        from prefect.opening import open_flow  # noqa: PLC0415
-
-        return open_flow(pickle, self.keyring)
-
     def run(
         self,
         bytes: SealedSource | None = None,  # noqa: A002 - the promised name
@@ -365,70 +313,6 @@ class PickleEnvironment(Environment):
                 output=None if output is None else make_output_directory(output),
                 kept=kept,
             )
-
-    def rewrap(self, pickle: SealedSource) -> bytes:
-        """Return an encrypted pickle that this environment's keys open, from one that any opens.
-
-        For rotation: `PickleEnvironment([new, old]).rewrap(sealed)` opens with the old key and
-        seals for the new one alone, and for `recipients`. Nothing is decrypted but the file's
-        data key, and signatures stay valid.
-
-        Args:
-            pickle: the bytes, or the path of a file.
-
-        Raises:
-            TypeError: `pickle` is neither bytes nor a path.
-            FormatError, AuthenticationError: it cannot be opened.
-            SignaturePolicyError: there are recipients and the pickle is unsigned, or an identity
-                has to open it and no trusted signers are named.
-            OSError: the file cannot be read.
-        """
-        from prefect.opening import rewrap_flow  # noqa: PLC0415
-
-        file = io.BytesIO()
-        rewrap_flow(pickle, file, self.keyring)
-        return file.getvalue()
-
-    def rewrap_to(self, path: str | os.PathLike[str], pickle: SealedSource) -> None:
-        """Write an encrypted pickle that this environment's keys open, from one that any opens.
-
-        For rotation, into a file that may be the same: any of this environment's keys opens the
-        former one, the first and `recipients` the new one. Nothing is decrypted but the file's data
-        key, and signatures stay valid.
-
-        Until it is complete the file has another name; a former file at `path` is lost only to a
-        complete one.
-
-        Args:
-            path: the file to write.
-            pickle: the bytes, or the path of a file.
-
-        Raises:
-            TypeError: `pickle` is neither bytes nor a path.
-            FormatError, AuthenticationError: it cannot be opened.
-            SignaturePolicyError: there are recipients and the pickle is unsigned, or an identity
-                has to open it and no trusted signers are named.
-            OSError: a file cannot be read or written.
-        """
-        from prefect.files import replacing  # noqa: PLC0415
-        from prefect.opening import rewrap_flow  # noqa: PLC0415
-
-        with replacing(check.path("path", path)) as file:
-            rewrap_flow(pickle, file, self.keyring)
-
-    @property
-    def keyring(self) -> Keyring:
-        """The keys that this environment seals with, opens with and trusts.
-
-        Raises:
-            ArtifactError: it came out of an artifact, where keys never are, or was copied.
-        """
-        if self._keys is None:
-            raise ArtifactError(
-                "This environment has no key: it was copied or unpickled, and keys never are. Make "
-                "one with PickleEnvironment(encryption_key=…)"
-            )
-        return self._keys
 
     def _bringing(self) -> Bringing:
         from prefect.environments.bringing import Bringing  # noqa: PLC0415 - for builds alone
