@@ -193,3 +193,4 @@ def _masks_as_before():
     before = list(masking._active)
     yield
     masking._active[:] = before
+    masking._learned.clear()

@@ -17,8 +17,10 @@ from prefect.core.context import Context
 from prefect.core.task import Task, type_name
 from prefect.errors import StoreError
 from prefect.keeping.bytecode import names_sought, pieces, sources_of
+from prefect.keeping.known_by import known_by
 from prefect.payload.code_within import imports_in
 from prefect.payload.local_modules import is_installed_at, requirements_of
+from prefect.secrets.masking import nameable
 from prefect.store.formats import encode
 
 if TYPE_CHECKING:
@@ -187,7 +189,7 @@ class _Looking:
         name, code = _name(function, name), function.__code__
         made = hashlib.sha256()
         for piece in pieces(code, function.__doc__):
-            made.update(piece)
+            made.update(nameable(piece) or b"")
         self._note(name, made.hexdigest()[:_DIGITS])
         names = frozenset(names_sought(code))
         if function.__defaults__ or function.__kwdefaults__:
@@ -236,8 +238,8 @@ class _Looking:
             encoded = encode(value)
         except (StoreError, RecursionError):
             encoded = None
-        if encoded is not None and encoded.same:
-            self._note(name, encoded.same[7 : 7 + _DIGITS])
+        if encoded is not None and encoded.same and (digest := known_by(encoded)):
+            self._note(name, digest[7 : 7 + _DIGITS])
             for each in encoded.named:
                 self._later(_name(each, name), each)
             return

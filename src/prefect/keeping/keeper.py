@@ -10,6 +10,7 @@ import platform
 import sys
 import threading
 import time
+from contextlib import suppress
 from itertools import repeat
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,17 @@ from prefect.core.value_types import json_form
 from prefect.engine.nodes import ITEM, SHARED
 from prefect.errors import ResultUnavailableError, StoreError
 from prefect.keeping.code import Codes
+from prefect.keeping.known_by import known_by, text_known_by
 from prefect.keeping.loading import is_sure_to_load, needs
 from prefect.patterns import pattern
-from prefect.secrets.masking import holds_secret, is_masking, mask_all
+from prefect.secrets.masking import (
+    has_learned,
+    holds_secret,
+    is_masking,
+    learned_in,
+    mask_all,
+    remember,
+)
 from prefect.store.formats import encode
 from prefect.store.store import KEY_VARIABLE, Stored, open_store
 
@@ -85,10 +94,16 @@ class Keeping:
             state.context["worker"] = _worker()
         if self.why is not None:
             state.context["why"] = self.why
-        if self.where is None or not isinstance(state, Success) or isinstance(state, Skipped):
+        if not isinstance(state, Success) or isinstance(state, Skipped):
+            return state
+        if self.where is None:
+            if has_learned() and self.key:
+                with suppress(StoreError):
+                    _tell_learned(state, encode(state.result))
             return state
         try:
             encoded = encode(state.result)
+            _tell_learned(state, encoded)
             if is_masking() and any(holds_secret(bytes(part)) for part in encoded.parts):
                 raise StoreError(_NEVER)  # noqa: TRY301
             about = {
@@ -127,6 +142,12 @@ def require_key(store: Store, key_id: str | None) -> None:
             f"The results are stored {there}, and this process stores them {here}: set {KEY_VARIABLE}; for "
             f"places, --secret {KEY_VARIABLE}"
         )
+
+
+def _tell_learned(state: State, encoded: Encoded) -> None:
+    """Have the process that runs the flow know what secrets of this process a result holds."""
+    if learned := learned_in(encoded.parts):
+        state.context["learned"] = learned
 
 
 def _stored(entry: Entry, store: Store) -> dict[str, Any]:
@@ -265,7 +286,9 @@ class Keeper:
         Raises:
             StoreError: the store is not here what it is there.
         """
-        context = getattr(state, "_context", {})
+        context = getattr(state, "_context", None) or {}
+        for value, name in context.pop("learned", {}).items():
+            remember(value, name)
         stored, worker = context.get("stored"), context.get("worker")
         if stored is None:
             return
@@ -334,12 +357,15 @@ class Keeper:
         chosen = task.cache_key
         if chosen is not None:
             text = chosen(**_fetched(job.inputs)) if callable(chosen) else chosen
-            return _digest("chosen", [task._type_name, scope, str(text)])[7:]  # noqa: SLF001
+            return _digest("chosen", [task._type_name, scope, text_known_by(str(text))])[7:]  # noqa: SLF001
         parts, names = self._codes.of(task)
         around: list[list[str]] = []
         if names:
             known = job.context
-            around = [[name, self._of_value(known[name])] for name in sorted(names & known.keys())]
+            around = [
+                [name, self._of_value(_without_values(name, known[name]))]
+                for name in sorted(names & known.keys())
+            ]
             if id(task) not in self._reads:
                 self._reads[id(task)] = {
                     name: [
@@ -388,7 +414,7 @@ class Keeper:
         if stored is not None:
             return self._of_stored(stored)
         if not isinstance(state, Success):
-            return _digest("state", [type(state).__name__, str(state.message)])
+            return _digest("state", [type(state).__name__, text_known_by(str(state.message))])
         return self._of_value(state.held, recipe)
 
     def _of_value(self, value: Any, recipe: str | None = None) -> str:
@@ -398,8 +424,15 @@ class Keeper:
             encoded = encode(value)
         except StoreError:
             # Then how it was made decides; or nothing says whether it is the same again.
+            digest = None
+        else:
+            digest = known_by(encoded)
+            if digest is None and recipe is None and _NAMELESS not in self._said:
+                self._said.add(_NAMELESS)
+                _logger.warning(_NAMELESS)
+        if digest is None:
             return recipe or f"none:{os.urandom(16).hex()}"
-        return self._with_code(encoded.same or encoded.digest, encoded.named)
+        return self._with_code(digest, encoded.named)
 
     def _of_stored(self, stored: Mapping[str, Any]) -> str:
         named = [_found(str(each)) for each in stored.get("named") or ()]
@@ -415,6 +448,11 @@ class Keeper:
         return _digest("value", [digest, parts]) if parts else digest
 
 
+_NAMELESS = (
+    "A value that tasks are given holds a secret without a name, such as a key or that of a SecretBase of one's own: "
+    "what is made of it is made again in each run. Hand over the task's whole result, or read the secret by "
+    "Secret(...).value"
+)
 _MOST_NAMED = 100
 _DIGEST = pattern(r"[0-9a-f]{16}")
 """Of a part of code, which may be a constant of few values."""
@@ -425,6 +463,11 @@ _LONGEST_READ = 100
 """Characters."""
 _NOT_SHOWN = frozenset({"secrets"})
 """Of which a record has no digest, either: a short secret could be guessed from it."""
+
+
+def _without_values(name: str, value: Any) -> Any:
+    """Return what counts of a value of the context: of secrets their names."""
+    return sorted(map(str, value)) if name in _NOT_SHOWN and isinstance(value, dict) else value
 
 
 def _text_of(name: str, value: Any) -> str:

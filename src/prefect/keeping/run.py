@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import platform
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -22,13 +23,13 @@ from prefect.keeping.recording import RunRecord
 from prefect.progress.counts import watching
 from prefect.records.finding import find_run, path_of, runs_in
 from prefect.records.names import new_run
-from prefect.secrets.masking import MASK, mask_all
+from prefect.secrets.masking import MASK, mask_all, remember
 from prefect.store.pruning import bound
 from prefect.store.store import open_store
 from prefect.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from prefect.core.flow import Flow
     from prefect.core.kept import Kept
@@ -62,6 +63,9 @@ def run_kept(
     flow.validate()
     if "flow_name" not in (around := current()):  # what a block has, and no run outside
         context = {**around, **context}
+    if isinstance(given_secrets := context.get("secrets"), Mapping):
+        for name, value in given_secrets.items():
+            remember(value, str(name))
     store = open_store(kept.store)
     token = asked.set(None)  # what is asked for is none of the flows that tasks run
     try:

@@ -70,6 +70,9 @@ class Secret:
         value = self.find()
         if value is None:
             raise SecretError(". ".join(missing_value([self.name])))
+        from prefect.secrets.masking import remember  # noqa: PLC0415 - for those who read one
+
+        remember(value, self.name)
         return value
 
     @value.setter

@@ -48,6 +48,7 @@ class Encoded(NamedTuple):
         same: what is equal for equal values, in any process; "" where nothing is.
         named: the classes and functions that it names, and which decide what is done with it.
         modules: without which it cannot be loaded; None where they are not known.
+        counted: the bytes that `same` is a digest of.
     """
 
     format: str
@@ -56,6 +57,7 @@ class Encoded(NamedTuple):
     same: str
     named: Sequence[Any] = ()
     modules: Collection[str] | None = ()
+    counted: Sequence[Part] = ()
 
     @property
     def size(self) -> int:
@@ -95,7 +97,7 @@ def _encoded(
 ) -> Encoded:
     digest = digest_of(form, parts)
     alike = digest if same is None else digest_of(form, same)
-    return Encoded(form, parts, digest, alike, named, modules)
+    return Encoded(form, parts, digest, alike, named, modules, parts if same is None else same)
 
 
 def digest_of(form: str, parts: Sequence[Part]) -> str:
