@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 
+from prefect.core.inputs import Constant
 from prefect.core.own import has_handlers
 from prefect.core.state import Success
+from prefect.engine.gathering import gathered_here, is_gathering
 from prefect.engine.nodes import ITEM
 
 TYPE_CHECKING = False
@@ -39,6 +41,7 @@ class Ahead:
         self._run = run
         self._session = session
         self._nodes: set[Node] = set()
+        self._known: dict[Node, int] = {}  # of how many of its sources the first are
         self._cut: deque[Node] = deque()  # what follows these is still to be looked at
 
     def follow(self, begun: Node) -> None:
@@ -52,7 +55,13 @@ class Ahead:
                 self._cut.append(source)
                 continue
             for node in source.downstream:
-                if node not in self._nodes and self._give(node):
+                if node in self._nodes:
+                    continue
+                # What gathers is done here: what follows it gets the parts.
+                if is_gathering(node.step.task):
+                    if self._inputs(node) is not None:
+                        stack.append(node)
+                elif self._give(node):
                     self._nodes.add(node)
                     stack.append(node)
 
@@ -81,6 +90,8 @@ class Ahead:
                     self._nodes.remove(each)
                     self._session.withdraw(each)
                     stack.append(each)
+                elif is_gathering(each.step.task):
+                    stack.append(each)
 
     def _give(self, node: Node) -> bool:
         """Give a node to the session, if it can begin when those before it have succeeded."""
@@ -94,24 +105,49 @@ class Ahead:
             or node.mapped
         ):
             return False
-        inputs: dict[str, Any] = step.constants.copy()
-        for number, (edge, source) in enumerate(zip(step.edges, node.sources, strict=False)):
-            key = edge[2]
-            if node.kinds and node.kinds[number] == ITEM:
-                found: tuple[Any] | None = (source,)
-            else:
-                found = self._value(source, wanted=key is not None)
-            if found is None:
-                return False
+        found = self._inputs(node)
+        if found is None:
+            return False
+        return self._session.submit_ahead(node, self._run.job(node, found))
+
+    def _inputs(self, node: Node) -> dict[str, Any] | None:
+        """Return what a node is to get; None where some of it is not known, or it only follows what is not done.
+
+        A cluster knows no order without a value, which it would send to where the follower runs.
+        """
+        edges, sources, kinds = node.step.edges, node.sources, node.kinds
+        if node.step.mapped and node.map_index is None:
+            return None
+        for number in range(self._known.get(node, 0), len(sources)):  # not all anew, each time
+            if kinds and kinds[number] == ITEM:
+                continue
+            if self._value(sources[number], wanted=edges[number][2] is not None) is None:
+                self._known[node] = number
+                return None
+        self._known[node] = len(sources)
+        inputs: dict[str, Any] = node.step.constants.copy()
+        for number, (edge, source) in enumerate(zip(edges, sources, strict=False)):
+            key, is_item = edge[2], kinds and kinds[number] == ITEM
+            found = (source,) if is_item else self._value(source, wanted=key is not None)
+            if found is None:  # as it is to be tried again
+                return None
             if key is not None:
                 inputs[key] = found[0]
-        return self._session.submit_ahead(node, self._run.job(node, inputs))
+        return inputs
 
     def _value(self, source: Node, *, wanted: bool) -> tuple[Any] | None:
         """Return what a source brings, or is going to; None where that is not known to be a value."""
         if source.state is not None:
             return (source.state.held,) if type(source.state) is Success else None
-        if not wanted or not _may_lead(source.step.task):
+        if not wanted:
+            return None
+        task = source.step.task
+        if type(task) is Constant:
+            return (task.value,)
+        if is_gathering(task):
+            found = self._inputs(source)
+            return None if found is None else gathered_here(task, found)
+        if not _may_lead(task):
             return None
         promised: Ref | None = self._session.promise(source)
         return None if promised is None else (promised,)

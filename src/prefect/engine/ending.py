@@ -104,7 +104,7 @@ def cancel(run: Run, nodes: list[Step], stop: BaseException) -> State:
             finished += 1
             continue
         old = node.before()
-        if not node.waiting and node not in waiting:
+        if not node.waiting and node not in waiting and run.session.has_begun(node):
             old = run.observed.get(node) or Running("the task is running")
             interrupted += 1
         state = run.change(node, old, Cancelled(why))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,11 @@ def inc(x):
 
 
 @task
+def total_of(xs):
+    return sum(xs)
+
+
+@task
 def grow(xs):
     return [*xs, *range(1000)]
 
@@ -84,6 +90,110 @@ def test_what_waits_for_several(executor, sent):
             a, b = add(a, b), add(b, a)
     assert flow.run(executor=executor).result[a].result == 2**20
     assert len(sent) <= 3
+
+
+def test_lists_and_async_tasks_go_at_once(executor, sent):
+    """Whether a task gathers values of others in lists of lists, or is awaited."""
+
+    @task
+    def total(xs):
+        return sum(xs[0]) + sum(xs[1].values()) + len(xs[2])
+
+    @task
+    async def inc_async(x):
+        return x + 1
+
+    with Flow("test") as flow:
+        ones = [inc(0) for _ in range(20)]
+        last = inc(inc(total([ones, {"a": inc(1), "b": 5}, (inc(2), grow([]))])))
+        awaited = inc(1)
+        for _ in range(5):
+            awaited = inc(inc_async(inc_async(awaited)))
+    result = flow.run(executor=executor).result
+    assert result[last].result == 20 + 2 + 5 + 2 + 2
+    assert result[awaited].result == 17
+    assert sum(sent) == 20 + 3 + 3 + 16
+    assert len(sent) <= 14
+
+
+def test_order_alone_moves_no_value(executor):
+    """What only comes after a task runs after it, and gets nothing of what that returned."""
+
+    @task
+    def large(before):
+        return os.urandom(1 << 20), time.monotonic(), before
+
+    @task
+    def held():
+        from distributed import get_worker
+        from distributed.sizeof import sizeof
+
+        return time.monotonic(), sum(sizeof(each) > 1 << 19 for each in get_worker().data.values())
+
+    with Flow("test") as flow:
+        first = large(inc(1))
+        after = [held(upstream_tasks=[first]) for _ in range(8)]
+    result = flow.run(executor=executor, results="all").result
+    assert all(result[each].result[0] > result[first].result[1] for each in after)
+    assert sorted({result[each].result[1] for each in after}) in ([0, 1], [1])
+
+
+def test_jobs_get_small_values_of_their_own(executor):
+    """What one changes in a small value is not met by others on its worker, given ahead or not."""
+
+    @task
+    def make():
+        return [1]
+
+    @task
+    def change(values, before=None):
+        seen = list(values)
+        values.append(2)
+        return seen
+
+    with Flow("test") as flow:
+        made = make()
+        changed = [change(made)]
+        for _ in range(6):
+            changed.append(change(made, changed[-1]))
+    result = flow.run(executor=executor).result
+    assert [result[each].result for each in changed] == [[1]] * 7
+
+
+def test_what_follows_a_list_or_comes_after_is_not_run_where_one_failed(executor, tmp_path):
+    """It has the states that it has elsewhere, and runs where the one that failed is tried again."""
+
+    @task
+    def fails():
+        raise ValueError("no")
+
+    @task(max_retries=1)
+    def flaky():
+        if prefect.context.task_run_count < 2:
+            raise ValueError
+        return 1
+
+    @task
+    def writes(x, name):
+        (tmp_path / name).touch()
+        return x
+
+    @task
+    def skips():
+        raise signals.SKIP("no need")
+
+    with Flow("test") as flow:
+        bad, good, skipped = fails(), inc(0), skips()
+        listed = inc(writes([good, [bad]], "list"))
+        after = inc(writes(good, "after", upstream_tasks=[bad]))
+        over = inc(writes(good, "skipped", upstream_tasks=[skipped]))
+        tried = inc(total_of([flaky(), good], upstream_tasks=[inc(flaky())]))
+    for where in ("local", executor):
+        result = flow.run(executor=where).result
+        kinds = [type(result[each]) for each in (listed, after, over)]
+        assert kinds == [TriggerFailed, TriggerFailed, Skipped]
+        assert result[tried].result == 3
+    assert not any(tmp_path.iterdir())
 
 
 def test_failures_are_told_as_ever(executor, tmp_path):

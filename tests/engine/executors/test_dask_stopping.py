@@ -90,6 +90,7 @@ def test_what_runs_is_interrupted_and_what_waits_is_dropped(executor, tmp_path, 
                          task_args=settings)  # fmt: skip
     state = _cut_off(flow, executor, number=2, exist=files)
     assert state.result[done].result == 3
+    assert "2 were running and 4 had not started" in state.message
     assert {type(each) for each in state.result[many].map_states} == {Cancelled}
     begun = [file for file in files if file.exists()]
     assert len(begun) == 2

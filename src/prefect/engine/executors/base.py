@@ -114,6 +114,10 @@ class Session:
         """
         raise NotImplementedError
 
+    def has_begun(self, token: Any) -> bool:  # noqa: ARG002  # for those that queue jobs
+        """Tell whether a job that was submitted, and has not come back, has begun; also after `stop`."""
+        return True
+
     def prefetch(self, held: Iterable[Any]) -> None:
         """Bring here what the references among these values stand for, to be read after `stop`."""
 

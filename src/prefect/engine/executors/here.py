@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from prefect.core.inputs import Dict, GetItem, List, Tuple
+from prefect.core.inputs import GetItem
 from prefect.core.parameter import works
-from prefect.core.refs import Gathered, Ref, as_dict, gathered
+from prefect.core.refs import Gathered, Ref
 from prefect.core.state import Success
+from prefect.engine.gathering import gathered_here, is_gathering
 from prefect.engine.job import run_job
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from prefect.core.state import State
     from prefect.engine.job import Job
 
 SUCCEEDED = "the task succeeded"
-_FLAT: dict[Any, Any] = {List: list, Tuple: tuple, Dict: as_dict}
 
 
 def done_here(job: Job) -> State | None:
@@ -29,11 +27,9 @@ def done_here(job: Job) -> State | None:
     inputs = job.inputs
     if not any(isinstance(value, Ref) for value in inputs.values()):
         return run_job(job)
-    if kind := _FLAT.get(type(task)):
-        items = [inputs[str(index)] for index in range(len(inputs))]
-        if kind is as_dict and any(isinstance(key, Ref) for key in items[::2]):
-            return None
-        return Success(SUCCEEDED, gathered(items, kind))
+    if is_gathering(task):
+        made = gathered_here(task, inputs)
+        return None if made is None else Success(SUCCEEDED, made[0])
     if type(task) is GetItem and isinstance(found := inputs["task_result"], Gathered):
         with suppress(TypeError, IndexError, KeyError):
             return Success(SUCCEEDED, found.item(inputs["key"]))

@@ -1,8 +1,9 @@
 """Runs tasks on a Dask cluster, natively: each is a Dask future, whose value stays where it was made.
 
-Alone in importing `distributed`, and only when it is used. `executor.py` connects, `health.py` checks
-whom to, `session.py` is the coordinator's side of a run, `worker.py` what runs on the workers, and
-`scheduler.py` the little that a scheduler does for a run.
+Alone in importing `distributed`, and only when it is used. `executor.py` connects, and `health.py` checks whom to.
+`session.py` is the coordinator's side of a run: jobs go by `sending.py`, which pickles them, and `handing.py`; what they
+return comes by `values.py`. `worker.py` is what runs on the workers, and `scheduler.py` the little that a scheduler does
+for a run.
 """
 
 from prefect.engine.executors.dask.executor import DaskExecutor

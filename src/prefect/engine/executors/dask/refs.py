@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
-    from prefect.engine.executors.dask.session import DaskSession
+    from prefect.engine.executors.dask.values import Values
 
 SPLIT = 1 << 20
 """Bytes of a value from which on its items are taken out where it lies, if it is mapped over. A smaller
@@ -23,7 +23,7 @@ class ClusterRef(Ref):
     """A value on a worker, kept for as long as this is.
 
     Args:
-        session: the run that it is of.
+        values: of the run that it is of.
         future: holds it; of an item, that of the whole value.
         nbytes: its size, as Dask reckons.
         length: over how many items of it one can map; -1, if one cannot.
@@ -32,11 +32,11 @@ class ClusterRef(Ref):
         index: which one.
     """
 
-    __slots__ = ("_session", "_value", "future", "index", "length", "nbytes", "parent", "reason")
+    __slots__ = ("_value", "_values", "future", "index", "length", "nbytes", "parent", "reason")
 
     def __init__(
         self,
-        session: DaskSession,
+        values: Values,
         future: Any,
         nbytes: int,
         length: int,
@@ -44,7 +44,7 @@ class ClusterRef(Ref):
         parent: ClusterRef | None = None,
         index: int = 0,
     ) -> None:
-        self._session = session
+        self._values = values
         self.future = future
         self.nbytes = nbytes
         self.length = length
@@ -67,7 +67,7 @@ class ClusterRef(Ref):
         if self._value is _UNSET:
             if self.parent is not None:
                 return self.parent.fetch()[self.index]
-            self._value = self._session.fetch(self)
+            self._value = self._values.fetch(self)
         return self._value
 
     def items(self) -> Sequence[Any]:
@@ -81,10 +81,10 @@ class ClusterRef(Ref):
         if self.reason is not None:
             raise TypeError(self.reason)
         if self.nbytes > SPLIT:
-            return self._session.split(self)
+            return self._values.split(self)
         share = self.nbytes // max(1, self.length)
         return [
-            ClusterRef(self._session, self.future, share, -1, None, self, index)
+            ClusterRef(self._values, self.future, share, -1, None, self, index)
             for index in range(self.length)
         ]
 
@@ -143,3 +143,14 @@ def gather_here(held: Iterable[Any]) -> Iterator[ClusterRef]:
                 stack.append(each.parent)
             else:
                 yield each
+
+
+def promises(values: Iterable[Any]) -> Iterator[Promise]:
+    """Yield what is promised, and not there yet, of values, and of what was gathered of such."""
+    stack = list(values)
+    while stack:
+        each = stack.pop()
+        if isinstance(each, Gathered):
+            stack.extend(each.parts())
+        elif isinstance(each, Promise) and not each.is_kept:
+            yield each

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
-import warnings
 from collections import deque
 from contextlib import suppress
 from itertools import count
@@ -23,18 +22,19 @@ from prefect.core.state import Failed, Running, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Session
 from prefect.engine.executors.dask import worker
+from prefect.engine.executors.dask.calls import Call
+from prefect.engine.executors.dask.handing import Handing
 from prefect.engine.executors.dask.interrupting import current, stop_everywhere, stop_run
-from prefect.engine.executors.dask.modules import uncarried
 from prefect.engine.executors.dask.needs import Needs
-from prefect.engine.executors.dask.refs import ClusterRef, Promise, gather_here
+from prefect.engine.executors.dask.refs import ClusterRef, Promise, promises
 from prefect.engine.executors.dask.scheduler import OVER, plugin_for
 from prefect.engine.executors.dask.secret_values import Handed, forget, is_encrypted, receive
-from prefect.engine.executors.dask.sending import Packing, Parcel
+from prefect.engine.executors.dask.values import Values
 from prefect.engine.executors.dask.worker import dumps
 from prefect.engine.executors.here import SUCCEEDED, done_here
 from prefect.engine.executors.inbox import Inbox
 from prefect.engine.executors.travelling import arrived
-from prefect.engine.job import after_loss, is_async
+from prefect.engine.job import after_loss
 from prefect.errors import ExecutorError, ResultUnavailableError
 
 TYPE_CHECKING = False
@@ -51,41 +51,6 @@ LOOK = 0.5
 """Seconds after which futures are looked at, for what no event tells."""
 RESTARTS = 5
 """How often a job is sent again that waited for another on a worker that died."""
-LAST = 8
-"""For how much code of async jobs plain ones wait that are sent after them."""
-
-
-class _Call:
-    """A job that the cluster has."""
-
-    __slots__ = ("begun", "future", "job", "number", "promised", "restarts", "token", "worker")
-
-    def __init__(self, number: int, token: Any, job: Job) -> None:
-        self.number = number
-        self.token = token
-        self.job = job
-        self.future: Any = None
-        self.promised: Promise | None = None
-        self.begun = False
-        self.worker = ""
-        self.restarts = 0
-
-    def key(self, topic: str) -> tuple[str, int]:
-        """Return the key of its future.
-
-        Of what is of one group Dask gives each worker only as much as it has threads: async jobs are
-        of groups of their own.
-        """
-        group = f"{self.number}-job" if is_async(self.job.task) else "job"
-        # What UTF-8 lacks is written out: a file's name may have it.
-        slug = self.job.slug.encode(errors="backslashreplace").decode()
-        return f"{slug}-{group}-{topic}", self.number
-
-    def is_ahead(self) -> bool:
-        """Whether it waits for what others have not returned."""
-        return any(
-            isinstance(each, Promise) and not each.is_kept for each in self.job.inputs.values()
-        )
 
 
 class DaskSession(Session):
@@ -117,19 +82,19 @@ class DaskSession(Session):
         self._secrets = secrets
         self._given: set[str] = set()  # workers that have them
         self._numbers = count()
-        self._calls: dict[int, _Call] = {}
-        self._by_token: dict[Any, _Call] = {}
-        self._untold: set[str] = set()  # resources that no worker tells of
-        self._waiting: list[tuple[_Call, Parcel]] = []
+        self._calls: dict[int, Call] = {}
+        self._by_token: dict[Any, Call] = {}
+        # What was done here comes first: what follows it may have been given ahead, and be done already.
+        self._here: deque[tuple[Any, State]] = deque()
         self._ready: deque[tuple[Any, State]] = deque()
         self._inbox = Inbox()
-        self._coming: dict[Any, Any] = {}  # futures of the code of async jobs
         self._left: dict[int, str] = {}  # whose values are there
         self._done_with: list[Any] = []  # futures of jobs that have come to their ends
+        self._at_the_end: set[Any] = set()  # jobs that had begun
         self._next_look = 0.0
-        self._needs = Needs(health.address, health.worker_timeout)
-        self._packing = Packing(client, self._topic, self._numbers)
-        self.closed = False
+        self._needs = Needs(health)
+        self._handing = Handing(client, self._run, self._numbers, self._needs.of)
+        self._values = Values(client, health, self._topic)
         health.watch(self._inbox)
         self._left_pool = _leave_pool()
         client.subscribe_topic(self._topic, self._hear)
@@ -164,35 +129,22 @@ class DaskSession(Session):
     # ---- jobs go -------------------------------------------------------------------------
 
     def has(self, name: str, amount: int) -> bool | None:
-        """Tell whether a worker has so much of a resource; or there is none yet, and one may.
-
-        What no worker tells of binds no job to a worker: it would wait there for ever.
-        """
-        workers = self.health.workers()
-        there = [each["resources"][name] for each in workers if name in each.get("resources", ())]
-        if workers and not there:
-            self._untold.add(name)
-            return None
-        return not workers or max(there) >= amount
-
-    def _needed(self, job: Job) -> tuple[tuple[str, int], ...]:
-        """Return what a worker has to have for a job."""
-        resources = job.task.resources or {}
-        return tuple(sorted(each for each in resources.items() if each[0] not in self._untold))
+        """Tell whether a worker has so much of a resource; or there is none yet, and one may."""
+        return self._needs.known(name, amount)
 
     def submit(self, token: Any, job: Job) -> None:
         """Take a job; it is sent together with what comes until `next_completed`."""
         if (state := done_here(job)) is not None:
-            self._ready.append((token, state))
+            self._here.append((token, state))
         elif (lost := self.health.broken) is not None:
             self._ready.append((token, Failed(lost, ResultUnavailableError(lost))))
         else:
-            self._send(_Call(next(self._numbers), token, job))
+            self._send(Call(next(self._numbers), token, job))
 
-    def _send(self, call: _Call) -> None:
+    def _send(self, call: Call) -> None:
         """Pickle a job. It goes together with what else there is to go."""
         try:
-            parcel = self._packing.pack(call.job)
+            self._handing.add(call)
         except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
             message = (
                 describe(error)
@@ -202,24 +154,23 @@ class DaskSession(Session):
             self._ready.append((call.token, Failed(message, error)))
             return
         self._by_token[call.token] = call
-        self._waiting.append((call, parcel))
 
     def submit_ahead(self, token: Any, job: Job) -> bool:
-        """Take a job whose inputs are promised; tell whether it is taken."""
-        if self.health.broken is not None or is_async(job.task) or job.task.resources:
+        """Take a job that needs what is promised; tell whether it is taken."""
+        if self.health.broken is not None or job.task.resources:
             return False
+        call = Call(next(self._numbers), token, job, [*promises(job.inputs.values())])
         try:
-            parcel = self._packing.pack(job)
+            self._handing.add(call)
         except Exception:  # noqa: BLE001  # it will be met again, and told then
             return False
-        call = self._by_token[token] = _Call(next(self._numbers), token, job)
-        self._waiting.append((call, parcel))
+        self._by_token[token] = call
         return True
 
     def promise(self, token: Any) -> Promise | None:
         """Return what stands for the value of a job that is not done."""
         call = self._by_token.get(token)
-        if call is None or is_async(call.job.task):
+        if call is None:
             return None
         if call.promised is None:
             if call.future is None:
@@ -230,87 +181,30 @@ class DaskSession(Session):
     def withdraw(self, token: Any) -> None:
         """Forget a job that was taken ahead."""
         call = self._by_token.pop(token)
-        self._waiting = [each for each in self._waiting if each[0] is not call]
+        self._handing.withdraw(call)
         self._calls.pop(call.number, None)
         call.future = call.promised = None
 
-    def _flush(self) -> None:
-        """Hand the jobs over that have gathered.
-
-        Those that take no place there for long come first, and then those that use up values; last, those
-        that wait for others.
-        """
-        waiting, self._waiting = self._waiting, []
-        self._hold_back(waiting)
-        kinds: dict[tuple[bool, bool, bool, str], list[tuple[_Call, Parcel]]] = {}
-        for each in waiting:
-            call, parcel = each
-            task = call.job.task
-            alike = repr(sorted(task.resources.items())) if task.resources else ""
-            kind = not call.is_ahead(), is_async(task), bool(parcel.references), alike
-            kinds.setdefault(kind, []).append(each)
-        for (_, awaits, uses_values, _), jobs in sorted(kinds.items(), reverse=True):
-            try:
-                futures = self._map(jobs, 2 if awaits else int(uses_values), awaits=awaits)
-            except Exception as error:  # noqa: BLE001  # the client has been closed, for example
-                message = f"lost on the cluster: {describe(error)}"
-                for call, _ in jobs:
-                    self._by_token.pop(call.token, None)
-                    self._ready.append((call.token, Failed(message, error)))
+    def _hand_over(self) -> None:
+        for calls, error in self._handing.over():
+            if error is None:
+                self._calls.update((call.number, call) for call in calls)
                 continue
-            for (call, _), future in zip(jobs, futures, strict=True):
-                call.future = future
-                self._calls[call.number] = call
-
-    def _hold_back(self, waiting: list[tuple[_Call, Parcel]]) -> None:
-        """Have plain jobs wait for the code that async ones wait for.
-
-        Else one might take the only thread of a worker, for as long as it runs, while that is on its way.
-        """
-        coming = self._coming
-        for call, parcel in waiting:
-            if is_async(call.job.task):
-                for each in (parcel.step, parcel.context):
-                    if isinstance(each, Future):
-                        coming[each.key] = each
-        if not coming:
-            return
-        coming = {key: each for key, each in coming.items() if each.status == "pending"}
-        self._coming = coming
-        last = [*coming.values()][-LAST:]  # they come in this order
-        for call, parcel in waiting:
-            if not is_async(call.job.task):
-                parcel.references.extend(last)
-
-    def _map(self, jobs: list[tuple[_Call, Parcel]], priority: int, *, awaits: bool) -> list[Any]:
-        parcels = [parcel for _, parcel in jobs]
-        keys = [call.key(self._topic) for call, _ in jobs]
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            futures: list[Any] = self.client.map(
-                worker.await_for_run if awaits else worker.work_for_run,
-                [self._run] * len(jobs),
-                [call.number for call, _ in jobs],
-                [parcel.step for parcel in parcels],
-                [parcel.context for parcel in parcels],
-                [parcel.payload for parcel in parcels],
-                [parcel.references for parcel in parcels],
-                *([keys] if awaits else []),
-                key=keys,
-                pure=False,
-                priority=priority,
-                resources=dict(self._needed(jobs[0][0].job)) or None,
-            )
-        return futures
+            message = f"lost on the cluster: {describe(error)}"
+            for call in calls:
+                self._by_token.pop(call.token, None)
+                self._ready.append((call.token, Failed(message, error)))
 
     # ---- what they come to comes back ----------------------------------------------------
 
     def next_completed(self, timeout: float) -> tuple[Any, State] | None:
         """Wait for what a job comes to, or for the beginning of one."""
+        if self._here:
+            return self._here.popleft()
         until = monotonic() + timeout
         while not self._ready:
-            if self._waiting:
-                self._flush()
+            if self._handing:
+                self._hand_over()
                 continue
             wait = max(0.0, min(LOOK, until - monotonic()))
             told = self._inbox.get(wait)
@@ -346,7 +240,7 @@ class DaskSession(Session):
 
     def _give_secrets(self, address: str) -> None:
         """Send the run's secrets to a worker that does a job of it."""
-        if self._secrets is None or self.closed or not is_encrypted(address):
+        if self._secrets is None or self._values.closed or not is_encrypted(address):
             return
         self._given.add(address)
         handed, run = Handed(self._secrets), self.client._run  # noqa: SLF001  # `run`, in its loop
@@ -355,7 +249,7 @@ class DaskSession(Session):
             self.client.loop.asyncio_loop,
         )
 
-    def _begins(self, call: _Call, sender: str) -> None:
+    def _begins(self, call: Call, sender: str) -> None:
         if call.begun:
             _runs_again(
                 call.job.slug, sender, f"what it had done on {call.worker} is lost with that"
@@ -366,7 +260,7 @@ class DaskSession(Session):
             self._ready.append((call.token, Running("the task is running")))
 
     def _done(
-        self, number: int, call: _Call, size: int, inline: bytes | None, length: int,
+        self, number: int, call: Call, size: int, inline: bytes | None, length: int,
         reason: str | None, message: str | None, context: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         message = message or SUCCEEDED
@@ -377,11 +271,11 @@ class DaskSession(Session):
             self._settle(number, call, state)
             return
         assert call.future is not None  # noqa: S101  # for the type checker
-        held = ClusterRef(self, call.future, size, length, reason)
+        held = ClusterRef(self._values, call.future, size, length, reason)
         self._left[number] = call.job.slug
         self._settle(number, call, Success(message, held, context=context))
 
-    def _settle(self, number: int, call: _Call, state: State) -> None:
+    def _settle(self, number: int, call: Call, state: State) -> None:
         del self._calls[number]
         self._by_token.pop(call.token, None)
         if call.promised is not None and type(state) is Success:
@@ -420,9 +314,9 @@ class DaskSession(Session):
         waiting = {
             number: need
             for number, call in self._calls.items()
-            if call.job.task.resources and not call.begun and (need := self._needed(call.job))
+            if call.job.task.resources and not call.begun and (need := self._needs.of(call.job))
         }
-        told = self._needs.given_up(set(waiting.values()), self.health.resources)
+        told = self._needs.given_up(set(waiting.values()))
         for number, need in waiting.items():
             if need in told:
                 failed = Failed(told[need], ResultUnavailableError(told[need]))
@@ -434,7 +328,7 @@ class DaskSession(Session):
             done_with, self._done_with = self._done_with, []
             self.client.loop.add_callback(done_with.clear)
 
-    def _lost(self, number: int, call: _Call, broken: str | None, blamed: set[str]) -> None:
+    def _lost(self, number: int, call: Call, broken: str | None, blamed: set[str]) -> None:
         """Decide what becomes of a job that the cluster has lost."""
         error: BaseException | None = None
         if broken is None and call.future is not None and call.future.status == "error":
@@ -463,7 +357,7 @@ class DaskSession(Session):
             failed = Failed(told, error or ResultUnavailableError(told))
             self._settle(number, call, after_loss(call.job, failed))
 
-    def _may_restart(self, call: _Call, error: Any, blamed: set[str]) -> bool:
+    def _may_restart(self, call: Call, error: Any, blamed: set[str]) -> bool:
         """Tell whether a job is to be sent again that has not begun, as far as is known.
 
         It waited for another that was lost with the same worker; or else it may be itself what ends workers.
@@ -474,64 +368,30 @@ class DaskSession(Session):
         waited = getattr(error.last_worker, "address", None) in blamed
         return call.restarts <= (RESTARTS if waited else 1)
 
-    # ---- values ----------------------------------------------------------------------------
-
-    def fetch(self, ref: ClusterRef) -> Any:
-        """Return a value from where it lies.
-
-        Raises:
-            ResultUnavailableError: it is lost, or the cluster is gone.
-        """
-        return self._gather([ref])[0]
+    # ---- the end -----------------------------------------------------------------------------
 
     def prefetch(self, held: Iterable[Any]) -> None:
         """Bring values here, all at once, that are to outlive the cluster."""
-        found = [each for each in gather_here(held) if not each.is_here]
-        if found:
-            with suppress(ResultUnavailableError):  # who reads it will meet it again
-                for ref, value in zip(found, self._gather(found), strict=True):
-                    ref.set(value)
+        self._values.prefetch(held)
 
-    def _gather(self, refs: list[ClusterRef]) -> list[Any]:
-        if self.closed:
-            raise ResultUnavailableError(
-                "This value was on a Dask cluster that the run has left: keep the values of all tasks "
-                'with flow.run(results="all"), or make this task one of the reference tasks'
-            )
-        futures = [ref.future for ref in refs]
+    def has_begun(self, token: Any) -> bool:
+        """Tell whether a job has begun, as far as is known; the cluster has others that wait."""
+        return token in self._at_the_end
 
-        async def gather() -> Any:
-            return await self.client.gather(futures, asynchronous=True)
-
-        waiting = asyncio.run_coroutine_threadsafe(gather(), self.client.loop.asyncio_loop)
-        while True:
-            try:
-                return [uncarried(each) for each in waiting.result(timeout=LOOK)]
-            except TimeoutError:
-                if not waiting.done() and (broken := self.health.look(busy=True)) is None:
-                    continue
-                waiting.cancel()
-                raise ResultUnavailableError(f"The value cannot be fetched: {broken}") from None
-            except BaseException as error:
-                if isinstance(error, KeyboardInterrupt):
-                    raise
-                raise ResultUnavailableError(
-                    f"The value cannot be fetched from the cluster: {describe(error)}"
-                ) from error
-
-    def split(self, ref: ClusterRef) -> list[Any]:
-        """Return references to the items of a value, each of which is taken out where it lies."""
-        name = (f"prefect-item-{self._topic}", next(self._numbers))
-        keys = [(f"{name[0]}-{name[1]}", index) for index in range(ref.length)]
-        futures = self.client.map(
-            worker.item, [ref.future] * ref.length, range(ref.length), key=keys, pure=False
-        )
-        share = ref.nbytes // max(1, ref.length)
-        return [ClusterRef(self, each, share, -1, None) for each in futures]
+    def _note_begun(self) -> None:
+        """Note which jobs have begun at the end of a run, also as told by what has not been taken yet."""
+        while (told := self._inbox.get()) is not None:
+            for number, *_ in told[1]:
+                if call := self._calls.get(number):
+                    call.begun = True
+        self._at_the_end = {call.token for call in self._calls.values() if call.begun}
+        self._at_the_end.update(token for token, _ in [*self._here, *self._ready])
 
     def stop(self, *, abandon: bool) -> None:
         """Leave the cluster, and close it if it was made for the run."""
-        self.closed = True
+        self._values.closed = True
+        if abandon:
+            self._note_begun()
         self.health.stop()
         try:
             if abandon and self._calls and self.health.broken is None:
@@ -540,7 +400,7 @@ class DaskSession(Session):
             self._calls.clear()
             self._by_token.clear()
             self._done_with.clear()
-            self._packing.clear()
+            self._handing.clear()
             with suppress(Exception):
                 if self._given and self.health.broken is None:
                     self._ask(

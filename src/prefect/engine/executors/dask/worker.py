@@ -43,6 +43,7 @@ from prefect.engine.executors.travelling import (
 )
 from prefect.engine.interruption import Interruption
 from prefect.engine.job import Awaiting, Job, begin_job, run_job
+from prefect.engine.releasing import ATOMS
 from prefect.engine.spans import spanned
 from prefect.errors import RemoteTaskError
 
@@ -114,7 +115,27 @@ class Packed:
         return loads, (self._data,)
 
 
-_CARRIERS = frozenset({Kept, Carried})
+class Small:
+    """A small value, as a worker keeps it: pickled, so that each job that takes it gets one of its own."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def load(self) -> Any:
+        """Return it; another one every time."""
+        return loads(self._data)
+
+    def __sizeof__(self) -> int:
+        return 2 * len(self._data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Small, (self._data,)
+
+
+_CARRIERS = frozenset({Kept, Carried, Small})
+_UNCHANGEABLE = ATOMS | {str, bytes}
 _taken: ContextVar[Sequence[Any]] = ContextVar("prefect.taken")
 
 
@@ -297,7 +318,10 @@ def _told(state: State, outbox: Outbox, limit: int | None) -> Any:
     message = None if state.message == SUCCEEDED else state.message
     more = getattr(state, "_context", None)
     outbox.tell("done", size, inline, length, reason, message, *([more] if more else []))
-    return None if limit is None else carried(value)  # others may have been promised it
+    if limit is None:
+        return None
+    # Others may have been promised it.
+    return carried(value) if inline is None or type(value) in _UNCHANGEABLE else Small(inline)
 
 
 class _Nowhere(io.RawIOBase):
