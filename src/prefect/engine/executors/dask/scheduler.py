@@ -14,39 +14,60 @@ if TYPE_CHECKING:
 
 OVER = "over"
 """The event of a run that has come to its end, with all of its jobs."""
+GATHERED = 0.02
+"""Seconds for which news is gathered for the run's client while the cluster has enough to do."""
+ENOUGH = 4
+"""How many jobs for each thread of the workers that is."""
 
 
-def plugin_for(topic: str, owner: str, stop: bytes) -> SchedulerPlugin:
+def plugin_for(topic: str, owner: str, stop: bytes) -> SchedulerPlugin:  # noqa: C901  # several functions
     """Return what is registered with a scheduler for one run.
 
     Dask runs a task again, and says nothing of it, when its worker died. Whether one may run again is
-    for the run to say: it hears of the first death. Neither are events kept that have been told. And where
-    the run's process is gone before its end, its jobs are ended.
+    for the run to say: it hears of the first death. Neither are events kept that have been told. While many jobs
+    are there, and nobody waits for what the client does next, it gets its news together: else it would be
+    woken for each. And where the run's process is gone before its end, its jobs are ended.
 
     Args:
         topic: of the run's events; its keys bear it, too.
         owner: the run's client; what is left of the run goes when it does.
         stop: the function, pickled, that ends its jobs on a worker.
     """
-    over, arguments = OVER, pickle.dumps((topic,))
+    over, gathered, enough, arguments = OVER, GATHERED, ENOUGH, pickle.dumps((topic,))
 
     class Run(SchedulerPlugin):  # within a function, so that it is pickled by value
         name = topic
         over = False
+        jobs = 0  # that have not ended
+        at_once = 0.002  # seconds, as Dask has it
 
         async def start(self, scheduler: Any) -> None:
             self.scheduler = scheduler
+            if owner in scheduler.client_comms:
+                self.at_once = scheduler.client_comms[owner].interval
 
         def update_graph(self, scheduler: Any, *, keys: Any, **_: Any) -> None:
-            ours = (key for key in keys if str(key[0]).endswith(f"-job-{topic}"))
+            ours = [key for key in keys if str(key[0]).endswith(f"-job-{topic}")]
             for task in filter(None, map(scheduler.tasks.get, ours)):
                 task.suspicious = max(task.suspicious, scheduler.allowed_failures)
+            self.jobs += len(ours)
+            self.pace()
 
         def log_event(self, told: str, event: Any) -> None:
             if told == topic:
                 self.over = self.over or event == over
+                if event != over:
+                    self.jobs -= sum(each[1] in {"done", "ended"} for each in event[1])
+                    self.pace()
                 with suppress(AttributeError):  # in releases that keep events elsewhere
                     self.scheduler._broker.truncate(topic)  # noqa: SLF001  # there is no other way
+
+        def pace(self) -> None:
+            """Have news sent at once, or gathered."""
+            scheduler = self.scheduler
+            if (comm := scheduler.client_comms.get(owner)) is not None:
+                many = self.jobs > enough * scheduler.total_nthreads
+                comm.interval = gathered if many else self.at_once
 
         def remove_client(self, scheduler: Any, client: str) -> None:
             if client == owner:
