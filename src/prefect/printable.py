@@ -6,6 +6,10 @@ Everything that tells of them to people passes here. So do numbers of bytes, and
 
 from __future__ import annotations
 
+from prefect.patterns import pattern
+
+_COLOURS = pattern(r"(\x1b\[[0-9;:]*m)")
+
 
 def printable(text: str) -> str:
     """Return text as one line in which nothing commands a terminal; newlines are escaped, too."""
@@ -19,6 +23,21 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return text in which only its newlines command a terminal; tabs become spaces."""
     return "\n".join(map(printable, text.expandtabs().split("\n")))
+
+
+def printable_log(text: str) -> str:
+    """Return what somebody's code logs: newlines, tabs and colours are left, and nothing else commands a terminal."""
+    if text.isprintable():
+        return text
+    parts = _COLOURS.split(text)
+    if len(parts) > 1:
+        parts.append("\x1b[0m")  # they end with the text
+    return "".join(
+        part
+        if _COLOURS.fullmatch(part)
+        else "\n".join("\t".join(map(printable, line.split("\t"))) for line in part.split("\n"))
+        for part in parts
+    )
 
 
 def error_text(error: BaseException | str) -> str:

@@ -317,3 +317,30 @@ def test_a_file_travels_to_where_its_own_executor_runs_tasks(prefect, cluster, f
     assert f"loaded [0, 2, 4, 6] in {directory}" in prefect("run", "own.py", "-p", "n=4")[0]
     out, _ = prefect("run", "own.py", "-p", "n=4", "--executor", "threads:2")
     assert f"loaded [0, 2, 4, 6] in {prefect.directory.name}" in out
+
+
+HOSTILE = r"""
+from prefect import Flow, context, task
+
+@task(name="forged\nsigned by me")
+def hostile():
+    context.logger.warning("\x1b[2Jcleared \x1b]0;title\x07 \x1b[31mred\x1b[0m\tand\nmore\r")
+    raise ValueError("\x1b[2Jno")
+
+with Flow("h") as flow:
+    hostile()
+"""
+
+
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_what_is_logged_commands_no_terminal_and_is_recorded_as_it_is(prefect, quiet):
+    """Newlines, tabs and colours of what a task logs are left; a name's newline begins no line."""
+    (prefect.directory / "h.py").write_text(HOSTILE)
+    out, _ = prefect("run", "h.py", "--store", "kept", *quiet, status=1)
+    assert r"\x1b[2Jcleared \x1b]0;title\x07 \x1b[31mred".replace(r"\x1b[31m", "\x1b[31m") in out
+    assert "red\x1b[0m\tand\nmore\\r\x1b[0m\n" in out
+    assert not [each for each in out.splitlines() if each.startswith("signed by me")]
+    assert r"Some reference tasks failed: forged\nsigned by me." in out
+    (record,) = (prefect.directory / "kept").glob("runs/*.jsonl")
+    logged = [e for e in map(json.loads, record.read_text().splitlines()) if e["event"] == "log"]
+    assert logged[0]["message"].startswith("\x1b[2Jcleared \x1b]0;title\x07")

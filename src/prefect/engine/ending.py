@@ -59,8 +59,11 @@ def final_state(flow: Flow, nodes: list[Step]) -> State:
         elif isinstance(node.state, Failed):
             failed.append(node.label)
     if failed:
+        from prefect.printable import printable  # noqa: PLC0415  # where something has failed
+
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        told = f"Some reference tasks failed: {', '.join(failed[:NAMED])}{more}."
+        named = ", ".join(map(printable, failed[:NAMED]))  # a newline in a name would begin a line
+        told = f"Some reference tasks failed: {named}{more}."
         state: State = Failed(told, states)
     else:
         state = Success("All reference tasks succeeded.", states)

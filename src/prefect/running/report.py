@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TextIO
 
 from prefect.core.state import TriggerFailed
 from prefect.core.state_kinds import kind_name
-from prefect.printable import error_text, printable, printable_lines
+from prefect.printable import error_text, printable, printable_lines, printable_log
 from prefect.running.output import CapturedOutput
 from prefect.running.stopping import abandon_output, provide_streams, reopened
 from prefect.secrets.masking import is_masking, mask, mask_all
@@ -164,9 +164,9 @@ class LineReporter(logging.StreamHandler[TextIO]):
 
 
 class _LineFormatter(logging.Formatter):
-    """Puts a task's name before what it logs, and lets nothing of ours command a terminal.
+    """Puts a task's name before what it logs, and lets nothing command a terminal.
 
-    Names and the texts of exceptions are anybody's; what a task logs itself stays as it is.
+    Names, the texts of exceptions and of what tasks log are anybody's; of the last the colours are left.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
@@ -177,7 +177,7 @@ class _LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = mask(super().format(record))
-        return printable_lines(text) if record.name == ENGINE_LOGGER else text
+        return printable_lines(text) if record.name == ENGINE_LOGGER else printable_log(text)
 
 
 class JsonReporter(logging.Handler):
