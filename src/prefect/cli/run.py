@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prefect.cli.artifacts import find_sealed, is_flow_file, name_of
+from prefect.cli.artifacts import find_sealed, is_flow_file
 from prefect.cli.options import (
     ARGUMENTS,
     Command,
@@ -24,19 +24,13 @@ from prefect.cli.wish import Wish
 from prefect.core.kept import LAST
 from prefect.frozen import replace
 from prefect.printable import printable
-from prefect.running.parameters import parse_pairs, read_parameters
+from prefect.running.parameters import parse_pairs
 from prefect.running.result_files import require_result_path
 from prefect.running.stopping import FLOW_FAILED, status_of_run
-from prefect.secrets.secret import merge_secrets, parse_secrets, secrets_of
+from prefect.secrets.secret import parse_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from prefect.core.kept import Kept
-    from prefect.payload.manifest import Manifest
-    from prefect.places.protocol import Place
-    from prefect.running.run_directory import RunDirectory
-    from prefect.sealed.source import SealedSource
 
 
 @click.command(cls=Command, short_help="Run a sealed flow, an image, or a file's flow.")
@@ -213,7 +207,9 @@ def _run(
         option = "--image" if image else "-r" if requirements else "--include"
         raise click.UsageError(f"{option} is for FILE.py: what is packaged has what it needs")
     if (sealed := find_sealed(artifact)) is not None:
-        return _run_sealed(artifact, sealed, place, wish)
+        from prefect.cli.run_sealed import run_sealed  # noqa: PLC0415 - for sealed flows alone
+
+        return run_sealed(artifact, sealed, place, wish)
     from prefect.cli.run_image import run_image  # noqa: PLC0415 - for images alone
 
     return run_image(artifact, place, wish)
@@ -256,99 +252,9 @@ def _run_file(
         from prefect.cli.run_image import run_file_as_image  # noqa: PLC0415 - for images alone
 
         return run_file_as_image(flow, environment, place, wish)
-    from prefect.cli.build_lines import build_lines  # noqa: PLC0415 - for what is built alone
-    from prefect.opening import open_flow  # noqa: PLC0415 - the same
-    from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
+    from prefect.cli.run_sealed import run_file_sealed  # noqa: PLC0415 - for sealed flows alone
 
-    with build_lines(verbose=False):
-        sealed = environment.build(flow)  # for nobody else: its key is of this run
-    with RunDirectory() as directory:
-        keyring = environment.keyring
-        opened = open_flow(sealed, keyring, directory.make, directory.make_for_wheels)
-        return _run_made(*opened, directory, wish)
-
-
-def _run_sealed(artifact: str, sealed: SealedSource, place: str | None, wish: Wish) -> int:
-    if place == "engine":
-        raise click.UsageError(
-            "--in engine is for images: build one with `prefect build FILE.py --image BASE`, or leave it out"
-        )
-    if place == "here":
-        wish.surroundings.require("output", place="in this interpreter")
-    elif place != "sandbox":
-        wish.surroundings.require(
-            "env", "workdir", "output", place="by a sealed flow outside of a sandbox (--in sandbox)"
-        )
-    from prefect.cli.keys import keyring_to_open  # noqa: PLC0415 - for what is sealed alone
-    from prefect.opening import open_flow  # noqa: PLC0415 - the same
-    from prefect.running.run_directory import RunDirectory  # noqa: PLC0415 - the same
-
-    keyring = keyring_to_open(sealed, name_of(artifact), wish.key_files, wish.trusted_signers)
-    with RunDirectory() as directory:
-
-        def wheels(manifest: Manifest) -> Collection[str]:
-            nonlocal place
-            place = place or _suitable(manifest, wish)
-            if place == "here":
-                return manifest.wheels
-            from prefect.places.venv.environment import wheels_for  # noqa: PLC0415 - as above
-
-            return wheels_for(manifest)
-
-        # Opened once: what is masked is what this very file's flow gets.
-        manifest, payload = open_flow(
-            sealed, keyring, directory.make, directory.make_for_wheels, wheels
-        )
-        if place != "here":
-            return _run_made(manifest, payload, directory, wish, sandbox=place == "sandbox")
-        wish.surroundings.require("output", place="in this interpreter")
-        from prefect.cli.run_here import run_opened  # noqa: PLC0415 - as the artifact is
-
-        state = run_opened(manifest, payload, keyring, directory, wish)
-        return status_of_run(successful=state.is_successful())
-
-
-def _suitable(manifest: Manifest, wish: Wish) -> str:
-    """Return the place that suits a sealed flow, and say so where it is not this interpreter."""
-    from prefect.places.choosing import suits  # noqa: PLC0415 - where nobody has chosen
-
-    place, reason = suits(manifest, strict=wish.strict)
-    if reason:
-        note(f"{reason}. It runs in an environment made for it (--in venv).")
-    return place
-
-
-def _run_made(
-    manifest: Manifest,
-    payload: bytes | bytearray,
-    directory: RunDirectory,
-    wish: Wish,
-    *,
-    sandbox: bool = False,
-) -> int:
-    """Run a flow in an environment that is made for it, in a sandbox or not."""
-    from prefect.cli.run_there import run_there  # noqa: PLC0415 - for other places
-    from prefect.places.venv.place import Venv  # noqa: PLC0415 - the same
-    from prefect.places.work import work_with_flow  # noqa: PLC0415 - the same
-
-    flow = manifest.flow
-    work = work_with_flow(
-        flow,
-        parameters=read_parameters(flow, wish.given),
-        secrets=merge_secrets(wish.secrets, secrets_of(flow)),
-        json_lines=wish.events,
-        strict=wish.strict,
-        executor=wish.executor,
-        surroundings=wish.surroundings,
-        result=wish.result is not None,
-        kept=wish.kept,
-    )
-    place: Place = Venv(manifest, payload, directory, note)
-    if sandbox:
-        from prefect.places.sandbox.sealed import SealedSandbox  # noqa: PLC0415 - as the place is
-
-        place = SealedSandbox(manifest, payload, directory, note)
-    return run_there(place, work, flow, wish)
+    return run_file_sealed(flow, environment, wish)
 
 
 def _kept(artifact: str, store: str | None, resume: str | None, *, keep: bool) -> Kept | None:
