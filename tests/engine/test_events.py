@@ -1,10 +1,12 @@
 """What observers are told."""
 
+from datetime import timedelta
 from itertools import pairwise
 
 from prefect import Flow, task, unmapped
 from prefect.engine import TaskEvent
 from prefect.engine.state import Success
+from prefect.utilities.tasks import pause_task
 
 
 def names(events):
@@ -48,3 +50,22 @@ def test_repr():
     """The repr names the task, the child and the state."""
     assert repr(TaskEvent("inc-1", "inc", 3, Success())) == "<TaskEvent: inc-1[3] Success>"
     assert repr(TaskEvent("inc-1", "inc", None, Success())) == "<TaskEvent: inc-1 Success>"
+
+
+def test_a_pause_is_told():
+    """A paused task does not run meanwhile, and whoever watches sees that."""
+
+    @task
+    def waits():
+        pause_task("for the other team", timedelta(0))
+
+    with Flow("test") as flow:
+        waits()
+    events = []
+    flow.run(on_state=events.append)
+    assert [(type(e.state).__name__, e.state.message) for e in events] == [
+        ("Running", "the task is running"),
+        ("Paused", "for the other team"),
+        ("Running", "the task is running"),
+        ("Success", "the task succeeded"),
+    ]

@@ -119,3 +119,14 @@ def test_what_is_left_of_a_run_is_not_guessed(made, clock):
         clock.now += 2
         made.take("each-1", index, "Success")
     assert made.left() == pytest.approx(10)
+
+
+def test_what_is_paused_does_not_run(made, clock):
+    """It is counted by itself until it goes on."""
+    made.take("load-1", None, "Running")
+    made.take("load-1", None, "Paused")
+    assert not made.running
+    assert made.head().endswith("1 paused")
+    made.take("load-1", None, "Running")
+    assert "paused" not in made.head()
+    assert list(made.running) == [("load-1", None)]

@@ -1,13 +1,17 @@
 """`prefect.report.text`: a run for a terminal."""
 
+from datetime import timedelta
+
 import pytest
 
 import records
+from prefect import Flow, task
 from prefect.core.labels import Labels
 from prefect.core.picture import to_svg
 from prefect.records.reading import read_record
 from prefect.records.summary import states_of
 from prefect.report.text import text
+from prefect.utilities.tasks import pause_task
 
 
 @pytest.fixture
@@ -49,3 +53,28 @@ def test_nothing_of_it_commands_a_terminal(read):
         assert "".join(text(run, everything=True).split("\n")).isprintable()
         counts = {slug: states_of(task) for slug, task in run.tasks.items()}
         assert "".join(to_svg(run.flow, counts).split("\n")).isprintable()
+
+
+def test_a_paused_task_is_shown_as_paused(tmp_path, monkeypatch):
+    """Until it goes on; then each of its tries has ended."""
+
+    @task
+    def waits():
+        pause_task("for the other team", timedelta(0))
+
+    with Flow("test") as flow:
+        waits()
+    flow.run(store=tmp_path)
+    (path,) = (tmp_path / "runs").iterdir()
+    (one,) = read_record(path).tasks.values()
+    assert [(each.state, each.ended is None) for each in one.tries] == [
+        ("Paused", False),
+        ("Success", False),
+    ]
+    lines = path.read_text().splitlines(keepends=True)
+    (paused,) = (n for n, line in enumerate(lines) if '"state":"Paused"' in line)
+    path.write_text("".join(lines[: paused + 1]))
+    shown = text(read_record(path))
+    assert "Tasks         1 Paused" in shown
+    (line,) = (each for each in shown.splitlines() if each.startswith("‖ waits "))
+    assert line.endswith("for the other team")

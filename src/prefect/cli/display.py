@@ -47,6 +47,7 @@ _MARKS = {
     "Success": Text("✓", "green"),
     "Skipped": Text("↷", "yellow"),
     "Retrying": Text("↻", "yellow"),
+    "Paused": Text("‖", "yellow"),
     "Failed": Text("✗", "bold red"),
     "TimedOut": Text("✗", "bold red"),
     "TriggerFailed": Text("⊘", "red"),

@@ -32,7 +32,7 @@ COLOURS = {
 """Of a state: to be told apart on white and on black."""
 MARKS = {
     "Success": "✓", "Cached": "=", "Skipped": "↷", "Failed": "✗", "TimedOut": "✗", "ValidationFailed": "✗",
-    "TriggerFailed": "⊘", "Retrying": "↻", "Looped": "↻", "Running": "▸", "Cancelled": "■", "Pending": "·", "Mapped": "✓",
+    "TriggerFailed": "⊘", "Retrying": "↻", "Looped": "↻", "Paused": "‖", "Running": "▸", "Cancelled": "■", "Pending": "·", "Mapped": "✓",
 }  # fmt: skip
 """Of a state: to be told apart by who does not see red or green, too. The page of a run has the same."""
 _PLAIN = {"Success", "Pending"}

@@ -6,6 +6,7 @@ import sys
 
 from prefect.core.state import Failed, Retrying
 from prefect.core.state_kinds import Paused
+from prefect.engine import logs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ def unfinished(label: str, state: State, tries: int) -> Failed | Retrying:
         return Failed(f"state handlers left the task {kind}", state)
     resumed = {"resume": True}
     if state.start_time is not None:
+        logs.info(
+            "task %r: Paused until %s: %s",
+            label,
+            state.start_time.isoformat(timespec="seconds"),
+            state.message,
+        )
         return Retrying(
             state.message, start_time=state.start_time, run_count=tries, context=resumed
         )

@@ -305,9 +305,12 @@ class Run:
     def finish(self, node: Node, state: State) -> None:
         """Record a node's final state, and make ready what waited for it alone."""
         if type(state) is not Success and not isinstance(state, Finished):
-            from prefect.engine.pausing import unfinished  # noqa: PLC0415  # seldom needed
+            from prefect.core.state_kinds import Paused  # noqa: PLC0415  # seldom needed
+            from prefect.engine.pausing import unfinished  # noqa: PLC0415  # as above
 
             tries = 0 if node.retrying is None else node.retrying.run_count
+            if isinstance(state, Paused):
+                self.tell(node, state)  # it may take long, and it does not run meanwhile
             state = unfinished(node.label, state, tries)
             if isinstance(state, Retrying):
                 self.delay(node, state)

@@ -75,6 +75,7 @@ class Counts:
         finished: how many of them have ended.
         states: how many tasks and children have come to each final state; a mapped task is its children.
         running: when each began that runs, in seconds of `time.monotonic`, in that order.
+        paused: those that are paused.
         mapped: the mapped tasks whose children are being run.
         slowest: the seconds of those that took longest, and which these were; longest first.
         silent: the tasks that only have a value, or pass values on: they are not shown, and count where they fail.
@@ -90,6 +91,7 @@ class Counts:
         self.finished = 0
         self.states: Counter[str] = Counter()
         self.running: dict[Key, float] = {}
+        self.paused: set[Key] = set()
         self.mapped: dict[str, Mapped] = {}
         self.slowest: list[tuple[float, Key]] = []
         self.began = time.monotonic()
@@ -111,6 +113,8 @@ class Counts:
             parts.append(f"about {duration(left)} left")
         if failed := sum(count for state, count in self.states.items() if state in FAILED):
             parts.append(f"{failed:,} failed")
+        if self.paused:
+            parts.append(f"{len(self.paused):,} paused")
         return ", ".join(parts)
 
     def parts(self) -> list[tuple[str, Mapped, str]]:
@@ -190,6 +194,8 @@ class Counts:
             The seconds that it ran, if it did; and the mapped task that has ended by that, if one has.
         """
         now = time.monotonic()
+        change = self.paused.add if state == "Paused" else self.paused.discard
+        change((task, index))
         if state == "Running":
             self.running[task, index] = now
             return None, None

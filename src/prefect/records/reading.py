@@ -20,6 +20,7 @@ from prefect.printable import printable
 from prefect.records.run import (
     ENDED,
     LOOPED,
+    PAUSED,
     PENDING,
     RETRYING,
     RUNNING,
@@ -58,7 +59,7 @@ _LONGEST_TEXT = 100_000
 _MOST_TRIES = 1_000
 _STATE = pattern(r"[A-Za-z]{1,40}")
 _USUAL_KEYS = 4  # most lines have no more
-_AGAIN = {RETRYING, LOOPED}
+_AGAIN = {RETRYING, LOOPED, PAUSED}
 _decode = json.JSONDecoder(parse_constant=str).raw_decode  # JSON has no NaN, but Python writes it
 
 

@@ -13,6 +13,7 @@ PENDING = "Pending"
 RUNNING = "Running"
 RETRYING = "Retrying"
 LOOPED = "Looped"
+PAUSED = "Paused"
 MAPPED = "Mapped"
 SUCCESSFUL = frozenset({"Success", "Cached", "Mapped", "Skipped"})
 # As `prefect.core.state_kinds` has them, whose classes nobody needs who reads records.
@@ -26,7 +27,7 @@ class Try(NamedTuple):
     Args:
         started: when it began, in seconds since 1970.
         ended: when it ended; None while it runs, and where it was cut off.
-        state: what it came to: of a try that was followed by another, "Retrying" or "Looped".
+        state: what it came to: of a try that was followed by another, "Retrying", "Looped" or "Paused".
         worker: who ran it: a thread, process or address; "" where nothing tells.
         run_count: which try it was, from 1 on.
         message: what its state said; "" where that was nothing.

@@ -99,6 +99,7 @@ def _worst_first() -> tuple[str, ...]:
         "TriggerFailed",
         "Running",
         "Retrying",
+        "Paused",
         "Cancelled",
     )
 

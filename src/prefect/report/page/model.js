@@ -6,12 +6,12 @@ const el = (tag, kind, text) => {
   if (text !== undefined) made.textContent = text;
   return made;
 };
-const KNOWN = ["Failed", "TimedOut", "ValidationFailed", "TriggerFailed", "Running", "Retrying", "Looped", "Cancelled",
+const KNOWN = ["Failed", "TimedOut", "ValidationFailed", "TriggerFailed", "Running", "Retrying", "Paused", "Looped", "Cancelled",
   "Success", "Cached", "Skipped", "Pending"]; // the order in which they are shown
 const BAD = new Set(["Failed", "TimedOut", "ValidationFailed"]);
 const WORDS = { Success: "Succeeded", TimedOut: "Timed out", TriggerFailed: "Not run", ValidationFailed: "Invalid" };
 const MARKS = { Success: "✓", Cached: "=", Skipped: "↷", Failed: "✗", TimedOut: "✗", ValidationFailed: "✗", TriggerFailed: "⊘",
-  Retrying: "↻", Looped: "↻", Running: "▸", Cancelled: "■", Pending: "·" }; // for whom colours are alike; as in the text
+  Retrying: "↻", Looped: "↻", Paused: "‖", Running: "▸", Cancelled: "■", Pending: "·" }; // for whom colours are alike; as in the text
 const word = (state) => WORDS[state] || state;
 const rank = (state) => (KNOWN.indexOf(state) + 1) || 99;
 const colour = (node, state) => {
@@ -83,7 +83,7 @@ function understand(data) {
       if (open) unit.end = stop;
     }
     if (unit.tries.length) unit.start = unit.tries[0].start;
-    if (unit.state === "Running" && over) {
+    if ((unit.state === "Running" || unit.state === "Paused") && over) {
       unit.state = "Cancelled";
       unit.message = unit.message || "cut off when the run ended";
     }
