@@ -326,6 +326,45 @@ def test_a_thread_that_starts_another():
     assert begun.is_set()
 
 
+class Sender:
+    """Has the name of what is not to be interrupted."""
+
+    def send(self, late):
+        try:
+            while len(late) < 3:
+                pass
+        except Interruption:
+            return "half"
+        return "whole"
+
+
+def test_an_alarm_in_the_midst_of_putting_one_off(monkeypatch):
+    """A busy machine comes to no more than that in time: what is not to be interrupted is not, even so."""
+
+    class Late:
+        def __getattr__(self, name):
+            return getattr(signal, name)
+
+        def setitimer(self, which, seconds, *interval):
+            found = signal.setitimer(which, seconds, *interval)
+            if 0 < seconds < SHORT / 2 and len(late) < 3:
+                late.append(seconds)
+                time.sleep(2 * seconds)  # in which it rings
+            return found
+
+    late, sent = [], []
+
+    def sends():
+        sent.append(Sender().send(late))
+        if sent == ["whole"]:
+            spin()
+
+    monkeypatch.setattr(timeouts, "signal", Late())
+    with pytest.raises(TaskTimeoutError):
+        run_within(SHORT, sends, {})
+    assert sent == ["whole"]
+
+
 def test_a_thread_that_waits_for_a_lock_of_logging():
     """It is interrupted when it has given the lock back: nobody waits for that in vain."""
     handler = logging.Handler()

@@ -89,6 +89,11 @@ _UNINTERRUPTIBLE = frozenset(
     }
 )
 
+_HANDLERS = frozenset({"_Alarm._ring", "_Stop.__call__"})
+"""Of signals, in prefect.engine.timeouts and prefect.running.stopping."""
+_WITHIN_HANDLER = 3
+"""How many frames may be of what a handler calls, and its own."""
+
 
 class Interruption(BaseException):
     """Raised inside a task to end it from outside. Not an Exception: tasks catch those."""
@@ -96,6 +101,7 @@ class Interruption(BaseException):
 
 def is_interruptible(frame: FrameType | None) -> bool:
     """Tell whether an exception may be raised in a thread whose innermost frame this is."""
+    frame = _interrupted(frame)
     if frame is None:
         return True
     if frame.f_code.co_qualname in _UNINTERRUPTIBLE:
@@ -111,7 +117,19 @@ def is_interruptible(frame: FrameType | None) -> bool:
 
 def is_sending(frame: FrameType | None) -> bool:
     """Tell whether a thread sends a message, and so is not to be interrupted, however long that takes."""
+    frame = _interrupted(frame)
     return frame is not None and frame.f_code.co_qualname == _SEND
+
+
+def _interrupted(frame: FrameType | None) -> FrameType | None:
+    """Return the frame that a signal's handler interrupted, where another signal has come in the midst of one."""
+    outer, passed = frame, 0
+    while outer is not None and passed < _WITHIN_HANDLER:
+        passed += 1
+        if outer.f_code.co_qualname in _HANDLERS:
+            frame, passed = outer.f_back, 0
+        outer = outer.f_back
+    return frame
 
 
 helpers: dict[int | None, threading.Thread] = {}

@@ -98,7 +98,7 @@ class _Alarm:
         self._seconds = seconds
         self._armed = True
         self._rang = False
-        self._put_off = 0
+        self._put_off = self._putting_off = 0
         self._start = time.monotonic()
         self._outer_delay, self._outer_interval = signal.setitimer(signal.ITIMER_REAL, 0)
         self._outer_handler = signal.signal(signal.SIGALRM, self._ring)
@@ -132,7 +132,10 @@ class _Alarm:
     def _ring(self, number: int, frame: FrameType | None) -> None:
         if is_sending(frame) or (not is_interruptible(frame) and self._put_off < MOST_PUT_OFF):
             self._put_off += 1
-            signal.setitimer(signal.ITIMER_REAL, SOON)
+            self._putting_off += 1
+            # Longer each time that it comes before this returns, as on a machine that has much to do.
+            signal.setitimer(signal.ITIMER_REAL, SOON * 2**self._putting_off)
+            self._putting_off -= 1
             return
         elapsed = time.monotonic() - self._start
         if 0 < self._outer_delay <= elapsed:
