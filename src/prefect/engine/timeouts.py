@@ -12,7 +12,7 @@ import logging
 import signal
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import copy_context
 
 from prefect.engine.interruption import (
@@ -29,6 +29,7 @@ from prefect.errors import TaskTimeoutError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
     from types import FrameType
     from typing import Any
 
@@ -44,9 +45,13 @@ def run_within(
     if seconds is None:
         return function(**inputs)
     if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
-        return _Alarm(seconds).call(function, inputs)
+        with around_call(seconds):
+            return _Alarm(seconds).call(function, inputs)
     return _call_in_helper(seconds, function, inputs)
 
+
+around_call: Callable[[float], AbstractContextManager[Any]] = nullcontext
+"""What is around a call in the main thread that has a timeout of so many seconds: a worker process tells of it."""
 
 MOST_WAITED = 60.0
 """Seconds for which a try that goes on after it was given up keeps others from its thread's place."""

@@ -16,6 +16,7 @@ from processes import await_end, runs
 
 from prefect import Flow, Parameter, Task, context, task, unmapped
 from prefect.engine.executors import ProcessExecutor, processes
+from prefect.engine.signals import LOOP
 from prefect.engine.state import Cancelled, Failed, Success, TimedOut
 from prefect.errors import RemoteTaskError
 from prefect.secrets.masking import masked
@@ -594,16 +595,17 @@ def test_a_process_that_does_not_hear_its_timeout(retries, monkeypatch, tmp_path
     monkeypatch.setattr(processes, "_OVERDUE", 0.5)
 
     @task(timeout=0.1, max_retries=retries)
-    def stops(after):
+    def stops():
         if context.task_run_count == 1:
             (tmp_path / "process").write_text(str(os.getpid()))
             os.kill(os.getpid(), signal.SIGSTOP)
         return context.task_run_count
 
     with Flow("test") as flow:
-        stops(pid())
+        stops()
         task(lambda: 1, name="other")()
-    results = results_of(flow, ProcessExecutor(1))
+    # It is ended as soon as another one, though it is the first task of its process: within the run's time.
+    results = results_of(flow, ProcessExecutor(1), timeout=50)
     if retries:
         assert results["stops"].result == 2
     else:
@@ -613,9 +615,34 @@ def test_a_process_that_does_not_hear_its_timeout(retries, monkeypatch, tmp_path
     assert not runs(int((tmp_path / "process").read_text()))
 
 
+def _loops():
+    time.sleep(0.7)
+    if context.get("task_loop_count", 1) < 4:
+        raise LOOP
+    return "whole"
+
+
+class _Slow:
+    """Takes its time to be pickled."""
+
+    def __reduce__(self):
+        time.sleep(2.5)
+        return str, ("whole",)
+
+
+@pytest.mark.parametrize("work", [_loops, _Slow])
+def test_what_a_timeout_does_not_count(work, monkeypatch):
+    """It is of each pass of a task that loops, and not of the way of a result: no process is ended for that."""
+    monkeypatch.setattr(processes, "_OVERDUE", 0)
+    with Flow("test") as flow:
+        task(lambda after: work(), name="last", timeout=2)(pid())
+    assert results_of(flow, ProcessExecutor(1))["last"].result == "whole"
+
+
 def test_a_stopped_process_that_is_sent_much(monkeypatch):
     """Nobody waits until it takes that: its task is TimedOut, and another process does the next one."""
     monkeypatch.setattr(processes, "_OVERDUE", 0.5)
+    monkeypatch.setattr(processes, "_STARTING", 0)
     stopped = []
 
     def stop(event):
@@ -634,6 +661,7 @@ def test_a_stopped_process_that_is_sent_much(monkeypatch):
     watchdog.cancel()
     results = {each.name: state.result[each] for each in flow.tasks}
     assert type(results["second"]) is TimedOut
+    assert "the task was not begun in time, and its process" in results["second"].message
     assert results["third"].is_successful()
     assert results["third"].result not in stopped
     assert not runs(*stopped)

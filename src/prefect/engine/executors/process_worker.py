@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from queue import SimpleQueue
 from socket import socket
@@ -15,6 +15,7 @@ from socket import socket
 from prefect.core.context import values
 from prefect.core.state import Failed, State, Success
 from prefect.core.tracebacks import describe
+from prefect.engine import timeouts
 from prefect.engine.executors.brought import bring
 from prefect.engine.executors.messages import Receiver, Sender
 from prefect.engine.executors.travelling import (
@@ -31,7 +32,7 @@ from prefect.errors import RemoteTaskError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from prefect.engine.awaiting import EventLoop
@@ -64,6 +65,7 @@ class _Worker:
         self._context: Any = {}  # as it came, until the first job is loaded
         self._plain: SimpleQueue[tuple[int, list[Any]] | None] = SimpleQueue()
         self._loop: EventLoop | None = None
+        self._timed: int | None = None  # the job whose timeout is told of
 
     def receive(self) -> None:
         """Take what comes, in a thread of its own, until there is no more.
@@ -99,6 +101,8 @@ class _Worker:
         while (sent := self._plain.get()) is not None:
             number, data = sent
             job = self.loaded(data)
+            if isinstance(job, Job) and job.task.timeout is not None:
+                self._timed = number
             try:
                 with spanned(job):
                     found: State | BaseException = run_job(job) if isinstance(job, Job) else job
@@ -106,8 +110,30 @@ class _Worker:
                     job.keeping.leave(found)
             except KeyboardInterrupt as error:
                 found = error
+            self._timed = None
             self._answer(number, found)
             del sent, data, job, found
+
+    @contextmanager
+    def telling(self, _: float) -> Iterator[None]:
+        """Tell when a task's timeout begins to count, and when it does no more: what is before and after may take long.
+
+        Timeouts of a run within the task are its own affair.
+        """
+        number, self._timed = self._timed, None
+        if number is None:
+            yield
+            return
+        try:
+            self._tell(b"timed", number)
+            yield
+        finally:
+            self._tell(b"untimed", number)
+            self._timed = number
+
+    def _tell(self, kind: bytes, number: int) -> None:
+        with suppress(OSError):  # the run is over, or the task has closed what it did not open
+            self._sender.send(kind, number)
 
     def stop(self) -> None:
         """Cancel what is awaited, and give it time for its end."""
@@ -192,6 +218,7 @@ def main(number: int, watched: int) -> None:
     """
     threading.Thread(target=_end_with, args=(watched,), name="prefect-watch", daemon=True).start()
     worker = _Worker(socket(fileno=number))
+    timeouts.around_call = worker.telling
     threading.Thread(target=worker.receive, name="prefect-receive", daemon=True).start()
     try:
         # Held back until now, and from the other threads for good: it is for this one.

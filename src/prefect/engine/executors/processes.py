@@ -43,7 +43,7 @@ _GRACE = 5.0
 _OVERDUE = 5.0
 """Seconds after a task's timeout in which its process is to say that it took place; then it is ended."""
 _STARTING = 60.0
-"""Seconds more for one that has said nothing yet: it may be starting still."""
+"""Seconds more in which it is to begin: it may be starting, and has imports to do and inputs to load."""
 _MUCH = 100
 """How many async tasks a process awaits before another is started for more."""
 _LAST_WORDS = 0.5
@@ -124,8 +124,8 @@ class _Worker:
         self.modules: set[str] = set()
         self.jobs: dict[int, tuple[Any, Job]] = {}
         self.plain: int | None = None  # which of them has its main thread
-        self.due: float | None = None  # when that is to have ended, if it has a timeout
-        self.has_spoken = False
+        self.due: float | None = None  # when that is to have begun, or to have ended
+        self.is_timed = False  # whether its timeout runs
         self._writers = [
             Thread(target=_pass_on, args=(pipe, name), name="prefect-output", daemon=True)
             for pipe, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr"))
@@ -223,8 +223,8 @@ class _ProcessSession(Session):
         else:
             worker.plain = number
             if job.task.timeout is not None:
-                extra = _OVERDUE if worker.has_spoken else _OVERDUE + _STARTING
-                worker.due = time.monotonic() + job.task.timeout + extra
+                worker.is_timed = False
+                worker.due = time.monotonic() + job.task.timeout + _OVERDUE + _STARTING
         self._bring(worker)
         if task not in worker.tasks:
             worker.tasks.add(task)
@@ -305,7 +305,6 @@ class _ProcessSession(Session):
             except (EOFError, OSError):
                 self._lose(worker)
                 continue
-            worker.has_spoken = True
             for message in messages:
                 self._take(worker, message)
         self._end_overdue(speaking)
@@ -316,11 +315,18 @@ class _ProcessSession(Session):
         if kind == b"log":
             _log(message)
             return
-        token, _ = worker.jobs.pop(number)
-        if worker.plain == number:
-            worker.plain = worker.due = None
-            self._idle.append(worker)
-        self._ready.append((token, _outcome(kind, *parts)))
+        token, job = worker.jobs[number]
+        if kind == b"timed":
+            worker.is_timed = True
+            worker.due = time.monotonic() + (job.task.timeout or 0) + _OVERDUE
+        elif kind == b"untimed":
+            worker.due = None
+        else:
+            del worker.jobs[number]
+            if worker.plain == number:
+                worker.plain = worker.due = None
+                self._idle.append(worker)
+            self._ready.append((token, _outcome(kind, *parts)))
 
     def _end_overdue(self, speaking: list[_Worker]) -> None:
         """End processes whose task has not ended after its timeout: stopped, or in code that hears nothing."""
@@ -330,10 +336,12 @@ class _ProcessSession(Session):
             number = worker.plain
             assert number is not None  # noqa: S101  # for the type checker
             token, job = worker.jobs.pop(number)
-            message = (
-                f"the task took longer than {job.task.timeout:g} seconds, and its process, which did not "
-                "react, was ended"
+            what = (
+                f"took longer than {job.task.timeout:g} seconds"
+                if worker.is_timed
+                else "was not begun in time"
             )
+            message = f"the task {what}, and its process, which did not react, was ended"
             state = after_loss(job, TimedOut(message, TaskTimeoutError(message)))
             self._ready.append((token, state))
             self._lose(worker, moment)
