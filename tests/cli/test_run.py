@@ -344,3 +344,35 @@ def test_what_is_logged_commands_no_terminal_and_is_recorded_as_it_is(prefect, q
     (record,) = (prefect.directory / "kept").glob("runs/*.jsonl")
     logged = [e for e in map(json.loads, record.read_text().splitlines()) if e["event"] == "log"]
     assert logged[0]["message"].startswith("\x1b[2Jcleared \x1b]0;title\x07")
+
+
+STOPPED = """
+import os, signal, time
+from prefect import Flow, Parameter, task
+
+@task
+def stops(fail):
+    if fail:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    return 1
+
+with Flow("s") as flow:
+    stops(Parameter("fail", default=False))
+"""
+
+
+def test_no_result_of_an_earlier_run_is_left_as_if_it_were_this_ones(prefect):
+    """Of a run that is stopped; where nothing has run, the earlier one's stays, and is said to be its."""
+    (prefect.directory / "s.py").write_text(STOPPED)
+    path = prefect.directory / "out.json"
+    assert prefect("run", "s.py", "--result", "out.json")[1] == ""
+    assert "Success" in path.read_text()
+    _, err = prefect("run", "s.py", "-p", "fail=1 or 2", "--result", "out.json", status=2)
+    assert "out.json is of an earlier run: this one has left no result" in err
+    assert path.exists()
+    _, err = prefect("run", "s.py", "-p", "fail=true", "--result", "out.json", status=130)
+    assert "Removed out.json, which was of an earlier run: this one has left no result" in err
+    assert not path.exists()
+    assert prefect("run", "s.py", "--result", "out.json")[1] == ""
+    assert path.exists()

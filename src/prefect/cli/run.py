@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from prefect.core.kept import LAST
 from prefect.frozen import replace
 from prefect.printable import printable
 from prefect.running.parameters import parse_pairs
-from prefect.running.result_files import require_result_path
+from prefect.running.result_files import require_result_path, without_older
 from prefect.running.stopping import FLOW_FAILED, status_of_run
 from prefect.secrets.secret import parse_secrets
 
@@ -186,7 +187,8 @@ def run(
         sys.exit(run_on_schedule(artifact, given, key_file, trusted_signers, arguments))
     status = FLOW_FAILED
     try:
-        status = _run(artifact, place, image, requirements, include, wish)
+        with without_older(result, partial(say, err=True)) as outcome:
+            status = outcome.status = _run(artifact, place, image, requirements, include, wish)
     finally:
         if wish.kept is not None:
             _tell_kept(artifact, wish.kept, status, report)
@@ -271,8 +273,7 @@ def _kept(artifact: str, store: str | None, resume: str | None, *, keep: bool) -
 
 def _tell_kept(artifact: str, kept: Kept, status: int, report: Path | None) -> None:
     """Say by which name a run was kept, and how to go on with one that did not come to its end."""
-    from functools import partial  # noqa: PLC0415 - seldom needed
-    from shlex import quote  # noqa: PLC0415 - the same
+    from shlex import quote  # noqa: PLC0415 - seldom needed
 
     from prefect.records.finding import path_of, store_option  # noqa: PLC0415 - the same
     from prefect.store.store import open_store  # noqa: PLC0415 - the same

@@ -150,15 +150,10 @@ def _teller(display: LiveDisplay | None, wish: Wish) -> Callable[[str, StreamNam
     return lambda line, stream: write_line(line, getattr(sys, stream), sys.stderr)
 
 
-def _is_there(wish: Wish) -> bool:
-    return wish.result is not None and wish.result.exists()
-
-
 def _keep_result(report: bytes | None, key: str, wish: Wish) -> bool:
     """Write the result where it is asked for, if there is one; tell whether it is no failure's."""
     if report is None:
-        more = f". What {wish.result} has is of an earlier run" if _is_there(wish) else ""
-        say(f"There is no result to write: the run left none{more}", err=True)
+        say("There is no result to write: the run left none", err=True)
         return True
     from prefect.running.results import RunResult  # noqa: PLC0415 - seldom wanted
 

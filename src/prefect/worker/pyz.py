@@ -25,7 +25,7 @@ from prefect.running.opened import ready_to_run
 from prefect.running.output_directory import make_output_directory
 from prefect.running.parameters import parse_pairs
 from prefect.running.report import JsonReporter, LineReporter, Reporter
-from prefect.running.result_files import require_result_path
+from prefect.running.result_files import require_result_path, without_older
 from prefect.running.run_directory import RunDirectory
 from prefect.running.stopping import (
     BAD_INPUT,
@@ -64,9 +64,11 @@ def main(archive: str, arguments: Sequence[str] | None = None) -> int:
         options = _parser(archive).parse_args(arguments)
         unwind_on_signals()
         try:
-            return (
-                _tell(archive, options) if options.info or options.help else _run(archive, options)
-            )
+            if options.info or options.help:
+                return _tell(archive, options)
+            with without_older(options.result, _say) as outcome:
+                outcome.status = _run(archive, options)
+            return outcome.status
         finally:
             provide_streams()  # which a task may have closed
     except PrefectError as error:
@@ -143,7 +145,11 @@ def _keep(path: Path, flow: Flow, state: State) -> None:
     with replacing(path) as file:
         file.write(content)
     for line in (*behind, *lacking):
-        print(printable(line), file=sys.stderr)  # noqa: T201
+        _say(line)
+
+
+def _say(line: str) -> None:
+    print(printable(line), file=sys.stderr)  # noqa: T201
 
 
 def _tell(archive: str, options: argparse.Namespace) -> int:
