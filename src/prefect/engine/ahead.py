@@ -59,7 +59,7 @@ class Ahead:
                     continue
                 # What gathers is done here: what follows it gets the parts.
                 if is_gathering(node.step.task):
-                    if self._inputs(node) is not None:
+                    if self._is_known(node):
                         stack.append(node)
                 elif self._give(node):
                     self._nodes.add(node)
@@ -110,24 +110,35 @@ class Ahead:
             return False
         return self._session.submit_ahead(node, self._run.job(node, found))
 
-    def _inputs(self, node: Node) -> dict[str, Any] | None:
-        """Return what a node is to get; None where some of it is not known, or it only follows what is not done.
+    def _is_known(self, node: Node) -> bool:
+        """Tell whether it is known what a node is to get, and it does not only follow what is not done.
 
         A cluster knows no order without a value, which it would send to where the follower runs.
         """
         edges, sources, kinds = node.step.edges, node.sources, node.kinds
         if node.step.mapped and node.map_index is None:
-            return None
+            return False
         for number in range(self._known.get(node, 0), len(sources)):  # not all anew, each time
-            if kinds and kinds[number] == ITEM:
-                continue
-            if self._value(sources[number], wanted=edges[number][2] is not None) is None:
-                self._known[node] = number
-                return None
+            if not (kinds and kinds[number] == ITEM):
+                source, wanted = sources[number], edges[number][2] is not None
+                gathers = source.state is None and wanted and is_gathering(source.step.task)
+                if not (
+                    self._is_known(source)
+                    if gathers
+                    else self._value(source, wanted=wanted) is not None
+                ):
+                    self._known[node] = number
+                    return False
         self._known[node] = len(sources)
+        return True
+
+    def _inputs(self, node: Node) -> dict[str, Any] | None:
+        """Return what a node is to get; None where some of it is not known."""
+        if not self._is_known(node):
+            return None
         inputs: dict[str, Any] = node.step.constants.copy()
-        for number, (edge, source) in enumerate(zip(edges, sources, strict=False)):
-            key, is_item = edge[2], kinds and kinds[number] == ITEM
+        for number, (edge, source) in enumerate(zip(node.step.edges, node.sources, strict=False)):
+            key, is_item = edge[2], node.kinds and node.kinds[number] == ITEM
             found = (source,) if is_item else self._value(source, wanted=key is not None)
             if found is None:  # as it is to be tried again
                 return None

@@ -278,9 +278,11 @@ class DaskSession(Session):
     def _settle(self, number: int, call: Call, state: State) -> None:
         del self._calls[number]
         self._by_token.pop(call.token, None)
-        if call.promised is not None and type(state) is Success:
-            call.promised.keep(state.held)
         self._done_with.append(call.future)
+        if call.promised is not None:
+            self._done_with.append(call.promised.future)
+            if type(state) is Success:
+                call.promised.keep(state.held)
         call.future = call.promised = None
         self._ready.append((call.token, state))
 
