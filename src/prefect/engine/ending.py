@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prefect.core.refs import Ref, Released
 from prefect.core.state import Failed, Finished, Mapped, Running, Success
+from prefect.engine.transitions import change
 from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
@@ -110,7 +111,7 @@ def cancel(run: Run, nodes: list[Step], stop: BaseException) -> State:
         if not node.waiting and node not in waiting and run.session.has_begun(node):
             old = run.observed.get(node) or Running("the task is running")
             interrupted += 1
-        state = run.change(node, old, Cancelled(why))
+        state = change(run, node, old, Cancelled(why))
         node.state = state if isinstance(state, Finished) else Cancelled(why)
         run.tell(node, node.state)
     for node in nodes:

@@ -1,4 +1,4 @@
-"""Expands a mapped task into children, one for each item of what it is mapped over."""
+"""Expands a mapped task into children, one for each item of what it is mapped over, and gathers them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from itertools import repeat
 
 from prefect.core.inputs import items_of
 from prefect.core.refs import Ref
-from prefect.core.state import Failed, Mapped, Skipped, Success
+from prefect.core.state import Failed, Mapped, Pending, Skipped, Success
 from prefect.engine.collection import no_collection
 from prefect.engine.nodes import CHILDREN, ITEM, SHARED, Child, Node, Step, needs_nothing
-from prefect.engine.transitions import skipped, triggered
+from prefect.engine.releasing import done_with_sources, let_go
+from prefect.engine.transitions import change, skipped, triggered
 from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from prefect.core.graph import Edge
     from prefect.core.state import State
+    from prefect.engine.runner import Run
 
     Column: TypeAlias = Sequence[Any]
     """What one edge brings to each child: nodes, or items of a value."""
@@ -28,7 +30,43 @@ class _NotMappableError(Exception):
     """A value has no items to map over; says why."""
 
 
-def expand(node: Node) -> list[Node] | State:
+def expand(run: Run, node: Step) -> None:
+    """Replace a mapped node, whose sources are there, by its children."""
+    with no_collection():
+        outcome = _expanded(node)
+    if isinstance(outcome, list):
+        mapped = change(run, node, Pending(), Mapped(f"mapped over {len(outcome)} items"))
+        if isinstance(mapped, Mapped):
+            node.state = mapped
+            node.children = outcome
+            node.unfinished = len(outcome)
+            run.tell(node, mapped, len(outcome))
+            run.ready.extend(child for child in reversed(outcome) if not child.waiting)
+            run.notify(node.followers)  # these first, so that their children can follow
+            if not outcome:
+                gather(run, node)
+            return
+    else:
+        mapped = change(run, node, Pending(), outcome)
+    run.finish(node, mapped)
+
+
+def gather(run: Run, node: Step) -> None:
+    """Gather the children of a mapped node, all of which have finished."""
+    children = node.children
+    mapped = node.state
+    assert isinstance(mapped, Mapped)  # noqa: S101  # for the type checker
+    assert children is not None  # noqa: S101  # for the type checker
+    mapped.gather([child.state for child in children if child.state is not None])
+    if run.releasing:
+        done_with_sources(node)
+        if node.takers and not node.downstream:
+            let_go(node)  # of the list: only the children are taken
+    node.sources = ()
+    run.notify(node.downstream)
+
+
+def _expanded(node: Node) -> list[Node] | State:
     """Return the children of a mapped node, or the state of one that cannot be mapped.
 
     Its sources have finished, but for mapped ones over which it is mapped: these have only

@@ -13,6 +13,7 @@ from prefect.core.context import values
 from prefect.core.state import Running, Success
 from prefect.engine.executors.base import DETACHED
 from prefect.engine.job import Awaiting, is_async, outcome, state_of
+from prefect.engine.mapping import gather
 from prefect.engine.nodes import is_plain
 from prefect.engine.releasing import ATOMS, done_with_sources
 
@@ -96,7 +97,7 @@ def run_plain(run: Run, session: Session, node: Node) -> Node | None:  # noqa: C
                 parent.unfinished -= 1
                 if not parent.unfinished:
                     set_context(around)
-                    run.complete(parent)
+                    gather(run, parent)
             if not ready:
                 return None
             node = ready.pop()

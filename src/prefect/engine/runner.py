@@ -7,14 +7,12 @@ import time
 from heapq import heappop, heappush
 from itertools import count
 
-from prefect.core.context import values
 from prefect.core.own import has_handlers
 from prefect.core.parameter import works
 from prefect.core.signals import Signal
 from prefect.core.state import (
     Failed,
     Finished,
-    Mapped,
     Pending,
     Retrying,
     Running,
@@ -23,15 +21,14 @@ from prefect.core.state import (
 )
 from prefect.core.state_kinds import Looped
 from prefect.engine import logs
-from prefect.engine.collection import no_collection
 from prefect.engine.ending import RunTimeoutError
 from prefect.engine.events import TaskEvent
 from prefect.engine.executors.base import DETACHED
-from prefect.engine.job import Job, retry, where_it_was
-from prefect.engine.mapping import expand
+from prefect.engine.job import Job
+from prefect.engine.mapping import expand, gather
 from prefect.engine.plain import run_plain
-from prefect.engine.releasing import done_with_sources, let_go
-from prefect.engine.transitions import change_state, gate
+from prefect.engine.releasing import done_with_sources
+from prefect.engine.transitions import after_handlers, change, gate, may_run
 from prefect.errors import ResultUnavailableError
 
 TYPE_CHECKING = False
@@ -45,7 +42,7 @@ if TYPE_CHECKING:
     from prefect.engine.ahead import Ahead
     from prefect.engine.executors.base import Session
     from prefect.engine.limits import Limits
-    from prefect.engine.nodes import Node, Step
+    from prefect.engine.nodes import Node
 
     class Keeper(Protocol):
         """What knows the results of earlier runs."""
@@ -168,7 +165,7 @@ class Run:
         """Start a node that waits for nothing; return whether the executor has it now."""
         step = node.step
         if node.mapped:
-            self.expand(step)
+            expand(self, step)
             return False
         inputs, usual = node.inputs() if not node.kinds else node.inputs_with_items()
         if (
@@ -178,15 +175,15 @@ class Run:
         ):
             if self.ahead is not None:
                 self.ahead.claim(node, usual=False)
-            self.finish(node, self.change(node, Pending(), blocked))
+            self.finish(node, change(self, node, Pending(), blocked))
             return False
         if self.ahead is not None and self.ahead.claim(node, usual=usual):
             return True
         job = self.job(node, inputs)
         if self.keeper is not None and (found := self.keeper.begin(node, job)) is not None:
-            self.finish(node, self.change(node, Pending(), found))
+            self.finish(node, change(self, node, Pending(), found))
             return False
-        if has_handlers(step.task) and not self.may_run(node):
+        if has_handlers(step.task) and not may_run(self, node):
             return False
         if not self.session.tells_running:
             self.starts(node, Running("the task is running"))
@@ -194,22 +191,6 @@ class Run:
         if self.ahead is not None:
             self.ahead.follow(node)
         return True
-
-    def may_run(self, node: Node) -> bool:
-        """Ask state handlers whether a node is to run; else it has what they make of that."""
-        running = self.change(node, node.before(), Running("the task is running"))
-        if isinstance(running, Running):
-            self.observed[node] = running
-            return True
-        self.settle(node, running)
-        return False
-
-    def after_handlers(self, node: Node, state: State) -> State:
-        """Return what state handlers make of what a node has come to."""
-        state = self.change(node, self.observed.pop(node), state)
-        if isinstance(state, Failed) and (retrying := retry(self.job(node, {}), state)):
-            return self.change(node, state, retrying)
-        return state
 
     def loop(self, node: Node, looped: Looped) -> None:
         """Make ready a node for its next pass."""
@@ -230,26 +211,6 @@ class Run:
         step, retrying = node.step, node.retrying
         run_count = 1 if retrying is None else retrying.run_count + 1
         return Job(step.task, step.slug, node.map_index, inputs, self.context, run_count, retrying)
-
-    def expand(self, node: Step) -> None:
-        """Replace a mapped node, whose sources are there, by its children."""
-        with no_collection():
-            outcome = expand(node)
-        if isinstance(outcome, list):
-            mapped = self.change(node, Pending(), Mapped(f"mapped over {len(outcome)} items"))
-            if isinstance(mapped, Mapped):
-                node.state = mapped
-                node.children = outcome
-                node.unfinished = len(outcome)
-                self.tell(node, mapped, len(outcome))
-                self.ready.extend(child for child in reversed(outcome) if not child.waiting)
-                self.notify(node.followers)  # these first, so that their children can follow
-                if not outcome:
-                    self.complete(node)
-                return
-        else:
-            mapped = self.change(node, Pending(), outcome)
-        self.finish(node, mapped)
 
     def take_back(self, node: Node, state: State) -> bool:
         """Hear of a node from the executor; return whether that frees a place there."""
@@ -275,7 +236,7 @@ class Run:
             self.detached.add(node)
         else:
             if node in self.observed:
-                state = self.after_handlers(node, state)
+                state = after_handlers(self, node, state)
             self.settle(node, state)
             if self.limits is not None:
                 self.limits.leave(node)
@@ -328,7 +289,7 @@ class Run:
         if (parent := node.parent) is not None:
             parent.unfinished -= 1
             if not parent.unfinished:
-                self.complete(parent)
+                gather(self, parent)
 
     def announce(self, node: Node, state: State) -> None:
         """Tell of a node's final state those who want to know; raise a failure that is to end the run."""
@@ -341,38 +302,12 @@ class Run:
         elif self.verbose and works(node.step.task):
             logs.task_finished(node.label, state)
 
-    def complete(self, node: Step) -> None:
-        """Gather the children of a mapped node, all of which have finished."""
-        children = node.children
-        mapped = node.state
-        assert isinstance(mapped, Mapped)  # noqa: S101  # for the type checker
-        assert children is not None  # noqa: S101  # for the type checker
-        mapped.gather([child.state for child in children if child.state is not None])
-        if self.releasing:
-            done_with_sources(node)
-            if node.takers and not node.downstream:
-                let_go(node)  # of the list: only the children are taken
-        node.sources = ()
-        self.notify(node.downstream)
-
     def notify(self, waiting: Sequence[Node]) -> None:
         """Tell nodes that one of those they wait for is there."""
         for node in reversed(waiting):
             node.waiting -= 1
             if not node.waiting:
                 self.ready.append(node)
-
-    def change(self, node: Node, old: State, new: State) -> State:
-        """Tell state handlers of a change, and return what they make of it."""
-        task = node.step.task
-        if not has_handlers(task):
-            return new
-        inputs = {} if task.task_run_name is None else node.known_inputs()
-        token = values.set(where_it_was(self.job(node, inputs)))
-        try:
-            return change_state(task, old, new)
-        finally:
-            values.reset(token)
 
     def tell(self, node: Node, state: State, children: int | None = None) -> None:
         """Tell the observer of a node's new state."""

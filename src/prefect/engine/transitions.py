@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from prefect.core.context import values
+from prefect.core.own import has_handlers
 from prefect.core.signals import Signal
-from prefect.core.state import Failed, Skipped, State, TriggerFailed
+from prefect.core.state import Failed, Running, Skipped, State, TriggerFailed
 from prefect.core.tracebacks import describe
 from prefect.core.triggers import count_states
+from prefect.engine.job import retry, where_it_was
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from prefect.core.flow import Flow
     from prefect.core.graph import Edge
     from prefect.core.task import Task
+    from prefect.engine.nodes import Node
+    from prefect.engine.runner import Run
 
 
 def gate(task: Task, upstream_states: dict[Edge, State]) -> State | None:
@@ -56,3 +61,34 @@ def change_state(obj: Task | Flow, old: State, new: State) -> State:
         if returned is not None:
             new = returned
     return new
+
+
+def change(run: Run, node: Node, old: State, new: State) -> State:
+    """Tell the handlers of a node's task of a change, and return what they make of it."""
+    task = node.step.task
+    if not has_handlers(task):
+        return new
+    inputs = {} if task.task_run_name is None else node.known_inputs()
+    token = values.set(where_it_was(run.job(node, inputs)))
+    try:
+        return change_state(task, old, new)
+    finally:
+        values.reset(token)
+
+
+def may_run(run: Run, node: Node) -> bool:
+    """Ask state handlers whether a node is to run; else it has what they make of that."""
+    running = change(run, node, node.before(), Running("the task is running"))
+    if isinstance(running, Running):
+        run.observed[node] = running
+        return True
+    run.settle(node, running)
+    return False
+
+
+def after_handlers(run: Run, node: Node, state: State) -> State:
+    """Return what state handlers make of what a node has come to."""
+    state = change(run, node, run.observed.pop(node), state)
+    if isinstance(state, Failed) and (retrying := retry(run.job(node, {}), state)):
+        return change(run, node, state, retrying)
+    return state
