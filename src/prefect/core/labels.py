@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Labels:
-    """What tasks go by: a name that is one task's alone, else the id.
+    """What tasks go by, each by another: a name that is one task's alone, and no other one's id or child, else the id.
 
     Args:
         flow: serialized.
@@ -23,8 +23,17 @@ class Labels:
     def __init__(self, flow: Mapping[str, Any]) -> None:
         tasks = flow["tasks"]
         names = Counter(task["name"] for task in tasks)
+        ids = {task["id"] for task in tasks}
+        taken = names.keys() | ids
+
+        def is_label(name: str, slug: str) -> bool:
+            if names[name] > 1 or (name != slug and name in ids):
+                return False
+            return not name.endswith("]") or name.rpartition("[")[0] not in taken
+
         self._labels: dict[str, str] = {
-            task["id"]: task["name"] if names[task["name"]] == 1 else task["id"] for task in tasks
+            task["id"]: task["name"] if is_label(task["name"], task["id"]) else task["id"]
+            for task in tasks
         }
         given = {parameter["name"] for parameter in flow["parameters"]}
         self.silent = given | {task["id"] for task in tasks if task.get("auto_generated")}

@@ -55,7 +55,8 @@ def page_data(
     texts, states, workers = _Texts(""), _Texts(), _Texts("")
     levels, loggers = _Texts(), _Texts()
     begun = run.started
-    silent = Labels(run.flow).silent
+    labels = Labels(run.flow)
+    silent = labels.silent
     numbers = {slug: number for number, slug in enumerate(run.tasks)}
 
     known = reasons or {}
@@ -98,7 +99,7 @@ def page_data(
         "parameters": [[printable(name), value_text(value)] for name, value in run.parameters.items()],
         "requirements": [printable(each) for each in run.versions.get("requirements", ())],
         "tasks": [
-            [printable(task["id"]), printable(task["name"]), printable(task["type"]), _mapped(run.tasks[task["id"]]), int(task["id"] in silent)]
+            [printable(task["id"]), printable(labels.of(task["id"])), printable(task["type"]), _mapped(run.tasks[task["id"]]), int(task["id"] in silent)]
             for task in run.flow["tasks"]
         ],
         "edges": edges,

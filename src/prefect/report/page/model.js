@@ -55,11 +55,8 @@ let M = null; // what follows from them
 
 function understand(data) {
   const text = (n) => data.texts[n];
-  const tasks = data.tasks.map(([slug, name, kind, mapped, silent], number) =>
-    ({ number, slug, name, kind, mapped, silent, up: [], down: [], unit: null }));
-  const names = new Map();
-  for (const { name } of tasks) names.set(name, (names.get(name) || 0) + 1);
-  for (const task of tasks) task.label = names.get(task.name) === 1 ? task.name : task.slug;
+  const tasks = data.tasks.map(([slug, label, kind, mapped, silent], number) =>
+    ({ number, slug, label, kind, mapped, silent, up: [], down: [], unit: null }));
   for (let i = 0; i < data.edges.length; i += 2) {
     const up = tasks[data.edges[i]], down = tasks[data.edges[i + 1]];
     up.down.push(down);
