@@ -3,6 +3,8 @@
 import pytest
 
 from prefect import config
+from prefect.errors import SettingError
+from prefect.utilities.configuration import set_temporary_config
 
 
 def test_settings_are_those_of_variables(monkeypatch):
@@ -24,3 +26,15 @@ def test_settings_cannot_be_set(monkeypatch):
         config.context  # noqa: B018
     with pytest.raises(KeyError):
         config["nothing"]
+
+
+@pytest.mark.parametrize("name", ["", ".", ".a", "a..b", "a."])
+def test_a_setting_without_a_name_is_an_error_that_says_what_to_write(name):
+    """Also within a dict, and nothing is set."""
+    for given in ({"limit": 1, name: 1}, {"limit": 1, "mine": {name: 1}}):
+        with (
+            pytest.raises(SettingError, match=r"is no name of a setting.*'flows.run_on_schedule'"),
+            set_temporary_config(given),
+        ):
+            pass
+    assert config.get("limit") is None

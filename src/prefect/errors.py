@@ -28,7 +28,7 @@
     ├── DiskFullError (OSError)             no space for what is on its way
     ├── RecordError (ValueError)            a file that is no record of a run, or a run that is not there
     ├── TelemetryError                      nothing that could tell OpenTelemetry of a run
-    ├── SettingError (ValueError)           a variable of the environment that means nothing
+    ├── SettingError (ValueError)           a setting or a variable of the environment that means nothing
     ├── RenderError                         a drawing that cannot be made here
     ├── UnsupportedError (NotImplementedError)  what classic Prefect had and this package has not
     │   └── UnsupportedModuleError (ImportError)    a module of it
@@ -207,7 +207,7 @@ class TelemetryError(PrefectError):
 
 
 class SettingError(PrefectError, ValueError):
-    """A variable of the environment means nothing, or names a directory that cannot be used."""
+    """A setting or a variable of the environment means nothing, or names a directory that cannot be used."""
 
 
 class RecordError(PrefectError, ValueError):

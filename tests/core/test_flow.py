@@ -279,6 +279,14 @@ def test_visualize_a_state(tmp_path):
         assert (tmp_path / f"flow.{suffix}").read_text() == drawn
     with pytest.raises(ValueError, match="has no states of tasks"):
         flow.visualize(flow_state=state.result[halved])
+    with Flow("other") as other:
+        inc(1)
+    with pytest.raises(FlowError, match="is of another flow: it has "):
+        other.visualize(flow_state=state)
+    by_slugs = core.state.Success(
+        result={slug: state.result[each] for each, slug in flow.slugs.items()}
+    )
+    assert flow.visualize(flow_state=by_slugs) == text  # as `prefect.places.run` returns it
     with pytest.raises(TypeError, match="flow_state"):
         flow.visualize(flow_state="Success")
 

@@ -295,10 +295,10 @@ class Flow(FlowRunning):
                 first, and the file second, as in classic Prefect.
 
         Raises:
-            FlowError: the flow is not valid.
+            FlowError: the flow is not valid, or the state is no flow's, or another one's.
             RenderError: the file cannot be made here.
             TypeError: an argument has the wrong type.
-            ValueError: an unknown format or suffix, or a state that is no flow's.
+            ValueError: an unknown format or suffix.
         """
         from prefect.core import drawing  # noqa: PLC0415  # seldom needed
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from prefect.errors import FlowError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,20 +33,26 @@ def counts(states: Iterable[State]) -> dict[str, int]:
 
 
 def counts_of_tasks(state: State, slugs: Mapping[Task, str]) -> dict[str, dict[str, int]]:
-    """Return those of each task of a flow's state, by its slug.
+    """Return those of each task of a flow's state, whether that has them by tasks or by slugs, by its slug.
 
     Raises:
-        ValueError: it has no states of tasks.
+        FlowError: it has no states of tasks, or of none of these.
     """
     states = state.held
     if not isinstance(states, dict):
         told = f"{state!r} has no states of tasks: give the state that flow.run() returned"
-        raise ValueError(told)  # noqa: TRY004 - a state it is
-    return {
-        slug: counts(children(states[task]) or [states[task]])
-        for task, slug in slugs.items()
-        if task in states
+        raise FlowError(told)
+    of_each = {slug: states.get(task, states.get(slug)) for task, slug in slugs.items()}
+    found = {
+        slug: counts(children(each) or [each]) for slug, each in of_each.items() if each is not None
     }
+    if states and slugs and not found:
+        named = next(iter(states))
+        raise FlowError(
+            f"The state is of another flow: it has {getattr(named, 'name', named)!r}, and no task of this one. Give the "
+            "state that this flow's run() returned"
+        )
+    return found
 
 
 def worst(found: Counts) -> str:

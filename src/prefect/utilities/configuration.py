@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from prefect.configuration import Settings, config, temporary
 from prefect.core import check
+from prefect.errors import SettingError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def set_temporary_config(temp_config: Mapping[str, Any]) -> Iterator[Settings]:
 
     Raises:
         TypeError: it is no dict of such names.
+        SettingError: a name, or a part of one, is empty.
     """
     given = dict(_flat(temp_config, ""))
     before = dict(temporary)
@@ -39,7 +41,13 @@ def set_temporary_config(temp_config: Mapping[str, Any]) -> Iterator[Settings]:
 
 def _flat(settings: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for key, value in check.mapping("temp_config", "settings", settings).items():
-        name = prefix + check.text("Each name of a setting", key).lower().replace(".", "__")
+        if not isinstance(key, str):
+            raise check.wrong("Each name of a setting", "a string", key)
+        name = prefix + key.lower().replace(".", "__")
+        if not all(name.split("__")):
+            raise SettingError(
+                f"{key!r} is no name of a setting, as a part of it is empty: write one such as 'flows.run_on_schedule'"
+            )
         if isinstance(value, dict):
             yield from _flat(value, f"{name}__")
         else:
