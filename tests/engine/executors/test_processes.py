@@ -1,5 +1,6 @@
 """ProcessExecutor."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import suppress
 
 import cloudpickle
 import numpy as np
@@ -328,6 +330,59 @@ def test_a_task_that_times_out_while_its_lines_are_slowly_handled(monkeypatch, c
     with Flow("test") as flow:
         talks()
     assert type(results_of(flow, ProcessExecutor(1), timeout=120)["talks"]) is TimedOut
+
+
+def test_a_task_that_goes_on_after_its_timeout_and_logs(monkeypatch, caplog, tmp_path):
+    """It is TimedOut as one that is silent is, its process ends, and all that it had said is heard."""
+
+    class Slow(logging.Handler):
+        def emit(self, record):
+            time.sleep(0.002)
+            heard.append(int(record.getMessage()))
+
+    @task(timeout=0.1)
+    def talks():
+        said = os.open(tmp_path / "said", os.O_CREAT | os.O_WRONLY)
+        number = 0
+        while True:
+            with suppress(BaseException):
+                logging.getLogger("theirs").info("%d", number)
+                os.pwrite(said, b"%d" % number, 0)
+                number += 1
+
+    heard = []
+    monkeypatch.setattr(processes, "_OVERDUE", 0.5)
+    caplog.set_level(logging.INFO, "theirs")
+    theirs = logging.getLogger("theirs")
+    monkeypatch.setattr(theirs, "propagate", False)
+    monkeypatch.setattr(theirs, "handlers", [Slow()])
+    with Flow("test") as flow:
+        talks()
+        pid()
+    results = results_of(flow, ProcessExecutor(1), timeout=50)
+    assert type(results["talks"]) is TimedOut
+    assert "its process, which did not react, was ended" in results["talks"].message
+    assert type(results["pid"]) is Success
+    assert set(heard) >= set(range(int((tmp_path / "said").read_text()) + 1))
+
+
+def test_what_else_a_process_did_that_is_ended(monkeypatch):
+    """Async tasks fail with it, and their message says why."""
+
+    @task
+    async def waits():
+        await asyncio.sleep(600)
+
+    @task(timeout=0.1)
+    def stops():
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    monkeypatch.setattr(processes, "_OVERDUE", 0.5)
+    with Flow("test") as flow:
+        waits()
+        stops()
+    message = results_of(flow, ProcessExecutor(1), timeout=50)["waits"].message
+    assert "since another task in it did not end after its timeout" in message
 
 
 class Unloadable:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -43,7 +44,7 @@ _GRACE = 5.0
 
 
 class _Forwarder(logging.Handler):
-    """Sends what is logged here to the process that runs the flow, as it is logged."""
+    """Sends what is logged here to the process that runs the flow, as it is logged, and when, in milliseconds."""
 
     def __init__(self, sender: Sender) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class _Forwarder(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         data = packed_record(record, packed_plainly)
         with suppress(OSError):  # the run is over
-            self._sender.send(b"log", 0, data)
+            self._sender.send(b"log", time.monotonic_ns() // 1_000_000, data)
 
 
 class _Worker:

@@ -126,6 +126,9 @@ class _Worker:
         self.plain: int | None = None  # which of them has its main thread
         self.due: float | None = None  # when that is to have begun, or to have ended
         self.is_timed = False  # whether its timeout runs
+        self.said = self.heard = (
+            0.0  # when it made the line that was last logged, and when that was
+        )
         self._writers = [
             Thread(target=_pass_on, args=(pipe, name), name="prefect-output", daemon=True)
             for pipe, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr"))
@@ -137,6 +140,16 @@ class _Worker:
         """Raise KeyboardInterrupt in the task."""
         with suppress(ProcessLookupError):
             self.process.send_signal(signal.SIGINT)
+
+    def rest(self) -> list[Message]:
+        """Return what the process, which has ended, had sent. What it left behind may hold the connection open."""
+        found: list[Message] = []
+        until = time.monotonic() + _LAST_WORDS
+        # At last half a message, where it was interrupted in the midst of one.
+        with suppress(EOFError, OSError, ValueError):
+            while wait([self.connection], 0) and time.monotonic() < until:
+                found += self.receiver.messages()
+        return found
 
     def end(self, until: float) -> int:
         """Wait for the process, until a moment of the monotonic clock; return its status."""
@@ -314,6 +327,7 @@ class _ProcessSession(Session):
         kind, number, parts = message
         if kind == b"log":
             _log(message)
+            worker.said, worker.heard = number / 1000, time.monotonic()
             return
         token, job = worker.jobs[number]
         if kind == b"timed":
@@ -329,35 +343,35 @@ class _ProcessSession(Session):
             self._ready.append((token, _outcome(kind, *parts)))
 
     def _end_overdue(self, speaking: list[_Worker]) -> None:
-        """End processes whose task has not ended after its timeout: stopped, or in code that hears nothing."""
-        moment = time.monotonic()
-        overdue = [each for each in self._workers if (each.due or inf) <= moment]
-        for worker in [each for each in overdue if each not in speaking]:
-            number = worker.plain
-            assert number is not None  # noqa: S101  # for the type checker
-            token, job = worker.jobs.pop(number)
-            what = (
-                f"took longer than {job.task.timeout:g} seconds"
-                if worker.is_timed
-                else "was not begun in time"
-            )
-            message = f"the task {what}, and its process, which did not react, was ended"
-            state = after_loss(job, TimedOut(message, TaskTimeoutError(message)))
-            self._ready.append((token, state))
-            self._lose(worker, moment)
+        """End processes whose task has not ended after its timeout: stopped, in code that hears nothing, or deaf to it.
 
-    def _lose(self, worker: _Worker, until: float | None = None) -> None:
-        """Let a process go that has died, with what it worked on."""
+        One that speaks may only be heard late: it is ended when something is heard that it said after its time.
+        """
+        moment = time.monotonic()
+        for worker in [each for each in self._workers if (each.due or inf) <= moment]:
+            is_behind = worker in speaking or moment < worker.heard + _LAST_WORDS
+            if worker.said > (worker.due or inf) or not is_behind:
+                self._lose(worker, moment)
+
+    def _lose(self, worker: _Worker, overdue: float | None = None) -> None:
+        """Let a process go that has died, or is to be ended as overdue, with what it worked on."""
         self._workers.remove(worker)
         self._selector.unregister(worker.connection)
-        status = worker.end(time.monotonic() + _GRACE if until is None else until)
-        _last_words([worker], time.monotonic() + _LAST_WORDS)
+        status = worker.end(time.monotonic() + _GRACE if overdue is None else overdue)
+        rest = worker.rest()
         worker.connection.close()
+        for message in rest:
+            self._take(worker, message)
         if worker in self._idle:
             self._idle.remove(worker)
-        message = f"the worker process {_death(status)}"
-        for token, job in worker.jobs.values():
-            failed = Failed(message, RemoteTaskError(message))
+        death = _death(status)
+        if overdue is not None:
+            death = "was ended, since another task in it did not end after its timeout"
+        lost = f"the worker process {death}"
+        for number, (token, job) in worker.jobs.items():
+            failed = Failed(lost, RemoteTaskError(lost))
+            if overdue is not None and number == worker.plain:
+                failed = _overdue(job, is_timed=worker.is_timed)
             self._ready.append((token, after_loss(job, failed)))
 
     def stop(self, *, abandon: bool) -> None:
@@ -373,6 +387,13 @@ class _ProcessSession(Session):
             worker.end(until)
             worker.connection.close()
         self._workers.clear()
+
+
+def _overdue(job: Job, *, is_timed: bool) -> TimedOut:
+    """Return the state of a task whose process was ended; its timeout ran, or it had not begun."""
+    took = f"took longer than {job.task.timeout:g} seconds" if is_timed else "was not begun in time"
+    message = f"the task {took}, and its process, which did not react, was ended"
+    return TimedOut(message, TaskTimeoutError(message))
 
 
 def _last_words(workers: Iterable[_Worker], until: float) -> None:
