@@ -217,6 +217,38 @@ def test_a_try_that_is_paused_or_loops_has_one_span(tmp_path):
     assert looped["attributes"]["prefect.task.try"] == 1
 
 
+TRIED_BEFORE = """
+from prefect import Flow
+from prefect.engine.state import Retrying, Running
+
+events = []
+
+@task(max_retries=5)
+def again():
+    if context.task_run_count == 4:
+        raise ConnectionError("again")
+    return context.traceparent
+
+with Flow("outer") as outer:
+    told = again()
+if __name__ == "__main__":
+    state = outer.run(
+        telemetry=True, executor=EXECUTOR, task_states={told: Retrying(run_count=3)},
+        on_state=lambda e: events.append(e.run_count) if isinstance(e.state, Running) else None,
+    )
+    print(json.dumps([[state.result[told].result, events]]))
+"""
+
+
+@pytest.mark.parametrize("executor", ["local", "processes:1"])
+def test_tries_before_the_run_count(tmp_path, executor):
+    """A task that is begun with a state of an earlier run knows its span."""
+    spans, _ = in_memory(tmp_path, TRIED_BEFORE.replace("EXECUTOR", repr(executor)))
+    ((traceparent, events),) = spans["told"]
+    assert [each["attributes"]["prefect.task.try"] for each in spans["again"]] == [4, 5] == events
+    assert traceparent.split("-")[2] == spans["again"][1]["id"]
+
+
 def test_a_run_within_a_task_elsewhere_is_below_its_span(tmp_path):
     """And a run that is given a span by prefect.context is below that; its own tasks have no spans of those numbers."""
     act = """

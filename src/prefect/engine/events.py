@@ -18,12 +18,13 @@ class TaskEvent:
         map_index: which child of a mapped task it is; None for the task itself.
         state: the new state: Running, Retrying, Mapped (children follow) or a final one.
         children: how many children a mapped task has, if the state is Mapped; otherwise None.
+        run_count: which try at the task begins, from 1 on, if the state is Running and that is known; otherwise None.
 
     Attributes:
         time: when, in seconds since the epoch.
     """
 
-    __slots__ = ("children", "map_index", "state", "task_name", "task_slug", "time")
+    __slots__ = ("children", "map_index", "run_count", "state", "task_name", "task_slug", "time")
 
     def __init__(
         self,
@@ -32,12 +33,14 @@ class TaskEvent:
         map_index: int | None,
         state: State,
         children: int | None = None,
+        run_count: int | None = None,
     ) -> None:
         self.task_slug = task_slug
         self.task_name = task_name
         self.map_index = map_index
         self.state = state
         self.children = children
+        self.run_count = run_count
         self.time = time.time()
 
     def __repr__(self) -> str:

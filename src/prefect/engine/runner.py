@@ -202,7 +202,11 @@ class Run:
     def starts(self, node: Node, running: Running) -> None:
         """Tell that a node begins to run."""
         if self.on_state is not None:
-            self.tell(node, running)
+            step, retrying = node.step, node.retrying
+            run_count = 1 if retrying is None else retrying.run_count + 1
+            self.on_state(
+                TaskEvent(step.slug, step.task.name, node.map_index, running, None, run_count)
+            )
         if self.verbose and works(node.step.task):
             logs.info("task %r starts", node.label)
 

@@ -160,6 +160,7 @@ class Telemetry:
             state.message,
             children=event.children,
             moment=event.time,
+            run_count=event.run_count,
             error=error,
             traceback=None if error is None else state.traceback,
         )
@@ -175,6 +176,7 @@ class Telemetry:
         *,
         children: int | None = None,
         moment: float,
+        run_count: int | None = None,
         error: BaseException | None = None,
         traceback: str | None = None,
     ) -> None:
@@ -187,6 +189,7 @@ class Telemetry:
             message: its own.
             children: how many a mapped task has.
             moment: when, in seconds since 1970.
+            run_count: which try begins, of one that may have been tried before this run; None where nothing tells.
             error: what a failure came of, if that is known.
             traceback: of that, as text.
         """
@@ -195,6 +198,8 @@ class Telemetry:
         key = (task, index)
         if state == "Running":
             # One that was paused, makes another pass or was begun anew elsewhere is within the same try still.
+            if key not in self._spans and run_count is not None:
+                self._tried[key] = run_count - 1
             span, moment = self._spans.get(key) or (self._begin(task, index, moment), moment)
             self._spans[key] = (span, moment)
             self._contexts.attach(self._trace.set_span_in_context(span))
