@@ -98,6 +98,32 @@ def test_a_result_that_its_own_code_cannot_load_in_a_place_is_made_again(tmp_pat
     assert "Task 'odd' runs again: A stored value cannot be loaded here: ValueError: other" in err
 
 
+def test_a_result_that_cannot_be_loaded_where_the_flow_runs_is_not_stored(tmp_path, caplog):
+    """Its task has failed, which says so, and runs again as others that failed."""
+    here = os.getpid()
+
+    class Elsewhere:
+        def __reduce__(self):
+            return load, (here,)
+
+    def load(number):
+        if os.getpid() == number:
+            raise ValueError("not here")
+        return Elsewhere()
+
+    @task
+    def gives():
+        return Elsewhere()
+
+    with Flow("f") as flow:
+        given = gives()
+    for resume in (False, True):
+        state = flow.run(executor="processes:1", store=tmp_path, resume=resume)
+        message = state.result[given].message
+        assert message == "the result cannot be loaded here: ValueError: not here"
+    assert "runs again" not in caplog.text
+
+
 def test_what_a_value_needs_is_known_without_loading_it(tmp_path, run):
     """Versions of the packages are kept with it, and where they are the same nothing is loaded to find out."""
     run("local", "fail")

@@ -313,6 +313,8 @@ def retry(job: Job, state: Failed) -> Retrying | None:
 
 LOST = "lost"
 """In the context of a failure: how far the try came, nobody knows."""
+UNLOADABLE = "unloadable"
+"""The same: the task succeeded, and what it returned cannot be loaded where the flow runs."""
 
 
 def after_loss(job: Job, failed: Failed) -> State:

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         def begin(self, node: Node, job: Job) -> State | None:
             """Return the state of a task whose result is there; else have the job keep what it makes."""
 
-        def take(self, state: State) -> None:
+        def take(self, node: Node, state: State) -> None:
             """Look at what came back of a job, perhaps from another process."""
 else:
     from _collections import deque  # all of collections takes longer to import than this module
@@ -225,7 +225,7 @@ class Run:
             except ResultUnavailableError:
                 pass  # who cannot read it here cannot write it, either
         if self.keeper is not None:
-            self.keeper.take(state)
+            self.keeper.take(node, state)
         if type(state) is Success and not (self.detached or self.observed or self.limits):
             self.finish(node, state)
             return True

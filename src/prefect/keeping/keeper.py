@@ -22,6 +22,7 @@ from prefect.core.state import Failed, Mapped, Skipped, Success
 from prefect.core.state_kinds import Cached
 from prefect.core.tracebacks import describe
 from prefect.core.value_types import json_form
+from prefect.engine.job import UNLOADABLE
 from prefect.engine.nodes import ITEM, SHARED
 from prefect.errors import ResultUnavailableError, StoreError
 from prefect.keeping.code import Codes
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 _SERIES = f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}"
 _logger = logging.getLogger("prefect")
+_MADE = "made:"
 _NEVER = "It holds a secret's value, which never rests in a store"
 _LARGE = 1 << 16
 """Bytes of a result from which on another process sends word of it alone."""
@@ -249,7 +251,7 @@ class Keeper:
         if task.checkpoint is False or (not cached and self._root is None):
             job.keeping = Keeping(None, key, {})
             # What may not rest, and what ends with the run, is known by how it is made.
-            self._recipes[node] = f"made:{key}"
+            self._recipes[node] = _MADE + key
             if task.checkpoint is False:
                 self._digests[node] = self._recipes[node]
             return None
@@ -264,7 +266,7 @@ class Keeper:
         if node.map_index is not None:
             about["map_index"] = node.map_index
         job.keeping = Keeping(store.where, key, about, store.key_id, why)
-        self._recipes[node] = f"made:{key}"
+        self._recipes[node] = _MADE + key
         return None
 
     def _store_of(self, task: Task) -> Store:
@@ -280,7 +282,7 @@ class Keeper:
             self._alike[like] = found + 1
         return found
 
-    def take(self, state: State) -> None:
+    def take(self, node: Node, state: State) -> None:
         """Look at what came back of a job, perhaps from another process.
 
         Raises:
@@ -290,6 +292,9 @@ class Keeper:
         for value, name in context.pop("learned", {}).items():
             remember(value, name)
         stored, worker = context.get("stored"), context.get("worker")
+        if UNLOADABLE in context:
+            # Where it was made it was stored; a later run would find that it is of no use.
+            self._store_of(node.step.task).remove(self._recipes[node].removeprefix(_MADE))
         if stored is None:
             return
         store = open_store(stored["where"])

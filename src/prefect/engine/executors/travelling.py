@@ -14,6 +14,7 @@ from prefect.core.refs import Ref
 from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.brought import is_any, reduced
+from prefect.engine.job import UNLOADABLE
 from prefect.errors import RemoteTaskError, ResultUnavailableError
 
 TYPE_CHECKING = False
@@ -234,7 +235,8 @@ def arrived(load: Callable[..., State], *sent: Any) -> State:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # anything that an object's unpickling raises
-        return Failed(f"the result cannot be loaded here: {describe(error)}", error)
+        message = f"the result cannot be loaded here: {describe(error)}"
+        return Failed(message, error, context={UNLOADABLE: True})
     held = getattr(state, "held", None)  # what ends the run rather than the task is no state
     if isinstance(held, BaseException):
         _restore_chain(held)
