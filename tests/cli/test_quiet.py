@@ -48,7 +48,6 @@ def test_a_run_tells_warnings_and_what_it_came_to(quiet, place):
         "INFO     flow 'q': Success: All reference tasks succeeded.",
     ]
     assert err == ""
-    assert "as asked" not in out
     record = (quiet.directory / "kept").glob("runs/*.jsonl")
     assert "nothing of note" in next(record).read_text()
 
@@ -58,6 +57,7 @@ def test_a_failure_is_told_in_full(quiet, place):
     """With its traceback, and how to go on with a run that was kept; the outcome is said once."""
     out, err = quiet("--in", place, "--store", "kept", "-p", "fail=true", status=1)
     assert "Traceback" in out
+    assert out.count("ValueError: as asked") == 2  # the state's message, and the traceback's end
     assert out.splitlines()[-1].startswith("ERROR    flow 'q': Failed: ")
     assert out.count("flow 'q'") == 1
     assert "nothing of note" not in out
