@@ -376,3 +376,35 @@ def test_no_result_of_an_earlier_run_is_left_as_if_it_were_this_ones(prefect):
     assert not path.exists()
     assert prefect("run", "s.py", "--result", "out.json")[1] == ""
     assert path.exists()
+
+
+LEVELS = """
+from prefect import Flow, context, task
+from prefect.utilities.logging import get_logger
+
+@task
+def logs():
+    context.logger.debug("of debug")
+    context.logger.info("of info")
+    get_logger("mine").info("of mine")
+    context.logger.warning("of warning")
+
+with Flow("l") as flow:
+    logs()
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--executor", "processes:1"), ("--quiet",)])
+def test_a_variable_says_which_lines_of_tasks_are_shown(prefect, options):
+    """More or fewer than by default, and with --quiet no more; the outcome is told whatever it says."""
+    (prefect.directory / "l.py").write_text(LEVELS)
+    seen = {}
+    for level in ("DEBUG", "INFO", "WARNING", "CRITICAL"):
+        out, _ = prefect("run", "l.py", *options, PREFECT__LOGGING__LEVEL=level)
+        seen[level] = re.findall(r"of (debug|info|mine|warning)", out)
+        assert "All reference tasks succeeded" in out
+    every = ["debug", "info", "mine", "warning"]
+    expected = {"DEBUG": every, "INFO": every[1:], "WARNING": every[3:], "CRITICAL": []}
+    if options == ("--quiet",):
+        expected |= {"DEBUG": every[3:], "INFO": every[3:]}
+    assert seen == expected

@@ -3,7 +3,8 @@
 Lines of level INFO and above of tasks, and what those with `log_stdout` print, go to standard error then.
 Whoever configures logging, before or after, decides alone; but a handler that is added to the logger `prefect`, or to one
 below, gets these lines as well where nobody has set a level. The variables of classic Prefect count here:
-PREFECT__LOGGING__LEVEL, __FORMAT, __DATEFMT, and __EXTRA_LOGGERS with the names of other libraries' loggers.
+PREFECT__LOGGING__LEVEL, __FORMAT, __DATEFMT, and __EXTRA_LOGGERS with the names of other libraries' loggers. The level
+counts in the command, too.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def show(*names: str) -> None:
         if _has_handlers_alone():
             for name in (TASKS, *names):
                 if not (logger := logging.getLogger(name)).level:
-                    logger.setLevel(_level())
+                    logger.setLevel(wanted_level())
                     _levels[name] = logger.level
         return
     if TASKS in _levels and _levels.keys() >= {*names}:
@@ -72,7 +73,7 @@ def show(*names: str) -> None:
         logger = logging.getLogger(name)
         if name not in _levels and not logger.handlers and not logger.level:
             logger.addHandler(_handler)
-            logger.setLevel(_level())
+            logger.setLevel(wanted_level())
             _levels[name] = logger.level
 
 
@@ -89,7 +90,8 @@ def extra_loggers() -> list[str]:
     return [name for part in text.strip("[]() ").split(",") if (name := part.strip("'\" "))]
 
 
-def _level() -> int:
+def wanted_level() -> int:
+    """Return the level from which on lines are shown that nobody else has a say in: INFO, or the variable's."""
     wanted = os.environ.get(VARIABLE + "LEVEL") or "INFO"
     levels = logging.getLevelNamesMapping()
     if wanted.upper() not in levels:

@@ -282,10 +282,18 @@ def tracebacks(flow_state: State) -> Iterator[tuple[str, str]]:
 
 
 def listen(handler: logging.Handler) -> None:
-    """Send what tasks and the engine log to one handler alone."""
+    """Send what tasks and the engine log to one handler alone.
+
+    Of what tasks and libraries log, what PREFECT__LOGGING__LEVEL says; what the engine says of states does not depend on it.
+    """
+    from prefect.core.shown import wanted_level  # noqa: PLC0415 - not where a run is told of elsewhere
+
+    wanted = wanted_level()
+    if wanted > logging.INFO:
+        handler.addFilter(lambda line: line.name == ENGINE_LOGGER or line.levelno >= wanted)
     logger = logging.getLogger(ENGINE_LOGGER)
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(min(wanted, logging.INFO))
     # What the root logger would print a second time.
     logger.propagate = False
 
