@@ -18,6 +18,7 @@ from processes import await_end, runs
 
 from prefect import Flow, Parameter, Task, context, task, unmapped
 from prefect.engine.executors import ProcessExecutor, processes
+from prefect.engine.executors.process_handle import WorkerProcess
 from prefect.engine.signals import LOOP
 from prefect.engine.state import Cancelled, Failed, Success, TimedOut
 from prefect.errors import RemoteTaskError
@@ -741,7 +742,7 @@ def test_what_a_flow_adds_by_itself_is_done_here():
 
 def test_a_flow_that_only_passes_values_on_starts_no_process(monkeypatch):
     """Where there is nothing to do, there is nobody who would."""
-    monkeypatch.setattr(processes, "_Worker", None)
+    monkeypatch.setattr(processes, "WorkerProcess", None)
     with Flow("test") as flow:
         item = Parameter("a", default=[1, 2])[1]
     assert flow.run(executor=ProcessExecutor(1)).result[item].result == 2
@@ -819,7 +820,7 @@ def test_a_slice_of_large_values(kind):
 
 def test_an_interruption_while_a_process_starts(capfd):
     """It ends in silence, however early that is."""
-    worker = processes._Worker()
+    worker = WorkerProcess()
     worker.interrupt()
     assert worker.end(time.monotonic() + 60) == 0
     worker.connection.close()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
-import subprocess
 import sys
 import time
 from collections import deque
@@ -14,9 +12,7 @@ from contextlib import suppress
 from itertools import count as count_from
 from math import inf
 from multiprocessing.connection import wait
-from pathlib import Path
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
-from threading import Thread
 
 from prefect.core.check import count
 from prefect.core.state import Failed, TimedOut
@@ -24,7 +20,7 @@ from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import DETACHED, Executor, Session
 from prefect.engine.executors.brought import noting, sources_of
 from prefect.engine.executors.here import done_here
-from prefect.engine.executors.messages import Outbox, Receiver
+from prefect.engine.executors.process_handle import LAST_WORDS, WorkerProcess, death
 from prefect.engine.executors.travelling import Packed, arrived, for_workers, packed, unpacked
 from prefect.engine.job import after_loss, is_async
 from prefect.errors import RemoteTaskError, TaskTimeoutError
@@ -32,7 +28,7 @@ from prefect.errors import RemoteTaskError, TaskTimeoutError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import IO, Any, TextIO
+    from typing import Any
 
     from prefect.core.state import State
     from prefect.engine.executors.messages import Message
@@ -46,17 +42,9 @@ _STARTING = 60.0
 """Seconds more in which it is to begin: it may be starting, and has imports to do and inputs to load."""
 _MUCH = 100
 """How many async tasks a process awaits before another is started for more."""
-_LAST_WORDS = 0.5
-"""Seconds that are waited for the rest of the output of a process that has ended."""
 _PAUSE = 0.05
 """Seconds after which one looks whether a process has ended whose connection has not."""
-_LONGEST_LINE = 1 << 20
-"""Bytes that are kept of a line that has not ended."""
 _CONTEXT = "the parameters of the run, or its context, cannot be pickled"
-_START = (
-    "import sys; sys.path[:] = sys.argv[3:]; from prefect.engine.executors import process_worker; "
-    "process_worker.main(int(sys.argv[1]), int(sys.argv[2]))"
-)
 
 
 class ProcessExecutor(Executor):
@@ -102,110 +90,12 @@ def _usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
-class _Worker:
-    """A process, with what it has been sent and works on."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            # A pipe that ends when this process does, in whatever way: the worker watches it.
-            watched, self._held = os.pipe()
-            try:
-                self.process = _started(theirs.fileno(), watched)
-            except BaseException:
-                ours.close()
-                os.close(self._held)
-                raise
-            finally:
-                os.close(watched)
-        self.connection = ours
-        self.outbox, self.receiver = Outbox(ours), Receiver(ours)
-        self.tasks: set[int] = set()
-        self.modules: set[str] = set()
-        self.jobs: dict[int, tuple[Any, Job]] = {}
-        self.plain: int | None = None  # which of them has its main thread
-        self.due: float | None = None  # when that is to have begun, or to have ended
-        self.is_timed = False  # whether its timeout runs
-        self.said = self.heard = (
-            0.0  # when it made the line that was last logged, and when that was
-        )
-        self._writers = [
-            Thread(target=_pass_on, args=(pipe, name), name="prefect-output", daemon=True)
-            for pipe, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr"))
-        ]
-        for writer in self._writers:
-            writer.start()
-
-    def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in the task."""
-        with suppress(ProcessLookupError):
-            self.process.send_signal(signal.SIGINT)
-
-    def rest(self) -> list[Message]:
-        """Return what the process, which has ended, had sent. What it left behind may hold the connection open."""
-        found: list[Message] = []
-        until = time.monotonic() + _LAST_WORDS
-        # At last half a message, where it was interrupted in the midst of one.
-        with suppress(EOFError, OSError, ValueError):
-            while wait([self.connection], 0) and time.monotonic() < until:
-                found += self.receiver.messages()
-        return found
-
-    def end(self, until: float) -> int:
-        """Wait for the process, until a moment of the monotonic clock; return its status."""
-        try:
-            self.process.wait(max(until - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)  # with what the task has started
-            self.process.wait()
-        os.close(self._held)
-        until = time.monotonic() + _LAST_WORDS
-        for writer in self._writers:
-            writer.join(
-                max(until - time.monotonic(), 0)
-            )  # what a task left behind may hold it open
-        return self.process.returncode
-
-
-def _started(*descriptors: int) -> subprocess.Popen[bytes]:
-    """Start the worker's program, with the options of the interpreter that runs here."""
-    options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing does
-    numbers = map(str, descriptors)
-    # An interruption waits until the worker can take it, which does not in the midst of imports.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        return subprocess.Popen(  # noqa: S603  # this interpreter
-            [sys.executable, *options, "-c", _START, *numbers, *_path()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=descriptors,
-            process_group=0,  # Ctrl-C comes to this process alone, which interrupts the tasks then
-        )
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _path() -> list[str]:
-    """Return where modules are looked for: what is relative is so to the directory of now."""
-    return [
-        str(Path(each).absolute()) if each else str(Path.cwd())
-        for each in sys.path
-        if _is_text(each)
-    ]
-
-
-def _is_text(entry: object) -> bool:  # imports leave others out of account
-    return isinstance(entry, str)
-
-
 class _ProcessSession(Session):
     def __init__(self, max_workers: int) -> None:
         self.capacity: int = max_workers
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._selector = DefaultSelector()
-        self._idle: list[_Worker] = []
+        self._idle: list[WorkerProcess] = []
         self._tasks: dict[int, list[Any]] = {}  # pickled, by the number of what was pickled
         self._kept: list[Any] = []  # so that no other task gets the same number
         self._modules: set[str] = set()  # digests of those that the flow has brought
@@ -261,17 +151,17 @@ class _ProcessSession(Session):
                 )
             )
 
-    def _bring(self, worker: _Worker) -> None:
+    def _bring(self, worker: WorkerProcess) -> None:
         """Send to a process the modules that the flow has brought, which what follows may need."""
         if new := self._modules - worker.modules:
             worker.modules |= new
             self._send(worker, b"modules", 0, packed(sources_of(new)))
 
-    def _for_plain(self, job: Job) -> _Worker:
+    def _for_plain(self, job: Job) -> WorkerProcess:
         """Return a process that is free."""
         return self._idle.pop() if self._idle else self._start(job.context)
 
-    def _for_async(self, job: Job) -> _Worker:
+    def _for_async(self, job: Job) -> WorkerProcess:
         """Return the process that awaits least; another is started where that is much."""
         least = min(self._workers, key=lambda each: len(each.jobs), default=None)
         if least is None or (len(least.jobs) >= _MUCH and len(self._workers) < self.capacity):
@@ -282,17 +172,17 @@ class _ProcessSession(Session):
     def _fail(self, token: Any, what: str, error: Exception) -> None:
         self._ready.append((token, Failed(f"{what}: {describe(error)}", error)))
 
-    def _start(self, context: dict[str, Any]) -> _Worker:
+    def _start(self, context: dict[str, Any]) -> WorkerProcess:
         with noting(self._modules):
             run, given = packed((_levels(), sys.argv)), packed(context)
-        worker = _Worker()
+        worker = WorkerProcess()
         self._workers.append(worker)
         self._selector.register(worker.connection, EVENT_READ, worker)
         self._bring(worker)
         self._send(worker, b"run", 0, run, given)
         return worker
 
-    def _send(self, worker: _Worker, kind: bytes, number: int, *parts: list[Any]) -> None:
+    def _send(self, worker: WorkerProcess, kind: bytes, number: int, *parts: list[Any]) -> None:
         """Send a message to a process; what it does not take now goes while something is waited for."""
         with suppress(OSError):  # it has died: that is seen when its answer is waited for
             if worker.outbox.send(kind, number, *parts):
@@ -306,7 +196,7 @@ class _ProcessSession(Session):
     def _hear(self, timeout: float) -> None:
         """Take what processes tell, once, and end those that are silent for too long."""
         ready = self._selector.select(timeout)
-        speaking: list[_Worker] = [key.data for key, events in ready if events & EVENT_READ]
+        speaking: list[WorkerProcess] = [key.data for key, events in ready if events & EVENT_READ]
         for worker in (key.data for key, events in ready if events & EVENT_WRITE):
             with suppress(OSError):  # as above
                 if worker.outbox.flush():
@@ -322,7 +212,7 @@ class _ProcessSession(Session):
                 self._take(worker, message)
         self._end_overdue(speaking)
 
-    def _take(self, worker: _Worker, message: Message) -> None:
+    def _take(self, worker: WorkerProcess, message: Message) -> None:
         """Take what a process tells."""
         kind, number, parts = message
         if kind == b"log":
@@ -342,18 +232,18 @@ class _ProcessSession(Session):
                 self._idle.append(worker)
             self._ready.append((token, _outcome(kind, *parts)))
 
-    def _end_overdue(self, speaking: list[_Worker]) -> None:
+    def _end_overdue(self, speaking: list[WorkerProcess]) -> None:
         """End processes whose task has not ended after its timeout: stopped, in code that hears nothing, or deaf to it.
 
         One that speaks may only be heard late: it is ended when something is heard that it said after its time.
         """
         moment = time.monotonic()
         for worker in [each for each in self._workers if (each.due or inf) <= moment]:
-            is_behind = worker in speaking or moment < worker.heard + _LAST_WORDS
+            is_behind = worker in speaking or moment < worker.heard + LAST_WORDS
             if worker.said > (worker.due or inf) or not is_behind:
                 self._lose(worker, moment)
 
-    def _lose(self, worker: _Worker, overdue: float | None = None) -> None:
+    def _lose(self, worker: WorkerProcess, overdue: float | None = None) -> None:
         """Let a process go that has died, or is to be ended as overdue, with what it worked on."""
         self._workers.remove(worker)
         self._selector.unregister(worker.connection)
@@ -364,10 +254,10 @@ class _ProcessSession(Session):
             self._take(worker, message)
         if worker in self._idle:
             self._idle.remove(worker)
-        death = _death(status)
+        why = death(status)
         if overdue is not None:
-            death = "was ended, since another task in it did not end after its timeout"
-        lost = f"the worker process {death}"
+            why = "was ended, since another task in it did not end after its timeout"
+        lost = f"the worker process {why}"
         for number, (token, job) in worker.jobs.items():
             failed = Failed(lost, RemoteTaskError(lost))
             if overdue is not None and number == worker.plain:
@@ -396,7 +286,7 @@ def _overdue(job: Job, *, is_timed: bool) -> TimedOut:
     return TimedOut(message, TaskTimeoutError(message))
 
 
-def _last_words(workers: Iterable[_Worker], until: float) -> None:
+def _last_words(workers: Iterable[WorkerProcess], until: float) -> None:
     """Handle what processes that are to end still log, until they have, or a moment of the monotonic clock."""
     left = {each.connection.fileno(): each for each in workers}
     while left:
@@ -432,42 +322,8 @@ def _outcome(kind: bytes, data: list[Any], value: list[Any]) -> State:
     return state
 
 
-def _death(status: int) -> str:
-    """Say how a process ended."""
-    if status >= 0:
-        return f"ended with status {status}: a task, or what it called, ended it"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    why = ": perhaps memory ran out" if name == "SIGKILL" else ""
-    return f"was ended by {name}{why}"
-
-
 def _levels() -> dict[str, int]:
     """Return the levels of the loggers here that have one of their own."""
     loggers = logging.Logger.manager.loggerDict
     named = {name: each.level for name, each in loggers.items() if isinstance(each, logging.Logger)}
     return {"": logging.getLogger().level} | {name: level for name, level in named.items() if level}
-
-
-def _pass_on(pipe: IO[bytes], name: str) -> None:
-    """Write what a process prints where this one does, in whole lines: there, secrets are masked."""
-    rest = b""
-    with pipe:
-        while data := os.read(pipe.fileno(), 1 << 16):
-            rest += data
-            end = max(rest.rfind(b"\n"), rest.rfind(b"\r")) + 1
-            if not end and len(rest) > _LONGEST_LINE:
-                end = len(rest)
-            _write(name, rest[:end])
-            rest = rest[end:]
-    _write(name, rest)
-
-
-def _write(name: str, data: bytes) -> None:
-    stream: TextIO = getattr(sys, name)
-    if data:
-        with suppress(ValueError, OSError):  # closed
-            stream.write(data.decode(errors="replace"))
-            stream.flush()

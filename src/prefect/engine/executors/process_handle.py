@@ -1,0 +1,138 @@
+"""A worker process, as the one that runs the flow has it: started, sent to, heard, interrupted, ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from multiprocessing.connection import wait
+from pathlib import Path
+from threading import Thread
+
+from prefect.engine.executors.messages import Outbox, Receiver
+from prefect.engine.executors.process_output import pass_on
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from prefect.engine.executors.messages import Message
+    from prefect.engine.job import Job
+
+LAST_WORDS = 0.5
+"""Seconds that are waited for the rest of the output of a process that has ended."""
+_START = (
+    "import sys; sys.path[:] = sys.argv[3:]; from prefect.engine.executors import process_worker; "
+    "process_worker.main(int(sys.argv[1]), int(sys.argv[2]))"
+)
+
+
+class WorkerProcess:
+    """A process, with what it has been sent and works on."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            # A pipe that ends when this process does, in whatever way: the worker watches it.
+            watched, self._held = os.pipe()
+            try:
+                self.process = _started(theirs.fileno(), watched)
+            except BaseException:
+                ours.close()
+                os.close(self._held)
+                raise
+            finally:
+                os.close(watched)
+        self.connection = ours
+        self.outbox, self.receiver = Outbox(ours), Receiver(ours)
+        self.tasks: set[int] = set()
+        self.modules: set[str] = set()
+        self.jobs: dict[int, tuple[Any, Job]] = {}
+        self.plain: int | None = None  # which of them has its main thread
+        self.due: float | None = None  # when that is to have begun, or to have ended
+        self.is_timed = False  # whether its timeout runs
+        self.said = 0.0  # when it made the line that was last logged
+        self.heard = 0.0  # and when that was
+        self._writers = [
+            Thread(target=pass_on, args=(pipe, name), name="prefect-output", daemon=True)
+            for pipe, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr"))
+        ]
+        for writer in self._writers:
+            writer.start()
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in the task."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGINT)
+
+    def rest(self) -> list[Message]:
+        """Return what the process, which has ended, had sent. What it left behind may hold the connection open."""
+        found: list[Message] = []
+        until = time.monotonic() + LAST_WORDS
+        # At last half a message, where it was interrupted in the midst of one.
+        with suppress(EOFError, OSError, ValueError):
+            while wait([self.connection], 0) and time.monotonic() < until:
+                found += self.receiver.messages()
+        return found
+
+    def end(self, until: float) -> int:
+        """Wait for the process, until a moment of the monotonic clock; return its status."""
+        try:
+            self.process.wait(max(until - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)  # with what the task has started
+            self.process.wait()
+        os.close(self._held)
+        until = time.monotonic() + LAST_WORDS
+        for writer in self._writers:  # what a task left behind may hold it open
+            writer.join(max(until - time.monotonic(), 0))
+        return self.process.returncode
+
+
+def death(status: int) -> str:
+    """Say how a process ended."""
+    if status >= 0:
+        return f"ended with status {status}: a task, or what it called, ended it"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    why = ": perhaps memory ran out" if name == "SIGKILL" else ""
+    return f"was ended by {name}{why}"
+
+
+def _started(*descriptors: int) -> subprocess.Popen[bytes]:
+    """Start the worker's program, with the options of the interpreter that runs here."""
+    options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001  # as multiprocessing does
+    numbers = map(str, descriptors)
+    # An interruption waits until the worker can take it, which does not in the midst of imports.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return subprocess.Popen(  # noqa: S603  # this interpreter
+            [sys.executable, *options, "-c", _START, *numbers, *_path()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=descriptors,
+            process_group=0,  # Ctrl-C comes to this process alone, which interrupts the tasks then
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _path() -> list[str]:
+    """Return where modules are looked for: what is relative is so to the directory of now."""
+    return [
+        str(Path(each).absolute()) if each else str(Path.cwd())
+        for each in sys.path
+        if _is_text(each)
+    ]
+
+
+def _is_text(entry: object) -> bool:  # imports leave others out of account
+    return isinstance(entry, str)
