@@ -18,8 +18,9 @@ from prefect.core.state import now
 from prefect.core.value_types import json_form
 from prefect.engine.flow_run import run_flow
 from prefect.errors import ParameterError, RecordError
-from prefect.keeping.keeper import Keeper, require_key
+from prefect.keeping.keeper import Keeper
 from prefect.keeping.recording import RunRecord
+from prefect.keeping.storing import require_key
 from prefect.progress.counts import watching
 from prefect.records.finding import find_run, path_of, runs_in
 from prefect.records.names import new_run
