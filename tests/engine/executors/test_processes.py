@@ -443,6 +443,20 @@ def test_output_comes_out_here(capsys):
     assert "an error\n" in err
 
 
+class _Refuses:
+    def write(self, text):
+        raise RuntimeError("not here")
+
+
+@pytest.mark.parametrize("stream", [None, _Refuses()])
+def test_output_that_cannot_come_out_here(stream, monkeypatch):
+    """As in a program without a terminal: it is lost, and tasks that print go on."""
+    monkeypatch.setattr(sys, "stdout", stream)
+    with Flow("test") as flow:
+        task(lambda: print("\n" * 1_000_000), name="prints")()
+    assert type(results_of(flow, ProcessExecutor(1))["prints"]) is Success
+
+
 def test_states():
     """Failures keep their traceback's text, timeouts interrupt."""
 

@@ -29,8 +29,9 @@ def pass_on(pipe: IO[bytes], name: str) -> None:
 
 
 def _write(name: str, data: bytes) -> None:
-    stream: TextIO = getattr(sys, name)
-    if data:
-        with suppress(ValueError, OSError):  # closed
+    """Write it; without a stream, or with one that does not take it, nothing is: who prints goes on."""
+    stream: TextIO | None = getattr(sys, name)
+    if data and stream is not None:
+        with suppress(Exception):  # closed, or of somebody else's making
             stream.write(data.decode(errors="replace"))
             stream.flush()
