@@ -17,7 +17,7 @@ import pytest
 from processes import await_end, runs
 
 from prefect import Flow, Parameter, Task, context, task, unmapped
-from prefect.engine.executors import ProcessExecutor, processes
+from prefect.engine.executors import ProcessExecutor, process_handle, processes
 from prefect.engine.executors.process_handle import WorkerProcess
 from prefect.engine.signals import LOOP
 from prefect.engine.state import Cancelled, Failed, Success, TimedOut
@@ -839,6 +839,29 @@ def test_an_interruption_while_a_process_starts(capfd):
     assert worker.end(time.monotonic() + 60) == 0
     worker.connection.close()
     assert capfd.readouterr().err == ""
+
+
+def test_a_process_for_which_there_are_no_threads(monkeypatch):
+    """It is ended, and the task's message says what was wanting."""
+    started = []
+
+    class Known(subprocess.Popen):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            started.append(self.pid)
+
+    class Refused(threading.Thread):
+        def start(self):
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(process_handle.subprocess, "Popen", Known)
+    monkeypatch.setattr(process_handle, "Thread", Refused)
+    with Flow("test") as flow:
+        pid()
+    message = results_of(flow, ProcessExecutor(1))["pid"].message
+    assert message == "no process can be started: RuntimeError: can't start new thread"
+    (number,) = started
+    assert not runs(number)
 
 
 SCRIPT = """

@@ -37,8 +37,12 @@ class WorkerProcess:
     def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            # A pipe that ends when this process does, in whatever way: the worker watches it.
-            watched, self._held = os.pipe()
+            try:
+                # A pipe that ends when this process does, in whatever way: the worker watches it.
+                watched, self._held = os.pipe()
+            except OSError:
+                ours.close()
+                raise
             try:
                 self.process = _started(theirs.fileno(), watched)
             except BaseException:
@@ -61,8 +65,14 @@ class WorkerProcess:
             Thread(target=pass_on, args=(pipe, name), name="prefect-output", daemon=True)
             for pipe, name in ((self.process.stdout, "stdout"), (self.process.stderr, "stderr"))
         ]
-        for writer in self._writers:
-            writer.start()
+        try:
+            for writer in self._writers:
+                writer.start()
+        except BaseException:  # there may be no more threads
+            self._writers = [each for each in self._writers if each.is_alive()]
+            self.end(time.monotonic())
+            ours.close()
+            raise
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the task."""

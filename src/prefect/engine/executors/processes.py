@@ -44,7 +44,6 @@ _MUCH = 100
 """How many async tasks a process awaits before another is started for more."""
 _PAUSE = 0.05
 """Seconds after which one looks whether a process has ended whose connection has not."""
-_CONTEXT = "the parameters of the run, or its context, cannot be pickled"
 
 
 class ProcessExecutor(Executor):
@@ -90,6 +89,14 @@ def _usable_cpus() -> int:
     return os.cpu_count() or 1
 
 
+class _NotStartedError(Exception):
+    """No process was started: for want of what, and why."""
+
+    def __init__(self, what: str, why: Exception) -> None:
+        super().__init__(what)
+        self.why = why
+
+
 class _ProcessSession(Session):
     def __init__(self, max_workers: int) -> None:
         self.capacity: int = max_workers
@@ -115,9 +122,8 @@ class _ProcessSession(Session):
         awaits = is_async(job.task)
         try:
             worker = self._for_async(job) if awaits else self._for_plain(job)
-        except Exception as error:  # noqa: BLE001
-            what = "no process can be started" if isinstance(error, OSError) else _CONTEXT
-            self._fail(token, what, error)
+        except _NotStartedError as error:
+            self._fail(token, str(error), error.why)
             return
         number = next(self._numbers)
         worker.jobs[number] = (token, job)
@@ -173,9 +179,16 @@ class _ProcessSession(Session):
         self._ready.append((token, Failed(f"{what}: {describe(error)}", error)))
 
     def _start(self, context: dict[str, Any]) -> WorkerProcess:
-        with noting(self._modules):
-            run, given = packed((_levels(), sys.argv)), packed(context)
-        worker = WorkerProcess()
+        try:
+            with noting(self._modules):
+                run, given = packed((_levels(), sys.argv)), packed(context)
+        except Exception as error:
+            what = "the parameters of the run, or its context, cannot be pickled"
+            raise _NotStartedError(what, error) from error
+        try:
+            worker = WorkerProcess()
+        except Exception as error:
+            raise _NotStartedError("no process can be started", error) from error
         self._workers.append(worker)
         self._selector.register(worker.connection, EVENT_READ, worker)
         self._bring(worker)
