@@ -1,6 +1,7 @@
 """`prefect diff`."""
 
 import json
+import re
 
 import pytest
 
@@ -215,3 +216,93 @@ def test_images_are_compared_too(prefect, built, base_image, unique):
     prefect("build", "f.py", "--image", base_image, "--tag", unique, "--key-file", "flow.key")
     out, _ = prefect("diff", "a.flow", image, "--key-file", "flow.key", status=1)
     assert "environment image" in out
+
+
+SETTINGS = """
+from datetime import time, timedelta
+from prefect import Flow, task
+from prefect.schedules import Schedule, clocks, filters
+from prefect.triggers import some_failed
+
+def tell(one, old, new):
+    return new
+
+@task{of_task}
+def step():
+    pass
+
+with Flow("d"{of_flow}) as flow:
+    step()
+
+flow.schedule = {schedule}
+"""
+HOURLY = (
+    "Schedule([clocks.CronClock('0 * * * *')], filters=[filters.between_times(time({}), time(9))])"
+)
+OF_FLOW = """
+    limits={'db': 2}, result='s3://me:pw@store/r', state_handlers=[tell], on_failure=print,
+    terminal_state_handler=tell
+"""
+OF_TASK = """
+    tags=['db'], resources={'GPU': 1}, at_most_once=True, log_stdout=True, state_handlers=[tell],
+    cache_for=timedelta(hours=1), cache_key='k', result='/r', task_run_name='s', max_retries=1,
+    retry_on=OSError, skip_on_upstream_skip=False, trigger=some_failed(2)
+"""
+
+
+def test_each_setting_is_told(prefect):
+    """Of a flow and of a task, by `diff` and by `info`, with no user or password of a URL."""
+    _write(prefect, "a/d.py", "None")
+    _write(prefect, "b/d.py", HOURLY.format(1), f"({OF_TASK})", f", {OF_FLOW}")
+    out, _ = prefect("diff", "a/d.py", "b/d.py", status=1)
+    assert {one.strip() for one in out.partition("---")[0].splitlines() if one} == {
+        '+ flow limits {"db": 2}',
+        "+ flow schedule cron 0 * * * *; if between_times",
+        "+ flow result s3://store/r",
+        '+ flow state_handlers ["tell", "OnFailure(print)"]',
+        "+ flow terminal_state_handler tell",
+        'task step-1 tags: [] -> ["db"]',
+        "task step-1 max_retries: 0 -> 1",
+        "task step-1 trigger: all_successful -> some_failed(at_least=2)",
+        "task step-1 skip_on_upstream_skip: true -> false",
+        "+ task step-1 resources",
+        "+ task step-1 at_most_once",
+        "+ task step-1 log_stdout",
+        "+ task step-1 cache",
+        '+ task step-1 state_handlers ["tell"]',
+        "+ task step-1 cache_for 3600.0",
+        "+ task step-1 cache_key k",
+        "+ task step-1 task_run_name s",
+        '+ task step-1 retry_on ["OSError"]',
+        "+ task step-1 result /r",
+    }
+    prefect("keygen", "flow.key")
+    prefect("build", "b/d.py", "--key-file", "flow.key", "-o", "b.flow")
+    out, _ = prefect("info", "b.flow", "--key-file", "flow.key")
+    assert re.search("limits +db=2", out)
+    assert re.search("decided by +step-1", out)
+    assert re.search("results in +s3://store/r", out)
+    assert re.search(r"state handlers +tell, OnFailure\(print\), tell", out)
+    assert (
+        "1 retries on OSError, some_failed(at_least=2), skip_on_upstream_skip=False, tag db, "
+        "resources GPU=1, at most once, cached, cached for 3600 s, cached by k, result in /r, run name s, "
+        "state handlers tell, logs its output"
+    ) in out
+
+
+def test_schedules_that_are_told_alike_are_told_to_differ(prefect):
+    """Two that differ in the hours of a filter, for example; as JSON, both are there whole."""
+    _write(prefect, "a/d.py", HOURLY.format(1))
+    _write(prefect, "b/d.py", HOURLY.format(2))
+    out, _ = prefect("diff", "a/d.py", "b/d.py", status=1)
+    assert re.search("flow schedule: .* -> another", out)
+    out, _ = prefect("diff", "a/d.py", "b/d.py", "--json", status=1)
+    (change,) = json.loads(out)["changes"]
+    assert change["before"] != change["after"]
+
+
+def _write(prefect, name, schedule, of_task="", of_flow=""):
+    text = SETTINGS.format(schedule=schedule, of_task=of_task, of_flow=of_flow)
+    path = prefect.directory / name
+    path.parent.mkdir()
+    path.write_text(text)

@@ -11,9 +11,14 @@ from prefect.core import drawing
 from prefect.environments import ContainerEnvironment
 from prefect.errors import FormatError
 from prefect.payload.manifest import Manifest
+from prefect.schedules import CronSchedule
 
 
-@task(max_retries=2, retry_delay=timedelta(seconds=3), timeout=9, tags=["slow"])
+@task(
+    max_retries=2, retry_delay=timedelta(seconds=3), timeout=9, tags=["slow"], resources={"GPU": 1},
+    at_most_once=True, log_stdout=True, cache_for=timedelta(1), cache_key="k", retry_on=OSError,
+    result="/r", task_run_name="n", on_failure=print,
+)  # fmt: skip
 def double(x):
     return 2 * x
 
@@ -27,7 +32,8 @@ def total(xs):
 def manifest():
     """Of a flow with all that a description can have."""
     environment = ContainerEnvironment("python:3.11", secrets=["TOKEN"])
-    with Flow("rich", environment=environment, executor="threads:8") as flow:
+    with Flow("rich", environment=environment, executor="threads:8", limits={"slow": 2},
+              schedule=CronSchedule("0 6 * * *"), result="/r", on_failure=print) as flow:  # fmt: skip
         sizes = Parameter("sizes", default=[1, {"a": None}])
         last = total(double.map(sizes))
         flow.add_edge(Parameter("odd", default={1, 2}), last)
@@ -68,6 +74,9 @@ def test_each_single_edit_is_refused_or_can_be_shown(manifest):
         (lambda flow: flow["parameters"].append(flow["parameters"][0]), "another parameter's"),
         (lambda flow: flow.update(schema=2), "Upgrade prefect"),
         (lambda flow: flow.update(executor=8), "executor is no text"),
+        (lambda flow: flow.update(limits={"db": True}), "limits is no object of whole numbers"),
+        (lambda flow: flow["schedule"]["clocks"][0].pop("cron"), "schedule cannot be read"),
+        (lambda flow: flow["tasks"][0].update(cache_for=-1), r"tasks\[0\]\.cache_for"),
     ],
 )
 def test_what_is_wrong_is_named(manifest, change, says):

@@ -26,6 +26,8 @@ _DIFFERENT = 1
 # What follows from how a file is built, and not from the file.
 _OF_BUILDS = {"file": "files", "wheel": "wheels", "secret": "secrets", "environment": "environment"}
 _COLOURS = {"+": "green", "-": "red", "@": "cyan"}
+_DICTS = {"limits", "schedule"}
+"""Settings whose values are objects, which are told; tasks, files and parameters are named alone."""
 _LONGEST = 60
 _MOST_NAMED = 8
 
@@ -45,7 +47,7 @@ def diff(
 ) -> None:
     """Compare A with B: two .flow files, images, or a file's flow, of any kind each.
 
-    Tasks and their sources, parameters, edges, requirements with versions, files, secrets' names, the
+    Tasks with their settings and sources, parameters, edges, limits, schedule, requirements with versions, files, secrets' names, the
     environment with its base image, and of two sealed flows keys and signatures are compared. So are the
     globals that functions read, as far as they are plain values; what is not is named, and what objects
     and closures hold is not compared. With a FILE.py, versions are those installed here, and what a build
@@ -86,7 +88,7 @@ def diff(
         )
     elif not changes:
         click.echo(
-            "Equal: tasks, their code, plain globals, parameters, edges, requirements and files."
+            "Equal: tasks, their code, plain globals, parameters, edges, settings, requirements and files."
         )
     else:
         for line in _lines(changes, old, new):
@@ -162,11 +164,12 @@ def _lines(changes: list[Change], old: Manifest, new: Manifest) -> Iterator[str]
             continue
         if change.before is None or change.after is None:
             sign, value = ("+", change.after) if change.before is None else ("-", change.before)
-            told = "" if value is True or isinstance(value, dict) else f" {_told(change, value)}"
+            whole = isinstance(value, dict) and change.name not in _DICTS
+            told = "" if value is True or whole else f" {_told(change, value)}"
             yield f"{sign} {change.part} {change.name}{told}"
         else:
-            pair = f"{_told(change, change.before)} -> {_told(change, change.after)}"
-            yield f"  {change.part} {change.name}: {pair}"
+            before, after = _told(change, change.before), _told(change, change.after)
+            yield f"  {change.part} {change.name}: {before} -> {after if after != before else 'another'}"
     for change in changes:
         if change.part == "source":
             yield ""
@@ -176,5 +179,9 @@ def _lines(changes: list[Change], old: Manifest, new: Manifest) -> Iterator[str]
 def _told(change: Change, value: Any) -> str:
     if change.part in {"file", "wheel"} and change.name.endswith(" size"):
         return size(value)
+    if (change.part, change.name) == ("flow", "schedule"):
+        from prefect.schedules.described import told  # noqa: PLC0415 - few flows have one
+
+        return told(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."

@@ -9,6 +9,7 @@ import click
 
 from prefect.cli import mistakes
 from prefect.cli.artifacts import find_image, find_sealed, flow_file, is_flow_file, name_of
+from prefect.cli.info_settings import settings_of_flow, settings_of_task, some
 from prefect.cli.options import Command, key_file_option, names_a_key, trusted_signer_option
 from prefect.core.serialization import default_text
 from prefect.errors import FlowError
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from prefect.sealed.reading import Outline
     from prefect.sealed.source import SealedSource
 
-_LONGEST_LIST = 8
 _MOST_FILES = 20
 _NEXT_TIMES = 3
 
@@ -222,6 +222,7 @@ def _show(manifest: Manifest, around: dict[str, str]) -> None:
         "environment": _environment(environment),
         "secrets": ", ".join(environment.get("secrets", ())) or "none",
         **({"executor": flow["executor"]} if flow.get("executor") else {}),
+        **settings_of_flow(flow),
         **_schedule(flow),
         **around,
     }
@@ -257,7 +258,7 @@ def _code(manifest: Manifest) -> str:
     """Return the files whose functions travel by value, as their lines tell of them."""
     count = sum(len(text) for runs in manifest.sources.values() for _, text in runs)
     return (
-        f"{_some(list(manifest.sources))}: {size(count)} of source" if count else "no source lines"
+        f"{some(list(manifest.sources))}: {size(count)} of source" if count else "no source lines"
     )
 
 
@@ -285,7 +286,7 @@ def _with(manifest: Manifest) -> dict[str, str]:
     if manifest.image is not None:
         there = {pin.name: pin.version for pin in manifest.image.pins()}
     more = [f"{name} {version}" for name, version in there.items() if name not in direct]
-    return {"with": _some(more)} if more else {}
+    return {"with": some(more)} if more else {}
 
 
 def _locked(manifest: Manifest) -> dict[str, str]:
@@ -333,13 +334,8 @@ def _tasks(flow: dict[str, Any]) -> Iterator[list[str]]:
     parameters = {parameter["name"] for parameter in flow["parameters"]}
     for task in flow["tasks"]:
         if task["id"] not in parameters:
-            settings = [*_settings(task), *(["mapped"] if task["id"] in mapped else [])]
-            yield [task["id"], _some(list(upstream.get(task["id"], ()))), ", ".join(settings)]
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _LONGEST_LIST
-    return ", ".join(names[:_LONGEST_LIST]) + (f", and {more} more" if more > 0 else "")
+            settings = [*settings_of_task(task), *(["mapped"] if task["id"] in mapped else [])]
+            yield [task["id"], some(list(upstream.get(task["id"], ()))), ", ".join(settings)]
 
 
 def _columns(rows: list[list[str]], *, heading: bool = False) -> None:
@@ -367,15 +363,3 @@ def _type(parameter: dict[str, Any]) -> str:
 
 def _default(parameter: dict[str, Any]) -> str:
     return "(required)" if parameter["required"] else default_text(parameter)
-
-
-def _settings(task: dict[str, Any]) -> list[str]:
-    settings = []
-    if task["max_retries"]:
-        delay = f" after {task['retry_delay']:g} s" if task["retry_delay"] else ""
-        settings.append(f"{task['max_retries']} retries{delay}")
-    if task["timeout"]:
-        settings.append(f"timeout {task['timeout']:g} s")
-    if task["trigger"] != "all_successful":
-        settings.append(task["trigger"])
-    return settings

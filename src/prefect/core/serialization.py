@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prefect.core.own import has_handlers
 from prefect.core.parameter_check import expected_by
 from prefect.core.value_types import TYPES_BY_NAME, json_form
 
@@ -47,7 +48,22 @@ def serialize_flow(flow: Flow) -> dict[str, Any]:
         "environment": None if flow.environment is None else flow.environment.serialize(),
         **({} if executor is None else {"executor": executor}),
         **({} if flow.schedule is None else {"schedule": flow.schedule.serialize()}),
+        **_more_of_flow(flow),
     }
+
+
+def _more_of_flow(flow: Flow) -> dict[str, Any]:
+    """Return those settings that few flows have, of those alone that this one has."""
+    more: dict[str, Any] = {}
+    if flow.limits:
+        more["limits"] = flow.limits
+    if flow.stored_in is not None:
+        more["result"] = _without_user(flow.stored_in)
+    if flow.state_handlers:
+        more["state_handlers"] = [_named(each) for each in flow.state_handlers]
+    if flow.terminal_state_handler is not None:
+        more["terminal_state_handler"] = _named(flow.terminal_state_handler)
+    return more
 
 
 def executor_text(flow: Flow) -> str | None:
@@ -62,7 +78,6 @@ def executor_text(flow: Flow) -> str | None:
 def _task(task: Task, slug: str) -> dict[str, Any]:
     delay = task.retry_delay
     trigger = task.trigger
-    more = {} if task.resources is None else {"resources": task.resources}
     return {
         "id": slug,
         "name": task.name,
@@ -71,11 +86,56 @@ def _task(task: Task, slug: str) -> dict[str, Any]:
         "max_retries": task.max_retries,
         "retry_delay": None if delay is None else delay.total_seconds(),
         "timeout": task.timeout,
-        "trigger": getattr(trigger, "__name__", type(trigger).__name__),
+        "trigger": _trigger(trigger),
         "skip_on_upstream_skip": task.skip_on_upstream_skip,
         "auto_generated": task.auto_generated,
-        **more,
+        **_more_of_task(task),
     }
+
+
+def _more_of_task(task: Task) -> dict[str, Any]:
+    """Return those settings that few tasks have, of those alone that this one has."""
+    found = {
+        "resources": task.resources,
+        "at_most_once": task.at_most_once or None,
+        "log_stdout": task.log_stdout or None,
+        "state_handlers": [_named(each) for each in task.state_handlers]
+        if has_handlers(task)
+        else None,
+        "cache": task.cache or None,
+        "cache_for": task.cache_for and task.cache_for.total_seconds(),
+        "cache_key": _text(task.cache_key),
+        "checkpoint": False if task.checkpoint is False else None,
+        "retry_on": task.retry_on and [_named(each) for each in task.retry_on],
+        "task_run_name": _text(task.task_run_name),
+        "result": task.stored_in and _without_user(task.stored_in),
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _trigger(trigger: Any) -> str:
+    name: str = getattr(trigger, "__name__", type(trigger).__name__)
+    bounds = [(each, getattr(trigger, each, None)) for each in ("at_least", "at_most")]
+    told = ", ".join(f"{each}={bound}" for each, bound in bounds if bound is not None)
+    return f"{name}({told})" if told else name
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else _named(value)
+
+
+def _named(function: Any) -> str:
+    """Return the name of a function, a class, or what is called like one."""
+    inner = getattr(function, "function", function)  # of on_failure and on_success
+    name = getattr(inner, "__qualname__", None) or type(inner).__qualname__
+    return str(name) if inner is function else f"{type(function).__name__}({name})"
+
+
+def _without_user(where: str) -> str:
+    """Return a directory or a URL without the user and the password that it may have."""
+    start, slashes, rest = where.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{start}{slashes}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _parameter(parameter: Parameter, expected: Expected) -> dict[str, Any]:

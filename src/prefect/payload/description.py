@@ -44,8 +44,12 @@ def check_description(flow: Any) -> None:
     for number, task in enumerate(_list(flow, "", "reference_tasks")):
         _known(task, tasks, f"reference_tasks[{number}]")
     _environment(flow.get("environment"))
-    if not isinstance(flow.get("executor", ""), str):
-        _refuse("executor", "is no text")
+    for name in ("executor", "result", "terminal_state_handler"):
+        if not isinstance(flow.get(name, ""), str):
+            _refuse(name, "is no text")
+    _amounts(flow, "limits", "limits")
+    _texts(flow, "state_handlers", "state_handlers")
+    _schedule(flow.get("schedule"))
 
 
 def _tasks(flow: dict[str, Any]) -> dict[str, int]:
@@ -66,10 +70,51 @@ def _tasks(flow: dict[str, Any]) -> dict[str, int]:
             _require(task, where, name, (int, float, type(None)))
             if task[name] is not None and not 0 <= task[name] < _MOST_SECONDS:
                 _refuse(f"{where}.{name}", "is no number of seconds")
+        _few(task, where)
         if task["id"] in positions:
             _refuse(f"{where}.id", "is another task's as well")
         positions[task["id"]] = number
     return positions
+
+
+def _few(task: dict[str, Any], where: str) -> None:
+    """Check what few tasks have."""
+    _amounts(task, "resources", f"{where}.resources")
+    for name in ("state_handlers", "retry_on"):
+        _texts(task, name, f"{where}.{name}")
+    for name in ("at_most_once", "log_stdout", "cache", "checkpoint"):
+        if not isinstance(task.get(name, False), bool):
+            _refuse(f"{where}.{name}", "is neither true nor false")
+    for name in ("cache_key", "task_run_name", "result"):
+        if not isinstance(task.get(name, ""), str):
+            _refuse(f"{where}.{name}", "is no text")
+    if type(task.get("cache_for", 0)) not in {int, float} or not (
+        0 <= task.get("cache_for", 0) < _MOST_SECONDS
+    ):
+        _refuse(f"{where}.cache_for", "is no number of seconds")
+
+
+def _amounts(entry: dict[str, Any], name: str, where: str) -> None:
+    found = entry.get(name, {})
+    if not isinstance(found, dict) or any(type(each) is not int for each in found.values()):
+        _refuse(where, "is no object of whole numbers")
+
+
+def _texts(entry: dict[str, Any], name: str, where: str) -> None:
+    found = entry.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        _refuse(where, "is no list of texts")
+
+
+def _schedule(schedule: Any) -> None:
+    if schedule is None:
+        return
+    from prefect.schedules.described import told  # noqa: PLC0415 - few flows have one
+
+    try:
+        told(schedule)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        _refuse("schedule", "cannot be read")
 
 
 def _edges(flow: dict[str, Any], tasks: dict[str, int]) -> None:

@@ -20,7 +20,10 @@ _CONTEXT = 3  # lines around a change
 # Beyond, the comparison of lines could take minutes: such a file is told as removed and added.
 _MOST_LINES = 20_000
 _RUNTIME = ("cloudpickle", "cryptography", "cffi", "pycparser")
-_OF_FLOW = ("name", "reference_tasks", "executor")
+_OF_FLOW = (
+    "name", "reference_tasks", "executor", "limits", "schedule", "result", "state_handlers",
+    "terminal_state_handler",
+)  # fmt: skip
 _OF_MANIFEST = ("python", "implementation", "cloudpickle", "prefect", "fixed")
 
 
