@@ -149,6 +149,61 @@ def test_no_path_of_this_machine_travels(project, tmp_path):
     assert runs[0] == runs[1]
 
 
+HELPED = """
+from pathlib import Path
+import helper
+from parts.adding import add
+from prefect import Flow, task
+
+@task
+def read():
+    return (Path(__file__).parent / "t.txt").read_text()
+
+@task
+def made(text):
+    return [helper.Row(text, add(1)), helper.Row(text, add(2))]
+
+@task
+def used(row):
+    assert isinstance(row, helper.Row)
+    return row.number
+
+@task
+def both(first, rest):
+    assert type(first) is type(rest[0]) is helper.Row
+    return first.number + sum(row.number for row in rest)
+
+@task
+def report(numbers, both):
+    print("found", numbers, both)
+
+with Flow("helped") as flow:
+    rows = made(read())
+    report(used.map(rows), both(helper.Row("given", 10), rows))
+"""
+
+
+@pytest.mark.parametrize("executor", ["local", "threads:2", "processes:2", "dask"])
+def test_modules_of_a_flow_whose_files_travel_reach_the_processes_of_its_tasks(tmp_path, executor):
+    """Helpers and own packages, with values of their classes, as where no files travel."""
+    files = {
+        "flows/b.py": HELPED,
+        "flows/helper.py": "import dataclasses\n@dataclasses.dataclass\nclass Row:\n    text: str\n    number: int\n",
+        "flows/parts/__init__.py": "",
+        "flows/parts/adding.py": "def add(x):\n    return x + 1\n",
+        "flows/t.txt": "text",
+        "elsewhere/nothing": "",
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    included = ("--include", "flows/t.txt", "--include", "flows/parts")
+    prefect("build", "flows/b.py", "-o", "b.flow", *included, cwd=tmp_path)
+    (tmp_path / "flows").rename(tmp_path / "gone")
+    run = ("run", "../b.flow", "--executor", executor)
+    assert "found [2, 3] 15" in prefect(*run, cwd=tmp_path / "elsewhere", out=True)
+
+
 @pytest.mark.parametrize("asked", ["__package__", "'acme'"])
 def test_a_package_of_another_directory_finds_its_files(tmp_path, asked):
     """A layout with src: the script imports from the package and never names it."""

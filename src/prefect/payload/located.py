@@ -79,7 +79,8 @@ def importable(unpacked: Unpacked, directory: Path | None) -> Iterator[None]:
     """Have `importlib.resources` and imports find packaged modules by their names for a while.
 
     A module of that name that was imported here already stays what it is. Of a package whose files
-    travelled alone, as only a text names it, the directory is found.
+    travelled alone, as only a text names it, the directory is found. What is of such a module goes on to
+    other processes by value, as no name is known there.
 
     Args:
         directory: where the files are; None where there are none.
@@ -87,11 +88,14 @@ def importable(unpacked: Unpacked, directory: Path | None) -> Iterator[None]:
     if directory is None:
         yield
         return
+    import cloudpickle  # noqa: PLC0415 - which loading has imported
+
     added: dict[str, PackagedModule] = {}
     for module in unpacked.modules:
         if _describe(module) and module.__name__ not in sys.modules:
             added[module.__name__] = module
             sys.modules[module.__name__] = module
+            cloudpickle.register_pickle_by_value(module)
     paths = [str(directory), *unpacked.roots]
     sys.path[:0] = paths
     try:
@@ -101,6 +105,8 @@ def importable(unpacked: Unpacked, directory: Path | None) -> Iterator[None]:
             with suppress(ValueError):  # somebody else took it out
                 sys.path.remove(path)
         for name, module in added.items():
+            with suppress(ValueError):
+                cloudpickle.unregister_pickle_by_value(module)
             if sys.modules.get(name) is module:
                 del sys.modules[name]
 

@@ -65,6 +65,13 @@ def _dumps(value: Any, beside: Any) -> bytes:
     return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=beside))
 
 
+def are_names_known() -> bool:
+    """Whether what is found by its name here is found by it in other processes: what a flow has brought may not be."""
+    import cloudpickle  # noqa: PLC0415  # not at every start
+
+    return not (is_any() or cloudpickle.list_registry_pickle_by_value())
+
+
 def dumps_with_modules(value: Any, beside: Any = None) -> bytes:
     """Pickle anything; what is in modules that a flow brought as source goes by the digest of that.
 

@@ -12,7 +12,7 @@ from prefect.engine.executors.dask import worker
 from prefect.engine.executors.dask.modules import BringsModules
 from prefect.engine.executors.dask.refs import ClusterRef, Promise
 from prefect.engine.executors.dask.worker import dumps
-from prefect.engine.executors.travelling import for_workers
+from prefect.engine.executors.travelling import are_names_known, for_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -217,9 +217,10 @@ def _alike(value: Any) -> Any:
 def _plainly(payload: tuple[Any, ...]) -> bytes:
     """Pickle what is not of a module that would have to be sent by value; most often nothing in it is."""
     try:
-        data = pickle.dumps(payload, 5)
-        if b"__main__" not in data:  # as Dask looks for it
-            return data
+        if are_names_known():
+            data = pickle.dumps(payload, 5)
+            if b"__main__" not in data:  # as Dask looks for it
+                return data
     except Exception:  # noqa: BLE001, S110  # cloudpickle may be able to, or tells the reason
         pass
     return dumps(payload)

@@ -24,7 +24,6 @@ from distributed.sizeof import safe_sizeof
 from prefect.core.inputs import unmappable
 from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
-from prefect.engine.executors.brought import is_any
 from prefect.engine.executors.dask.interrupting import InThread, OnLoop, RunIsOverError, secede
 from prefect.engine.executors.dask.modules import Carried, carried, uncarried
 from prefect.engine.executors.dask.secret_values import (
@@ -36,6 +35,7 @@ from prefect.engine.executors.dask.secret_values import (
 )
 from prefect.engine.executors.here import SUCCEEDED
 from prefect.engine.executors.travelling import (
+    are_names_known,
     dumps_with_modules,
     packed_record,
     packed_state,
@@ -362,9 +362,9 @@ def _items_of(value: Any) -> tuple[int, str | None]:
 
 def dumps(value: Any) -> bytes:
     """Pickle something: plainly, or as cloudpickle can."""
-    if is_any():
-        return dumps_with_modules(value)
-    return bytes(dask_pickle.dumps(value))  # type: ignore[no-untyped-call]
+    if are_names_known():
+        return bytes(dask_pickle.dumps(value))  # type: ignore[no-untyped-call]
+    return dumps_with_modules(value)
 
 
 def loads(data: bytes) -> Any:
