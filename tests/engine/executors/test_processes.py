@@ -541,6 +541,56 @@ def test_values_that_act_when_they_are_loaded():
     assert isinstance(results["raises"].result, RemoteTaskError)
 
 
+@pytest.mark.parametrize(
+    ("ends", "status"),
+    [(lambda: "child", 0), (lambda: 1 / 0, 1), (lambda: sys.exit(3), 3)],
+    ids=["returns", "raises", "exits"],
+)
+def test_a_task_that_forks(ends, status):
+    """Its child comes to nothing but its end, however it comes out of the task: the task answers."""
+
+    @task(timeout=60)
+    def forks():
+        if not (child := os.fork()):
+            return ends()
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    with Flow("test") as flow:
+        forks()
+        pid()
+    results = results_of(flow, ProcessExecutor(1), timeout=60)
+    assert results["forks"].result == status
+    assert type(results["pid"]) is Success
+
+
+def test_a_fork_in_the_midst_of_what_another_thread_sends(caplog):
+    """Its child logs all the same: it does not wait for a thread that is not its own."""
+
+    @task
+    def forks():
+        talks = threading.Thread(target=lambda: [_log(each * 1000) for each in range(2000)])
+        talks.start()
+        found = []
+        for _ in range(50):
+            if not (child := os.fork()):
+                signal.alarm(20)
+                _log("of a child")
+                os._exit(0)
+            found.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        talks.join()
+        return found
+
+    with Flow("test") as flow:
+        forks()
+    caplog.set_level(logging.INFO, "theirs")
+    assert set(results_of(flow, ProcessExecutor(1), timeout=60)["forks"].result) == {0}
+    assert "of a child" in caplog.messages
+
+
+def _log(what):
+    logging.getLogger("theirs").info("%s", what)
+
+
 def test_a_task_that_closes_its_output():
     """It, and those that come after it, succeed."""
 

@@ -52,6 +52,12 @@ class Sender:
         self._left: list[list[Any]] = []
         self._is_sending = False
 
+    def renew(self) -> None:
+        """Forget what was being sent by threads of the process that this one was forked from."""
+        self._lock = RLock()
+        self._left = []
+        self._is_sending = False
+
     def send(self, kind: bytes, number: int, *parts: list[Any]) -> None:
         """Send a message. It is out of this process when this returns, whatever becomes of that then.
 

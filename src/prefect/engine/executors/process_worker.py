@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -34,7 +35,7 @@ from prefect.errors import RemoteTaskError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, NoReturn
 
     from prefect.engine.awaiting import EventLoop
     from prefect.engine.executors.messages import Message
@@ -67,6 +68,7 @@ class _Worker:
         self._plain: SimpleQueue[tuple[int, list[Any]] | None] = SimpleQueue()
         self._loop: EventLoop | None = None
         self._timed: int | None = None  # the job whose timeout is told of
+        self._is_forked = False  # whether this is a process that a task has forked
 
     def receive(self) -> None:
         """Take what comes, in a thread of its own, until there is no more.
@@ -111,6 +113,8 @@ class _Worker:
                     job.keeping.leave(found)
             except KeyboardInterrupt as error:
                 found = error
+            if self._is_forked:
+                _leave(found)
             self._timed = None
             self._answer(number, found)
             del sent, data, job, found
@@ -133,8 +137,15 @@ class _Worker:
             self._timed = number
 
     def _tell(self, kind: bytes, number: int) -> None:
+        if self._is_forked:
+            return
         with suppress(OSError):  # the run is over, or the task has closed what it did not open
             self._sender.send(kind, number)
+
+    def be_forked(self) -> None:
+        """Note that this is a process which a task has forked: it may log, and has no jobs."""
+        self._is_forked = True
+        self._sender.renew()
 
     def stop(self) -> None:
         """Cancel what is awaited, and give it time for its end."""
@@ -220,6 +231,7 @@ def main(number: int, watched: int) -> None:
     threading.Thread(target=_end_with, args=(watched,), name="prefect-watch", daemon=True).start()
     worker = _Worker(socket(fileno=number))
     timeouts.around_call = worker.telling
+    os.register_at_fork(after_in_child=worker.be_forked)
     threading.Thread(target=worker.receive, name="prefect-receive", daemon=True).start()
     try:
         # Held back until now, and from the other threads for good: it is for this one.
@@ -229,6 +241,20 @@ def main(number: int, watched: int) -> None:
         pass  # the run is over
     finally:
         worker.stop()
+
+
+def _leave(found: State | BaseException) -> NoReturn:
+    """End a process that a task has forked and that has come out of the task: it is the other one that answers."""
+    held = found if isinstance(found, BaseException) else found.held
+    status = 0 if isinstance(found, Success) else 1
+    if isinstance(held, SystemExit):
+        status = held.code if isinstance(held.code, int) else int(held.code is not None)
+    elif isinstance(held, BaseException):
+        traceback.print_exception(held)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(ValueError, OSError, AttributeError):  # closed, by a task
+            stream.flush()
+    os._exit(status)
 
 
 def _parts(state: State) -> tuple[list[Any], list[Any]]:
