@@ -322,3 +322,33 @@ def test_why_names_what_has_changed_of_the_context_that_a_task_reads(cli, tmp_pa
     assert "s3cret" not in said
     assert len(said.splitlines()) == 1
     assert len(said) < 300
+
+
+REQUIRED = """
+    from prefect import Flow, Parameter, task
+
+    @task
+    def show(d, n):
+        print("shown", d, n)
+        if n > 5:
+            raise ValueError("too many")
+
+    with Flow("par") as flow:
+        show(Parameter("d"), Parameter("n", default=1))
+"""
+
+
+def test_a_run_that_is_gone_on_with_gives_the_required_parameters(cli, prefect):
+    """Those that are not given, of a file and of a sealed flow; one that neither gives is asked for."""
+    (prefect.directory / "par.py").write_text(textwrap.dedent(REQUIRED))
+    cli("keygen", "flow.key")
+    cli("build", "par.py", "--key-file", "flow.key", "-o", "par.flow")
+    cli("run", "par.py", "-p", "d=g2", "-p", "n=7", "--store", "st", status=1)
+    sealed = ("par.flow", "--key-file", "flow.key", "--in", "here")
+    assert "shown g2 7" in cli("run", "par.py", "--store", "st", "--resume", status=1)
+    assert "shown g2 7" in cli("run", *sealed, "--store", "st", "--resume", status=1)
+    assert "shown g2 3" in cli("run", *sealed, "--store", "st", "--resume", "-p", "n=3")
+    changed = textwrap.dedent(REQUIRED).replace('Parameter("d")', 'Parameter("e")')
+    (prefect.directory / "par.py").write_text(changed)
+    said = cli("run", "par.py", "--store", "st", "--resume", status=2)
+    assert "needs a value for parameter 'e'" in said

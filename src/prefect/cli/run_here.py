@@ -38,7 +38,7 @@ def run_file(artifact: str, wish: Wish) -> State:
         if _is_elsewhere(executor):
             flow = _as_packaged(flow)
         serialized = flow.serialize()
-        parameters = read_parameters(serialized, wish.given)
+        parameters = read_parameters(serialized, wish.given, kept=wish.kept)
         # A value that the file set on the environment's own secret counts.
         values = resolve(merge_secrets(wish.secrets, getattr(flow.environment, "secrets", ())))
         mask_until_exit(values, take_key())
@@ -79,7 +79,7 @@ def run_opened(
     from prefect.running.packaged import run_packaged  # noqa: PLC0415 - the same
 
     values, parameters = ready_to_run(
-        manifest, keyring, directory, secrets=wish.secrets, given=wish.given
+        manifest, keyring, directory, secrets=wish.secrets, given=wish.given, kept=wish.kept
     )
     with ExitStack() as entered:
         reporter: Reporter = entered.enter_context(_reporter(manifest.flow, wish))

@@ -110,7 +110,7 @@ def _run(place: Place, image: FlowImage, wish: Wish) -> int:
     )
     work = work_in_image(
         image,
-        parameters=read_parameters(flow, wish.given) if wish.given else None,
+        parameters=read_parameters(flow, wish.given, kept=wish.kept) if wish.given else None,
         secrets=wish.secrets,
         keyring=keyring,
         json_lines=wish.events,

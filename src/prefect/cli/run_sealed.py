@@ -107,7 +107,7 @@ def _run_made(
     flow = manifest.flow
     work = work_with_flow(
         flow,
-        parameters=read_parameters(flow, wish.given),
+        parameters=read_parameters(flow, wish.given, kept=wish.kept),
         secrets=merge_secrets(wish.secrets, secrets_of(flow)),
         json_lines=wish.events,
         strict=wish.strict,

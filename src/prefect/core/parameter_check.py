@@ -100,7 +100,7 @@ def as_given(parameters: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def check_parameters(
-    flow: str, expected: Iterable[Expected], given: Mapping[str, Any]
+    flow: str, expected: Iterable[Expected], given: Mapping[str, Any], *, whole: bool = True
 ) -> dict[str, Any]:
     """Return what is given for the parameters of a flow, each as the type that it has.
 
@@ -108,6 +108,7 @@ def check_parameters(
         flow: the flow's name.
         expected: its parameters.
         given: values, or their JSON forms, by the parameters' names.
+        whole: whether these are all; else a required one may be missing.
 
     Raises:
         ParameterError: a required one is missing, one is unknown, or one is of another type; the
@@ -121,7 +122,7 @@ def check_parameters(
                 f"Flow {flow!r} has no parameter {name!r}{suggest(str(name), known)}; {has}"
             )
     missing = [repr(name) for name, each in known.items() if each.required and name not in given]
-    if missing:
+    if missing and whole:
         raise ParameterError(
             f"Flow {flow!r} needs a value for parameter {', '.join(missing)}; {has}"
         )

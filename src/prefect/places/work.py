@@ -129,7 +129,7 @@ def work_with_flow(
         ParameterError: parameters have no JSON form, or are not those of the flow.
     """
     given = _named(parameters)
-    check_described(flow, given)
+    check_described(flow, given, kept)
     values = resolve(secrets)
     arguments = ["run", *_holding(tty=tty)]
     if json_lines:

@@ -13,6 +13,7 @@ from prefect.secrets.secret import merge_secrets, resolve, secrets_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from prefect.core.kept import Kept
     from prefect.payload.manifest import Manifest
     from prefect.running.run_directory import RunDirectory
     from prefect.sealed.keys.keyring import Keyring
@@ -26,6 +27,7 @@ def ready_to_run(
     *,
     secrets: Iterable[Secret],
     given: Mapping[str, str],
+    kept: Kept | None = None,
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the secrets' values and the parameters for a run in this process, which ends with it.
 
@@ -37,6 +39,7 @@ def ready_to_run(
         directory: has the wheels that travelled.
         secrets: that it needs beside those that it names itself.
         given: parameters as they were written.
+        kept: what is to be kept of the run, and gone on with.
 
     Raises:
         CompatibilityError, SecretError: it cannot run here; all reasons are told at once.
@@ -45,7 +48,7 @@ def ready_to_run(
     directory.import_wheels()
     needed = merge_secrets(secrets, secrets_of(manifest.flow))
     require_fit(manifest, needed)
-    parameters = read_parameters(manifest.flow, given)
+    parameters = read_parameters(manifest.flow, given, kept=kept)
     values = resolve(needed)
     keys = [key.encode() for key in keyring.encryption_keys]
     keys += [key.encode() for key in keyring.identities]

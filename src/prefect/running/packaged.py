@@ -59,7 +59,7 @@ def run_packaged(
         ParameterError: a parameter is missing, unknown or of another type; nothing is loaded then.
         PlaceError: the output directory cannot be written; nothing is loaded then.
     """
-    check_described(manifest.flow, parameters or {})
+    check_described(manifest.flow, parameters or {}, kept)
     _compare_versions(manifest, strict=strict)
     with ExitStack() as entered:
         context = entered.enter_context(output_directory(output))

@@ -11,6 +11,7 @@ from prefect.errors import ParameterError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from prefect.core.kept import Kept
     from prefect.core.parameter_check import Expected
 
 
@@ -32,13 +33,23 @@ def parse_pairs(pairs: Iterable[str]) -> dict[str, str]:
 
 
 def read_parameters(
-    flow: Mapping[str, Any], pairs: Mapping[str, str], json_object: str = "{}"
+    flow: Mapping[str, Any],
+    pairs: Mapping[str, str],
+    json_object: str = "{}",
+    *,
+    kept: Kept | None = None,
 ) -> dict[str, Any]:
     """Return parameters for a serialized flow from what was written for them.
 
     A value of a pair that is JSON counts as such, any other as text. For a parameter whose values
     are written as text, a name or a date for example, only null and what is in quotes is JSON:
     `2024` is the text.
+
+    Args:
+        flow: the serialized flow.
+        pairs: values by name, as they were written.
+        json_object: more of them.
+        kept: what the run is to go on with, which may have those that are missing.
 
     Raises:
         ParameterError: the JSON is no object, one is given twice, is missing, unknown, or of
@@ -57,17 +68,25 @@ def read_parameters(
         if name in parameters:
             raise ParameterError(f"The parameter {name!r} is given twice")
         parameters[name] = _read_value(text, expected.get(name))
-    check_described(flow, parameters)
+    check_described(flow, parameters, kept)
     return parameters
 
 
-def check_described(flow: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+def check_described(
+    flow: Mapping[str, Any], parameters: Mapping[str, Any], kept: Kept | None = None
+) -> None:
     """Check parameters for a serialized flow, before anything of it is loaded.
+
+    Args:
+        flow: the serialized flow.
+        parameters: values by name.
+        kept: what the run is to go on with, which may have those that are missing: the run itself sees.
 
     Raises:
         ParameterError: one is missing, unknown, or of another type than the flow says.
     """
-    check_parameters(flow["name"], expected_by_description(flow), parameters)
+    whole = kept is None or kept.resume is None
+    check_parameters(flow["name"], expected_by_description(flow), parameters, whole=whole)
 
 
 def _read_value(text: str, expected: Expected | None) -> Any:

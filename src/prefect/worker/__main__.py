@@ -138,7 +138,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
         values = resolve(needed)
         values |= awaited
         pairs = parse_pairs(options.parameter)
-        parameters = read_parameters(manifest.flow, pairs, options.parameters)
+        parameters = read_parameters(manifest.flow, pairs, options.parameters, kept=options.keep)
     except PrefectError as error:
         reporter.refused(error)
         return BAD_INPUT

@@ -108,7 +108,9 @@ def _run(archive: str, options: argparse.Namespace) -> int:
             path, keyring, directory.make, directory.make_for_wheels, vendored.wanted
         )
         vendored.import_from(directory.wheels)
-        values, parameters = ready_to_run(manifest, keyring, directory, secrets=named, given=given)
+        values, parameters = ready_to_run(
+            manifest, keyring, directory, secrets=named, given=given, kept=kept
+        )
         kind = JsonReporter if options.json else LineReporter
         reporter: Reporter = kind(until_exit=True)
         with reporter:
