@@ -5,9 +5,12 @@ import importlib
 import json
 import os
 import re
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -196,7 +199,7 @@ def commands_with(words: str) -> str:
 
 TRIED: set[tuple[str, int]] = set()
 PARTS = ["pip install", "keygen flow.key", "keygen --signing", "--for linux", "-r examples/greetings", "hello.pyz", "--export", "make services",
-         "team/etl:1"]  # fmt: skip
+         "team/etl:1", "dask scheduler"]  # fmt: skip
 
 
 def test_each_block_of_commands_has_its_test():
@@ -204,6 +207,41 @@ def test_each_block_of_commands_has_its_test():
     for words in PARTS:
         commands_with(words)
     assert sorted(COMMANDS) == sorted(TRIED)
+
+
+def test_a_cluster_is_started_as_the_page_says(tmp_path):
+    """A scheduler, a worker and a run are the three commands that it has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    commands = commands_with("dask scheduler").replace("--port", "--host 127.0.0.1 --port")
+    commands = commands.replace("10.0.0.5:8786", f"127.0.0.1:{port}").replace("8786", str(port))
+    scheduler, worker, run_it = (
+        [sys.executable, "-m", *shlex.split(line, comments=True)]
+        for line in commands.replace("--nworkers 4", "--nworkers 1").splitlines()
+    )
+    there = []
+    try:
+        for command in (scheduler, worker):
+            there.append(subprocess.Popen([*command, "--no-dashboard"], cwd=tmp_path,
+                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))  # fmt: skip
+            while command is scheduler and not answers(port):
+                assert there[0].poll() is None
+                time.sleep(0.1)
+        done = subprocess.run(
+            run_it, check=False, cwd=ROOT, capture_output=True, text=True, timeout=240
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        for process in reversed(there):
+            process.terminate()
+            process.wait()
+
+
+def answers(port):
+    """Tell whether somebody listens on this machine."""
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_the_readmes_way_to_one_file_works(tmp_path):

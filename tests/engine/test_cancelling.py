@@ -229,3 +229,19 @@ def test_parameters_named_timeout_are_told_apart():
     with pytest.raises(TypeError, match=r'parameters=\{"timeout": ...\}'):
         flow.run(timeout=3)
     assert flow.run(parameters={"timeout": 3}, executor=LocalExecutor()).result[t].result == 3
+
+
+def test_what_its_executor_takes_to_be_there_counts():
+    """A run's time begins with the run: where making a cluster takes all of it, no task begins."""
+    began = []
+
+    class Slow(LocalExecutor):
+        def start(self):
+            time.sleep(SHORT)
+            return super().start()
+
+    with Flow("test") as flow:
+        late = task(lambda: began.append(1), name="late")()
+    state = flow.run(executor=Slow(), timeout=SHORT / 2)
+    assert type(state) is type(state.result[late]) is Cancelled
+    assert not began

@@ -68,6 +68,9 @@ class FlowRunning(FlowBuilding):
                 in this thread.
             context: more values for `prefect.context`, of which `today`, `date` and the like stand
                 instead of this day's, and `parameters` for what is not given as one.
+            results: whose values the final state has: "reference", of the reference tasks and what is small, or "all".
+            timeout: seconds, or a timedelta, from this call on after which the run is cancelled.
+            limits: how many tasks with a tag may run at a time, by tag; beside those of the flow.
             run_on_schedule: whether it waits for the next time of its schedule, runs, and does so again until
                 there is none; without a schedule it runs once all the same. By default what
                 `prefect.config.flows.run_on_schedule` says, which is True.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from prefect.core import check
 from prefect.core.context import building, current, dates, ids_of_a_run, values
 from prefect.core.parameter_check import check_parameters, expected_by
@@ -45,6 +47,7 @@ def run_flow(
     Args:
         keeper: knows what was stored, and has results stored; see `prefect.keeping`.
     """
+    deadline = None if timeout is None else time.monotonic() + timeout
     with no_collection():
         flow.validate()
     around = {**_around(), **context}
@@ -52,8 +55,10 @@ def run_flow(
     given = check_parameters(flow.name, expected_by(flow), parameters)
     parameters = {each.name: given.get(each.name, each.default) for each in flow.parameters()}
     executor = _check_executor(executor)
-    own = {**ids_of_a_run(), "parameters": parameters, "flow_name": flow.name, "flow_id": flow.name}
-    shared = {**dates(now()), **around, **own}
+    shared = {
+        **dates(now()), **around, **ids_of_a_run(),
+        "parameters": parameters, "flow_name": flow.name, "flow_id": flow.name,
+    }  # fmt: skip
     logs.prepare()
     values_token, building_token = values.set(shared), building.set(None)
     try:
@@ -77,6 +82,7 @@ def run_flow(
                 shared,
                 on_state,
                 timeout,
+                deadline,
                 limits,
                 releasing=results == "reference",
                 keeper=keeper,

@@ -76,6 +76,7 @@ class Run:
         context: dict[str, Any],
         on_state: Callable[[TaskEvent], None] | None,
         timeout: float | None,
+        deadline: float | None,
         limits: Mapping[str, int] | None,
         *,
         releasing: bool,
@@ -84,8 +85,7 @@ class Run:
     ) -> None:
         self.keeper = keeper
         self.timeout = timeout
-        self.deadline = None if timeout is None else time.monotonic() + timeout
-        session.deadline = self.deadline
+        self.deadline = session.deadline = deadline
         self.longest_wait = HEARD if timeout is None and _is_main_thread() else SLICE
         self.releasing = releasing
         self.session = session

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 
@@ -287,6 +288,25 @@ def test_classic_arguments():
         DaskExecutor(adapt_kwargs={"maximum": 2}, adapt={"maximum": 2})
     with pytest.raises(UnsupportedError, match=r"distributed\.performance_report"):
         DaskExecutor(performance_report_path="report.html")
+
+
+def test_a_script_that_its_processes_import_is_told_so(tmp_path):
+    """A process of the cluster ends where the script would make another one, and the error names the fix."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from prefect import Flow\n"
+        "from prefect.engine.executors import DaskExecutor\n"
+        'settings = {"n_workers": 1, "dashboard_address": None}\n'
+        'Flow("test").run(executor=DaskExecutor(cluster_kwargs=settings))\n'
+    )
+    done = subprocess.run(
+        [sys.executable, script], check=False, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 1
+    assert "A process of a Dask cluster cannot make another one" in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert "ExecutorError: A LocalCluster cannot be made" in last
+    assert "if __name__ == '__main__':" in last
 
 
 def test_a_cluster_class_may_be_named():

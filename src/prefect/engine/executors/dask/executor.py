@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from contextlib import contextmanager
 
 from prefect.core import check
@@ -119,7 +120,11 @@ class DaskExecutor(Executor):
         if self.cluster_class is None:
             settings = {"processes": True, "dashboard_address": ":0", **settings}
         makes: Any = self.cluster_class or distributed.LocalCluster
-        with _made(f"A {getattr(makes, '__name__', makes)} cannot be made"):
+        spawns = self.cluster_class is None and settings["processes"]
+        if spawns:
+            _refuse_import()
+        hint = _GUARD if spawns and _is_script() else ""
+        with _made(f"A {getattr(makes, '__name__', makes)} cannot be made{hint}"):
             cluster = makes(**settings)
         try:
             if self.adapt is not None:
@@ -129,7 +134,7 @@ class DaskExecutor(Executor):
                 # Not the client of whatever else this process computes with Dask.
                 client: Any = distributed.Client
                 client = client(cluster, **{"set_as_default": False, **self.client_kwargs})
-            if self.cluster_class is None and settings["processes"]:
+            if spawns:
                 from prefect.engine.executors.dask.interrupting import (  # noqa: PLC0415  # an extra
                     LeavesCtrlC,
                 )
@@ -193,6 +198,12 @@ class DaskExecutor(Executor):
         return f"DaskExecutor({self.address or self.cluster_class or ''!r})"
 
 
+_GUARD = (
+    " (each of its processes imports the script that runs the flow: have that call flow.run within "
+    "`if __name__ == '__main__':`, or use ProcessExecutor, whose processes do not)"
+)
+
+
 @contextmanager
 def _made(what: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Iterator[None]:
     """Have an error of what is made, or of its arguments, be one of the executor.
@@ -213,6 +224,23 @@ def _made(what: str, kinds: tuple[type[Exception], ...] = (Exception,)) -> Itera
             reasons.append(describe(cause))
             cause = cause.__cause__
         raise ExecutorError(f"{what}: {'; because of '.join(reasons)}") from error
+
+
+def _refuse_import() -> None:
+    """End a process of a cluster that imports the script which made it, before that makes another.
+
+    Raises:
+        SystemExit: this is one.
+    """
+    from multiprocessing import current_process  # noqa: PLC0415  # seldom needed
+
+    if getattr(current_process(), "_inheriting", False):  # as multiprocessing itself looks for it
+        raise SystemExit(f"A process of a Dask cluster cannot make another one{_GUARD}")
+
+
+def _is_script() -> bool:
+    main = sys.modules.get("__main__")
+    return hasattr(main, "__file__") and getattr(main, "__spec__", None) is None
 
 
 def _adapting(given: dict[str, Any]) -> dict[str, Any]:
