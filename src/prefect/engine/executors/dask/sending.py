@@ -8,10 +8,10 @@ from collections import OrderedDict
 
 from prefect.core.refs import Ref, sending
 from prefect.engine.executors.brought import noting, sources_of
-from prefect.engine.executors.dask import worker
+from prefect.engine.executors.dask import kept
+from prefect.engine.executors.dask.kept import dumps
 from prefect.engine.executors.dask.modules import BringsModules
 from prefect.engine.executors.dask.refs import ClusterRef, Promise
-from prefect.engine.executors.dask.worker import dumps
 from prefect.engine.executors.travelling import are_names_known, for_workers
 
 TYPE_CHECKING = False
@@ -121,7 +121,7 @@ class Packing:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")
             key = (f"prefect-kept-{self._name}", next(self._numbers))
-            return self._client.submit(worker.Kept, data, key=key, pure=False)
+            return self._client.submit(kept.Kept, data, key=key, pure=False)
 
     def _input(self, value: Any, references: list[Any]) -> Any:
         """Return a value as it is sent: on its own, if several jobs get it, and it is not small."""
@@ -136,11 +136,11 @@ class Packing:
         if seen is None:
             data = dumps(value)
             if len(data) <= SMALL:
-                return worker.Packed(data)
+                return kept.Packed(data)
             future = self._put(data) if len(data) > LARGE else None
             self._remember(value, future)
             if future is None:
-                return worker.Packed(data)
+                return kept.Packed(data)
         else:
             future = seen[1]
             if future is None:
@@ -166,15 +166,15 @@ class _Sender:
     def __call__(self, ref: Ref) -> tuple[Any, ...]:
         if isinstance(ref, Promise):
             if not ref.is_kept:
-                return worker.take, (self._number(ref),)
+                return kept.take, (self._number(ref),)
             if not isinstance(held := ref.held(), ClusterRef):
                 return _itself, (held,)
             ref = held
         if not isinstance(ref, ClusterRef):
             raise TypeError(f"A {type(ref).__name__} cannot be sent to a cluster")
         if ref.parent is not None:
-            return worker.take_item, (self._number(ref.parent), ref.index)
-        return worker.take, (self._number(ref),)
+            return kept.take_item, (self._number(ref.parent), ref.index)
+        return kept.take, (self._number(ref),)
 
     def _number(self, ref: ClusterRef | Promise) -> int:
         number = self._numbers.get(id(ref))
@@ -197,7 +197,7 @@ class _Taken:
         self._number = number
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return worker.take, (self._number,)
+        return kept.take, (self._number,)
 
 
 def _likeness(task: Task) -> Any:

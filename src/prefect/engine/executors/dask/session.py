@@ -21,16 +21,17 @@ from distributed.worker import thread_state  # type: ignore[attr-defined]
 from prefect.core.state import Failed, Running, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import Session
-from prefect.engine.executors.dask import worker
 from prefect.engine.executors.dask.calls import Call
 from prefect.engine.executors.dask.handing import Handing
 from prefect.engine.executors.dask.interrupting import current, stop_everywhere, stop_run
+from prefect.engine.executors.dask.kept import dumps, loads
 from prefect.engine.executors.dask.needs import Needs
 from prefect.engine.executors.dask.refs import ClusterRef, Promise, promises
 from prefect.engine.executors.dask.scheduler import OVER, plugin_for
 from prefect.engine.executors.dask.secret_values import Handed, forget, is_encrypted, receive
+from prefect.engine.executors.dask.telling import process
 from prefect.engine.executors.dask.values import Values
-from prefect.engine.executors.dask.worker import dumps
+from prefect.engine.executors.dask.worker import EndedError
 from prefect.engine.executors.here import SUCCEEDED, done_here
 from prefect.engine.executors.inbox import Inbox
 from prefect.engine.executors.travelling import arrived
@@ -75,7 +76,7 @@ class DaskSession(Session):
         self._topic = f"prefect-{uuid4().hex}"
         self._run = (
             self._topic,
-            worker.process(),
+            process(),
             logging.getLogger("prefect.task").getEffectiveLevel(),
             secrets is not None and is_encrypted(client.scheduler.address),
         )
@@ -233,7 +234,7 @@ class DaskSession(Session):
             elif kind == "done":
                 self._done(number, call, *data)
             elif kind == "ended":
-                self._settle(number, call, arrived(worker.loads, data[0]))
+                self._settle(number, call, arrived(loads, data[0]))
             elif kind == "interrupted":
                 error, arguments = pickle.loads(data[0])  # noqa: S301
                 raise error(*arguments)
@@ -267,7 +268,7 @@ class DaskSession(Session):
         if call.promised is not None:
             self._left[number] = call.job.slug
         if inline is not None:
-            state = arrived(lambda: Success(message, worker.loads(inline), context=context))
+            state = arrived(lambda: Success(message, loads(inline), context=context))
             self._settle(number, call, state)
             return
         assert call.future is not None  # noqa: S101  # for the type checker
@@ -335,8 +336,8 @@ class DaskSession(Session):
         error: BaseException | None = None
         if broken is None and call.future is not None and call.future.status == "error":
             error = call.future.exception()
-        if isinstance(error, worker.EndedError):  # and its event was lost
-            self._settle(number, call, arrived(worker.loads, error.state))
+        if isinstance(error, EndedError):  # and its event was lost
+            self._settle(number, call, arrived(loads, error.state))
         elif _is_killed(error) and self._may_restart(call, error, blamed):
             logging.getLogger("prefect").warning(
                 "a Dask worker left before task %r began there: has it this package, and enough memory?",

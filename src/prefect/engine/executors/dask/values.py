@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import count
 
 from prefect.core.tracebacks import describe
-from prefect.engine.executors.dask import worker
+from prefect.engine.executors.dask.kept import item
 from prefect.engine.executors.dask.modules import uncarried
 from prefect.engine.executors.dask.refs import ClusterRef, gather_here
 from prefect.errors import ResultUnavailableError
@@ -87,7 +87,7 @@ class Values:
         name = (f"prefect-item-{self._run}", next(self._numbers))
         keys = [(f"{name[0]}-{name[1]}", index) for index in range(ref.length)]
         futures = self._client.map(
-            worker.item, [ref.future] * ref.length, range(ref.length), key=keys, pure=False
+            item, [ref.future] * ref.length, range(ref.length), key=keys, pure=False
         )
         share = ref.nbytes // max(1, ref.length)
         return [ClusterRef(self, each, share, -1, None) for each in futures]

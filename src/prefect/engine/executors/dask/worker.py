@@ -13,19 +13,17 @@ import os
 import pickle
 import threading
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
-from contextvars import Context, ContextVar
-from uuid import uuid4
+from contextvars import Context
 
 from distributed import get_worker
-from distributed.protocol import pickle as dask_pickle
 from distributed.sizeof import safe_sizeof
 
 from prefect.core.inputs import unmappable
 from prefect.core.state import Failed, Success
 from prefect.core.tracebacks import describe
 from prefect.engine.executors.dask.interrupting import InThread, OnLoop, RunIsOverError, secede
-from prefect.engine.executors.dask.modules import Carried, carried, uncarried
+from prefect.engine.executors.dask.kept import Kept, Small, dumps, loads, taken
+from prefect.engine.executors.dask.modules import carried
 from prefect.engine.executors.dask.secret_values import (
     Received,
     came,
@@ -33,11 +31,9 @@ from prefect.engine.executors.dask.secret_values import (
     is_encrypted,
     wait,
 )
+from prefect.engine.executors.dask.telling import AFTER, Outbox, forwarded_logs
 from prefect.engine.executors.here import SUCCEEDED
 from prefect.engine.executors.travelling import (
-    are_names_known,
-    dumps_with_modules,
-    packed_record,
     packed_state,
     without_result,
 )
@@ -49,7 +45,7 @@ from prefect.errors import RemoteTaskError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
     from prefect.core.state import State
@@ -58,101 +54,11 @@ if TYPE_CHECKING:
 
 INLINE = 1024
 """Bytes, pickled, up to which a value is told with the event and is not kept on the worker."""
-MOMENT = 0.01
-"""Seconds for which the beginning of a job, or what it logs, is kept to be sent together with more."""
 BUFFERS = frozenset({"numpy", "pandas", "pyarrow", "polars", "cupy", "scipy", "xarray", "torch"})
 """Packages whose values can be pickled for certain."""
 
 
-def _token() -> str:
-    return f"{os.getpid()}-{uuid4().hex}"
-
-
-_process = _token()
-
-
-def process() -> str:
-    """Identify this process among all of all machines: containers share numbers."""
-    global _process  # noqa: PLW0603  # anew after a fork
-    if not _process.startswith(f"{os.getpid()}-"):
-        _process = _token()
-    return _process
-
-
-class Kept:
-    """What many jobs need, such as a task: sent once a run, unpickled once on each worker."""
-
-    __slots__ = ("_data", "_found", "_lock")
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._found: list[Any] = []
-        self._lock = threading.Lock()
-
-    def load(self) -> Any:
-        """Return it; the same one every time."""
-        with self._lock:
-            if not self._found:
-                self._found.append(loads(self._data))
-            return self._found[0]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Kept, (self._data,)
-
-    def __sizeof__(self) -> int:
-        return 2 * len(self._data)
-
-
-class Packed:
-    """A value that has been pickled already."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return loads, (self._data,)
-
-
-class Small:
-    """A small value, as a worker keeps it: pickled, so that each job that takes it gets one of its own."""
-
-    __slots__ = ("_data",)
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def load(self) -> Any:
-        """Return it; another one every time."""
-        return loads(self._data)
-
-    def __sizeof__(self) -> int:
-        return 2 * len(self._data)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Small, (self._data,)
-
-
-_CARRIERS = frozenset({Kept, Carried, Small})
 _UNCHANGEABLE = ATOMS | {str, bytes}
-_taken: ContextVar[Sequence[Any]] = ContextVar("prefect.taken")
-
-
-def take(number: int) -> Any:
-    """Return the value that came for a reference, when inputs are unpickled."""
-    value = _taken.get()[number]
-    return value.load() if type(value) in _CARRIERS else value
-
-
-def take_item(number: int, index: int) -> Any:
-    """Return one item of it."""
-    return take(number)[index]
-
-
-def item(value: Any, index: int) -> Any:
-    """Split a value where it lies."""
-    return carried(uncarried(value)[index])
 
 
 class EndedError(Exception):
@@ -167,6 +73,12 @@ class EndedError(Exception):
 
     def __repr__(self) -> str:
         return "EndedError()"
+
+
+def _ended_with(outbox: Outbox, state: bytes) -> EndedError:
+    """Tell of a state, and return what is to be raised."""
+    outbox.tell("ended", state)
+    return EndedError(state)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -211,14 +123,14 @@ def _done(
     outbox.tell("running")
     try:
         task, context = _loaded(step), _loaded(shared)
-        token = _taken.set(references)
+        token = taken.set(references)
         try:
             slug, map_index, run_count, retrying, inputs, keeping = pickle.loads(payload)  # noqa: S301
         finally:
-            _taken.reset(token)
+            taken.reset(token)
     except Exception as error:  # noqa: BLE001  # anything that an object's unpickling raises
         message = f"a worker cannot load the task; has it the same packages? {describe(error)}"
-        raise outbox.ended(dumps(Failed(message, RemoteTaskError(message)))) from None
+        raise _ended_with(outbox, dumps(Failed(message, RemoteTaskError(message)))) from None
     job = Job(task, slug, map_index, inputs, context, run_count, retrying)
     job.keeping = keeping
     try:
@@ -297,7 +209,7 @@ def _secrets(outbox: Outbox, run: str) -> Received | None:
         raise RunIsOverError from None
     except TimeoutError:
         message = f"the secrets of the run have not come to the Dask worker {outbox.address}"
-        raise outbox.ended(dumps(Failed(message, RemoteTaskError(message)))) from None
+        raise _ended_with(outbox, dumps(Failed(message, RemoteTaskError(message)))) from None
 
 
 def _loaded(kept: Kept | bytes) -> Any:
@@ -308,16 +220,20 @@ def _told(state: State, outbox: Outbox, limit: int | None) -> Any:
     """Tell what a job came to, and return what is to be kept of it."""
     value = state.held
     if type(state) is not Success:
-        raise outbox.ended(packed_state(state, dumps, loads))
+        raise _ended_with(outbox, packed_state(state, dumps, loads))
     try:
         size = safe_sizeof(value)
         inline = _inline(value, size, limit)
     except Exception as error:  # noqa: BLE001  # anything that an object's pickling raises
-        raise outbox.ended(dumps(without_result(state, error))) from None
+        raise _ended_with(outbox, dumps(without_result(state, error))) from None
     length, reason = _items_of(value)
     message = None if state.message == SUCCEEDED else state.message
     more = getattr(state, "_context", None)
-    outbox.tell("done", size, inline, length, reason, message, *([more] if more else []))
+    # What may not run again is told of first: Dask would do it, if its worker died before that was told.
+    within = 0 if limit is None else AFTER
+    outbox.tell(
+        "done", size, inline, length, reason, message, *([more] if more else []), within=within
+    )
     if limit is None:
         return None
     # Others may have been promised it.
@@ -358,102 +274,3 @@ def _items_of(value: Any) -> tuple[int, str | None]:
             -1,
             f"its {type(value).__name__} has no length ({type(error).__name__}); map over list(...)",
         )
-
-
-def dumps(value: Any) -> bytes:
-    """Pickle something: plainly, or as cloudpickle can."""
-    if are_names_known():
-        return bytes(dask_pickle.dumps(value))  # type: ignore[no-untyped-call]
-    return dumps_with_modules(value)
-
-
-def loads(data: bytes) -> Any:
-    """Unpickle what came from the other side."""
-    return dask_pickle.loads(data)  # type: ignore[no-untyped-call]
-
-
-# ---- what is told meanwhile -------------------------------------------------------------------
-
-
-class Outbox:
-    """What a job tells: events of several are sent together.
-
-    What can wait for a moment does so: most often the end of the job comes then, and takes it along.
-    """
-
-    __slots__ = ("_number", "_topic", "_worker")
-
-    _waiting: dict[tuple[int, str], list[Any]] = {}  # noqa: RUF012  # of all
-    _expected: set[tuple[int, str]] = set()  # noqa: RUF012  # what is going to be sent at once
-    _lock = threading.Lock()
-
-    def __init__(self, topic: str, number: int, worker: Any) -> None:
-        self._topic = topic
-        self._number = number
-        self._worker = worker
-
-    @property
-    def address(self) -> str:
-        """The worker's."""
-        return str(self._worker.address)
-
-    def tell(self, kind: str, *data: Any) -> None:
-        """Send an event."""
-        key = (id(self._worker), self._topic)
-        can_wait = kind in {"running", "log"}
-        with self._lock:
-            waiting = self._waiting.setdefault(key, [])
-            waiting.append((self._number, kind, *data))
-            if key in self._expected or (can_wait and len(waiting) > 1):
-                return
-            if not can_wait:
-                self._expected.add(key)
-        if can_wait:
-            self._worker.loop.add_callback(self._worker.loop.call_later, MOMENT, self._send, key)
-        else:
-            self._worker.loop.add_callback(self._send, key)
-
-    def ended(self, state: bytes) -> EndedError:
-        """Tell of a state, and return what is to be raised."""
-        self.tell("ended", state)
-        return EndedError(state)
-
-    def _send(self, key: tuple[int, str]) -> None:
-        with self._lock:
-            waiting = self._waiting.pop(key, [])
-            self._expected.discard(key)
-        if waiting:
-            self._worker.log_event(self._topic, [self._worker.address, waiting])
-
-
-_current: ContextVar[Outbox | None] = ContextVar("prefect.outbox", default=None)
-
-
-class _Forwarder(logging.Handler):
-    """Tells what the job of this thread logs, to be handled where the flow runs."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        outbox = _current.get()
-        if outbox is None:
-            return
-        outbox.tell("log", packed_record(record, dumps))
-
-
-_forwarder = _Forwarder()
-
-
-@contextmanager
-def forwarded_logs(outbox: Outbox, level: int, home: str) -> Iterator[None]:
-    """Have log lines of a job handled where the flow runs, if that is another process."""
-    if home == process():
-        yield
-        return
-    logging.getLogger("prefect").setLevel(level)
-    root = logging.getLogger()
-    if _forwarder not in root.handlers:
-        root.addHandler(_forwarder)
-    token = _current.set(outbox)
-    try:
-        yield
-    finally:
-        _current.reset(token)
