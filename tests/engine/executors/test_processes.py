@@ -642,6 +642,17 @@ def test_where_modules_are_looked_for(tmp_path, monkeypatch):
     assert results_of(flow)["imports"].result == 11
 
 
+def test_a_directory_that_is_gone(tmp_path, monkeypatch):
+    """Processes start in it as ever: no module is looked for there."""
+    (gone := tmp_path / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(sys, "path", ["", "below", *sys.path])
+    with Flow("test") as flow:
+        pid()
+    assert type(results_of(flow, ProcessExecutor(1))["pid"]) is Success
+
+
 @pytest.mark.parametrize(
     ("end", "said"),
     [

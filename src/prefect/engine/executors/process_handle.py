@@ -136,12 +136,12 @@ def _started(*descriptors: int) -> subprocess.Popen[bytes]:
 
 
 def _path() -> list[str]:
-    """Return where modules are looked for: what is relative is so to the directory of now."""
-    return [
-        str(Path(each).absolute()) if each else str(Path.cwd())
-        for each in sys.path
-        if _is_text(each)
-    ]
+    """Return where modules are looked for: what is relative is so to the directory of now, if that is still there."""
+    found = []
+    for each in filter(_is_text, sys.path):
+        with suppress(FileNotFoundError):
+            found.append(str(Path(each).absolute()))
+    return found
 
 
 def _is_text(entry: object) -> bool:  # imports leave others out of account
