@@ -1,6 +1,7 @@
 """What the code of a task consists of: a stale result is worse than none."""
 
 import copy
+import dis
 import importlib
 import pickle
 import sys
@@ -10,7 +11,11 @@ import pytest
 from notes import Noted
 
 from prefect import Flow, task
+from prefect.keeping.bytecode import globals_in
 from prefect.keeping.code import Codes
+from prefect.payload.code_within import codes_within
+from prefect.payload.loading import load_flow
+from prefect.payload.packing import pickle_flow
 
 CHANGES = {
     "a constant": "N = 1\n@task\ndef go(): return N",
@@ -124,6 +129,68 @@ def test_what_changes_nothing_does_not_count(parts, name):
     """Comments, docstrings, annotations, names of locals, other functions, the order of sets."""
     first, then = SAME[name]
     assert parts(first) == parts(then)
+
+
+IN_EACH_PLACE = """
+from prefect import Flow
+
+RATE = 2
+
+def depth():
+    return RATE
+
+@task
+def price():
+    return 1
+
+@task
+def rate():
+    return depth()
+
+@task
+def go(d):
+    class Row:
+        width = RATE
+    return {"price": d, "rate": d.depth, "width": Row.width}
+
+with Flow("f") as flow:
+    go(price())
+    rate()
+"""
+
+
+def test_the_key_is_the_same_where_a_flow_is_packaged(parts):
+    """A text or an attribute with the name of something else in the file is not that."""
+    first = parts(IN_EACH_PLACE)
+    flow = sys.modules["module_for_code"].flow
+    packaged = pickle_flow(flow)
+    del sys.modules["module_for_code"]
+    loaded = load_flow(packaged.manifest, packaged.payload)
+    (go,) = loaded.get_tasks(name="go")
+    assert Codes().of(go) == first
+    assert sorted(first[0]) == ["module_for_code.RATE", "module_for_code.go"]
+
+
+@pytest.mark.parametrize("body", ["globals()['price']", "globals().get('price')"])
+def test_a_global_that_is_looked_up_by_a_text_counts(parts, body):
+    """The function says itself that it takes globals by their names."""
+    source = f"price = 1\n@task\ndef go(): return {body}"
+    assert parts(source) != parts(source.replace("price = 1", "price = 2"))
+
+
+def test_the_names_of_globals_are_those_that_dis_tells():
+    """Of any code, also with hundreds of names."""
+    many = "def f():\n" + "".join(f"    g{n}(a{n}.b{n}, 't{n}')\n" for n in range(400))
+    many += "    class A:\n        x = y\n    global z\n    z = 1\n"
+    code = compile(many, "f", "exec")
+    told = {
+        each.argval
+        for within in codes_within(code)
+        for each in dis.get_instructions(within)
+        if "GLOBAL" in each.opname or each.opname == "LOAD_NAME"
+    }
+    assert set(globals_in(code)) == told
+    assert {"g399", "a399", "y", "z"} <= told
 
 
 @pytest.mark.parametrize("notes", [copy.copy, pickle.dumps])

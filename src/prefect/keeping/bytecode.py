@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import opcode
 import sys
 from importlib import util
 from types import CodeType
@@ -19,6 +20,13 @@ _VARIABLE_ARGUMENTS = 0x4 | 0x8
 _HAS_DOCSTRING = 0x4000000
 """Of Python 3.13, inspect.CO_HAS_DOCSTRING."""
 _MOST_MODULES = 1000
+_EXTENDED_ARG, _LOAD_GLOBAL = opcode.opmap["EXTENDED_ARG"], opcode.opmap["LOAD_GLOBAL"]
+_OF_GLOBALS = {
+    opcode.opmap.get(name)
+    for name in (
+        "LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS",
+    )
+}  # fmt: skip
 
 
 def pieces(code: CodeType, doc: str | None) -> Iterator[bytes]:
@@ -60,6 +68,22 @@ def names_sought(code: CodeType) -> Iterator[str]:
         yield from (
             text for text in each.co_consts if isinstance(text, str) and text.isidentifier()
         )
+
+
+def globals_in(code: CodeType) -> Iterator[str]:
+    """Yield the names that a function, and those within it, look up among its globals.
+
+    Attributes and texts are none: a packaged function has no other globals than these, and others that
+    stand beside it in its file must count nowhere.
+    """
+    for each in codes_within(code):
+        extended = 0
+        for operation, low in zip(each.co_code[::2], each.co_code[1::2], strict=True):
+            argument = extended | low
+            extended = argument << 8 if operation == _EXTENDED_ARG else 0
+            if operation in _OF_GLOBALS:
+                # Its lowest bit says whether there is to be a call.
+                yield each.co_names[argument >> 1 if operation == _LOAD_GLOBAL else argument]
 
 
 def sources_of(name: str, package: str) -> dict[str, str]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.context import Context
 from prefect.core.task import Task, type_name
 from prefect.errors import StoreError
-from prefect.keeping.bytecode import names_sought, pieces, sources_of
+from prefect.keeping.bytecode import globals_in, names_sought, pieces, sources_of
 from prefect.keeping.known_by import known_by
 from prefect.payload.code_within import imports_in
 from prefect.payload.local_modules import is_installed_at, requirements_of
@@ -196,9 +196,8 @@ class _Looking:
             self._later(f"{name}(=)", [function.__defaults__, function.__kwdefaults__], names)
         known = function.__globals__
         module = type_name(function).removesuffix(f".{function.__qualname__}")
-        for each in sorted(names & known.keys()):
-            if not each.startswith("__"):
-                self._later(f"{module}.{each}", known[each], names)
+        for each in _globals_of(code, names, known):
+            self._later(f"{module}.{each}", known[each], names)
         for each in imports_in(code):
             for source, digest in sources_of(each, str(known.get("__package__") or "")).items():
                 self._note(source, digest)
@@ -247,6 +246,14 @@ class _Looking:
         self._later(_name(kind, name), kind)
         for label, part in _within(value):
             self._later(f"{name}{label}", part, names)
+
+
+def _globals_of(code: CodeType, names: frozenset[str], known: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which of its globals a function takes, sorted."""
+    read = frozenset(globals_in(code))
+    if "globals" in read:  # which gives it any that it has the name of
+        read |= names
+    yield from (each for each in sorted(read & known.keys()) if not each.startswith("__"))
 
 
 def _within(value: Any) -> Iterator[tuple[str, Any]]:
