@@ -218,14 +218,14 @@ class Run:
 
     def take_back(self, node: Node, state: State) -> bool:
         """Hear of a node from the executor; return whether that frees a place there."""
+        if self.keeper is not None:
+            self.keeper.take(node, state)  # which knows names of secrets that the next has none for
         learns = node.step.task.learns
         if learns is not None and isinstance(state, Success):
             try:  # noqa: SIM105  # contextlib takes longer to import than this module
                 learns(state.result)  # before anything that others make of it is told
             except ResultUnavailableError:
                 pass  # who cannot read it here cannot write it, either
-        if self.keeper is not None:
-            self.keeper.take(node, state)
         if type(state) is Success and not (self.detached or self.observed or self.limits):
             self.finish(node, state)
             return True

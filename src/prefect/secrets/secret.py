@@ -70,9 +70,6 @@ class Secret:
         value = self.find()
         if value is None:
             raise SecretError(". ".join(missing_value([self.name])))
-        from prefect.secrets.masking import remember  # noqa: PLC0415 - for those who read one
-
-        remember(value, self.name)
         return value
 
     @value.setter
@@ -83,7 +80,12 @@ class Secret:
 
     def find(self) -> str | None:
         """Return the value, or None where there is none."""
-        return self._find(os.environ.get(self.name))
+        value = self._find(os.environ.get(self.name))
+        if value:
+            from prefect.secrets.masking import remember  # noqa: PLC0415 - for those who read one
+
+            remember(value, self.name)
+        return value
 
     def _find(self, variable: str | None) -> str | None:
         if self._value is not None:
@@ -266,7 +268,7 @@ def _for_workers(values: Mapping[str, str]) -> RunSecrets | None:
 
 def lacking(names: Iterable[str]) -> list[str]:
     """Return which of these secrets have no value in this process, of its own."""
-    return [name for name in names if Secret(name).find() is None]
+    return [name for name in names if Secret(name)._find(os.environ.get(name)) is None]  # noqa: SLF001 - of this module
 
 
 class _Run:
