@@ -352,3 +352,44 @@ def test_a_run_that_is_gone_on_with_gives_the_required_parameters(cli, prefect):
     (prefect.directory / "par.py").write_text(changed)
     said = cli("run", "par.py", "--store", "st", "--resume", status=2)
     assert "needs a value for parameter 'e'" in said
+
+
+MADE = """
+    from prefect import Flow, task
+
+    class Made:
+        def __init__(self, n):
+            self.n = n
+
+        def more(self):
+            return self.n + 1
+
+    @task
+    def make():
+        return Made(3)
+
+    @task
+    def use(s):
+        return s.more()
+
+    with Flow("w6") as flow:
+        use(make())
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "why"),
+    [
+        (("return s.more()", "return 1 / 0"), 1, "use ran again: w6.use has changed."),
+        (("self.n + 1", "self.n + 2"), 0, "came to the same, and the code of what that is made of has changed."),
+        (("Made(3)", "Made(None)"), 1, "what it was given is not recorded where it came to Failed."),
+        (("Made(3)", "Made(4)"), 0, "its input s has changed: make came to something else."),
+    ],
+)  # fmt: skip
+def test_why_blames_what_has_changed_alone(cli, prefect, change, status, why):
+    """Also of a task that fails then, of which no input is recorded."""
+    (prefect.directory / "w6.py").write_text(textwrap.dedent(MADE))
+    cli("run", "w6.py", "--store", "st")
+    (prefect.directory / "w6.py").write_text(textwrap.dedent(MADE).replace(*change))
+    cli("run", "w6.py", "--store", "st", "--resume", status=status)
+    assert why in cli("why", "last", "use", "--store", "st")

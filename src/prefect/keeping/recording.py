@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.context import values
-from prefect.core.state import Failed
+from prefect.core.state import Failed, TriggerFailed
 from prefect.core.tracebacks import describe
 from prefect.engine.job import Job
 from prefect.errors import PrefectError, StoreError
@@ -90,17 +90,17 @@ class RunRecord:
             nonlocal has_begun
             has_begun = True
             slug = event.task_slug
-            context = getattr(event.state, "_context", None)
-            if context:
-                if "stored" in context and slug not in coded:
-                    coded.add(slug)
-                    writer.code(slug, keeper.code(tasks[slug]), keeper.reads(tasks[slug]))
-                if "unstored" in context and slug not in told_unstored:
-                    told_unstored.add(slug)
-                    logging.getLogger("prefect").warning(
-                        "The result of task %r is not stored, and is made again when this run is "
-                        "resumed: %s", event.task_name, context["unstored"],
-                    )  # fmt: skip
+            context = getattr(event.state, "_context", None) or {}
+            # Of what failed, too: its code may be what has changed.
+            if slug not in coded and ("stored" in context or _has_failed(event.state)):
+                coded.add(slug)
+                writer.code(slug, keeper.code(tasks[slug]), keeper.reads(tasks[slug]))
+            if "unstored" in context and slug not in told_unstored:
+                told_unstored.add(slug)
+                logging.getLogger("prefect").warning(
+                    "The result of task %r is not stored, and is made again when this run is "
+                    "resumed: %s", event.task_name, context["unstored"],
+                )  # fmt: skip
             writer.on_state(event)
             if on_state is not None:
                 on_state(event)
@@ -182,6 +182,10 @@ class RunRecord:
                 _REST * (now - start),
                 size / _MOST_BYTES,
             )
+
+
+def _has_failed(state: State) -> bool:
+    return isinstance(state, Failed) and not isinstance(state, TriggerFailed)
 
 
 @cache

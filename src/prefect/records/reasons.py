@@ -94,7 +94,7 @@ def changes(run: Run, before: Run | None) -> dict[tuple[str, int | None], str]:
             known = [
                 *_changed_code(run, before, slug),
                 *_changed_context(run, before, slug),
-                *_changed_inputs(run, before, slug, now, then, labels),
+                *_changed_inputs(run, before, slug, index, now, then, labels),
             ]
             if known:
                 found[slug, index] = f"Ran again: {'; '.join(known)}"
@@ -185,22 +185,32 @@ def _because(run: Run, before: Run, slug: str, index: int | None, labels: Labels
     changes = [
         *_changed_code(run, before, slug),
         *_changed_context(run, before, slug),
-        *_changed_inputs(run, before, slug, now, then, labels),
+        *_changed_inputs(run, before, slug, index, now, then, labels),
     ]
     if changes:
         return f" again: {'; '.join(changes)}."
+    return f" again: {_without_change(run, before, slug, now, then)}."
+
+
+def _without_change(run: Run, before: Run, slug: str, now: TaskRun | None, then: TaskRun) -> str:
+    """Return why a task ran again of which nothing that is recorded has changed."""
+    if now is not None and then.inputs and not now.inputs:
+        return (
+            f"nothing that is recorded of it has changed since run {before.run}, and what it was given is not "
+            f"recorded where it came to {printable(now.state)}"
+        )
     if then.result is None:
-        return f" again: run {before.run} had not stored its result."
+        return f"run {before.run} had not stored its result"
     if run.resumes is None:
         return (
-            f" again: nothing that is recorded has changed since run {before.run}, but the run did not go on with "
-            "that one (--resume), and its result is not taken from any other (cache=True), or had expired."
+            f"nothing that is recorded has changed since run {before.run}, but the run did not go on with "
+            "that one (--resume), and its result is not taken from any other (cache=True), or had expired"
         )
-    told = " again: its result was not in the store any more"
+    told = "its result was not in the store any more"
     if slug in run.reads and slug in before.reads:
         untold = [name for name, (digest, _) in run.reads[slug].items() if not digest]
-        return f"{told}{''.join(f', or context.{printable(name)} has changed' for name in untold)}."
-    return f"{told}, or what it reads of the context has changed."  # in a record of before
+        return f"{told}{''.join(f', or context.{printable(name)} has changed' for name in untold)}"
+    return f"{told}, or what it reads of the context has changed"  # in a record of before
 
 
 def _unsuccessful(before: Run, then: TaskRun | None, slug: str, index: int | None) -> str:
@@ -262,19 +272,28 @@ def _part(text: str) -> str:
 
 
 def _changed_inputs(
-    run: Run, before: Run, slug: str, now: TaskRun | None, then: TaskRun, labels: Labels
+    run: Run,
+    before: Run,
+    slug: str,
+    index: int | None,
+    now: TaskRun | None,
+    then: TaskRun,
+    labels: Labels,
 ) -> Iterator[str]:
     inputs = {} if now is None else now.inputs
+    if not (inputs and then.inputs):  # of what came to no result they are not recorded
+        return
     for name in sorted(inputs.keys() | then.inputs.keys()):
         if inputs.get(name) == then.inputs.get(name):
             continue
-        source = next(
+        edge = next(
             (
-                edge["upstream"] for edge in run.flow["edges"]
+                edge for edge in run.flow["edges"]
                 if edge["downstream"] == slug and edge.get("key") == name
             ),
             None,
         )  # fmt: skip
+        source = None if edge is None else edge["upstream"]
         shown = printable(name)
         if source in run.parameters and run.parameters.get(source) != before.parameters.get(source):
             yield (
@@ -282,9 +301,30 @@ def _changed_inputs(
                 f"{before.parameters.get(source)!r:.60}"
             )
         elif source is not None:
-            yield f"its input {shown} has changed: {printable(labels.of(source))} came to something else"
+            child = index if edge is not None and edge["mapped"] else None
+            yield f"its input {shown} {_come_from(run, before, source, child, labels)}"
         else:
             yield f"its input {shown} has changed"
+
+
+def _come_from(run: Run, before: Run, source: str, index: int | None, labels: Labels) -> str:
+    """Say what of an input has changed that comes from a task, or of that from the child of the same index."""
+    label = printable(labels.of(source))
+    now, then = (_digests(each.tasks.get(source), index) for each in (run, before))
+    if None in now or None in then:  # it is known by how it was made, which has changed
+        return f"has changed, which comes from {label}"
+    if now == then:
+        return f"has changed: {label} came to the same, and the code of what that is made of has changed"
+    return f"has changed: {label} came to something else"
+
+
+def _digests(task: TaskRun | None, index: int | None) -> list[str | None]:
+    """Return the digests of what a task came to; None for each of which none is known."""
+    if task is None:
+        return [None]
+    child = None if index is None else task.children.get(index)
+    units = [child] if child is not None else _units(task)
+    return [each.result and each.result.digest for each in units]
 
 
 def _of(run: Run, slug: str, index: int | None) -> TaskRun | None:
