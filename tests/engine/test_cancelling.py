@@ -11,6 +11,8 @@ import pytest
 from prefect import Flow, Parameter, task
 from prefect.engine.executors import LocalExecutor, ThreadExecutor
 from prefect.engine.state import Cancelled, Mapped, Success, TimedOut
+from prefect.records.reading import read_record
+from prefect.records.summary import counts_of
 
 SHORT, LONG = 0.2, 60
 
@@ -67,7 +69,7 @@ def test_a_run_that_takes_too_long(executor, where):
     state = where(lambda: flow.run(executor=executor, timeout=SHORT, on_state=events.append))
     assert type(state) is Cancelled
     assert state.message == (
-        "The run took longer than 0.2 seconds: 1 tasks had finished, 1 were running and 1 had not started."
+        "The run took longer than 0.2 seconds: 1 task had finished, 1 was running and 1 had not started."
     )
     assert [type(state.result[t]) for t in (done, running, after)] == [
         Success,
@@ -180,7 +182,7 @@ def test_an_interrupt_tells_what_there_is():
         flow.run()
     state = caught.value.state
     assert type(state) is Cancelled
-    assert state.message.startswith("The run was interrupted: 1 tasks had finished, 1 were running")
+    assert state.message.startswith("The run was interrupted: 1 task had finished, 1 was running")
     assert state.result[done].result == 3
     assert type(state.result[last]) is Cancelled
     assert seen == [
@@ -245,3 +247,22 @@ def test_what_its_executor_takes_to_be_there_counts():
     state = flow.run(executor=Slow(), timeout=SHORT / 2)
     assert type(state) is type(state.result[late]) is Cancelled
     assert not began
+
+
+def test_what_had_finished_is_counted_as_records_count_it(tmp_path):
+    """Neither parameters nor what flows add by themselves count, unless they failed; children count one by one."""
+
+    def interrupted(xs):
+        raise KeyboardInterrupt
+
+    with Flow("test") as flow:
+        done = task(lambda x: x, name="done").map([Parameter("a", default=1), 2, 3])
+        last = task(interrupted, name="last")([done, Parameter("b", default=1)])
+        task(lambda x: x, name="after")({"x": last})
+    with pytest.raises(KeyboardInterrupt) as caught:
+        flow.run(store=tmp_path)
+    assert caught.value.state.message == (
+        "The run was interrupted: 3 tasks had finished, 1 was running and 1 had not started."
+    )
+    (record,) = (tmp_path / "runs").glob("*.jsonl")
+    assert counts_of(read_record(record)) == {"Success": 3, "Cancelled": 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prefect.core.parameter import works
 from prefect.core.refs import Ref, Released
 from prefect.core.state import Failed, Finished, Mapped, Running, Success
 from prefect.engine.transitions import change
@@ -99,27 +100,30 @@ def cancel(run: Run, nodes: list[Step], stop: BaseException) -> State:
     why = str(stop) if isinstance(stop, RunTimeoutError) else "the run was interrupted"
     waiting = {*run.ready, *(node for _, _, node in run.delayed)}
     waiting.update(() if run.limits is None else run.limits.waiting())
-    finished = interrupted = 0
+    finished = interrupted = left = 0
     every = [
         each for node in nodes for each in ((node,) if node.children is None else node.children)
     ]
     for node in every:
+        counted = works(node.step.task)  # as records count
         if node.state is not None:
-            finished += 1
+            finished += counted or isinstance(node.state, Failed)
             continue
+        has_begun = False
         old = node.before()
         if not node.waiting and node not in waiting and run.session.has_begun(node):
             old = run.observed.get(node) or Running("the task is running")
-            interrupted += 1
+            has_begun = True
+        interrupted += counted and has_begun
+        left += counted and not has_begun
         state = change(run, node, old, Cancelled(why))
         node.state = state if isinstance(state, Finished) else Cancelled(why)
         run.tell(node, node.state)
     for node in nodes:
         if node.children is not None and isinstance(node.state, Mapped):
             node.state.gather([child.state for child in node.children if child.state is not None])
-    left = len(every) - finished - interrupted
     return Cancelled(
-        f"{why[0].upper()}{why[1:]}: {finished} tasks had finished, {interrupted} were running and "
-        f"{left} had not started.",
+        f"{why[0].upper()}{why[1:]}: {finished} task{'' if finished == 1 else 's'} had finished, {interrupted} "
+        f"{'was' if interrupted == 1 else 'were'} running and {left} had not started.",
         {node.task: node.state for node in nodes},
     )
