@@ -393,3 +393,14 @@ def test_why_blames_what_has_changed_alone(cli, prefect, change, status, why):
     (prefect.directory / "w6.py").write_text(textwrap.dedent(MADE).replace(*change))
     cli("run", "w6.py", "--store", "st", "--resume", status=status)
     assert why in cli("why", "last", "use", "--store", "st")
+
+
+def test_a_run_is_named_after_its_flow(cli, prefect):
+    """Whatever the file is called that the flow is in, and whether it is sealed."""
+    (prefect.directory / "flow.py").write_text(textwrap.dedent(MADE))
+    cli("keygen", "flow.key")
+    cli("build", "flow.py", "--key-file", "flow.key", "-o", "sealed.flow")
+    assert re.search(r"Kept as [0-9.-]+-w6-[0-9a-f]{8}", cli("run", "flow.py", "--keep"))
+    sealed = cli("run", "sealed.flow", "--key-file", "flow.key", "--in", "here", "--keep")
+    assert re.search(r"Kept as [0-9.-]+-w6-[0-9a-f]{8}", sealed)
+    assert "Kept as" not in cli("run", "flow.py", "--keep", "-p", "nothing=1", status=2)

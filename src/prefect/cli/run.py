@@ -175,7 +175,7 @@ def run(
         as_json=as_json,
         live=sys.stdout.isatty() and not (as_json or quiet),
         quiet=quiet,
-        kept=_kept(artifact, store, resume, keep=keep or report is not None),
+        kept=_kept(store, resume, keep=keep or report is not None),
         otel=otel,
     )
     if image is not None or place not in {None, "here"}:
@@ -190,8 +190,8 @@ def run(
         with without_older(result, partial(say, err=True)) as outcome:
             status = outcome.status = _run(artifact, place, image, requirements, include, wish)
     finally:
-        if wish.kept is not None:
-            _tell_kept(artifact, wish.kept, status, report)
+        if wish.kept is not None and wish.kept_runs:
+            _tell_kept(artifact, replace(wish.kept, run=wish.kept_runs[-1]), status, report)
     sys.exit(status)
 
 
@@ -259,16 +259,14 @@ def _run_file(
     return run_file_sealed(flow, environment, wish)
 
 
-def _kept(artifact: str, store: str | None, resume: str | None, *, keep: bool) -> Kept | None:
-    """Return what is to be kept of the run, and tell its name."""
+def _kept(store: str | None, resume: str | None, *, keep: bool) -> Kept | None:
+    """Return what is to be kept of the run."""
     if not keep and store is None and resume is None:
         return None
     from prefect.keeping import kept_of  # noqa: PLC0415 - seldom asked for
-    from prefect.records.names import new_run  # noqa: PLC0415 - the same
     from prefect.store.store import default_store  # noqa: PLC0415 - the same
 
-    kept = kept_of(store or default_store(), resume)
-    return kept and replace(kept, run=new_run(Path(artifact.partition(":")[0]).stem))
+    return kept_of(store or default_store(), resume)
 
 
 def _tell_kept(artifact: str, kept: Kept, status: int, report: Path | None) -> None:

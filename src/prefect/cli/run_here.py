@@ -47,7 +47,7 @@ def run_file(artifact: str, wish: Wish) -> State:
             reporter = entered.enter_context(_told(reporter, serialized))
         context = entered.enter_context(output_directory(wish.surroundings.output))
         entered.enter_context(exported(values))
-        asked.set(wish.kept)
+        asked.set(wish.kept_as(flow.name))
         collect_as_usual()
         state = flow.run(
             parameters=parameters,
@@ -97,7 +97,7 @@ def run_opened(
             directory=directory.path,
             on_end=_keeping(wish),
             output=wish.surroundings.output,
-            kept=wish.kept,
+            kept=wish.kept_as(manifest.flow["name"]),
             alone=True,
         )
         reporter.finished(manifest.flow["name"], state)

@@ -106,7 +106,9 @@ def _run(place: Place, image: FlowImage, wish: Wish) -> int:
 
         keyring = find_keyring(wish.key_files)  # whose absence the image tells, with what it needs
     flow: dict[str, Any] = (
-        image.manifest(keyring).flow if wish.given or wish.live or wish.otel else {}
+        image.manifest(keyring).flow
+        if wish.given or wish.live or wish.otel or (wish.kept and image.holds_flow)
+        else {}
     )
     work = work_in_image(
         image,
@@ -118,6 +120,6 @@ def _run(place: Place, image: FlowImage, wish: Wish) -> int:
         executor=wish.executor,
         surroundings=wish.surroundings,
         result=wish.result is not None,
-        kept=wish.kept,
+        kept=wish.kept_as(flow["name"]) if flow else wish.kept,
     )
     return run_there(place, work, flow, wish)

@@ -114,7 +114,7 @@ def _run_made(
         executor=wish.executor,
         surroundings=wish.surroundings,
         result=wish.result is not None,
-        kept=wish.kept,
+        kept=wish.kept_as(flow["name"]),
     )
     place: Place = Venv(manifest, payload, directory, note)
     if sandbox:

@@ -9,7 +9,7 @@ import click
 from prefect.cli.artifacts import writing
 from prefect.cli.output import is_replaceable, say, write_plainly
 from prefect.files import replacing
-from prefect.frozen import frozen
+from prefect.frozen import field, frozen, replace
 from prefect.running.result_files import content_for
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Wish:
         as_json, live, quiet: how the run is told.
         kept: what is to be kept of the run, and gone on with; None is nothing.
         otel: whether OpenTelemetry is told of it.
+        kept_runs: gets the name of the run, once its flow is known, if it is kept.
     """
 
     given: dict[str, str]
@@ -50,11 +51,25 @@ class Wish:
     quiet: bool
     kept: Kept | None = None
     otel: bool = False
+    kept_runs: list[str] = field(default_factory=list)
 
     @property
     def events(self) -> bool:
         """Whether a run in another place is to tell of itself in JSON lines."""
         return self.as_json or self.live or self.quiet
+
+    def kept_as(self, flow: str) -> Kept | None:
+        """Return what is to be kept of the run, with a name for it: runs are named after their flows.
+
+        Args:
+            flow: the flow's name.
+        """
+        if self.kept is None:
+            return None
+        from prefect.records.names import new_run  # noqa: PLC0415 - seldom asked for
+
+        self.kept_runs.append(new_run(flow))
+        return replace(self.kept, run=self.kept_runs[-1])
 
     def require_events(self) -> None:
         """Refuse to tell OpenTelemetry of a run elsewhere whose events do not come here.
