@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import cache
+from types import ModuleType
 
 from prefect.patterns import pattern
 
@@ -50,3 +52,42 @@ def cloudpickle_here() -> str:
     from importlib import metadata  # noqa: PLC0415 - slow to import, and the names mostly suffice
 
     return metadata.version("cloudpickle")
+
+
+_OWN = __name__.partition(".")[0]
+
+
+def is_local(name: str, module: object) -> bool:
+    """Whether a module that is imported is a local one: neither installed nor the standard library's, nor ours."""
+    if not isinstance(module, ModuleType) or getattr(module, "__name__", None) != name:
+        return False
+    if name.partition(".")[0] in {_OWN, *sys.stdlib_module_names}:
+        return False
+    return are_local([getattr(module, "__file__", None), *getattr(module, "__path__", ())])
+
+
+def are_local(places: list[str | None]) -> bool:
+    """Whether a module with these files and directories is local."""
+    # A namespace package has no file of its own, but directories.
+    paths = [place for place in places if place not in {None, "built-in", "frozen"}]
+    return bool(paths) and not any(is_installed_at(str(path)) for path in paths)
+
+
+def is_installed_at(path: str) -> bool:
+    """Tell whether a path is below the standard library or where packages are installed."""
+    return path.startswith(_installed_prefixes())
+
+
+@cache
+def _installed_prefixes() -> tuple[str, ...]:
+    import site  # noqa: PLC0415 - for this alone
+    import sysconfig  # noqa: PLC0415 - the same
+
+    found = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    found += [*site.getsitepackages(), site.getusersitepackages()]
+    found += [
+        path for path in sys.path if path.rpartition("/")[2] in {"site-packages", "dist-packages"}
+    ]
+    prefixes = {path.rstrip("/") + "/" for path in found if path}
+    prefixes |= {os.path.realpath(path) + "/" for path in prefixes}
+    return tuple(sorted(prefixes))

@@ -301,6 +301,105 @@ def test_a_file_travels_to_workers_elsewhere_as_a_sealed_flow_does(prefect, clus
         assert f"loaded [0, 2, 4, 6] in {directory}" in out
 
 
+BESIDE = {
+    "parts/__init__.py": """
+import dataclasses
+import threading
+from importlib.resources import files
+
+LOCK = threading.Lock()  # which no pickle has
+
+@dataclasses.dataclass
+class Row:
+    number: int
+
+def label():
+    with LOCK:
+        return files("parts").joinpath("label.txt").read_text()
+""",
+    "parts/label.txt": "labelled",
+    "parts/adding.py": "def add(x):\n    import late\n    return x + late.ONE\n",
+    "late.py": "ONE = 1\n",
+    "given.py": """
+import os
+import sys
+from parts import Row, label
+from parts.adding import add
+from prefect import Flow, task
+
+@task
+def make():
+    return [Row(add(1)), Row(add(2))]
+
+@task
+def use(row):
+    if "FAILS" in os.environ:
+        raise ValueError("once")
+    assert type(row) is Row
+    return row.number
+
+@task(log_stdout=True)
+def tell(numbers, rows):
+    print("told", numbers, sum(row.number for row in rows), label(), os.path.basename(os.getcwd()))
+    return rows
+
+with Flow("given") as flow:
+    rows = make()
+    told = tell(use.map(rows), rows)
+
+if __name__ == "__main__":
+    state = flow.run(executor=sys.argv[1])
+    assert [type(row) for row in state.result[told].result] == [Row, Row]
+""",
+}
+
+
+def test_local_modules_reach_workers_elsewhere_by_a_script_as_by_the_command(prefect, cluster):
+    """Workers can import none of them: one that cannot be pickled, one that is imported late, one that reads beside it."""
+    address, directory = cluster
+    for path, text in BESIDE.items():
+        (prefect.directory / path).parent.mkdir(exist_ok=True)
+        (prefect.directory / path).write_text(text)
+    told = f"told [2, 3] 5 labelled {directory}"
+    done = subprocess.run(
+        [sys.executable, "given.py", address], cwd=prefect.directory, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    out, err = prefect("run", "given.py", "--executor", address)
+    assert told in out
+    assert "Warning" not in err  # of files that do not travel, as nothing is packaged
+
+
+def test_a_kept_run_of_a_file_is_gone_on_with_on_workers_elsewhere(prefect, cluster, monkeypatch):
+    """Stored values of its local classes are found by who lacks the modules."""
+    for path, text in BESIDE.items():
+        (prefect.directory / path).parent.mkdir(exist_ok=True)
+        (prefect.directory / path).write_text(text)
+    monkeypatch.setenv("FAILS", "1")
+    prefect("run", "given.py", "--store", "kept", status=1)
+    monkeypatch.delenv("FAILS")
+    out, _ = prefect("run", "given.py", "--store", "kept", "--resume", "--executor", cluster[0])
+    assert "task 'make': Cached" in out
+    assert "told [2, 3] 5 labelled" in out
+
+
+def test_a_local_module_that_a_worker_cannot_execute_is_said_with_what_to_do(prefect, cluster):
+    """It is named, with the error of its own."""
+    (prefect.directory / "odd.py").write_text(
+        "import os\nif 'odd' not in os.getcwd() and os.path.exists('scheduler.json'):\n"
+        "    raise OSError('not on a worker')\ndef one():\n    return 1\n"
+    )
+    (prefect.directory / "uses.py").write_text(
+        "import odd\nfrom prefect import Flow, task\n@task\ndef t():\n    return odd.one()\n"
+        "with Flow('uses') as flow:\n    t()\n"
+    )
+    out, err = prefect("run", "uses.py", "--executor", cluster[0], status=1)
+    assert (
+        "The local module 'odd' came as source, and cannot be executed here: OSError" in out + err
+    )
+    assert "read files within tasks" in out + err
+
+
 @pytest.mark.parametrize(
     "form", ["{address!r}", "DaskExecutor({address!r}, client_kwargs={{'timeout': 9}})"]
 )

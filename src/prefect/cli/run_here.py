@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +33,6 @@ def run_file(artifact: str, wish: Wish) -> State:
         # What the file writes while it is loaded is output, too.
         early = entered.enter_context(JsonReporter(until_exit=True)) if wish.as_json else None
         flow = load_flow_file(artifact)
-        executor = wish.executor or flow.executor
-        if _is_elsewhere(executor):
-            flow = _as_packaged(flow)
         serialized = flow.serialize()
         parameters = read_parameters(serialized, wish.given, kept=wish.kept)
         # A value that the file set on the environment's own secret counts.
@@ -51,7 +47,7 @@ def run_file(artifact: str, wish: Wish) -> State:
         collect_as_usual()
         state = flow.run(
             parameters=parameters,
-            executor=executor,
+            executor=wish.executor,
             on_state=_observer(reporter),
             context=context,
             run_on_schedule=False,  # the command keeps the time
@@ -115,32 +111,6 @@ def _keeping(wish: Wish) -> Callable[[Flow, State], None] | None:
         wish.keep(*RunResult.of(flow, state))
 
     return keep
-
-
-def _is_elsewhere(executor: Any) -> bool:
-    """Tell whether tasks run in processes that may have none of this machine's files."""
-    if isinstance(executor, str):
-        return "://" in executor
-    named = (getattr(executor, name, None) for name in ("address", "cluster_class"))
-    return any(value is not None for value in named)
-
-
-def _as_packaged(flow: Flow) -> Flow:
-    """Return the flow as one that was packaged and loaded, which needs no file of this machine.
-
-    Tasks would else go to workers elsewhere by the names of local modules, which they do not have. The
-    flow's own executor, which need not be one that can travel, is not among what is packaged.
-    """
-    from prefect.payload.loading import load_flow  # noqa: PLC0415 - for other machines alone
-    from prefect.payload.local_modules import loaded_local_modules  # noqa: PLC0415 - the same
-    from prefect.payload.packing import pickle_flow  # noqa: PLC0415 - the same
-
-    without = flow.copy()
-    without.executor = None
-    packaged = pickle_flow(without)
-    for name in loaded_local_modules():  # what can be found by its name travels by its name
-        del sys.modules[name]
-    return load_flow(packaged.manifest, packaged.payload)
 
 
 def _told(reporter: Reporter, flow: dict[str, Any]) -> Told:

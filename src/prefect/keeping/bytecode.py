@@ -10,8 +10,8 @@ from importlib import util
 from types import CodeType
 from typing import TYPE_CHECKING
 
+from prefect.installed import is_installed_at
 from prefect.payload.code_within import codes_within, names_in
-from prefect.payload.local_modules import is_installed_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

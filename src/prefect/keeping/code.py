@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from prefect.core.context import Context
 from prefect.core.task import Task, type_name
 from prefect.errors import StoreError
+from prefect.installed import is_installed_at
 from prefect.keeping.bytecode import globals_in, names_sought, pieces, sources_of
 from prefect.keeping.known_by import known_by
 from prefect.payload.code_within import imports_in
-from prefect.payload.local_modules import is_installed_at, requirements_of
+from prefect.payload.local_modules import requirements_of
 from prefect.secrets.masking import nameable
 from prefect.store.formats import encode
 

@@ -5,19 +5,18 @@ What is local travels with a flow; what is installed is required where the flow 
 
 from __future__ import annotations
 
-import site
 import sys
-import sysconfig
 from functools import cache
 from importlib import util
 from importlib.machinery import EXTENSION_SUFFIXES
-from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
+
+from prefect.installed import are_local, is_local
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from importlib import metadata
+    from types import ModuleType
 
     from prefect.payload.own_modules import OwnModules
 
@@ -34,17 +33,9 @@ def loaded_local_modules(own: OwnModules | None = None) -> dict[str, ModuleType]
         name: module
         for name, module in list(sys.modules.items())
         if name != "__main__"
-        and _is_local(name, module)
+        and is_local(name, module)
         and not (own is not None and own.project_of(name))
     }
-
-
-def _is_local(name: str, module: object) -> bool:
-    if not isinstance(module, ModuleType) or getattr(module, "__name__", None) != name:
-        return False
-    if name.partition(".")[0] in {_OWN, *sys.stdlib_module_names}:
-        return False
-    return _are_local([getattr(module, "__file__", None), *getattr(module, "__path__", ())])
 
 
 def is_local_file(name: str) -> bool:
@@ -56,33 +47,12 @@ def is_local_file(name: str) -> bool:
         spec = util.find_spec(top)
     except (ValueError, ImportError):
         return False
-    return spec is not None and _are_local([spec.origin, *(spec.submodule_search_locations or ())])
-
-
-def _are_local(places: list[str | None]) -> bool:
-    # A namespace package has no file of its own, but directories.
-    paths = [place for place in places if place not in {None, "built-in", "frozen"}]
-    return bool(paths) and not any(is_installed_at(str(path)) for path in paths)
-
-
-def is_installed_at(path: str) -> bool:
-    """Tell whether a path is below the standard library or where packages are installed."""
-    return path.startswith(_installed_prefixes())
+    return spec is not None and are_local([spec.origin, *(spec.submodule_search_locations or ())])
 
 
 def is_compiled(module: ModuleType) -> bool:
     """Whether a module is machine code, which cannot travel."""
     return (getattr(module, "__file__", None) or "").endswith(tuple(EXTENSION_SUFFIXES))
-
-
-@cache
-def _installed_prefixes() -> tuple[str, ...]:
-    found = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    found += [*site.getsitepackages(), site.getusersitepackages()]
-    found += [path for path in sys.path if Path(path).name in {"site-packages", "dist-packages"}]
-    prefixes = {path.rstrip("/") + "/" for path in found if path}
-    prefixes |= {str(Path(path).resolve()) + "/" for path in prefixes}
-    return tuple(sorted(prefixes))
 
 
 def is_provided(module: str) -> bool:

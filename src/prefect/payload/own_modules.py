@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from prefect.direct_urls import editable_projects, project_of
 from prefect.frozen import frozen, replace
-from prefect.installed import normal_name
+from prefect.installed import is_installed_at, normal_name
 from prefect.payload.attachments import Attachment, listed
-from prefect.payload.local_modules import is_installed_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

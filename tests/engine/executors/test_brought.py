@@ -10,7 +10,7 @@ from prefect.engine.executors.brought import Modules
 from prefect.engine.executors.travelling import packed, unpacked
 from prefect.errors import CompatibilityError
 
-NAMES = ("brought_one", "brought_pack", "brought_pack.inner")
+NAMES = ("brought_one", "brought_two", "brought_pack", "brought_pack.inner")
 
 
 @pytest.fixture(autouse=True)
@@ -98,3 +98,33 @@ def test_modules_that_cannot_be_executed_leave_what_was_there():
     with pytest.raises(ZeroDivisionError):
         Modules({"brought_one": of("1 / 0")}).module("brought_one")
     assert sys.modules["brought_one"] is there
+
+
+def test_what_two_bring_alike_is_pickled_as_of_the_one_that_it_came_with():
+    """The home of the other has never heard of that."""
+    first = Modules({"brought_one": of("class Thing:\n    pass\n"), "brought_two": of("")})
+    second = Modules({"brought_one": of("class Thing:\n    pass\n")})
+    first.module("brought_one")
+    needed = set()
+    with brought.noting(needed):
+        packed(second.module("brought_one").Thing())
+    assert needed == {second.digest}
+
+
+def test_modules_are_executed_one_by_one_as_they_are_needed():
+    """Where no registry has them know each other; by a name alone they are found, too."""
+    inner = "from brought_pack import VALUE\n"
+    sources = {
+        "brought_pack": of("VALUE = 1\ndef late():\n    from . import inner\n    return inner.VALUE\n", is_package=True),
+        "brought_pack.inner": of(inner),
+        "brought_one": of("1 / 0"),
+    }  # fmt: skip
+    brought.bring([sources], whole=False)
+    (modules,) = brought._known.values()
+    assert modules.module("brought_pack").late() == 1
+    assert modules.made.keys() == {"brought_pack", "brought_pack.inner"}
+    with pytest.raises(
+        CompatibilityError, match=r"'brought_one' came as source, .* ZeroDivisionError"
+    ):
+        brought.brought(modules.digest, "brought_one", "")
+    assert __import__("brought_pack").late() == 1

@@ -10,12 +10,13 @@ import builtins
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.machinery import ModuleSpec
-from types import FunctionType, ModuleType
+from types import FunctionType, ModuleType, SimpleNamespace
 
 from prefect.errors import CompatibilityError
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _known: dict[str, Modules] = {}
 """Those of this process by their digests: of two loads of one flow, a registry may hold a class once."""
 _lock = threading.RLock()
+sending_here: ContextVar[Modules | None] = ContextVar("prefect.local_modules", default=None)
+"""Modules of this process that go to workers elsewhere, while something is pickled for these."""
 _needed: ContextVar[set[str] | None] = ContextVar("prefect.needed_modules", default=None)
 
 
@@ -41,13 +44,29 @@ class Modules:
 
     Args:
         sources: of the modules.
+        whole: whether all are executed as soon as one is needed, for they may know each other by a registry of a
+            library; else each is as it is needed.
     """
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, *, whole: bool = True) -> None:
         self.sources = sources
-        self.digest = hashlib.sha256(repr(sorted(sources.items())).encode()).hexdigest()
+        self.whole = whole
+        self.is_here = False
+        """Whether this process has imported them by their names, by which its others find them."""
+        self.digest = hashlib.sha256(repr((whole, sorted(sources.items()))).encode()).hexdigest()
         self.made: dict[str, ModuleType] = {}
+        self._executes = False
         self._builtins = vars(builtins) | {"__import__": self._import}
+
+    @classmethod
+    def here(cls, sources: Sources, made: dict[str, ModuleType]) -> Modules:
+        """Return modules that this process has imported by their names."""
+        found = cls(sources, whole=False)
+        with _lock:
+            known = _known.setdefault(found.digest, found)
+            if known is found or known.is_here:  # else they were brought to this process, too
+                known.made, known.is_here = made, True
+        return known
 
     def module(self, name: str) -> ModuleType:
         """Return a module."""
@@ -55,32 +74,40 @@ class Modules:
         if known is not self:
             return known.module(name)
         with _lock:
-            if not self.made:
-                self.made = self._there() or self._execute()
+            if name not in self.made:
+                self.made |= self._there() or self._execute(self.sources if self.whole else [name])
         return self.made[name]
 
     def _there(self) -> dict[str, ModuleType] | None:
-        """Return them as this process has them; None where it lacks one, or has another."""
+        """Return them as this process has them; None where it lacks one, or has another.
+
+        One that others have brought goes by their digest, which its home need not know.
+        """
         found: dict[str, ModuleType] = {}
         for name, (text, _, _) in self.sources.items():
             module = sys.modules.get(name)
-            if module is None or _lines(module) != text.splitlines():
+            if module is None or _is_brought(module) or _lines(module) != text.splitlines():
                 return None
             found[name] = module
         return found
 
-    def _execute(self) -> dict[str, ModuleType]:
+    def _execute(self, names: Iterable[str]) -> dict[str, ModuleType]:
         others = {name: sys.modules.pop(name) for name in self.sources if name in sys.modules}
+        sys.modules.update(self.made)
         finder: Any = self
         sys.meta_path.insert(0, finder)
+        self._executes = True
         try:
-            made = {name: importlib.import_module(name) for name in self.sources}
+            for name in names:
+                importlib.import_module(name)
+            made = {name: sys.modules[name] for name in self.sources if name in sys.modules}
         except BaseException:
             for name in self.sources:
                 sys.modules.pop(name, None)
             sys.modules.update(others)
             raise
         finally:
+            self._executes = False
             sys.meta_path.remove(finder)
         # A module of a file stays in its place; one that was brought makes way for what came later.
         sys.modules.update({name: each for name, each in others.items() if not _is_brought(each)})
@@ -95,13 +122,28 @@ class Modules:
             return None
         _, file, is_package = self.sources[name]
         loader: Any = self
-        return ModuleSpec(name, loader, origin=file, is_package=is_package)
+        spec = ModuleSpec(name, loader, origin=file, is_package=is_package)
+        if is_package and (directory := _directory_of(file)):
+            spec.submodule_search_locations = [directory]  # where data may lie
+        return spec
 
-    def create_module(self, spec: ModuleSpec) -> None:
-        """Have Python make it."""
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Have Python make it, unless it was made."""
+        return self.made.get(spec.name)
+
+    def get_resource_reader(self, name: str) -> Any:
+        """Return what reads the data beside a module, where this machine has its directory; None elsewhere."""
+        file = self.sources[name][1]
+        if not _directory_of(file):
+            return None
+        from importlib.readers import FileReader  # noqa: PLC0415  # seldom needed
+
+        return FileReader(SimpleNamespace(path=file))  # type: ignore[arg-type]
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute it."""
+        if self.made.get(module.__name__) is module:
+            return
         text, file, _ = self.sources[module.__name__]
         module.__file__ = file
         vars(module)["__builtins__"] = self._builtins
@@ -123,30 +165,60 @@ class Modules:
         whole = name
         if level and globals is not None:
             whole = importlib.util.resolve_name("." * level + name, globals["__package__"])
+        if not (self.whole or self._executes):  # each is executed as it is needed
+            for each in (whole, *(f"{whole}.{one}" for one in fromlist or ())):
+                if each in self.sources:
+                    self.module(each)
         if whole in self.made:
             return self.made[whole if fromlist else whole.partition(".")[0]]
         return __import__(name, globals, locals, fromlist or (), level)
 
 
-def bring(sources: Iterable[Sources]) -> None:
+class _ByName:
+    """Finds what was brought last of a name, for who has nothing but the name, where nothing else has it."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: object = None
+    ) -> ModuleSpec | None:
+        """Return how to load a module; None for those of others."""
+        del path, target
+        for modules in reversed(list(_known.values())):
+            if name in modules.sources and not modules.is_here:
+                modules.module(name)
+                return modules.find_spec(name)
+        return None
+
+
+_by_name: Any = _ByName()
+
+
+def bring(sources: Iterable[Sources], *, whole: bool = True) -> None:
     """Have modules found in this process, to which tasks are sent that need them.
 
     Args:
         sources: of the modules, of each flow.
+        whole: see `Modules`.
     """
     for each in sources:
-        modules = Modules(each)
+        modules = Modules(each, whole=whole)
         _known.setdefault(modules.digest, modules)
+    if _by_name not in sys.meta_path:
+        sys.meta_path.append(_by_name)
 
 
 def is_any() -> bool:
     """Tell whether anything was brought to this process."""
-    return bool(_known)
+    return any(not modules.is_here for modules in list(_known.values()))
 
 
 def sources_of(digests: Iterable[str]) -> list[Sources]:
     """Return the sources to be sent to others."""
     return [_known[digest].sources for digest in digests]
+
+
+def is_whole(digest: str) -> bool:
+    """Tell whether modules are executed together."""
+    return _known[digest].whole
 
 
 @contextmanager
@@ -166,7 +238,10 @@ def reduced(value: Any) -> tuple[Callable[..., Any], tuple[str, ...]] | None:
     is_module = isinstance(value, ModuleType)
     name = str(value.__name__ if is_module else value.__module__)
     path = "" if is_module else value.__qualname__
+    here = sending_here.get()
     for modules in list(_known.values()):
+        if modules.is_here and modules is not here:
+            continue
         found: Any = modules.made.get(name)
         for part in filter(None, path.split(".")):
             found = getattr(found, part, None)
@@ -188,18 +263,39 @@ def brought(digest: str, name: str, path: str) -> Any:
         raise CompatibilityError(
             f"The module {name!r} of the flow that this is of has not come to this process: run it again"
         )
-    found: Any = modules.module(name)
+    try:
+        found: Any = modules.module(name)
+    except Exception as error:
+        if modules.whole:
+            raise
+        raise CompatibilityError(
+            f"The local module {name!r} came as source, and cannot be executed here: {type(error).__name__}: "
+            f"{error}. What it does when it is imported has to be possible on each worker: install there what it "
+            "imports, and read files within tasks"
+        ) from error
     for part in filter(None, path.split(".")):
         found = getattr(found, part)
     return found
 
 
-def _lines(module: ModuleType) -> list[str] | None:
-    """Return the lines of a module's source; None where they cannot be had."""
+def _directory_of(file: str) -> str | None:
+    """Return where a module's file lies, if this machine has that; what travelled in a package has but a name."""
+    directory = os.path.dirname(file)  # noqa: PTH120  # pathlib takes long to import
+    return directory if os.path.isabs(file) and os.path.isdir(directory) else None  # noqa: PTH112, PTH117  # the same
+
+
+def text_of(module: ModuleType) -> str | None:
+    """Return a module's source; None where it cannot be had."""
     try:
-        text = module.__spec__.loader.get_source(module.__name__)  # type: ignore[union-attr]
+        text: str | None = module.__spec__.loader.get_source(module.__name__)  # type: ignore[union-attr]
     except (AttributeError, ImportError, OSError):
         return None
+    return text
+
+
+def _lines(module: ModuleType) -> list[str] | None:
+    """Return the lines of a module's source; None where they cannot be had."""
+    text = text_of(module)
     return None if text is None else text.splitlines()
 
 

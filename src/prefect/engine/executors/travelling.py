@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import pickle
+import sys
 from contextlib import contextmanager
 from functools import cache
 
@@ -13,7 +14,7 @@ from prefect.core.own import has_handlers
 from prefect.core.refs import Ref
 from prefect.core.state import Failed
 from prefect.core.tracebacks import describe
-from prefect.engine.executors.brought import is_any, reduced
+from prefect.engine.executors.brought import is_any, reduced, sending_here
 from prefect.engine.job import UNLOADABLE
 from prefect.errors import RemoteTaskError, ResultUnavailableError
 
@@ -60,7 +61,7 @@ def is_large(data: list[Any]) -> bool:
 def _dumps(value: Any, beside: Any) -> bytes:
     import cloudpickle  # noqa: PLC0415  # not at every start
 
-    if is_any():
+    if is_any() or sending_here.get() is not None:
         return dumps_with_modules(value, beside)
     return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=beside))
 
@@ -69,7 +70,29 @@ def are_names_known() -> bool:
     """Whether what is found by its name here is found by it in other processes: what a flow has brought may not be."""
     import cloudpickle  # noqa: PLC0415  # not at every start
 
-    return not (is_any() or cloudpickle.list_registry_pickle_by_value())
+    if is_any() or sending_here.get() is not None:
+        return False
+    return not cloudpickle.list_registry_pickle_by_value()
+
+
+def by_value(name: str, *, on: bool | None = None) -> bool:
+    """Tell whether what is of a module goes to other processes by value, and begin or end that.
+
+    Args:
+        name: of the module, which is imported.
+        on: what is to be from now on; None to leave it.
+
+    Raises:
+        ValueError: it is to end, and does not.
+    """
+    import cloudpickle  # noqa: PLC0415  # not at every start
+
+    if on is not None:
+        change = (
+            cloudpickle.register_pickle_by_value if on else cloudpickle.unregister_pickle_by_value
+        )
+        change(sys.modules[name])
+    return name in cloudpickle.list_registry_pickle_by_value()
 
 
 def dumps_with_modules(value: Any, beside: Any = None) -> bytes:

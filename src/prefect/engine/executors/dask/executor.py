@@ -172,7 +172,9 @@ class DaskExecutor(Executor):
     def _session(self, client: Any, cluster: Any, *, elsewhere: bool) -> Session:
         from prefect.engine.executors.dask.health import Health  # noqa: PLC0415  # an extra
         from prefect.engine.executors.dask.session import DaskSession  # noqa: PLC0415
+        from prefect.engine.executors.local_modules import LocalModules  # noqa: PLC0415
 
+        local = None
         try:
             secrets = of_run.get()
             health = Health(client, self.worker_timeout, self.silence_timeout, secrets)
@@ -180,9 +182,12 @@ class DaskExecutor(Executor):
             if elsewhere:  # the workers import what the run has brought in wheels
                 for archive in ARCHIVES:
                     client.upload_file(str(archive))
-            return DaskSession(client, cluster, health, secrets)
+                local = LocalModules()
+            return DaskSession(client, cluster, health, secrets, local)
         except BaseException:
             client.close()
+            if local is not None:
+                local.close()
             raise
 
     def text(self) -> str | None:

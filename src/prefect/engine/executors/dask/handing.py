@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prefect.engine.executors.dask.calls import Call
     from prefect.engine.executors.dask.needs import Need
     from prefect.engine.executors.dask.sending import Parcel
+    from prefect.engine.executors.local_modules import LocalModules
     from prefect.engine.job import Job
 
     Going = tuple[Call, Parcel]
@@ -34,6 +35,7 @@ class Handing:
         run: the name of the run, and what else its jobs need to know of it.
         numbers: for keys.
         needed: tells what a worker has to have for a job.
+        local: see `Packing`.
     """
 
     def __init__(
@@ -42,11 +44,12 @@ class Handing:
         run: tuple[str, str, int, bool],
         numbers: Iterator[int],
         needed: Callable[[Job], Need],
+        local: LocalModules | None = None,
     ) -> None:
         self._client = client
         self._run = run
         self._needed = needed
-        self._packing = Packing(client, run[0], numbers)
+        self._packing = Packing(client, run[0], numbers, local)
         self._waiting: list[Going] = []
         self._coming: dict[Any, Any] = {}  # futures of the code of async jobs
 

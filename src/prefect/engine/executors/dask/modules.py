@@ -21,15 +21,17 @@ class BringsModules(WorkerPlugin):
     Args:
         digest: of the sources.
         sources: of the modules.
+        whole: whether they are executed together.
     """
 
-    def __init__(self, digest: str, sources: Sources) -> None:
+    def __init__(self, digest: str, sources: Sources, *, whole: bool) -> None:
         self.name = f"prefect-modules-{digest}"
         self._sources = sources
+        self._whole = whole
 
     def setup(self, worker: Any) -> None:  # noqa: ARG002  # Dask's signature
         """Have them found; called in a worker's process."""
-        bring([self._sources])
+        bring([self._sources], whole=self._whole)
 
 
 class Carried:

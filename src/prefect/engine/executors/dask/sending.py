@@ -5,9 +5,10 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections import OrderedDict
+from contextlib import nullcontext
 
 from prefect.core.refs import Ref, sending
-from prefect.engine.executors.brought import noting, sources_of
+from prefect.engine.executors.brought import is_whole, noting, sources_of
 from prefect.engine.executors.dask import kept
 from prefect.engine.executors.dask.kept import dumps
 from prefect.engine.executors.dask.modules import BringsModules
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from prefect.core.task import Task
+    from prefect.engine.executors.local_modules import LocalModules
     from prefect.engine.job import Job
 
 SMALL = 1024
@@ -50,12 +52,16 @@ class Packing:
         client: puts on the cluster what several of them need.
         name: of the run.
         numbers: for keys.
+        local: the local modules that workers do not have; None where they find them by their names.
     """
 
-    def __init__(self, client: Any, name: str, numbers: Iterator[int]) -> None:
+    def __init__(
+        self, client: Any, name: str, numbers: Iterator[int], local: LocalModules | None = None
+    ) -> None:
         self._client = client
         self._name = name
         self._numbers = numbers
+        self._local = local
         self._modules: set[str] = set()  # digests of those that the flow has brought
         self._brought: set[str] = set()  # and workers have
         self._steps: dict[Any, bytes] = {}  # by likeness
@@ -68,13 +74,16 @@ class Packing:
         references: list[Any] = []
         token = sending.set(_Sender(references))
         try:
-            with noting(self._modules):
+            with noting(self._modules), self._local.sending() if self._local else nullcontext():
                 parcel = self._packed(job, references)
         finally:
             sending.reset(token)
+        if job.keeping is not None and self._local:  # what is stored may be of them, by their names
+            self._modules |= self._local.digests
         if new := self._modules - self._brought:
             for digest, sources in zip(new, sources_of(new), strict=True):
-                self._client.register_plugin(BringsModules(digest, sources))
+                plugin = BringsModules(digest, sources, whole=is_whole(digest))
+                self._client.register_plugin(plugin)
             self._brought |= new
         return parcel
 

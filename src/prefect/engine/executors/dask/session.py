@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from prefect.core.secret_values import RunSecrets
     from prefect.core.state import State
     from prefect.engine.executors.dask.health import Health
+    from prefect.engine.executors.local_modules import LocalModules
     from prefect.engine.job import Job
 
 LOOK = 0.5
@@ -62,13 +63,19 @@ class DaskSession(Session):
         cluster: what is to be closed at the end; None, if the cluster is somebody else's.
         health: tells whether the cluster is still there.
         secrets: what the tasks need of secrets: workers that connect by TLS are given it.
+        local: the local modules that workers do not have; None where they find them by their names.
     """
 
     tells_running = True
     takes_ahead = True
 
     def __init__(
-        self, client: Any, cluster: Any, health: Health, secrets: RunSecrets | None = None
+        self,
+        client: Any,
+        cluster: Any,
+        health: Health,
+        secrets: RunSecrets | None = None,
+        local: LocalModules | None = None,
     ) -> None:
         self.client = client
         self._cluster = cluster
@@ -94,7 +101,8 @@ class DaskSession(Session):
         self._at_the_end: set[Any] = set()  # jobs that had begun
         self._next_look = 0.0
         self._needs = Needs(health)
-        self._handing = Handing(client, self._run, self._numbers, self._needs.of)
+        self._handing = Handing(client, self._run, self._numbers, self._needs.of, local)
+        self._local = local
         self._values = Values(client, health, self._topic)
         health.watch(self._inbox)
         self._left_pool = _leave_pool()
@@ -404,6 +412,8 @@ class DaskSession(Session):
             self._by_token.clear()
             self._done_with.clear()
             self._handing.clear()
+            if self._local is not None:
+                self._local.close()
             with suppress(Exception):
                 if self._given and self.health.broken is None:
                     self._ask(
