@@ -148,6 +148,20 @@ def test_a_file_is_compared_with_what_was_built_of_it(prefect, built):
     assert prefect("diff", "a.flow", "f.py", "--key-file", "flow.key")[0].startswith("Equal")
 
 
+def test_a_file_that_is_compared_is_not_warned_of_as_if_it_were_built(prefect):
+    """What would not travel with a FILE.py is said by its build, which takes the advice."""
+    prefect("keygen", "flow.key")
+    (prefect.directory / "data.csv").write_text("1")
+    (prefect.directory / "f.py").write_text(
+        "from pathlib import Path\nfrom prefect import Flow, task\n@task\ndef t():\n"
+        "    return (Path(__file__).parent / 'data.csv').read_text()\nwith Flow('f') as flow:\n    t()\n"
+    )
+    built = prefect("build", "f.py", "--key-file", "flow.key", "-o", "f.flow")
+    assert "--include data.csv" in "".join(built)
+    told = prefect("diff", "f.flow", "f.py", "--key-file", "flow.key")
+    assert "include" not in "".join(told)
+
+
 def test_a_lock_is_no_difference_of_a_file(prefect):
     """Nobody locks a file: requirements are compared as they are installed, and the lock is named as left out."""
     (prefect.directory / "needs.py").write_text(

@@ -118,7 +118,7 @@ def _manifest(
         from prefect.payload.local_modules import loaded_local_modules  # noqa: PLC0415 - the same
         from prefect.payload.packing import pickle_flow  # noqa: PLC0415 - for sources alone
 
-        manifest = pickle_flow(load_flow_file(argument)).manifest
+        manifest = pickle_flow(load_flow_file(argument), again=True).manifest
         for name in loaded_local_modules():  # the other one may have modules of the same names
             del sys.modules[name]
         del sys.path[0]

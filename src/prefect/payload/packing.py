@@ -43,7 +43,11 @@ class PickledFlow:
 
 
 def pickle_flow(
-    flow: Flow, included: Included | None = None, own: OwnModules | None = None
+    flow: Flow,
+    included: Included | None = None,
+    own: OwnModules | None = None,
+    *,
+    again: bool = False,
 ) -> PickledFlow:
     """Pickle a flow with all code of its own, and describe it, reproducibly.
 
@@ -57,6 +61,7 @@ def pickle_flow(
         flow: the flow.
         included: the files that travel beside it.
         own: modules that travel in wheels; what wheels there have to be is settled here.
+        again: what is to be warned of is told elsewhere.
 
     Raises:
         NotAFlowError: something other than a flow was given.
@@ -66,7 +71,7 @@ def pickle_flow(
     """
     settle(flow, own)
     buffer = io.BytesIO()
-    manifest = _pickle(flow, buffer, included, own, track_classes=False)
+    manifest = _pickle(flow, buffer, included, own, track_classes=False, again=again)
     return PickledFlow(manifest, canonical(buffer.getvalue()))
 
 
