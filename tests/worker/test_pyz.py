@@ -227,6 +227,16 @@ def test_a_failed_flow_and_wrong_usage_have_the_statuses_of_prefect_run(etl):
         assert "Traceback" not in done.stderr
 
 
+def test_quiet_tells_warnings_and_what_it_came_to_as_prefect_run_does(etl):
+    """And what tasks print; with --json, which tells everything, it is refused."""
+    done = etl("-q")
+    assert done.returncode == 0, done.stderr
+    first, _, last = done.stdout.splitlines()
+    assert first == "sum 3 key None"
+    assert last.endswith("INFO     flow 'figures': Success: All reference tasks succeeded.")
+    assert etl("--quiet", "--json").returncode == 2
+
+
 def test_without_its_key_it_says_which_one_is_needed(etl):
     """None, another one, and what is no key."""
     none = etl(key=None)

@@ -131,7 +131,7 @@ def _reporter(flow: dict[str, Any], wish: Wish) -> Reporter:
         watching.set(display.counts)
         return display
     if wish.quiet:
-        from prefect.cli.quiet import QuietReporter  # noqa: PLC0415 - seldom asked for
+        from prefect.running.quiet import QuietReporter  # noqa: PLC0415 - seldom asked for
 
         return QuietReporter()
     return LineReporter(until_exit=True)

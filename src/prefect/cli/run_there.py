@@ -142,7 +142,7 @@ def _teller(display: LiveDisplay | None, wish: Wish) -> Callable[[str, StreamNam
     if display is not None:
         return lambda line, _: display.replay([line])
     if wish.quiet:
-        from prefect.cli.quiet import QuietReporter  # noqa: PLC0415 - seldom asked for
+        from prefect.running.quiet import QuietReporter  # noqa: PLC0415 - seldom asked for
 
         return QuietReporter().replay
     if wish.as_json:

@@ -1,6 +1,7 @@
 """The command line of a file that runs by itself: `python etl.pyz -p year=2013`.
 
-Its options, exit statuses, logs and refusals are those of `prefect run` with the sealed flow that is in it.
+Exit statuses, logs and refusals are those of `prefect run` with the sealed flow that is in it, and so are its options:
+those that need no more of this package than runs flows.
 """
 
 from __future__ import annotations
@@ -111,8 +112,7 @@ def _run(archive: str, options: argparse.Namespace) -> int:
         values, parameters = ready_to_run(
             manifest, keyring, directory, secrets=named, given=given, kept=kept
         )
-        kind = JsonReporter if options.json else LineReporter
-        reporter: Reporter = kind(until_exit=True)
+        reporter = _reporter(options)
         with reporter:
             try:
                 state = run_packaged(
@@ -135,6 +135,14 @@ def _run(archive: str, options: argparse.Namespace) -> int:
                 return FLOW_FAILED
             reporter.finished(manifest.flow["name"], state)
             return status_of_run(successful=state.is_successful())
+
+
+def _reporter(options: argparse.Namespace) -> Reporter:
+    if options.quiet:
+        from prefect.running.quiet import QuietReporter  # noqa: PLC0415 - seldom asked for
+
+        return QuietReporter()
+    return (JsonReporter if options.json else LineReporter)(until_exit=True)
 
 
 def _keep(path: Path, flow: Flow, state: State) -> None:
@@ -286,7 +294,12 @@ def _parser(archive: str) -> argparse.ArgumentParser:
         "--strict", action="store_true",
         help="refuse to run with other versions of packages than the flow was packaged with",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="report one JSON object a line")
+    told = parser.add_mutually_exclusive_group()
+    told.add_argument("--json", action="store_true", help="report one JSON object a line")
+    told.add_argument(
+        "-q", "--quiet", action="store_true",
+        help="tell only warnings, errors and what the flow came to; what tasks print is shown",
+    )  # fmt: skip
     parser.add_argument(
         "--info", action="store_true", help="tell what it holds, and execute nothing of that"
     )

@@ -1,4 +1,4 @@
-"""`prefect run --quiet`: warnings, errors and the outcome of a run, and what its tasks print."""
+"""A run told in few lines: warnings, errors and the outcome, and what its tasks print; for `--quiet`."""
 
 from __future__ import annotations
 
