@@ -131,3 +131,10 @@ def test_a_flow_for_another_series_runs_in_that(machine, tmp_path):
     machine("build", "tells.py", "--key-file", "flow.key", "--python", "{}.{}".format(*other))
     out, _ = machine("run", "tells.flow", "--key-file", "flow.key", "--in", "venv")
     assert f"series {other}" in out
+
+
+def test_an_environment_without_dask_is_refused_before_it_is_made(sealed):
+    """With what helps: the requirement at the run of a file, or at the build."""
+    dask = ("--in", "venv", "--executor", "tcp://127.0.0.1:9")
+    _, err = sealed("run", "etl.flow", "--key-file", "flow.key", *dask, status=2)
+    assert "-r 'dask[distributed]' to `prefect run FILE.py`, or to `prefect build`" in err

@@ -8,6 +8,9 @@ import click
 
 from prefect.cli.artifacts import name_of
 from prefect.cli.output import note
+from prefect.core.executor_text import parse
+from prefect.errors import PlaceError
+from prefect.installed import normal_name
 from prefect.opening import open_flow
 from prefect.running.parameters import read_parameters
 from prefect.running.run_directory import RunDirectory
@@ -91,6 +94,28 @@ def _suitable(manifest: Manifest, wish: Wish) -> str:
     return place
 
 
+def _require_dask(manifest: Manifest, executor: str | None) -> None:
+    """Refuse a run on Dask in an environment that will lack it, before that is made.
+
+    Raises:
+        PlaceError: nothing that the flow brings or has locked is Dask's scheduler.
+    """
+    if executor is None or parse(executor)[0] != "dask":
+        return
+    lines = [line.partition("==")[0] for line in manifest.requirements.values()]
+    wheels = [name.partition("-")[0] for name in manifest.wheels]
+    there = {*manifest.installed, *map(normal_name, (*lines, *wheels))}
+    if manifest.lock:
+        from prefect.pylock import read  # noqa: PLC0415 - for Dask alone
+
+        there |= {package.name for package in read(manifest.lock).packages}
+    if "distributed" not in there:
+        raise PlaceError(
+            f"Flow {manifest.flow['name']!r} is to run on Dask, and its environment has no Dask: add -r "
+            "'dask[distributed]' to `prefect run FILE.py`, or to `prefect build` for a sealed flow"
+        )
+
+
 def _run_made(
     manifest: Manifest,
     payload: bytes | bytearray,
@@ -105,6 +130,7 @@ def _run_made(
     from prefect.places.work import work_with_flow  # noqa: PLC0415 - the same
 
     flow = manifest.flow
+    _require_dask(manifest, wish.executor)
     work = work_with_flow(
         flow,
         parameters=read_parameters(flow, wish.given, kept=wish.kept),
