@@ -143,21 +143,21 @@ def test_jobs_get_small_values_of_their_own(executor):
 
     @task
     def make():
-        return [1]
+        return [*range(300)]  # 660 bytes, pickled, and ten kilobytes in memory
 
     @task
     def change(values, before=None):
-        seen = list(values)
         values.append(2)
-        return seen
+        return len(values)
 
     with Flow("test") as flow:
         made = make()
         changed = [change(made)]
         for _ in range(6):
             changed.append(change(made, changed[-1]))
-    result = flow.run(executor=executor).result
-    assert [result[each].result for each in changed] == [[1]] * 7
+    result = flow.run(executor=executor, results="all").result
+    assert [result[each].result for each in changed] == [301] * 7
+    assert result[made].result == [*range(300)]
 
 
 def test_what_follows_a_list_or_comes_after_is_not_run_where_one_failed(executor, tmp_path):

@@ -274,6 +274,75 @@ def test_a_value_that_is_lost_is_made_again_and_said(cluster, tmp_path, caplog):
     assert "runs again" in caplog.text
 
 
+def test_many_values_that_are_lost_are_named_in_part_and_counted(cluster, tmp_path, caplog):
+    """The lines of a worker's death do not grow with what it had."""
+    cluster.worker(name="one")
+    cluster.wait_for_workers(1)
+    made, used = [tmp_path / f"made-{number}" for number in range(12)], tmp_path / "used"
+
+    @task
+    def use(values, path):
+        Path(path).touch()
+        time.sleep(0 if path.endswith("second") else 60)
+        return len(values)
+
+    with Flow("test") as flow:
+        values = tried.map([str(each) for each in made])
+        first = use(values, str(used))
+        second = use(
+            values,
+            str(tmp_path / "second"),
+            upstream_tasks=[first],
+            task_args={"trigger": prefect.triggers.all_finished},
+        )
+
+    def kill():
+        cluster.worker(name="two")
+        assert until(used.exists)
+        os.kill(_process(made[0]), signal.SIGKILL)
+
+    known = when_running(flow, first, kill)
+    result = flow.run(executor=DaskExecutor(cluster.address), on_state=known).result
+    assert result[second].result == 12
+    again = [line for line in caplog.messages if "run again:" in line or "runs again" in line]
+    named = [line for line in again if line.startswith("task 'tried[")]
+    counted = sum(int(line.split()[0]) for line in again if "more tasks run again" in line)
+    assert len(named) + counted == 12
+    assert len(named) < 12
+
+
+def test_a_run_outlives_the_death_of_all_workers(cluster, tmp_path):
+    """What ran is tried again; what was done is made again, though the next worker dies while it does that."""
+    cluster.worker(name="one"), cluster.worker(name="two")
+    cluster.wait_for_workers(2)
+
+    @task(max_retries=3)
+    def grow(values, path):
+        with Path(path).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(0.05)
+        return [*values[0], *range(300)] if values else [*range(1000)]
+
+    paths = [str(tmp_path / f"{number}") for number in range(24)]
+    with Flow("test") as flow:
+        made = [grow([], path) for path in paths[:3]]
+        for number in range(3, 24):
+            made.append(grow([made[number - 3], made[3 * (number // 3) - 2]], paths[number]))
+
+    def kill():
+        assert until(Path(paths[9]).exists)
+        begun = filter(Path.exists, map(Path, paths))
+        pids = {int(line) for path in begun for line in path.read_text().split()}
+        cluster.worker(name="three"), cluster.worker(name="four")
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            time.sleep(0.1)  # in which another begins to make again what this one had
+
+    known = when_running(flow, made[8], kill)
+    result = flow.run(executor=DaskExecutor(cluster.address), on_state=known, results="all").result
+    assert [len(result[each].result) for each in made] == [1000 + 300 * (n // 3) for n in range(24)]
+
+
 def test_a_cluster_that_scales_from_zero():
     """An adaptive cluster starts without a worker, and gets one for the run."""
     with Flow("test") as flow:

@@ -51,6 +51,16 @@ class Call:
         slug = self.job.slug.encode(errors="backslashreplace").decode()
         return f"{slug}-{group}-{topic}", self.number
 
+    @property
+    def label(self) -> str:
+        """What people know it by."""
+        index = self.job.map_index
+        return self.job.task.name if index is None else f"{self.job.task.name}[{index}]"
+
+    def has_finished(self) -> bool:
+        """Whether the cluster has its value."""
+        return self.future is not None and self.future.status == "finished"
+
     def is_ahead(self) -> bool:
         """Whether it waits for what others have not returned."""
         return any(not each.is_kept for each in self.waits)

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 from distributed.protocol import pickle as dask_pickle
 
-from prefect.engine.executors.dask.modules import Carried, carried, uncarried
+from prefect.engine.executors.dask.modules import Carried, carried
 from prefect.engine.executors.travelling import are_names_known, dumps_with_modules
 
 TYPE_CHECKING = False
@@ -88,10 +88,14 @@ taken: ContextVar[Sequence[Any]] = ContextVar("prefect.taken")
 """The values that came for the references of the job that is loaded."""
 
 
+def opened(value: Any) -> Any:
+    """Return what a worker has kept, or what it kept it in."""
+    return value.load() if type(value) in _CARRIERS else value
+
+
 def take(number: int) -> Any:
     """Return the value that came for a reference, when inputs are unpickled."""
-    value = taken.get()[number]
-    return value.load() if type(value) in _CARRIERS else value
+    return opened(taken.get()[number])
 
 
 def take_item(number: int, index: int) -> Any:
@@ -101,4 +105,4 @@ def take_item(number: int, index: int) -> Any:
 
 def item(value: Any, index: int) -> Any:
     """Split a value where it lies."""
-    return carried(uncarried(value)[index])
+    return carried(opened(value)[index])

@@ -61,11 +61,6 @@ def carried(value: Any) -> Any:
     return Carried(value) if is_any() else value
 
 
-def uncarried(value: Any) -> Any:
-    """Return a value that a worker has kept."""
-    return value.load() if type(value) is Carried else value
-
-
 def _arrived(*data: Any) -> Carried:
     return Carried(unpacked(list(data)))
 

@@ -24,7 +24,8 @@ def plugin_for(topic: str, owner: str, stop: bytes) -> SchedulerPlugin:  # noqa:
     """Return what is registered with a scheduler for one run.
 
     Dask runs a task again, and says nothing of it, when its worker died. Whether one may run again is
-    for the run to say: it hears of the first death. Neither are events kept that have been told. While many jobs
+    for the run to say: it hears of the first death. What has been done, and is done again because its value was lost,
+    may outlive as many deaths as Dask lets it. Neither are events kept that have been told. While many jobs
     are there, and nobody waits for what the client does next, it gets its news together: else it would be
     woken for each. And where the run's process is gone before its end, its jobs are ended.
 
@@ -38,11 +39,11 @@ def plugin_for(topic: str, owner: str, stop: bytes) -> SchedulerPlugin:  # noqa:
     class Run(SchedulerPlugin):  # within a function, so that it is pickled by value
         name = topic
         over = False
-        jobs = 0  # that have not ended
         at_once = 0.002  # seconds, as Dask has it
 
         async def start(self, scheduler: Any) -> None:
             self.scheduler = scheduler
+            self.jobs: dict[int, Any] = {}  # that have not ended: their keys, by number
             if owner in scheduler.client_comms:
                 self.at_once = scheduler.client_comms[owner].interval
 
@@ -50,14 +51,17 @@ def plugin_for(topic: str, owner: str, stop: bytes) -> SchedulerPlugin:  # noqa:
             ours = [key for key in keys if str(key[0]).endswith(f"-job-{topic}")]
             for task in filter(None, map(scheduler.tasks.get, ours)):
                 task.suspicious = max(task.suspicious, scheduler.allowed_failures)
-            self.jobs += len(ours)
+            self.jobs.update((key[1], key) for key in ours)
             self.pace()
 
         def log_event(self, told: str, event: Any) -> None:
             if told == topic:
                 self.over = self.over or event == over
                 if event != over:
-                    self.jobs -= sum(each[1] in {"done", "ended"} for each in event[1])
+                    for number, kind, *_ in event[1]:
+                        key = self.jobs.pop(number, None) if kind in {"done", "ended"} else None
+                        if task := self.scheduler.tasks.get(key):
+                            task.suspicious = 0
                     self.pace()
                 with suppress(AttributeError):  # in releases that keep events elsewhere
                     self.scheduler._broker.truncate(topic)  # noqa: SLF001  # there is no other way
@@ -66,7 +70,7 @@ def plugin_for(topic: str, owner: str, stop: bytes) -> SchedulerPlugin:  # noqa:
             """Have news sent at once, or gathered."""
             scheduler = self.scheduler
             if (comm := scheduler.client_comms.get(owner)) is not None:
-                many = self.jobs > enough * scheduler.total_nthreads
+                many = len(self.jobs) > enough * scheduler.total_nthreads
                 comm.interval = gathered if many else self.at_once
 
         def remove_client(self, scheduler: Any, client: str) -> None:

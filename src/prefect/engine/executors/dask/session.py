@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from itertools import count
 from time import monotonic
@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 
 LOOK = 0.5
 """Seconds after which futures are looked at, for what no event tells."""
+SILENT = 4
+"""Looks after which nothing is going to be told of a job that has ended."""
+NAMED = 5
+"""How many tasks are named of those that run again at a time."""
 RESTARTS = 5
 """How often a job is sent again that waited for another on a worker that died."""
 
@@ -100,6 +104,10 @@ class DaskSession(Session):
         self._done_with: list[Any] = []  # futures of jobs that have come to their ends
         self._at_the_end: set[Any] = set()  # jobs that had begun
         self._next_look = 0.0
+        self._silent: Counter[int] = (
+            Counter()
+        )  # looks at jobs that have ended, of which nothing was told
+        self._again = 0  # how many tasks run again since it was last looked
         self._needs = Needs(health)
         self._handing = Handing(client, self._run, self._numbers, self._needs.of, local)
         self._local = local
@@ -236,7 +244,7 @@ class DaskSession(Session):
             call = self._calls.get(number)
             if call is None:
                 if kind == "running" and number in self._left:
-                    _runs_again(self._left[number], sender, "its value was lost with a worker")
+                    self._runs_again(self._left[number], sender, "its value was lost with a worker")
             elif kind == "running":
                 self._begins(call, sender)
             elif kind == "done":
@@ -260,9 +268,8 @@ class DaskSession(Session):
 
     def _begins(self, call: Call, sender: str) -> None:
         if call.begun:
-            _runs_again(
-                call.job.slug, sender, f"what it had done on {call.worker} is lost with that"
-            )
+            lost = f"what it had done on {call.worker} is lost with that"
+            self._runs_again(call.label, sender, lost)
         call.worker = sender
         if not call.begun:
             call.begun = True
@@ -274,14 +281,14 @@ class DaskSession(Session):
     ) -> None:  # fmt: skip
         message = message or SUCCEEDED
         if call.promised is not None:
-            self._left[number] = call.job.slug
+            self._left[number] = call.label
         if inline is not None:
             state = arrived(lambda: Success(message, loads(inline), context=context))
             self._settle(number, call, state)
             return
         assert call.future is not None  # noqa: S101  # for the type checker
         held = ClusterRef(self._values, call.future, size, length, reason)
-        self._left[number] = call.job.slug
+        self._left[number] = call.label
         self._settle(number, call, Success(message, held, context=context))
 
     def _settle(self, number: int, call: Call, state: State) -> None:
@@ -295,15 +302,29 @@ class DaskSession(Session):
         call.future = call.promised = None
         self._ready.append((call.token, state))
 
+    def _runs_again(self, label: str, where: str, why: str) -> None:
+        self._again += 1
+        if self._again <= NAMED:
+            logging.getLogger("prefect").warning("task %r runs again, on %s: %s", label, where, why)
+
+    def _say_how_many(self) -> None:
+        if self._again > NAMED:
+            logging.getLogger("prefect").warning(
+                "%d more tasks run again: a worker died with their values", self._again - NAMED
+            )
+        self._again = 0
+
     def _look(self) -> None:
         """Look for what no event tells: workers that died, and what of the cluster is not there."""
         self._next_look = monotonic() + LOOK
+        self._say_how_many()
         self._let_go()
         ended = {
             number
             for number, call in self._calls.items()
             if call.future is not None and call.future.status in {"error", "cancelled", "lost"}
         }
+        finished = [number for number, call in self._calls.items() if call.has_finished()]
         # What a worker told before it died has come before the news of that.
         while (told := self._inbox.get()) is not None:
             self._take(*told)
@@ -317,8 +338,21 @@ class DaskSession(Session):
         blamed = {call.worker for _, call in lost if call.begun}
         for number, call in lost:
             self._lost(number, call, broken, blamed)
+        self._silent = Counter({number: self._silent[number] + 1 for number in finished})
+        for number, looks in self._silent.items():
+            if looks >= SILENT and number in self._calls:
+                self._untold(number, self._calls[number])
         if broken is None and self.health.resources:
             self._give_up_needs()
+
+    def _untold(self, number: int, call: Call) -> None:
+        """Settle a job that has ended, and whose worker died before it told so; its value is elsewhere."""
+        if call.job.task.at_most_once:  # whose value is in what was not told
+            told = f"lost on the cluster: its worker {call.worker} died before it told of the end"
+            self._settle(number, call, Failed(told, ResultUnavailableError(told)))
+        else:
+            held = ClusterRef(self._values, call.future, 0, -1, None)
+            self._settle(number, call, Success(SUCCEEDED, held))
 
     def _give_up_needs(self) -> None:
         """Have failed what waits for too long for what no worker has."""
@@ -347,10 +381,6 @@ class DaskSession(Session):
         if isinstance(error, EndedError):  # and its event was lost
             self._settle(number, call, arrived(loads, error.state))
         elif _is_killed(error) and self._may_restart(call, error, blamed):
-            logging.getLogger("prefect").warning(
-                "a Dask worker left before task %r began there: has it this package, and enough memory?",
-                call.job.slug,
-            )
             del self._calls[number]
             call.number, call.future = next(self._numbers), None
             self._send(call)
@@ -359,9 +389,12 @@ class DaskSession(Session):
             if error is not None:
                 told = f"lost on the cluster: {describe(error)}"
             if _is_killed(error):  # after its first: Dask's words count its limit of deaths
+                whose = (
+                    f"its worker {call.worker}" if call.begun else "the worker that was to do it"
+                )
                 told = (
-                    f"lost on the cluster: KilledWorker: its worker {call.worker or ''} died: was it killed, or "
-                    "out of memory? Then give workers more memory, or fewer threads"
+                    f"lost on the cluster: KilledWorker: {whose} died: was it killed, or out of memory? Then give "
+                    "workers more memory, or fewer threads"
                 )
             if isinstance(error, Exception):
                 error = error.with_traceback(None)  # which is all Dask's
@@ -376,7 +409,14 @@ class DaskSession(Session):
         if call.begun or call.job.task.at_most_once:
             return False
         call.restarts += 1
-        waited = getattr(error.last_worker, "address", None) in blamed
+        waited = (
+            call.future is not None and error.task != call.future.key
+        ) or error.last_worker.address in blamed
+        if not waited and call.restarts == 1:
+            logging.getLogger("prefect").warning(
+                "a Dask worker left before task %r began there: has it this package, and enough memory?",
+                call.label,
+            )
         return call.restarts <= (RESTARTS if waited else 1)
 
     # ---- the end -----------------------------------------------------------------------------
@@ -401,6 +441,7 @@ class DaskSession(Session):
     def stop(self, *, abandon: bool) -> None:
         """Leave the cluster, and close it if it was made for the run."""
         self._values.closed = True
+        self._say_how_many()
         if abandon:
             self._note_begun()
         self.health.stop()
@@ -448,10 +489,6 @@ class DaskSession(Session):
 
 def _is_killed(error: BaseException | None) -> bool:
     return type(error).__name__ == "KilledWorker"
-
-
-def _runs_again(slug: str, where: str, why: str) -> None:
-    logging.getLogger("prefect").warning("task %r runs again, on %s: %s", slug, where, why)
 
 
 def _leave_pool() -> bool:

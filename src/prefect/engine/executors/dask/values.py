@@ -7,8 +7,7 @@ from contextlib import suppress
 from itertools import count
 
 from prefect.core.tracebacks import describe
-from prefect.engine.executors.dask.kept import item
-from prefect.engine.executors.dask.modules import uncarried
+from prefect.engine.executors.dask.kept import item, opened
 from prefect.engine.executors.dask.refs import ClusterRef, gather_here
 from prefect.errors import ResultUnavailableError
 
@@ -69,7 +68,7 @@ class Values:
         waiting = asyncio.run_coroutine_threadsafe(gather(), self._client.loop.asyncio_loop)
         while True:
             try:
-                return [uncarried(each) for each in waiting.result(timeout=LOOK)]
+                return [opened(each) for each in waiting.result(timeout=LOOK)]
             except TimeoutError:
                 if not waiting.done() and (broken := self._health.look(busy=True)) is None:
                     continue

@@ -13,6 +13,7 @@ import os
 import pickle
 import threading
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from contextvars import Context
 
 from distributed import get_worker
@@ -240,9 +241,18 @@ def _told(state: State, outbox: Outbox, limit: int | None) -> Any:
     return carried(value) if inline is None or type(value) in _UNCHANGEABLE else Small(inline)
 
 
-class _Nowhere(io.RawIOBase):
+class _Counter(io.RawIOBase):
+    """Counts bytes, and keeps none."""
+
+    size = 0
+
     def write(self, data: Any) -> int:
+        self.size += len(data)
         return len(data)
+
+    def add(self, buffer: pickle.PickleBuffer) -> None:
+        """Count what goes beside the pickle."""
+        self.size += buffer.raw().nbytes
 
 
 def _inline(value: Any, size: int, limit: int | None) -> bytes | None:
@@ -252,13 +262,14 @@ def _inline(value: Any, size: int, limit: int | None) -> bytes | None:
     """
     if limit is None:  # what is here cannot be lost with a worker, and made again
         return dumps(value)
-    if size > limit:
-        if type(value).__module__.partition(".")[0] not in BUFFERS:
-            try:
-                pickle.Pickler(_Nowhere(), 5, buffer_callback=lambda _: None).dump(value)
-            except Exception:  # noqa: BLE001  # what cloudpickle may be able to do
-                dumps(value)
-        return None
+    if size > limit:  # in memory, where small integers and short texts take many times as much
+        if type(value).__module__.partition(".")[0] in BUFFERS:
+            return None
+        counter = _Counter()
+        with suppress(Exception):  # cloudpickle may be able to do it
+            pickle.Pickler(counter, 5, buffer_callback=counter.add).dump(value)
+            if counter.size > limit:
+                return None
     pickled = dumps(value)
     return pickled if len(pickled) <= limit else None
 
