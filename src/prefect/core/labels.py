@@ -29,7 +29,8 @@ class Labels:
         def is_label(name: str, slug: str) -> bool:
             if names[name] > 1 or (name != slug and name in ids):
                 return False
-            return not name.endswith("]") or name.rpartition("[")[0] not in taken
+            mapped, _, index = name.rpartition("[")
+            return mapped not in taken or not index.removesuffix("]").isdigit()
 
         self._labels: dict[str, str] = {
             task["id"]: task["name"] if is_label(task["name"], task["id"]) else task["id"]
