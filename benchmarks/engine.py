@@ -418,6 +418,12 @@ def extras(place: Path, rounds: int, only: str, versions: dict[str, str]) -> dic
     return found
 
 
+def end(number: int, _: Any) -> None:
+    """End what is begun, undisturbed by further signals: `timeout` sends to a group what its command has got."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -433,9 +439,7 @@ def main() -> None:
     sizes = [100] if options.quick else sorted(int(size) for size in options.sizes.split(","))
     rounds = 1 if options.quick else options.rounds
     names = [n for n in NAMES if not options.quick or n not in PACKAGES or n in HERE]
-    signal.signal(
-        signal.SIGTERM, lambda number, _: sys.exit(128 + number)
-    )  # what is begun is ended
+    signal.signal(signal.SIGTERM, end)
     before, began = os.getloadavg()[0], time.strftime("%H:%M")
     versions = {"Python": sys.version.split()[0]}
     cells, pairs = list[Cell](), dict[str, list[Cell]]()
