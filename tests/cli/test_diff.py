@@ -5,6 +5,8 @@ import re
 
 import pytest
 
+from prefect import Flow
+
 FLOW = """
 import helper
 from prefect import Flow, Parameter, task
@@ -320,3 +322,17 @@ def _write(prefect, name, schedule, of_task="", of_flow=""):
     path = prefect.directory / name
     path.parent.mkdir()
     path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("zip://a.zip::https://me:pw@host/x", "zip://a.zip::https://host/x"),
+        ("sftp://me:p/w@host/x", "sftp://host/x"),
+        ("https://host:80/x?token=pw", "https://host:80/x"),
+        ("s3://bucket/a@b", "s3://bucket/a@b"),
+    ],
+)
+def test_no_url_tells_a_password(where, told):
+    """Of several in one, with a slash in it, or in a query."""
+    assert Flow("f", result=where).serialize()["result"] == told

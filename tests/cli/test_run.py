@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from installing import install
 from tests.cli.conftest import NOISE, NOISY
 
 from prefect.environments import PickleEnvironment
+from prefect.running.result_files import without_older
 
 
 def test_a_file_is_run_as_it_is(prefect):
@@ -475,6 +477,20 @@ def test_no_result_of_an_earlier_run_is_left_as_if_it_were_this_ones(prefect):
     assert not path.exists()
     assert prefect("run", "s.py", "--result", "out.json")[1] == ""
     assert path.exists()
+
+
+def test_an_earlier_result_that_cannot_be_removed_hides_nothing(tmp_path, monkeypatch):
+    """What ended the run is raised, and the file is said to be of an earlier one."""
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "not yours")
+
+    path, said = tmp_path / "out.json", []
+    path.touch()
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(KeyboardInterrupt), without_older(path, said.append):
+        raise KeyboardInterrupt
+    assert said == [f"{path} is of an earlier run, and cannot be removed: [Errno 13] not yours"]
 
 
 LEVELS = """

@@ -171,10 +171,16 @@ def test_the_key_is_the_same_where_a_flow_is_packaged(parts):
     assert sorted(first[0]) == ["module_for_code.RATE", "module_for_code.go"]
 
 
-@pytest.mark.parametrize("body", ["globals()['price']", "globals().get('price')"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "globals()['price']", "globals().get('price')", "sys.modules[__name__].price",
+        "vars(sys.modules[__name__])['price']",
+    ],
+)  # fmt: skip
 def test_a_global_that_is_looked_up_by_a_text_counts(parts, body):
     """The function says itself that it takes globals by their names."""
-    source = f"price = 1\n@task\ndef go(): return {body}"
+    source = f"import sys\nprice = 1\n@task\ndef go(): return {body}"
     assert parts(source) != parts(source.replace("price = 1", "price = 2"))
 
 

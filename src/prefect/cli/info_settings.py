@@ -43,13 +43,20 @@ def settings_of_task(task: dict[str, Any]) -> list[str]:
     if not (task["skip_on_upstream_skip"] or task["auto_generated"]):
         settings.append("skip_on_upstream_skip=False")
     settings += [f"tag {tag}" for tag in task["tags"]]
-    settings += [_few(name, task[name]) for name in _FEW if task.get(name) not in (None, {}, [])]
+    settings += [_few(name, task[name]) for name in _FEW if _is_said(name, task.get(name))]
     return settings
+
+
+def _is_said(name: str, value: Any) -> bool:
+    """Tell whether a setting is another one than most tasks have."""
+    if isinstance(value, bool):
+        return value is not (name == "checkpoint")
+    return value not in (None, {}, [])
 
 
 def _few(name: str, value: Any) -> str:
     told = _FEW[name]
-    if value in (True, False):
+    if isinstance(value, bool):
         return told
     if name == "cache_for":
         return f"{told} {value:g} s"

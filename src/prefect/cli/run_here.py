@@ -37,7 +37,7 @@ def run_file(artifact: str, wish: Wish) -> State:
         parameters = read_parameters(serialized, wish.given, kept=wish.kept)
         # A value that the file set on the environment's own secret counts.
         values = resolve(merge_secrets(wish.secrets, getattr(flow.environment, "secrets", ())))
-        mask_until_exit(values, take_key())
+        mask_until_exit([*values.values(), *take_key()])
         reporter = early or entered.enter_context(_reporter(serialized, wish))
         if wish.otel:
             reporter = entered.enter_context(_told(reporter, serialized))

@@ -132,10 +132,23 @@ def _named(function: Any) -> str:
 
 
 def _without_user(where: str) -> str:
-    """Return a directory or a URL without the user and the password that it may have."""
+    """Return a directory or a URL, also one of several, without users, passwords and queries that it may have."""
+    return "::".join(map(_without_user_alone, where.split("::")))
+
+
+def _without_user_alone(where: str) -> str:
     start, slashes, rest = where.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{start}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+    if not slashes:
+        return where
+    rest = rest.partition("?")[0]
+    host = rest.partition("/")[0]
+    # A password may have a slash; what follows the colon of a host is a number.
+    _, colon, port = host.partition(":")
+    if "@" in host:
+        rest = rest.removeprefix(host[: host.rindex("@") + 1])
+    elif colon and "@" in rest and not port.isdigit():
+        rest = rest[rest.index("@") + 1 :]
+    return f"{start}{slashes}{rest}"
 
 
 def _parameter(parameter: Parameter, expected: Expected) -> dict[str, Any]:

@@ -18,10 +18,9 @@ from prefect.core.task import Task, type_name
 from prefect.errors import StoreError
 from prefect.installed import is_installed_at
 from prefect.keeping.bytecode import globals_in, names_sought, pieces, sources_of
-from prefect.keeping.known_by import known_by
+from prefect.keeping.known_by import code_known_by, known_by
 from prefect.payload.code_within import imports_in
 from prefect.payload.local_modules import requirements_of
-from prefect.secrets.masking import nameable
 from prefect.store.formats import encode
 
 if TYPE_CHECKING:
@@ -190,7 +189,7 @@ class _Looking:
         name, code = _name(function, name), function.__code__
         made = hashlib.sha256()
         for piece in pieces(code, function.__doc__):
-            made.update(nameable(piece) or b"")
+            made.update(code_known_by(piece))
         self._note(name, made.hexdigest()[:_DIGITS])
         names = frozenset(names_sought(code))
         if function.__defaults__ or function.__kwdefaults__:
@@ -238,8 +237,8 @@ class _Looking:
             encoded = encode(value)
         except (StoreError, RecursionError):
             encoded = None
-        if encoded is not None and encoded.same and (digest := known_by(encoded)):
-            self._note(name, digest[7 : 7 + _DIGITS])
+        if encoded is not None and encoded.same:
+            self._note(name, known_by(encoded)[7 : 7 + _DIGITS])
             for each in encoded.named:
                 self._later(_name(each, name), each)
             return
@@ -252,7 +251,7 @@ class _Looking:
 def _globals_of(code: CodeType, names: frozenset[str], known: Mapping[str, Any]) -> Iterator[str]:
     """Yield which of its globals a function takes, sorted."""
     read = frozenset(globals_in(code))
-    if "globals" in read:  # which gives it any that it has the name of
+    if names & _WHOLE_MODULES:  # which give it any that it has the name of
         read |= names
     yield from (each for each in sorted(read & known.keys()) if not each.startswith("__"))
 
@@ -286,6 +285,8 @@ def _type(value: Any) -> str:
     return f"of type {type(value).__module__}.{type(value).__qualname__}"
 
 
+_WHOLE_MODULES = frozenset({"globals", "vars", "modules", "__globals__", "__dict__", "__main__"})
+"""Names by which code gets at a module's globals as a whole."""
 _OF_ALL_TASKS = frozenset({*dir(Task), "name"})
 _OF_ALL_CLASSES = frozenset(
     {

@@ -133,8 +133,8 @@ class Keeper:
             StoreError: the store is not here what it is there.
         """
         context = getattr(state, "_context", None) or {}
-        for value, name in context.pop("learned", {}).items():
-            remember(value, name)
+        for value in context.pop("learned", ()):
+            remember(value)
         stored, worker = context.get("stored"), context.get("worker")
         if UNLOADABLE in context:
             # Where it was made it was stored; a later run would find that it is of no use.

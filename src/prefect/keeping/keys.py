@@ -35,11 +35,6 @@ if TYPE_CHECKING:
 _SERIES = f"{sys.implementation.name}-{sys.version_info[0]}.{sys.version_info[1]}"
 _logger = logging.getLogger("prefect")
 _MADE = "made:"
-_NAMELESS = (
-    "A value that tasks are given holds a secret without a name, such as a key or that of a SecretBase of one's own: "
-    "what is made of it is made again in each run. Hand over the task's whole result, or read the secret by "
-    "Secret(...).value"
-)
 _DIGEST = pattern(r"[0-9a-f]{16}")
 """Of a part of code, which may be a constant of few values."""
 _OF_READ = len("sha256:") + 16
@@ -67,7 +62,6 @@ class Keys:
         self._numbers: dict[Node, int] = {}
         self._alike: dict[Any, int] = {}
         self._constants: dict[int, dict[str, str]] = {}
-        self._said = False
 
     def look_at(self, task: Task) -> None:
         """Look at what a task's code consists of, which is what it counts by from then on."""
@@ -199,15 +193,8 @@ class Keys:
             encoded = encode(value)
         except StoreError:
             # Then how it was made decides; or nothing says whether it is the same again.
-            digest = None
-        else:
-            digest = known_by(encoded)
-            if digest is None and recipe is None and not self._said:
-                self._said = True
-                _logger.warning(_NAMELESS)
-        if digest is None:
             return recipe or f"none:{os.urandom(16).hex()}"
-        return self._with_code(digest, encoded.named)
+        return self._with_code(known_by(encoded), encoded.named)
 
     def _of_stored(self, stored: Mapping[str, Any]) -> str:
         named = [_found(str(each)) for each in stored.get("named") or ()]

@@ -1,32 +1,83 @@
 """What a value, a text or code is known by in keys and records: a digest from which no secret can be guessed.
 
-A secret counts by its name, not by its value: somebody who can read a store could try what a short one may be.
+Somebody who can read a store could try what a short secret in a digested value may be. What holds one counts by a keyed
+digest, whose key rests in no store: that of `PREFECT_STORE_KEY`, or else one of this user on this machine.
 """
 
 from __future__ import annotations
 
+import hmac
+import os
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect.secrets.masking import is_masking, nameable
-from prefect.store.formats import digest_of
+from prefect.errors import StoreError
+from prefect.secrets.masking import holds_secret, is_masking
+from prefect.store.store import KEY_VARIABLE, default_store
 
 if TYPE_CHECKING:
-    from prefect.store.formats import Encoded
+    from collections.abc import Iterable
+
+    from prefect.store.formats import Encoded, Part
+
+_FILE = "digests.key"
+_BYTES = 32
 
 
-def known_by(encoded: Encoded) -> str | None:
-    """Return the digest that a value is known by: equal for equal values, if anything is; None if it holds a nameless secret."""
-    if is_masking():
-        parts = encoded.counted or encoded.parts
-        told = [nameable(part) for part in parts]
-        if any(each is not part for each, part in zip(told, parts, strict=True)):
-            named = [each for each in told if each is not None]
-            return digest_of(encoded.format, named) if len(named) == len(told) else None
-    return encoded.same or encoded.digest
+def known_by(encoded: Encoded) -> str:
+    """Return the digest that a value is known by: equal for equal values, if anything is."""
+    digest = encoded.same or encoded.digest
+    if is_masking() and any(holds_secret(part) for part in encoded.parts):
+        return _keyed([digest.encode()])
+    return digest
 
 
 def text_known_by(text: str) -> str:
-    """Return a text with the names of secrets in the place of their values; one without a name leaves nothing."""
+    """Return what a text is known by: it, or a keyed digest where it holds a secret."""
     data = text.encode("utf-8", "surrogatepass")
-    told = nameable(data)
-    return text if told is data else bytes(told or b"").decode("utf-8", "surrogatepass")
+    return _keyed([data]) if holds_secret(data) else text
+
+
+def code_known_by(piece: bytes) -> bytes:
+    """Return what a piece of code counts by: the same for it."""
+    return _keyed([piece]).encode() if holds_secret(piece) else piece
+
+
+def _keyed(parts: Iterable[Part]) -> str:
+    made = hmac.new(_key(os.environ.get(KEY_VARIABLE) or "", _place()), digestmod="sha256")
+    for part in parts:
+        made.update(part)
+    return f"sha256:{made.hexdigest()}"
+
+
+def _place() -> str:
+    try:
+        return default_store()
+    except StoreError:  # without a home the key is this process's
+        return ""
+
+
+@lru_cache(maxsize=4)
+def _key(shared: str, place: str) -> bytes:
+    """Return the key: of the store's where that has one, else the user's, which is made when it is first needed."""
+    if shared:
+        return shared.encode()
+    if place:
+        path = Path(place) / _FILE
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                made = path.with_name(f"{_FILE}.{os.getpid()}")
+                made.write_bytes(b"")
+                made.chmod(0o600)
+                made.write_bytes(os.urandom(_BYTES))
+                try:
+                    os.link(made, path)  # whole, or not at all, and never another one's away
+                finally:
+                    made.unlink()
+            key = path.read_bytes()
+            if len(key) == _BYTES:
+                return key
+    return os.urandom(_BYTES)

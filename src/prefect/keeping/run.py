@@ -65,8 +65,8 @@ def run_kept(
     if "flow_name" not in (around := current()):  # what a block has, and no run outside
         context = {**around, **context}
     if isinstance(given_secrets := context.get("secrets"), Mapping):
-        for name, value in given_secrets.items():
-            remember(value, str(name))
+        for value in given_secrets.values():
+            remember(value)
     store = open_store(kept.store)
     token = asked.set(None)  # what is asked for is none of the flows that tasks run
     try:

@@ -39,7 +39,7 @@ class Keeping:
         why: the task runs although its result was stored; None where it was not.
     """
 
-    __slots__ = ("about", "key", "key_id", "where", "why")
+    __slots__ = ("about", "key", "key_id", "process", "where", "why")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Keeping:
         why: str | None = None,
     ) -> None:
         self.where = where
+        self.process = _process()  # that runs the flow
         self.key_id = key_id
         self.key = key
         self.about = about
@@ -68,7 +69,8 @@ class Keeping:
         if not isinstance(state, Success) or isinstance(state, Skipped):
             return state
         if self.where is None:
-            if has_learned() and self.key:
+            # To that process, where it is another one; it knows what was learned there.
+            if has_learned() and self.key and self.process != _process():
                 with suppress(StoreError):
                     _tell_learned(state, encode(state.result))
             return state
@@ -113,6 +115,10 @@ def require_key(store: Store, key_id: str | None) -> None:
             f"The results are stored {there}, and this process stores them {here}: set {KEY_VARIABLE}; for "
             f"places, --secret {KEY_VARIABLE}"
         )
+
+
+def _process() -> tuple[str, int]:
+    return platform.node(), os.getpid()
 
 
 def _tell_learned(state: State, encoded: Encoded) -> None:

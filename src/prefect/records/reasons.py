@@ -271,6 +271,11 @@ def _part(text: str) -> str:
     return printable(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 
+def _has_inputs(task: TaskRun | None) -> bool:
+    """Tell whether inputs are recorded, if there are any: of what came to no result they are not."""
+    return task is not None and bool(task.inputs or task.result)
+
+
 def _changed_inputs(
     run: Run,
     before: Run,
@@ -280,9 +285,9 @@ def _changed_inputs(
     then: TaskRun,
     labels: Labels,
 ) -> Iterator[str]:
-    inputs = {} if now is None else now.inputs
-    if not (inputs and then.inputs):  # of what came to no result they are not recorded
+    if not (_has_inputs(now) and _has_inputs(then)):
         return
+    inputs = {} if now is None else now.inputs
     for name in sorted(inputs.keys() | then.inputs.keys()):
         if inputs.get(name) == then.inputs.get(name):
             continue

@@ -52,5 +52,5 @@ def ready_to_run(
     values = resolve(needed)
     keys = [key.encode() for key in keyring.encryption_keys]
     keys += [key.encode() for key in keyring.identities]
-    mask_until_exit(values, [*keys, *take_key()])
+    mask_until_exit([*values.values(), *keys, *take_key()])
     return values, parameters

@@ -60,8 +60,16 @@ def without_older(path: Path | None, tell: Callable[[str], object]) -> Iterator[
             if outcome.status == BAD_INPUT:
                 tell(f"{path} is of an earlier run: this one has left no result")
             else:
-                path.unlink()
-                tell(f"Removed {path}, which was of an earlier run: this one has left no result")
+                tell(_removed(path))
+
+
+def _removed(path: Path) -> str:
+    """Remove a file of an earlier run, and return what is to be said of that."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:  # what ended the run is not to be hidden by it
+        return f"{path} is of an earlier run, and cannot be removed: {error}"
+    return f"Removed {path}, which was of an earlier run: this one has left no result"
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:

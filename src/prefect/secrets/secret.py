@@ -84,7 +84,7 @@ class Secret:
         if value:
             from prefect.secrets.masking import remember  # noqa: PLC0415 - for those who read one
 
-            remember(value, self.name)
+            remember(value)
         return value
 
     def _find(self, variable: str | None) -> str | None:

@@ -54,7 +54,7 @@ class PrefectSecret(SecretBase):
             raise ValueError("PrefectSecret needs the name of a secret")
         given = context.get("secrets") or {}
         value = given[wanted] if wanted in given else Secret(wanted).value
-        remember(value, wanted)
+        remember(value)
         return value
 
 
@@ -97,5 +97,5 @@ class EnvVarSecret(SecretBase):
             if self.raise_if_missing:
                 raise ValueError(f"The environment has no variable {wanted}")
             return None
-        remember(value, wanted)
+        remember(value)
         return value if self.cast is None else self.cast(value)

@@ -142,7 +142,7 @@ def _run_in(run: RunDirectory, options: argparse.Namespace, reporter: Reporter) 
     except PrefectError as error:
         reporter.refused(error)
         return BAD_INPUT
-    mask_until_exit(values, key)
+    mask_until_exit([*values.values(), *key])
     with reporter:
         try:
             state = run_packaged(

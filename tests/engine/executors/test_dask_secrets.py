@@ -17,6 +17,7 @@ from prefect import Flow, Secret, task
 from prefect.core.secret_values import RunSecrets
 from prefect.engine.executors import DaskExecutor
 from prefect.engine.executors.dask import secret_values
+from prefect.engine.executors.dask.session import DaskSession
 from prefect.engine.state import Failed
 from prefect.environments import PickleEnvironment
 from prefect.errors import ExecutorError
@@ -213,6 +214,37 @@ def test_without_tls_workers_need_their_own(plain):
     assert VALUE not in str(caught.value)
 
 
+def test_a_secret_that_a_worker_reads_goes_no_further_than_what_holds_it(
+    plain, tmp_path, monkeypatch
+):
+    """Without TLS the scheduler is told of it where the value is small and goes there itself, and else not."""
+    told = []
+    hear = DaskSession._hear
+
+    def note(session, event):
+        told.append(repr(event))
+        hear(session, event)
+
+    monkeypatch.setattr(DaskSession, "_hear", note)
+    plain.worker("os.environ['TOKEN'] = 's3cret-of-here'")
+    plain.wait_for_workers(1)
+
+    @task
+    def reads():
+        return [Secret("TOKEN").value, "x" * 5000]
+
+    @task
+    def length(values):
+        return len(values)
+
+    with Flow("test") as flow:
+        counted = length(reads())
+    state = flow.run(executor=executor_on(plain), store=tmp_path)
+    assert state.result[counted].result == 2
+    assert told
+    assert "s3cret-of-here" not in "".join(told)
+
+
 def test_a_worker_without_tls_that_comes_later_and_lacks_one(plain):
     """The run ends, and says so."""
     with Flow("test") as flow:
@@ -229,6 +261,7 @@ from pathlib import Path
 from distributed import Security
 from prefect import Flow, Secret, task
 from prefect.engine.executors import DaskExecutor
+from prefect.engine.executors.dask.session import DaskSession
 from prefect.environments import PickleEnvironment
 
 address, files, own, other, directory = json.loads(sys.argv[1])

@@ -230,6 +230,8 @@ def _told(state: State, outbox: Outbox, limit: int | None) -> Any:
     length, reason = _items_of(value)
     message = None if state.message == SUCCEEDED else state.message
     more = getattr(state, "_context", None)
+    if more and inline is None:  # the secrets that a value holds go where it goes, and no further
+        more = {name: each for name, each in more.items() if name != "learned"}
     # What may not run again is told of first: Dask would do it, if its worker died before that was told.
     within = 0 if limit is None else AFTER
     outbox.tell(
