@@ -63,7 +63,8 @@ def is_local(name: str, module: object) -> bool:
         return False
     if name.partition(".")[0] in {_OWN, *sys.stdlib_module_names}:
         return False
-    return are_local([getattr(module, "__file__", None), *getattr(module, "__path__", ())])
+    known = vars(module)  # some make up an attribute that they are asked for
+    return are_local([known.get("__file__"), *(known.get("__path__") or ())])
 
 
 def are_local(places: list[str | None]) -> bool:

@@ -33,7 +33,7 @@ def with_registered_classes(
         name
         for name, module in local.items()
         if any(_is_of_a_library(kind, local) and not can_travel(kind) for kind in _classes(module))
-        and not any(isinstance(value, Flow) for value in list(vars(module).values()))
+        and not any(issubclass(type(value), Flow) for value in list(vars(module).values()))
     ]
 
 

@@ -1,14 +1,19 @@
 """Modules that were brought as source."""
 
 import gc
+import importlib
 import sys
+import threading
+from types import ModuleType
 
 import pytest
 
 from prefect.engine.executors import brought
-from prefect.engine.executors.brought import Modules
-from prefect.engine.executors.travelling import packed, unpacked
+from prefect.engine.executors.brought import Modules, bring, sources_of
+from prefect.engine.executors.local_modules import LocalModules
+from prefect.engine.executors.travelling import by_value, packed, unpacked
 from prefect.errors import CompatibilityError
+from prefect.installed import is_local
 
 NAMES = ("brought_one", "brought_two", "brought_pack", "brought_pack.inner")
 
@@ -128,3 +133,65 @@ def test_modules_are_executed_one_by_one_as_they_are_needed():
     ):
         brought.brought(modules.digest, "brought_one", "")
     assert __import__("brought_pack").late() == 1
+
+
+def test_an_import_does_not_wait_for_ever_for_who_waits_for_it():
+    """A thread that executes modules may wait for the very import that waits for that."""
+    bring([{"brought_one": of("VALUE = 1")}])
+    held, over = threading.Event(), threading.Event()
+
+    def hold():
+        with brought._lock:
+            held.set()
+            over.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert held.wait(60)
+        assert importlib.import_module("brought_one").VALUE == 1
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_a_package_that_makes_a_flow_is_there_for_what_is_in_it(tmp_path, monkeypatch):
+    """It is not executed elsewhere; an object that makes itself when it is looked at is left alone."""
+    package = tmp_path / "brought_pack"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from prefect import Flow\nfrom brought_pack import inner\n"
+        "class Lazy:\n    @property\n    def __class__(self): raise RuntimeError\n"
+        'lazy = Lazy()\nflow = Flow("f")\n'
+    )
+    (package / "inner.py").write_text("VALUE = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("brought_pack")
+    local = LocalModules()
+    try:
+        (digest,) = local.digests
+        (sources,) = sources_of([digest])
+    finally:
+        local.close()
+    assert sources["brought_pack"][0] == ""
+    assert sources["brought_pack"][2] is True
+    assert sources["brought_pack.inner"][0] == "VALUE = 1\n"
+
+
+def test_two_runs_have_the_modules_that_make_flows_by_value(tmp_path, monkeypatch):
+    """Until the last of them has ended."""
+    (tmp_path / "brought_one.py").write_text('from prefect import Flow\nflow = Flow("f")\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("brought_one")
+    first, second = LocalModules(), LocalModules()
+    first.close()
+    assert by_value("brought_one")
+    second.close()
+    assert not by_value("brought_one")
+
+
+def test_a_module_that_makes_up_its_attributes_is_none_of_ours():
+    """Such as torch.classes, whose `__path__` is anything but one."""
+    module = ModuleType("made_up")
+    module.__getattr__ = lambda name: object()
+    assert not is_local("made_up", module)

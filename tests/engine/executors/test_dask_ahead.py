@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -136,6 +137,29 @@ def test_order_alone_moves_no_value(executor):
     result = flow.run(executor=executor, results="all").result
     assert all(result[each].result[0] > result[first].result[1] for each in after)
     assert sorted({result[each].result[1] for each in after}) in ([0, 1], [1])
+
+
+def test_news_of_a_job_may_come_before_that_of_what_it_needs(executor):
+    """From another worker, to which the value went sooner than the news of it came here."""
+
+    @task
+    def told_late():
+        from prefect.engine.executors.dask import worker
+
+        before, worker.AFTER = worker.AFTER, 0.4
+        threading.Timer(1, setattr, (worker, "AFTER", before)).start()
+        return [*range(1000)]
+
+    @task
+    def length(values):
+        time.sleep(0.05)
+        return len(values)
+
+    with Flow("test") as flow:
+        first = told_late()
+        after = [inc(length(first)) for _ in range(8)]
+    result = flow.run(executor=executor).result
+    assert [result[each].result for each in after] == [1001] * 8
 
 
 def test_jobs_get_small_values_of_their_own(executor):

@@ -21,6 +21,7 @@ import prefect
 from prefect import Flow, task
 from prefect.engine.executors import DaskExecutor
 from prefect.engine.executors.dask import health
+from prefect.engine.executors.dask.scheduler import plugin_for
 from prefect.engine.state import Failed, Success
 from prefect.errors import ExecutorError
 
@@ -272,6 +273,22 @@ def test_a_value_that_is_lost_is_made_again_and_said(cluster, tmp_path, caplog):
     assert result[second].result == 1000
     assert _tries(made) == ["1", "1"]
     assert "runs again" in caplog.text
+
+
+@pytest.mark.parametrize(("kind", "deaths"), [("done once", 3), ("done", 0)])
+def test_what_may_run_once_alone_is_not_done_again(kind, deaths):
+    """It tells of its end before Dask hears of that, and its worker may die in between."""
+    key = ("t-1-job-run", 7)
+    known = SimpleNamespace(suspicious=0)
+    scheduler = SimpleNamespace(
+        tasks={key: known}, client_comms={}, allowed_failures=3, total_nthreads=1
+    )
+    plugin = plugin_for("run", "client", b"")
+    asyncio.run(plugin.start(scheduler))
+    plugin.update_graph(scheduler, keys=[key])
+    assert known.suspicious == 3
+    plugin.log_event("run", ["tcp://w:1", [(7, kind, 8)]])
+    assert known.suspicious == deaths
 
 
 def test_many_values_that_are_lost_are_named_in_part_and_counted(cluster, tmp_path, caplog):

@@ -563,6 +563,39 @@ def test_a_task_that_forks(ends, status):
     assert type(results["pid"]) is Success
 
 
+def test_a_child_that_logs_while_its_task_returns_much():
+    """What both send goes one at a time: nothing of a line is in the value."""
+
+    @task
+    def forks():
+        if not os.fork():
+            signal.alarm(20)
+            for each in range(300):
+                _log("x" * each)
+            os._exit(0)
+        return b"\0" * 60_000_000
+
+    with Flow("test") as flow:
+        forks()
+    for _ in range(3):
+        state = results_of(flow, ProcessExecutor(1), timeout=60)["forks"]
+        assert state.result.count(0) == len(state.result) == 60_000_000
+
+
+def test_an_async_task_that_forks():
+    """Its child comes to nothing but its end there, too."""
+
+    @task
+    async def forks():
+        if not (child := os.fork()):
+            return "child"
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])  # noqa: ASYNC222  # it ends at once
+
+    with Flow("test") as flow:
+        forks()
+    assert results_of(flow, ProcessExecutor(1), timeout=60)["forks"].result == 0
+
+
 def test_a_fork_in_the_midst_of_what_another_thread_sends(caplog):
     """Its child logs all the same: it does not wait for a thread that is not its own."""
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _known: dict[str, Modules] = {}
 """Those of this process by their digests: of two loads of one flow, a registry may hold a class once."""
 _lock = threading.RLock()
+_MOST_WAITED = 1.0
+"""Seconds for which an import waits for modules that another thread executes."""
 sending_here: ContextVar[Modules | None] = ContextVar("prefect.local_modules", default=None)
 """Modules of this process that go to workers elsewhere, while something is pickled for these."""
 _needed: ContextVar[set[str] | None] = ContextVar("prefect.needed_modules", default=None)
@@ -184,7 +186,12 @@ class _ByName:
         del path, target
         for modules in reversed(list(_known.values())):
             if name in modules.sources and not modules.is_here:
-                modules.module(name)
+                # Who has the lock may wait for this very import; then Python executes it by itself.
+                if _lock.acquire(timeout=_MOST_WAITED):
+                    try:
+                        modules.module(name)
+                    finally:
+                        _lock.release()
                 return modules.find_spec(name)
         return None
 

@@ -33,11 +33,14 @@ class LocalModules:
     """The local modules that are imported by now, for one run on workers elsewhere."""
 
     def __init__(self) -> None:
-        local = {
-            name: module
-            for name, module in list(sys.modules.items())
-            if name != "__main__" and is_local(name, module) and not by_value(name)
-        }
+        with _lock:  # what a user has registered goes by value anyway; what another run has is its own affair
+            local = {
+                name: module
+                for name, module in list(sys.modules.items())
+                if name != "__main__"
+                and is_local(name, module)
+                and (_by_value[name] or not by_value(name))
+            }
         makers = {name for name, module in local.items() if _makes_a_flow(module)}
         sources = {
             name: (
@@ -57,7 +60,12 @@ class LocalModules:
             ]
         ]
         sources |= _imported_later(texts, {*local})
-        self._modules = Modules.here(sources, {n: local[n] for n in sources if n in local})
+        # A package that makes a flow is there for what is in it.
+        for name in makers:
+            if hasattr(local[name], "__path__"):
+                sources[name] = ("", getattr(local[name], "__file__", None) or f"<{name}>", True)
+        made = {name: local[name] for name in sources if name in local and name not in makers}
+        self._modules = Modules.here(sources, made)
         self._makers = makers
         with _lock:
             for name in makers:
@@ -84,13 +92,14 @@ class LocalModules:
             for name in self._makers:
                 _by_value[name] -= 1
                 if not _by_value[name]:
-                    with suppress(ValueError):  # somebody else took it out
+                    with suppress(KeyError, ValueError):  # somebody else took it out, or the module
                         by_value(name, on=False)
             self._makers = set()
 
 
 def _makes_a_flow(module: ModuleType) -> bool:
-    return any(isinstance(value, Flow) for value in list(vars(module).values()))
+    # By their types: lazy objects make themselves when they are asked for their class.
+    return any(issubclass(type(value), Flow) for value in list(vars(module).values()))
 
 
 def _text_of_script(module: ModuleType) -> str:

@@ -7,6 +7,7 @@ read at once, for reading one by one takes longer than what they are about, such
 
 from __future__ import annotations
 
+import fcntl
 import struct
 from _thread import RLock
 from collections import deque
@@ -18,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from socket import socket
-    from typing import Any
+    from typing import IO, Any
 
 _LENGTH = struct.Struct("!I")
 _CHUNK = 1 << 16
@@ -51,6 +52,21 @@ class Sender:
         self._lock = RLock()
         self._left: list[list[Any]] = []
         self._is_sending = False
+        self._between: IO[bytes] | None = (
+            None  # to be locked where processes that were forked send as well
+        )
+
+    def hold(self) -> None:
+        """Wait for what is being sent, and send nothing until `release`; share the connection from then on."""
+        self._lock.acquire()
+        if self._between is None:
+            import tempfile  # noqa: PLC0415  # few tasks fork
+
+            self._between = tempfile.TemporaryFile()  # noqa: SIM115  # as long as this process is there
+
+    def release(self) -> None:
+        """Send again."""
+        self._lock.release()
 
     def renew(self) -> None:
         """Forget what was being sent by threads of the process that this one was forked from."""
@@ -73,6 +89,7 @@ class Sender:
                 return
             try:
                 self._is_sending = True
+                self._take_turn(fcntl.LOCK_EX)
                 while self._left:
                     for data in self._left.pop(0):
                         self._socket.sendall(data)
@@ -83,6 +100,12 @@ class Sender:
                 raise
             finally:
                 self._is_sending = False
+                self._take_turn(fcntl.LOCK_UN)
+
+    def _take_turn(self, operation: int) -> None:
+        """Take the lock between processes, or give it back: another process's is not had by one that it has forked."""
+        if self._between is not None:
+            fcntl.lockf(self._between, operation)
 
 
 class Outbox:

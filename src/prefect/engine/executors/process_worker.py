@@ -113,8 +113,6 @@ class _Worker:
                     job.keeping.leave(found)
             except KeyboardInterrupt as error:
                 found = error
-            if self._is_forked:
-                _leave(found)
             self._timed = None
             self._answer(number, found)
             del sent, data, job, found
@@ -141,6 +139,14 @@ class _Worker:
             return
         with suppress(OSError):  # the run is over, or the task has closed what it did not open
             self._sender.send(kind, number)
+
+    def before_fork(self) -> None:
+        """Have no message in the midst, and messages of both go one at a time from now on."""
+        self._sender.hold()
+
+    def after_fork(self) -> None:
+        """Go on sending."""
+        self._sender.release()
 
     def be_forked(self) -> None:
         """Note that this is a process which a task has forked: it may log, and has no jobs."""
@@ -181,6 +187,8 @@ class _Worker:
 
     def _answer(self, number: int, found: State | BaseException) -> None:
         """Send what a job has come to, after what it has printed."""
+        if self._is_forked:  # within an async task
+            _leave(found)
         for stream in (sys.stdout, sys.stderr):
             with suppress(ValueError, OSError, AttributeError):  # closed, by a task
                 stream.flush()
@@ -231,7 +239,11 @@ def main(number: int, watched: int) -> None:
     threading.Thread(target=_end_with, args=(watched,), name="prefect-watch", daemon=True).start()
     worker = _Worker(socket(fileno=number))
     timeouts.around_call = worker.telling
-    os.register_at_fork(after_in_child=worker.be_forked)
+    os.register_at_fork(
+        before=worker.before_fork,
+        after_in_parent=worker.after_fork,
+        after_in_child=worker.be_forked,
+    )
     threading.Thread(target=worker.receive, name="prefect-receive", daemon=True).start()
     try:
         # Held back until now, and from the other threads for good: it is for this one.

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 OVER = "over"
 """The event of a run that has come to its end, with all of its jobs."""
+ONCE = "done once"
+"""The event of a job that is done, and may not run again."""
 GATHERED = 0.02
 """Seconds for which news is gathered for the run's client while the cluster has enough to do."""
 ENOUGH = 4
@@ -34,6 +36,7 @@ def plugin_for(topic: str, owner: str, stop: bytes) -> SchedulerPlugin:  # noqa:
         owner: the run's client; what is left of the run goes when it does.
         stop: the function, pickled, that ends its jobs on a worker.
     """
+    once, ends = ONCE, frozenset({"done", ONCE, "ended"})
     over, gathered, enough, arguments = OVER, GATHERED, ENOUGH, pickle.dumps((topic,))
 
     class Run(SchedulerPlugin):  # within a function, so that it is pickled by value
@@ -51,6 +54,8 @@ def plugin_for(topic: str, owner: str, stop: bytes) -> SchedulerPlugin:  # noqa:
             ours = [key for key in keys if str(key[0]).endswith(f"-job-{topic}")]
             for task in filter(None, map(scheduler.tasks.get, ours)):
                 task.suspicious = max(task.suspicious, scheduler.allowed_failures)
+            there = scheduler.tasks  # without what was withdrawn, or lost
+            self.jobs = {number: key for number, key in self.jobs.items() if key in there}
             self.jobs.update((key[1], key) for key in ours)
             self.pace()
 
@@ -59,8 +64,9 @@ def plugin_for(topic: str, owner: str, stop: bytes) -> SchedulerPlugin:  # noqa:
                 self.over = self.over or event == over
                 if event != over:
                     for number, kind, *_ in event[1]:
-                        key = self.jobs.pop(number, None) if kind in {"done", "ended"} else None
-                        if task := self.scheduler.tasks.get(key):
+                        key = self.jobs.pop(number, None) if kind in ends else None
+                        task = self.scheduler.tasks.get(key)
+                        if task is not None and kind != once:
                             task.suspicious = 0
                     self.pace()
                 with suppress(AttributeError):  # in releases that keep events elsewhere

@@ -27,7 +27,7 @@ from prefect.engine.executors.dask.interrupting import current, stop_everywhere,
 from prefect.engine.executors.dask.kept import dumps, loads
 from prefect.engine.executors.dask.needs import Needs
 from prefect.engine.executors.dask.refs import ClusterRef, Promise, promises
-from prefect.engine.executors.dask.scheduler import OVER, plugin_for
+from prefect.engine.executors.dask.scheduler import ONCE, OVER, plugin_for
 from prefect.engine.executors.dask.secret_values import Handed, forget, is_encrypted, receive
 from prefect.engine.executors.dask.telling import process
 from prefect.engine.executors.dask.values import Values
@@ -104,6 +104,9 @@ class DaskSession(Session):
         self._done_with: list[Any] = []  # futures of jobs that have come to their ends
         self._at_the_end: set[Any] = set()  # jobs that had begun
         self._next_look = 0.0
+        self._early: list[
+            tuple[str, Any]
+        ] = []  # events of jobs that were told of before those they need
         self._silent: Counter[int] = (
             Counter()
         )  # looks at jobs that have ended, of which nothing was told
@@ -242,12 +245,15 @@ class DaskSession(Session):
                 logging.getLogger(record.name).handle(record)
                 continue
             call = self._calls.get(number)
-            if call is None:
+            if call is not None and call.is_ahead():
+                # Its worker was quicker with the news than that of what it needs.
+                self._early.append((sender, (number, kind, *data)))
+            elif call is None:
                 if kind == "running" and number in self._left:
                     self._runs_again(self._left[number], sender, "its value was lost with a worker")
             elif kind == "running":
                 self._begins(call, sender)
-            elif kind == "done":
+            elif kind in {"done", ONCE}:
                 self._done(number, call, *data)
             elif kind == "ended":
                 self._settle(number, call, arrived(loads, data[0]))
@@ -301,6 +307,9 @@ class DaskSession(Session):
                 call.promised.keep(state.held)
         call.future = call.promised = None
         self._ready.append((call.token, state))
+        early, self._early = self._early, []
+        for sender, event in early:
+            self._take(sender, [event])
 
     def _runs_again(self, label: str, where: str, why: str) -> None:
         self._again += 1

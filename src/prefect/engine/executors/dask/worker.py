@@ -25,6 +25,7 @@ from prefect.core.tracebacks import describe
 from prefect.engine.executors.dask.interrupting import InThread, OnLoop, RunIsOverError, secede
 from prefect.engine.executors.dask.kept import Kept, Small, dumps, loads, taken
 from prefect.engine.executors.dask.modules import carried
+from prefect.engine.executors.dask.scheduler import ONCE
 from prefect.engine.executors.dask.secret_values import (
     Received,
     came,
@@ -233,9 +234,9 @@ def _told(state: State, outbox: Outbox, limit: int | None) -> Any:
     if more and inline is None:  # the secrets that a value holds go where it goes, and no further
         more = {name: each for name, each in more.items() if name != "learned"}
     # What may not run again is told of first: Dask would do it, if its worker died before that was told.
-    within = 0 if limit is None else AFTER
+    kind, within = (ONCE, 0) if limit is None else ("done", AFTER)
     outbox.tell(
-        "done", size, inline, length, reason, message, *([more] if more else []), within=within
+        kind, size, inline, length, reason, message, *([more] if more else []), within=within
     )
     if limit is None:
         return None
