@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from installing import install
 
-from prefect import Flow, task
+from prefect import Flow, installed, task
 from prefect.errors import ArtifactError, CompatibilityError, NotAFlowError, PicklingError
 from prefect.payload import local_modules
 from prefect.payload.loading import load_flow
@@ -238,8 +238,8 @@ def test_a_compiled_module_beside_the_script_is_refused(tmp_path, monkeypatch):
     path.write_bytes(Path(_ctypes_test.__file__).read_bytes())
     monkeypatch.setattr(_ctypes_test, "__file__", str(path))
     monkeypatch.setattr(
-        "prefect.payload.local_modules._is_local",
-        lambda n, m, f=local_modules._is_local: n == name or f(n, m),
+        "prefect.payload.local_modules.is_local",
+        lambda n, m, f=local_modules.is_local: n == name or f(n, m),
     )
 
     @task
@@ -269,8 +269,8 @@ def test_a_shared_namespace_is_resolved_by_file(tmp_path, monkeypatch):
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: goo-{letter}\nVersion: 1.0\n")
         (info / "RECORD").write_text(f"goo/{letter}.py,,\n{info.name}/METADATA,,\n")
         write_module(tmp_path, f"goo.{letter}", "def f():\n    return 1\n", monkeypatch)
-    prefixes = (*local_modules._installed_prefixes(), f"{tmp_path}/")
-    monkeypatch.setattr(local_modules, "_installed_prefixes", lambda: prefixes)
+    prefixes = (*installed._installed_prefixes(), f"{tmp_path}/")
+    monkeypatch.setattr(installed, "_installed_prefixes", lambda: prefixes)
     local_modules._providers.cache_clear()
     __import__("goo.b")
     function = sys.modules["goo.b"].f
@@ -288,8 +288,8 @@ def site(tmp_path, monkeypatch):
     site = tmp_path / "site-packages"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
-    prefixes = (*local_modules._installed_prefixes(), f"{tmp_path}/")
-    monkeypatch.setattr(local_modules, "_installed_prefixes", lambda: prefixes)
+    prefixes = (*installed._installed_prefixes(), f"{tmp_path}/")
+    monkeypatch.setattr(installed, "_installed_prefixes", lambda: prefixes)
     local_modules._providers.cache_clear()
     yield site
     local_modules._providers.cache_clear()
