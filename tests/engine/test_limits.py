@@ -107,7 +107,7 @@ def test_what_waits_for_a_place_is_cancelled():
     with Flow("test") as flow:
         many = spin.map([1, 2, 3])
     state = flow.run(executor="threads:4", limits={"db": 1}, timeout=0.2)
-    assert state.message.endswith("1 were running and 2 had not started.")
+    assert state.message.endswith("1 was running and 2 had not started.")
     assert [type(each) for each in state.result[many].map_states] == [Cancelled] * 3
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _lock = Lock()
 _by_value: Counter[str] = Counter()
+_TRIES = 10
 
 
 class LocalModules:
@@ -127,9 +128,16 @@ def _imports(text: str, module: str, is_package: bool) -> Iterator[str]:
     """Yield the names that code imports, or may, packages before what is in them."""
     import ast  # noqa: PLC0415  # for runs elsewhere alone
 
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
+    for _ in range(_TRIES):
+        try:
+            with _lock:
+                tree = ast.parse(text)
+            break
+        except SystemError:  # Python 3.11 miscounts where another thread parses meanwhile
+            continue
+        except (SyntaxError, ValueError):
+            return
+    else:
         return
     around = module.split(".") if is_package else module.split(".")[:-1]
     for node in ast.walk(tree):

@@ -69,6 +69,11 @@ class WorkerProcess:
             for writer in self._writers:
                 writer.start()
         except BaseException:  # there may be no more threads
+            for pipe, writer in zip(
+                (self.process.stdout, self.process.stderr), self._writers, strict=True
+            ):
+                if pipe is not None and not writer.is_alive():
+                    pipe.close()
             self._writers = [each for each in self._writers if each.is_alive()]
             self.end(time.monotonic())
             ours.close()
