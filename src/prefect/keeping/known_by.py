@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prefect.errors import StoreError
+from prefect.files import create
 from prefect.secrets.masking import holds_secret, is_masking
 from prefect.store.store import KEY_VARIABLE, default_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from prefect.store.formats import Encoded, Part
+    from prefect.store.formats import Encoded
 
 _FILE = "digests.key"
 _BYTES = 32
@@ -30,26 +29,24 @@ def known_by(encoded: Encoded) -> str:
     """Return the digest that a value is known by: equal for equal values, if anything is."""
     digest = encoded.same or encoded.digest
     if is_masking() and any(holds_secret(part) for part in encoded.parts):
-        return _keyed([digest.encode()])
+        return _keyed(digest.encode())
     return digest
 
 
 def text_known_by(text: str) -> str:
     """Return what a text is known by: it, or a keyed digest where it holds a secret."""
     data = text.encode("utf-8", "surrogatepass")
-    return _keyed([data]) if holds_secret(data) else text
+    return _keyed(data) if holds_secret(data) else text
 
 
 def code_known_by(piece: bytes) -> bytes:
     """Return what a piece of code counts by: the same for it."""
-    return _keyed([piece]).encode() if holds_secret(piece) else piece
+    return _keyed(piece).encode() if holds_secret(piece) else piece
 
 
-def _keyed(parts: Iterable[Part]) -> str:
-    made = hmac.new(_key(os.environ.get(KEY_VARIABLE) or "", _place()), digestmod="sha256")
-    for part in parts:
-        made.update(part)
-    return f"sha256:{made.hexdigest()}"
+def _keyed(data: bytes) -> str:
+    key = _key(os.environ.get(KEY_VARIABLE) or "", _place())
+    return f"sha256:{hmac.new(key, data, 'sha256').hexdigest()}"
 
 
 def _place() -> str:
@@ -67,16 +64,9 @@ def _key(shared: str, place: str) -> bytes:
     if place:
         path = Path(place) / _FILE
         with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                made = path.with_name(f"{_FILE}.{os.getpid()}")
-                made.write_bytes(b"")
-                made.chmod(0o600)
-                made.write_bytes(os.urandom(_BYTES))
-                try:
-                    os.link(made, path)  # whole, or not at all, and never another one's away
-                finally:
-                    made.unlink()
+            if not path.exists():
+                with suppress(FileExistsError):  # another process was quicker
+                    create(path, os.urandom(_BYTES))
             key = path.read_bytes()
             if len(key) == _BYTES:
                 return key

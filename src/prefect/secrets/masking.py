@@ -145,10 +145,10 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _spellings(values: Iterable[str]) -> list[_Known]:
     """Return what to look for."""
-    parts = dict.fromkeys(part for value in values for part in (value, *value.splitlines()))
-    texts = [text for part in parts if len(part) >= SHORTEST for text in quoted(part)]
-    texts += [text for each in texts if not each.isascii() for text in _misread(each)]
-    return [_Known(text, text.encode(errors="surrogateescape")) for text in dict.fromkeys(texts)]
+    parts = {part for value in values for part in (value, *value.splitlines())}
+    found = {text for part in parts if len(part) >= SHORTEST for text in quoted(part)}
+    found |= {text for each in tuple(found) if not each.isascii() for text in _misread(each)}
+    return [_Known(text, text.encode(errors="surrogateescape")) for text in found]
 
 
 def _misread(text: str) -> Iterator[str]:

@@ -9,19 +9,19 @@ import os
 SHORTEST = 4
 
 
-def quoted(value: str) -> list[str]:
-    """Return a value as it is, and as Python, JSON and URLs write it, in an order that is the same in any process."""
+def quoted(value: str) -> set[str]:
+    """Return a value as it is, and as Python, JSON and URLs write it."""
     from urllib.parse import quote, quote_plus  # noqa: PLC0415 - for secrets alone
 
     data = os.fsencode(value)
-    found = [value, _python(value), ascii(value)[1:-1], _python(data)]
-    found += [_python(text, apart=True) for text in (value, data)]
-    found += [_json(text, plain) for text in tuple(found) for plain in (False, True)]
-    found += [_json(value, plain).replace("/", "\\/") for plain in (False, True)]
+    found = {value, _python(value), ascii(value)[1:-1], _python(data)}
+    found |= {_python(text, apart=True) for text in (value, data)}
+    found |= {_json(text, plain) for text in tuple(found) for plain in (False, True)}
+    found |= {_json(value, plain).replace("/", "\\/") for plain in (False, True)}
     # A log line of JSON may stand in a list of Python's in turn.
-    found += [_python(_json(value, plain)) for plain in (False, True)]
-    urls = [quote(data), quote(data, safe=""), quote_plus(data)]
-    return list(dict.fromkeys([*found, *urls, *map(_lower_escapes, urls)]))
+    found |= {_python(_json(value, plain)) for plain in (False, True)}
+    urls = {quote(data), quote(data, safe=""), quote_plus(data)}
+    return found | urls | {_lower_escapes(url) for url in urls}
 
 
 def _python(value: str | bytes, *, apart: bool = False) -> str:

@@ -241,11 +241,11 @@ def test_a_worker_that_does_not_fit_and_comes_later(cluster, tmp_path, caplog):
     assert "has it this package" in caplog.text
 
 
-def test_a_value_that_is_lost_is_made_again_and_said(cluster, tmp_path, caplog):
-    """A worker that dies takes its values along: Dask makes them again, which is logged."""
+def length_after_a_loss(cluster, tmp_path, make, made):
+    """Return the length of a value that is used once the worker has died that made it: that of a file of `tried`."""
     cluster.worker(name="one")
     cluster.wait_for_workers(1)
-    made, used = tmp_path / "made", tmp_path / "used"
+    used = tmp_path / "used"
 
     @task
     def use(values, path):
@@ -254,7 +254,7 @@ def test_a_value_that_is_lost_is_made_again_and_said(cluster, tmp_path, caplog):
         return len(values)
 
     with Flow("test") as flow:
-        value = tried(str(made))
+        value = make()
         first = use(value, str(used))
         second = use(
             value,
@@ -269,8 +269,13 @@ def test_a_value_that_is_lost_is_made_again_and_said(cluster, tmp_path, caplog):
         os.kill(_process(made), signal.SIGKILL)
 
     known = when_running(flow, first, kill)
-    result = flow.run(executor=DaskExecutor(cluster.address), on_state=known).result
-    assert result[second].result == 1000
+    return flow.run(executor=DaskExecutor(cluster.address), on_state=known).result[second].result
+
+
+def test_a_value_that_is_lost_is_made_again_and_said(cluster, tmp_path, caplog):
+    """A worker that dies takes its values along: Dask makes them again, which is logged."""
+    made = tmp_path / "made"
+    assert length_after_a_loss(cluster, tmp_path, lambda: tried(str(made)), made) == 1000
     assert _tries(made) == ["1", "1"]
     assert "runs again" in caplog.text
 
@@ -293,34 +298,9 @@ def test_what_may_run_once_alone_is_not_done_again(kind, deaths):
 
 def test_many_values_that_are_lost_are_named_in_part_and_counted(cluster, tmp_path, caplog):
     """The lines of a worker's death do not grow with what it had."""
-    cluster.worker(name="one")
-    cluster.wait_for_workers(1)
-    made, used = [tmp_path / f"made-{number}" for number in range(12)], tmp_path / "used"
-
-    @task
-    def use(values, path):
-        Path(path).touch()
-        time.sleep(0 if path.endswith("second") else 60)
-        return len(values)
-
-    with Flow("test") as flow:
-        values = tried.map([str(each) for each in made])
-        first = use(values, str(used))
-        second = use(
-            values,
-            str(tmp_path / "second"),
-            upstream_tasks=[first],
-            task_args={"trigger": prefect.triggers.all_finished},
-        )
-
-    def kill():
-        cluster.worker(name="two")
-        assert until(used.exists)
-        os.kill(_process(made[0]), signal.SIGKILL)
-
-    known = when_running(flow, first, kill)
-    result = flow.run(executor=DaskExecutor(cluster.address), on_state=known).result
-    assert result[second].result == 12
+    made = [tmp_path / f"made-{number}" for number in range(12)]
+    paths = [str(each) for each in made]
+    assert length_after_a_loss(cluster, tmp_path, lambda: tried.map(paths), made[0]) == 12
     again = [line for line in caplog.messages if "run again:" in line or "runs again" in line]
     named = [line for line in again if line.startswith("task 'tried[")]
     counted = sum(int(line.split()[0]) for line in again if "more tasks run again" in line)
