@@ -2,11 +2,13 @@
 
 import random
 import socket
+import sys
 import threading
 
 import pytest
 
 from prefect.engine.executors.messages import Message, Outbox, Receiver, Sender
+from prefect.engine.interruption import is_sending
 
 LARGE = 1 << 16
 
@@ -188,3 +190,34 @@ def test_what_is_logged_in_the_midst_of_a_message(ends):
     ends[1].settimeout(60)
     assert received(Receiver(ends[1]), 2) == wanted
     thread.join()
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_timeout_that_comes_while_a_message_goes(is_shared, ends):
+    """It is put off wherever it comes, also where processes that were forked send as well."""
+
+    def look(frame, event, _):
+        if event in {"call", "c_call"} and frame.f_code is not Sender.send.__code__:
+            outer = frame.f_back
+            while outer is not None and outer.f_code is not Sender.send.__code__:
+                outer = outer.f_back
+            if outer is not None and sender._is_sending:
+                elsewhere.append(frame.f_code.co_qualname)
+        elif event == "c_call":
+            seen.append(is_sending(frame))
+
+    elsewhere, seen = [], []
+    sender = Sender(ends[0])
+    if is_shared:
+        sender.hold()
+        sender.release()
+    sys.setprofile(look)
+    try:
+        sender.send(b"log", 1, [b"said"])
+    finally:
+        sys.setprofile(None)
+        if sender._between is not None:
+            sender._between.close()
+    assert elsewhere == []
+    assert seen
+    assert all(seen)

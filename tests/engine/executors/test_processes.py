@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -718,6 +719,25 @@ def test_a_process_that_dies(end, said, tmp_path):
     assert results["dies_once"].result == "again"
     assert type(results["dies"]) is Failed
     assert said in results["dies"].message
+    assert type(results["pid"]) is Success
+
+
+def test_a_process_that_closes_its_connection_and_goes_on(monkeypatch):
+    """It is ended, and its task's message does not guess at memory."""
+
+    @task
+    def closes():
+        for number in range(3, 20):
+            with suppress(OSError), socket.socket(fileno=os.dup(number)) as found:
+                found.shutdown(socket.SHUT_RDWR)
+        time.sleep(600)
+
+    monkeypatch.setattr(processes, "_GRACE", 0.5)
+    with Flow("test") as flow:
+        closes()
+        pid()
+    results = results_of(flow, ProcessExecutor(1), timeout=50)
+    assert "was ended, since its connection had closed" in results["closes"].message
     assert type(results["pid"]) is Success
 
 

@@ -52,9 +52,8 @@ class Sender:
         self._lock = RLock()
         self._left: list[list[Any]] = []
         self._is_sending = False
-        self._between: IO[bytes] | None = (
-            None  # to be locked where processes that were forked send as well
-        )
+        # To be locked where processes that were forked send as well, which do not have each other's locks.
+        self._between: IO[bytes] | None = None
 
     def hold(self) -> None:
         """Wait for what is being sent, and send nothing until `release`; share the connection from then on."""
@@ -89,7 +88,9 @@ class Sender:
                 return
             try:
                 self._is_sending = True
-                self._take_turn(fcntl.LOCK_EX)
+                # All in this function: a timeout is put off where it is the innermost.
+                if self._between is not None:
+                    fcntl.lockf(self._between, fcntl.LOCK_EX)
                 while self._left:
                     for data in self._left.pop(0):
                         self._socket.sendall(data)
@@ -100,12 +101,8 @@ class Sender:
                 raise
             finally:
                 self._is_sending = False
-                self._take_turn(fcntl.LOCK_UN)
-
-    def _take_turn(self, operation: int) -> None:
-        """Take the lock between processes, or give it back: another process's is not had by one that it has forked."""
-        if self._between is not None:
-            fcntl.lockf(self._between, operation)
+                if self._between is not None:
+                    fcntl.lockf(self._between, fcntl.LOCK_UN)
 
 
 class Outbox:

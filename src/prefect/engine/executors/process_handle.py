@@ -59,6 +59,7 @@ class WorkerProcess:
         self.plain: int | None = None  # which of them has its main thread
         self.due: float | None = None  # when that is to have begun, or to have ended
         self.is_timed = False  # whether its timeout runs
+        self.was_killed = False  # from here
         self.said = 0.0  # when it made the line that was last logged
         self.heard = 0.0  # and when that was
         self._writers = [
@@ -99,6 +100,7 @@ class WorkerProcess:
         try:
             self.process.wait(max(until - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
+            self.was_killed = True
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)  # with what the task has started
             self.process.wait()
@@ -129,7 +131,8 @@ def _started(*descriptors: int) -> subprocess.Popen[bytes]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return subprocess.Popen(  # noqa: S603  # this interpreter
-            [sys.executable, *options, "-c", _START, *numbers, *_path()],
+            # -P: with "" in the path, Python 3.13.0 fails to read a module's names in a directory that is gone.
+            [sys.executable, *options, "-P", "-c", _START, *numbers, *_path()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -268,6 +268,10 @@ class _ProcessSession(Session):
         if worker in self._idle:
             self._idle.remove(worker)
         why = death(status)
+        if worker.was_killed:
+            why = (
+                "was ended, since its connection had closed: a task, or what it called, closed that"
+            )
         if overdue is not None:
             why = "was ended, since another task in it did not end after its timeout"
         lost = f"the worker process {why}"
