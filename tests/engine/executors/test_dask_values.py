@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from prefect import Flow, Parameter, Task, task, triggers, unmapped
 from prefect.engine import signals
 from prefect.engine.executors import DaskExecutor, LocalExecutor
+from prefect.engine.executors.dask import session
 from prefect.errors import ResultUnavailableError
 
 
@@ -157,6 +159,29 @@ def test_a_result_is_fetched_when_it_is_read(executor):
     state = flow.run(executor=executor, on_state=observe)
     assert read["while"] == 500
     assert state.result[last].result == list(range(0, 1000, 2))
+
+
+@task
+def link(data):
+    """Wait until no other large values are on this worker."""
+    from distributed import get_worker
+
+    until = time.monotonic() + 30
+    while sum(isinstance(each, bytes) for each in dict(get_worker().data).values()) > 1:
+        if time.monotonic() > until:
+            raise RuntimeError("earlier values are still here")
+        time.sleep(0.01)
+    return data + b"."
+
+
+def test_large_values_are_let_go_of_at_once(executor, monkeypatch):
+    """A chain of them holds one on a worker, not as many as are made between two looks at the cluster."""
+    monkeypatch.setattr(session, "LOOK", 300)
+    with Flow("test") as flow:
+        data = link(bytes(2 << 20))
+        for _ in range(5):
+            data = link(data)
+    assert flow.run(executor=executor).is_successful()
 
 
 def test_what_was_left_on_the_cluster_says_so(executor):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
-from collections import Counter, deque
+from collections import deque
 from contextlib import suppress
 from itertools import count
 from time import monotonic
@@ -25,17 +25,16 @@ from prefect.engine.executors.dask.calls import Call
 from prefect.engine.executors.dask.handing import Handing
 from prefect.engine.executors.dask.interrupting import current, stop_everywhere, stop_run
 from prefect.engine.executors.dask.kept import dumps, loads
+from prefect.engine.executors.dask.losses import Losses
 from prefect.engine.executors.dask.needs import Needs
 from prefect.engine.executors.dask.refs import ClusterRef, Promise, promises
 from prefect.engine.executors.dask.scheduler import ONCE, OVER, plugin_for
 from prefect.engine.executors.dask.secret_values import Handed, forget, is_encrypted, receive
 from prefect.engine.executors.dask.telling import process
 from prefect.engine.executors.dask.values import Values
-from prefect.engine.executors.dask.worker import EndedError
 from prefect.engine.executors.here import SUCCEEDED, done_here
 from prefect.engine.executors.inbox import Inbox
 from prefect.engine.executors.travelling import arrived
-from prefect.engine.job import after_loss
 from prefect.errors import ExecutorError, ResultUnavailableError
 
 TYPE_CHECKING = False
@@ -51,12 +50,8 @@ if TYPE_CHECKING:
 
 LOOK = 0.5
 """Seconds after which futures are looked at, for what no event tells."""
-SILENT = 4
-"""Looks after which nothing is going to be told of a job that has ended."""
-NAMED = 5
-"""How many tasks are named of those that run again at a time."""
-RESTARTS = 5
-"""How often a job is sent again that waited for another on a worker that died."""
+LARGE = 1 << 20
+"""Bytes of a value that is let go of at once, rather than with others."""
 
 
 class DaskSession(Session):
@@ -107,10 +102,7 @@ class DaskSession(Session):
         self._early: list[
             tuple[str, Any]
         ] = []  # events of jobs that were told of before those they need
-        self._silent: Counter[int] = (
-            Counter()
-        )  # looks at jobs that have ended, of which nothing was told
-        self._again = 0  # how many tasks run again since it was last looked
+        self._losses = Losses()
         self._needs = Needs(health)
         self._handing = Handing(client, self._run, self._numbers, self._needs.of, local)
         self._local = local
@@ -250,7 +242,9 @@ class DaskSession(Session):
                 self._early.append((sender, (number, kind, *data)))
             elif call is None:
                 if kind == "running" and number in self._left:
-                    self._runs_again(self._left[number], sender, "its value was lost with a worker")
+                    self._losses.runs_again(
+                        self._left[number], sender, "its value was lost with a worker"
+                    )
             elif kind == "running":
                 self._begins(call, sender)
             elif kind in {"done", ONCE}:
@@ -275,7 +269,7 @@ class DaskSession(Session):
     def _begins(self, call: Call, sender: str) -> None:
         if call.begun:
             lost = f"what it had done on {call.worker} is lost with that"
-            self._runs_again(call.label, sender, lost)
+            self._losses.runs_again(call.label, sender, lost)
         call.worker = sender
         if not call.begun:
             call.begun = True
@@ -300,33 +294,20 @@ class DaskSession(Session):
     def _settle(self, number: int, call: Call, state: State) -> None:
         del self._calls[number]
         self._by_token.pop(call.token, None)
-        self._done_with.append(call.future)
-        if call.promised is not None:
-            self._done_with.append(call.promised.future)
-            if type(state) is Success:
-                call.promised.keep(state.held)
+        if not isinstance(state.held, ClusterRef) or state.held.nbytes < LARGE:
+            self._done_with += [call.future, call.promised and call.promised.future]
+        if call.promised is not None and type(state) is Success:
+            call.promised.keep(state.held)
         call.future = call.promised = None
         self._ready.append((call.token, state))
         early, self._early = self._early, []
         for sender, event in early:
             self._take(sender, [event])
 
-    def _runs_again(self, label: str, where: str, why: str) -> None:
-        self._again += 1
-        if self._again <= NAMED:
-            logging.getLogger("prefect").warning("task %r runs again, on %s: %s", label, where, why)
-
-    def _say_how_many(self) -> None:
-        if self._again > NAMED:
-            logging.getLogger("prefect").warning(
-                "%d more tasks run again: a worker died with their values", self._again - NAMED
-            )
-        self._again = 0
-
     def _look(self) -> None:
         """Look for what no event tells: workers that died, and what of the cluster is not there."""
         self._next_look = monotonic() + LOOK
-        self._say_how_many()
+        self._losses.say_how_many()
         self._let_go()
         ended = {
             number
@@ -346,22 +327,25 @@ class DaskSession(Session):
         ]
         blamed = {call.worker for _, call in lost if call.begun}
         for number, call in lost:
-            self._lost(number, call, broken, blamed)
-        self._silent = Counter({number: self._silent[number] + 1 for number in finished})
-        for number, looks in self._silent.items():
-            if looks >= SILENT and number in self._calls:
-                self._untold(number, self._calls[number])
+            if (state := self._losses.state_of(call, broken, blamed)) is not None:
+                self._settle(number, call, state)
+            else:
+                del self._calls[number]
+                call.number, call.future = next(self._numbers), None
+                self._send(call)
+        for number in self._losses.untold(finished):
+            if number in self._calls:
+                call = self._calls[number]
+                self._settle(number, call, self._state_untold(call))
         if broken is None and self.health.resources:
             self._give_up_needs()
 
-    def _untold(self, number: int, call: Call) -> None:
-        """Settle a job that has ended, and whose worker died before it told so; its value is elsewhere."""
+    def _state_untold(self, call: Call) -> State:
+        """Return the state of a job that has ended, and whose worker died before it told so; its value is elsewhere."""
         if call.job.task.at_most_once:  # whose value is in what was not told
             told = f"lost on the cluster: its worker {call.worker} died before it told of the end"
-            self._settle(number, call, Failed(told, ResultUnavailableError(told)))
-        else:
-            held = ClusterRef(self._values, call.future, 0, -1, None)
-            self._settle(number, call, Success(SUCCEEDED, held))
+            return Failed(told, ResultUnavailableError(told))
+        return Success(SUCCEEDED, ClusterRef(self._values, call.future, 0, -1, None))
 
     def _give_up_needs(self) -> None:
         """Have failed what waits for too long for what no worker has."""
@@ -381,52 +365,6 @@ class DaskSession(Session):
         if self._done_with:
             done_with, self._done_with = self._done_with, []
             self.client.loop.add_callback(done_with.clear)
-
-    def _lost(self, number: int, call: Call, broken: str | None, blamed: set[str]) -> None:
-        """Decide what becomes of a job that the cluster has lost."""
-        error: BaseException | None = None
-        if broken is None and call.future is not None and call.future.status == "error":
-            error = call.future.exception()
-        if isinstance(error, EndedError):  # and its event was lost
-            self._settle(number, call, arrived(loads, error.state))
-        elif _is_killed(error) and self._may_restart(call, error, blamed):
-            del self._calls[number]
-            call.number, call.future = next(self._numbers), None
-            self._send(call)
-        else:
-            told = broken or "lost: the cluster cancelled it, or dropped what it needs"
-            if error is not None:
-                told = f"lost on the cluster: {describe(error)}"
-            if _is_killed(error):  # after its first: Dask's words count its limit of deaths
-                whose = (
-                    f"its worker {call.worker}" if call.begun else "the worker that was to do it"
-                )
-                told = (
-                    f"lost on the cluster: KilledWorker: {whose} died: was it killed, or out of memory? Then give "
-                    "workers more memory, or fewer threads"
-                )
-            if isinstance(error, Exception):
-                error = error.with_traceback(None)  # which is all Dask's
-            failed = Failed(told, error or ResultUnavailableError(told))
-            self._settle(number, call, after_loss(call.job, failed))
-
-    def _may_restart(self, call: Call, error: Any, blamed: set[str]) -> bool:
-        """Tell whether a job is to be sent again that has not begun, as far as is known.
-
-        It waited for another that was lost with the same worker; or else it may be itself what ends workers.
-        """
-        if call.begun or call.job.task.at_most_once:
-            return False
-        call.restarts += 1
-        waited = (
-            call.future is not None and error.task != call.future.key
-        ) or error.last_worker.address in blamed
-        if not waited and call.restarts == 1:
-            logging.getLogger("prefect").warning(
-                "a Dask worker left before task %r began there: has it this package, and enough memory?",
-                call.label,
-            )
-        return call.restarts <= (RESTARTS if waited else 1)
 
     # ---- the end -----------------------------------------------------------------------------
 
@@ -450,7 +388,7 @@ class DaskSession(Session):
     def stop(self, *, abandon: bool) -> None:
         """Leave the cluster, and close it if it was made for the run."""
         self._values.closed = True
-        self._say_how_many()
+        self._losses.say_how_many()
         if abandon:
             self._note_begun()
         self.health.stop()
@@ -494,10 +432,6 @@ class DaskSession(Session):
     def _ask(self, call: Any, *arguments: Any, **settings: Any) -> Any:
         """Have the client's loop do something that the scheduler answers, if it does so soon."""
         return self.client.sync(call, *arguments, callback_timeout=4, **settings)
-
-
-def _is_killed(error: BaseException | None) -> bool:
-    return type(error).__name__ == "KilledWorker"
 
 
 def _leave_pool() -> bool:
