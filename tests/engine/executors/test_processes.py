@@ -1,7 +1,9 @@
 """ProcessExecutor."""
 
 import asyncio
+import ctypes
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -578,9 +580,8 @@ def test_a_child_that_logs_while_its_task_returns_much():
 
     with Flow("test") as flow:
         forks()
-    for _ in range(3):
-        state = results_of(flow, ProcessExecutor(1), timeout=60)["forks"]
-        assert state.result.count(0) == len(state.result) == 60_000_000
+    state = results_of(flow, ProcessExecutor(1), timeout=60)["forks"]
+    assert state.result.count(0) == len(state.result) == 60_000_000
 
 
 def test_an_async_task_that_forks():
@@ -722,6 +723,168 @@ def test_a_process_that_dies(end, said, tmp_path):
     assert type(results["pid"]) is Success
 
 
+def _forked_by_c():
+    """Fork as a library does that Python does not know of; the child has a session of its own."""
+    library = ctypes.CDLL(None)
+    if not (child := library.fork()):
+        library.setsid()
+        library.pause()
+    return child
+
+
+def _forked():
+    if not (child := os.fork()):
+        signal.pause()
+    return child
+
+
+def _of_a_pool():
+    pool = multiprocessing.get_context("fork").Pool(1)
+    child = pool.apply(os.getpid)
+    pool.apply_async(time.sleep, (600,))
+    time.sleep(0.2)  # or it may not have begun, and sees that nobody asks any more
+    return child
+
+
+@pytest.mark.parametrize("start", [_forked, _forked_by_c, _of_a_pool])
+def test_a_process_that_is_killed_while_what_its_task_has_forked_goes_on(start, tmp_path):
+    """Nobody waits for that, which has what the process had open; it ends with it, but for one with its own session."""
+
+    @task
+    def dies():
+        logging.getLogger("theirs").info("started")
+        (tmp_path / "child").write_text(str(start()))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with Flow("test") as flow:
+        dies()
+        task(lambda: 1, name="next", trigger=all_finished)(upstream_tasks=flow.get_tasks())
+    results = results_of(flow, ProcessExecutor(1), timeout=60)
+    assert "ended by SIGKILL" in results["dies"].message
+    assert results["next"].result == 1
+    child = int((tmp_path / "child").read_text())
+    if start is _forked_by_c:
+        assert runs(child)
+        os.kill(child, signal.SIGKILL)
+    await_end(child)
+
+
+def test_a_child_that_is_stopped_in_the_midst_of_a_line(tmp_path, caplog):
+    """Its task does not wait for it, nor do those that come after."""
+
+    @task
+    def forks():
+        if not (child := os.fork()):
+            while True:
+                _log(100_000 * "x")
+        until(tmp_path / "heard")
+        os.kill(child, signal.SIGSTOP)
+        _log("of the task")
+        return child
+
+    class Touches(logging.Handler):
+        def emit(self, record):
+            (tmp_path / "heard").touch()
+
+    caplog.set_level(logging.INFO, "theirs")
+    with Flow("test") as flow:
+        forks()
+        pid()
+    handler = Touches()
+    logging.getLogger("theirs").addHandler(handler)
+    try:
+        results = results_of(flow, ProcessExecutor(1), timeout=60)
+    finally:
+        logging.getLogger("theirs").removeHandler(handler)
+    os.kill(results["forks"].result, signal.SIGKILL)
+    assert type(results["pid"]) is Success
+    assert "of the task" in caplog.messages
+
+
+def test_what_a_child_logs_comes_before_the_end_of_its_task(caplog):
+    """All of it, in order with what the task says."""
+
+    @task
+    def forks():
+        _log("before")
+        if not (child := os.fork()):
+            for number in range(500):
+                _log(number)
+            os._exit(0)
+        os.waitpid(child, 0)
+        _log("after")
+
+    said = []
+    with Flow("test") as flow:
+        forks()
+
+    def look(event):
+        if event.state.is_finished():
+            said.append(list(caplog.messages))
+
+    caplog.set_level(logging.INFO, "theirs")
+    flow.run(executor=ProcessExecutor(1), on_state=look)
+    wanted = ["before", *map(str, range(500)), "after"]
+    assert [each for each in said[-1] if each in set(wanted)] == wanted
+
+
+def test_what_programs_inherit_that_a_task_starts():
+    """Nothing that its process has open for itself."""
+
+    @task
+    def inheritable():
+        found = []
+        for number in range(3, 64):
+            with suppress(OSError):
+                found.append(os.get_inheritable(number))
+        return found
+
+    with Flow("test") as flow:
+        inheritable()
+    found = results_of(flow, ProcessExecutor(1))["inheritable"].result
+    assert len(found) >= 3
+    assert not any(found)
+
+
+def test_a_task_that_ends_in_time_while_lines_of_another_are_slowly_handled(
+    monkeypatch, caplog, tmp_path
+):
+    """It is not taken for overdue because it was not heard meanwhile."""
+
+    class Slow(logging.Handler):
+        def emit(self, record):
+            (tmp_path / "handling").touch()
+            time.sleep(4)
+
+    @task
+    def meets(x):
+        (tmp_path / f"{x}").touch()
+        until(tmp_path / f"{1 - x}")
+
+    @task(timeout=3)
+    def in_time():
+        (tmp_path / "begun").touch()
+        until(tmp_path / "handling")
+        return bytes(10_000_000)
+
+    @task
+    def talks():
+        until(tmp_path / "begun")
+        time.sleep(0.3)  # that it has begun is heard before
+        _log("line")
+
+    monkeypatch.setattr(processes, "_OVERDUE", 0)
+    caplog.set_level(logging.INFO, "theirs")
+    theirs = logging.getLogger("theirs")
+    monkeypatch.setattr(theirs, "propagate", False)
+    monkeypatch.setattr(theirs, "handlers", [Slow()])
+    with Flow("test") as flow:
+        started = meets.map([0, 1])  # both processes are there
+        in_time(upstream_tasks=[started])
+        talks(upstream_tasks=[started])
+    assert type(results_of(flow)["in_time"]) is Success
+
+
 def test_a_process_that_closes_its_connection_and_goes_on(monkeypatch):
     """It is ended, and its task's message does not guess at memory."""
 
@@ -825,8 +988,7 @@ def test_what_a_timeout_does_not_count(work, monkeypatch):
 
 def test_a_stopped_process_that_is_sent_much(monkeypatch):
     """Nobody waits until it takes that: its task is TimedOut, and another process does the next one."""
-    monkeypatch.setattr(processes, "_OVERDUE", 0.5)
-    monkeypatch.setattr(processes, "_STARTING", 0)
+    monkeypatch.setattr(processes, "_STARTING", 0.5)
     stopped = []
 
     def stop(event):
@@ -948,10 +1110,13 @@ def test_a_slice_of_large_values(kind):
 
 def test_an_interruption_while_a_process_starts(capfd):
     """It ends in silence, however early that is."""
-    worker = WorkerProcess()
+    reading, writing = os.pipe()
+    worker = WorkerProcess(writing)
     worker.interrupt()
     assert worker.end(time.monotonic() + 60) == 0
     worker.connection.close()
+    os.close(reading)
+    os.close(writing)
     assert capfd.readouterr().err == ""
 
 
@@ -996,7 +1161,7 @@ flow.run(executor=ProcessExecutor(1))  # without if __name__ == "__main__"
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_the_process_that_runs_the_flow_ends(number):
-    """By Ctrl-C or by kill -9: no worker process goes on."""
+    """By Ctrl-C or by kill -9: no worker process goes on, nor what its task has started."""
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(SCRIPT)],
         stdout=subprocess.PIPE,
@@ -1007,9 +1172,7 @@ def test_the_process_that_runs_the_flow_ends(number):
         worker, child = map(int, process.stdout.readline().split())
         process.send_signal(number)
         process.wait(60)
-        await_end(worker)
-        if number == signal.SIGINT:
-            os.kill(child, signal.SIGKILL)  # Ctrl-C at a terminal reaches it
+        await_end(worker, child)
 
 
 def test_a_run_within_a_task():

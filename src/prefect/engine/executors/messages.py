@@ -7,7 +7,6 @@ read at once, for reading one by one takes longer than what they are about, such
 
 from __future__ import annotations
 
-import fcntl
 import struct
 from _thread import RLock
 from collections import deque
@@ -19,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from socket import socket
-    from typing import IO, Any
+    from typing import Any
 
 _LENGTH = struct.Struct("!I")
 _CHUNK = 1 << 16
@@ -52,26 +51,6 @@ class Sender:
         self._lock = RLock()
         self._left: list[list[Any]] = []
         self._is_sending = False
-        # To be locked where processes that were forked send as well, which do not have each other's locks.
-        self._between: IO[bytes] | None = None
-
-    def hold(self) -> None:
-        """Wait for what is being sent, and send nothing until `release`; share the connection from then on."""
-        self._lock.acquire()
-        if self._between is None:
-            import tempfile  # noqa: PLC0415  # few tasks fork
-
-            self._between = tempfile.TemporaryFile()  # noqa: SIM115  # as long as this process is there
-
-    def release(self) -> None:
-        """Send again."""
-        self._lock.release()
-
-    def renew(self) -> None:
-        """Forget what was being sent by threads of the process that this one was forked from."""
-        self._lock = RLock()
-        self._left = []
-        self._is_sending = False
 
     def send(self, kind: bytes, number: int, *parts: list[Any]) -> None:
         """Send a message. It is out of this process when this returns, whatever becomes of that then.
@@ -89,8 +68,6 @@ class Sender:
             try:
                 self._is_sending = True
                 # All in this function: a timeout is put off where it is the innermost.
-                if self._between is not None:
-                    fcntl.lockf(self._between, fcntl.LOCK_EX)
                 while self._left:
                     for data in self._left.pop(0):
                         self._socket.sendall(data)
@@ -101,8 +78,6 @@ class Sender:
                 raise
             finally:
                 self._is_sending = False
-                if self._between is not None:
-                    fcntl.lockf(self._between, fcntl.LOCK_UN)
 
 
 class Outbox:

@@ -26,15 +26,19 @@ if TYPE_CHECKING:
 LAST_WORDS = 0.5
 """Seconds that are waited for the rest of the output of a process that has ended."""
 _START = (
-    "import sys; sys.path[:] = sys.argv[3:]; from prefect.engine.executors import process_worker; "
-    "process_worker.main(int(sys.argv[1]), int(sys.argv[2]))"
+    "import sys; sys.path[:] = sys.argv[4:]; from prefect.engine.executors import process_worker; "
+    "process_worker.main(*map(int, sys.argv[1:4]))"
 )
 
 
 class WorkerProcess:
-    """A process, with what it has been sent and works on."""
+    """A process, with what it has been sent and works on.
 
-    def __init__(self) -> None:
+    Args:
+        lines: the descriptor of a pipe for what processes log that its tasks fork.
+    """
+
+    def __init__(self, lines: int) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -44,7 +48,7 @@ class WorkerProcess:
                 ours.close()
                 raise
             try:
-                self.process = _started(theirs.fileno(), watched)
+                self.process = _started(theirs.fileno(), watched, lines)
             except BaseException:
                 ours.close()
                 os.close(self._held)
@@ -95,20 +99,36 @@ class WorkerProcess:
                 found += self.receiver.messages()
         return found
 
-    def end(self, until: float) -> int:
-        """Wait for the process, until a moment of the monotonic clock; return its status."""
+    def end(self, until: float, *, sparing: bool = False) -> int:
+        """Wait for the process, until a moment of the monotonic clock; return its status.
+
+        What its tasks have started ends with it, if that has no group or session of its own.
+
+        Args:
+            until: when it is ended.
+            sparing: leave what its tasks have started, unless it has to be ended.
+        """
         try:
             self.process.wait(max(until - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
             self.was_killed = True
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)  # with what the task has started
+            self._kill()
             self.process.wait()
+        else:
+            if not sparing:
+                self._kill()
         os.close(self._held)
         until = time.monotonic() + LAST_WORDS
         for writer in self._writers:  # what a task left behind may hold it open
             writer.join(max(until - time.monotonic(), 0))
         return self.process.returncode
+
+    def _kill(self) -> None:
+        """End it and what it has started: its number is nobody else's while anything is left of the group."""
+        with suppress(
+            ProcessLookupError, PermissionError
+        ):  # nothing is, or what is has another user
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def death(status: int) -> str:

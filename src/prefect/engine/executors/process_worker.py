@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ from prefect.core.tracebacks import describe
 from prefect.engine import timeouts
 from prefect.engine.executors.brought import bring
 from prefect.engine.executors.messages import Receiver, Sender
+from prefect.engine.executors.process_lines import LineSender
 from prefect.engine.executors.travelling import (
     is_large,
     packed,
@@ -45,24 +47,26 @@ _GRACE = 5.0
 
 
 class _Forwarder(logging.Handler):
-    """Sends what is logged here to the process that runs the flow, as it is logged, and when, in milliseconds."""
+    """Sends what is logged here to the process that runs the flow, as it is logged."""
 
-    def __init__(self, sender: Sender) -> None:
+    def __init__(self, send: Callable[[list[Any]], None]) -> None:
         super().__init__()
-        self._sender = sender
+        self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
         data = packed_record(record, packed_plainly)
         with suppress(OSError):  # the run is over
-            self._sender.send(b"log", time.monotonic_ns() // 1_000_000, data)
+            self._send(data)
 
 
 class _Worker:
     """What a worker process has been sent: plain jobs wait for the main thread, async ones do not."""
 
-    def __init__(self, connection: socket) -> None:
+    def __init__(self, connection: socket, lines: int) -> None:
+        self._connection = connection
         self._receiver = Receiver(connection)
         self._sender = Sender(connection)
+        self._lines = LineSender(lines)  # of processes that a task has forked
         self._tasks: dict[int, Any] = {}
         self._context: Any = {}  # as it came, until the first job is loaded
         self._plain: SimpleQueue[tuple[int, list[Any]] | None] = SimpleQueue()
@@ -91,7 +95,7 @@ class _Worker:
         elif kind == b"run":
             levels, sys.argv = unpacked(parts[0])
             self._context = parts[1]
-            _forward_logs(self._sender, levels)
+            _forward_logs(self._log, levels)
         elif kind == b"task":
             self._tasks[number] = parts[0]
         elif kind == b"await":
@@ -140,18 +144,21 @@ class _Worker:
         with suppress(OSError):  # the run is over, or the task has closed what it did not open
             self._sender.send(kind, number)
 
-    def before_fork(self) -> None:
-        """Have no message in the midst, and messages of both go one at a time from now on."""
-        self._sender.hold()
-
-    def after_fork(self) -> None:
-        """Go on sending."""
-        self._sender.release()
+    def _log(self, data: list[Any]) -> None:
+        """Send what is logged, and when, in microseconds."""
+        moment = time.monotonic_ns() // 1000
+        if self._is_forked:
+            self._lines.send(moment, *data)
+        else:
+            self._sender.send(b"log", moment, data)
 
     def be_forked(self) -> None:
-        """Note that this is a process which a task has forked: it may log, and has no jobs."""
+        """Note that this is a process which a task has forked: it may log, and has no jobs.
+
+        It does not hold the connection open, whose end tells that the worker has ended.
+        """
         self._is_forked = True
-        self._sender.renew()
+        self._connection.close()
 
     def stop(self) -> None:
         """Cancel what is awaited, and give it time for its end."""
@@ -229,21 +236,24 @@ class _Sent:
         """Forget about it: there is nothing to await."""
 
 
-def main(number: int, watched: int) -> None:
+def main(number: int, watched: int, lines: int) -> None:
     """Do the jobs that come in until there are no more.
 
     Args:
         number: the descriptor of the connection to the process that runs the flow.
         watched: the descriptor of a pipe that ends when that process does.
+        lines: the descriptor of a pipe for what processes log that tasks have forked.
     """
-    threading.Thread(target=_end_with, args=(watched,), name="prefect-watch", daemon=True).start()
-    worker = _Worker(socket(fileno=number))
+    for each in (number, watched, lines):
+        os.set_inheritable(each, False)  # or programs that a task starts would hold them open
+    is_over = threading.Event()
+    atexit.register(_end_others, is_over)
+    threading.Thread(
+        target=_end_with, args=(watched, is_over), name="prefect-watch", daemon=True
+    ).start()
+    worker = _Worker(socket(fileno=number), lines)
     timeouts.around_call = worker.telling
-    os.register_at_fork(
-        before=worker.before_fork,
-        after_in_parent=worker.after_fork,
-        after_in_child=worker.be_forked,
-    )
+    os.register_at_fork(after_in_child=worker.be_forked)
     threading.Thread(target=worker.receive, name="prefect-receive", daemon=True).start()
     try:
         # Held back until now, and from the other threads for good: it is for this one.
@@ -286,18 +296,25 @@ def _loaded(parts: tuple[list[Any], list[Any]]) -> State:
     return state
 
 
-def _forward_logs(sender: Sender, levels: dict[str, int]) -> None:
-    logging.getLogger().addHandler(_Forwarder(sender))
+def _forward_logs(send: Callable[[list[Any]], None], levels: dict[str, int]) -> None:
+    logging.getLogger().addHandler(_Forwarder(send))
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
 
 
-def _end_with(watched: int) -> None:
+def _end_with(watched: int, is_over: threading.Event) -> None:
     """End this process, and what its task has started, when the one that runs the flow has ended."""
     while os.read(watched, 1):
         pass
     if sys.is_finalizing():
         return
+    is_over.set()
     os.kill(os.getpid(), signal.SIGINT)
     threading.Event().wait(_GRACE)
     os.killpg(0, signal.SIGKILL)
+
+
+def _end_others(is_over: threading.Event) -> None:
+    """Leave nothing behind where this process has ended in time, but nobody is there to see to the rest."""
+    if is_over.is_set():
+        os.killpg(0, signal.SIGKILL)

@@ -11,7 +11,6 @@ from collections import deque
 from contextlib import suppress
 from itertools import count as count_from
 from math import inf
-from multiprocessing.connection import wait
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 
 from prefect.core.check import count
@@ -21,13 +20,13 @@ from prefect.engine.executors.base import DETACHED, Executor, Session
 from prefect.engine.executors.brought import noting, sources_of
 from prefect.engine.executors.here import done_here
 from prefect.engine.executors.process_handle import LAST_WORDS, WorkerProcess, death
+from prefect.engine.executors.process_lines import LOGGED, LineReceiver, log_here
 from prefect.engine.executors.travelling import Packed, arrived, for_workers, packed, unpacked
 from prefect.engine.job import after_loss, is_async
 from prefect.errors import RemoteTaskError, TaskTimeoutError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from typing import Any
 
     from prefect.core.state import State
@@ -39,11 +38,13 @@ _GRACE = 5.0
 _OVERDUE = 5.0
 """Seconds after a task's timeout in which its process is to say that it took place; then it is ended."""
 _STARTING = 60.0
-"""Seconds more in which it is to begin: it may be starting, and has imports to do and inputs to load."""
+"""The same for a task that has not begun: its process may be starting, and has imports to do and inputs to load."""
 _MUCH = 100
 """How many async tasks a process awaits before another is started for more."""
+_LOOK = 1.0
+"""Seconds after which one looks whether a process has ended whose connection has not: something else holds that."""
 _PAUSE = 0.05
-"""Seconds after which one looks whether a process has ended whose connection has not."""
+"""The same where processes are to end."""
 
 
 class ProcessExecutor(Executor):
@@ -56,7 +57,8 @@ class ProcessExecutor(Executor):
     inputs or in globals stays in its process. What it prints and logs comes out here.
 
     A process that dies, for want of memory for example, fails its task, which is tried again as often
-    as `max_retries` says; another process takes its place.
+    as `max_retries` says; another process takes its place. What the task has started ends with it, unless
+    that has a session or group of its own.
 
     Args:
         max_workers: how many; by default one for each CPU that this process may use.
@@ -102,6 +104,8 @@ class _ProcessSession(Session):
         self.capacity: int = max_workers
         self._workers: list[WorkerProcess] = []
         self._selector = DefaultSelector()
+        self._lines = LineReceiver()
+        self._looked = 0.0  # when all processes were looked at
         self._idle: list[WorkerProcess] = []
         self._tasks: dict[int, list[Any]] = {}  # pickled, by the number of what was pickled
         self._kept: list[Any] = []  # so that no other task gets the same number
@@ -133,7 +137,7 @@ class _ProcessSession(Session):
             worker.plain = number
             if job.task.timeout is not None:
                 worker.is_timed = False
-                worker.due = time.monotonic() + job.task.timeout + _OVERDUE + _STARTING
+                worker.due = time.monotonic() + job.task.timeout + _STARTING
         self._bring(worker)
         if task not in worker.tasks:
             worker.tasks.add(task)
@@ -186,7 +190,10 @@ class _ProcessSession(Session):
             what = "the parameters of the run, or its context, cannot be pickled"
             raise _NotStartedError(what, error) from error
         try:
-            worker = WorkerProcess()
+            reading, writing = self._lines.ends()
+            if reading not in self._selector.get_map():
+                self._selector.register(reading, EVENT_READ)
+            worker = WorkerProcess(writing)
         except Exception as error:
             raise _NotStartedError("no process can be started", error) from error
         self._workers.append(worker)
@@ -209,7 +216,9 @@ class _ProcessSession(Session):
     def _hear(self, timeout: float) -> None:
         """Take what processes tell, once, and end those that are silent for too long."""
         ready = self._selector.select(timeout)
-        speaking: list[WorkerProcess] = [key.data for key, events in ready if events & EVENT_READ]
+        moment = time.monotonic()  # before what may take long
+        readable = [key.data for key, events in ready if events & EVENT_READ]
+        speaking: list[WorkerProcess] = [each for each in readable if each is not None]
         for worker in (key.data for key, events in ready if events & EVENT_WRITE):
             with suppress(OSError):  # as above
                 if worker.outbox.flush():
@@ -218,19 +227,26 @@ class _ProcessSession(Session):
         for worker in speaking:
             try:
                 messages = worker.receiver.messages()
-            except (EOFError, OSError):
+            except (EOFError, OSError, ValueError):  # what is no message was not sent by the worker
                 self._lose(worker)
                 continue
-            for message in messages:
+            for message in self._lines.among(messages):
                 self._take(worker, message)
-        self._end_overdue(speaking)
+        if len(speaking) < len(readable):
+            log_here(self._lines.lines())
+        self._end_overdue(moment, speaking)
+        if moment >= self._looked + _LOOK:
+            self._looked = moment
+            for worker in [each for each in self._workers if each.process.poll() is not None]:
+                self._lose(worker)
 
     def _take(self, worker: WorkerProcess, message: Message) -> None:
         """Take what a process tells."""
         kind, number, parts = message
-        if kind == b"log":
-            _log(message)
-            worker.said, worker.heard = number / 1000, time.monotonic()
+        if kind in LOGGED:
+            log_here([message])
+            if kind == b"log":
+                worker.said, worker.heard = number / 1e6, time.monotonic()
             return
         token, job = worker.jobs[number]
         if kind == b"timed":
@@ -245,12 +261,11 @@ class _ProcessSession(Session):
                 self._idle.append(worker)
             self._ready.append((token, _outcome(kind, *parts)))
 
-    def _end_overdue(self, speaking: list[WorkerProcess]) -> None:
+    def _end_overdue(self, moment: float, speaking: list[WorkerProcess]) -> None:
         """End processes whose task has not ended after its timeout: stopped, in code that hears nothing, or deaf to it.
 
         One that speaks may only be heard late: it is ended when something is heard that it said after its time.
         """
-        moment = time.monotonic()
         for worker in [each for each in self._workers if (each.due or inf) <= moment]:
             is_behind = worker in speaking or moment < worker.heard + LAST_WORDS
             if worker.said > (worker.due or inf) or not is_behind:
@@ -263,7 +278,7 @@ class _ProcessSession(Session):
         status = worker.end(time.monotonic() + _GRACE if overdue is None else overdue)
         rest = worker.rest()
         worker.connection.close()
-        for message in rest:
+        for message in self._lines.among(rest):
             self._take(worker, message)
         if worker in self._idle:
             self._idle.remove(worker)
@@ -283,17 +298,41 @@ class _ProcessSession(Session):
 
     def stop(self, *, abandon: bool) -> None:
         until = time.monotonic() + _GRACE
-        self._selector.close()
         for worker in self._workers:
+            self._selector.modify(worker.connection, EVENT_READ, worker)
             if abandon and worker.jobs:
                 worker.interrupt()
             with suppress(OSError):  # it has died
                 worker.connection.shutdown(socket.SHUT_WR)
-        _last_words(self._workers, until)
+        self._last_words(until)
         for worker in self._workers:
-            worker.end(until)
+            worker.end(until, sparing=not (abandon and worker.jobs))
             worker.connection.close()
+        log_here(self._lines.lines())
+        self._lines.close()
+        self._selector.close()
         self._workers.clear()
+
+    def _last_words(self, until: float) -> None:
+        """Handle what processes that are to end still log, until they have, or a moment of the monotonic clock."""
+        left = set(self._workers)
+        while left:
+            ready = self._selector.select(min(_PAUSE, max(until - time.monotonic(), 0)))
+            for worker in (key.data for key, _ in ready):
+                messages: list[Message] = []
+                if worker is not None:
+                    try:
+                        messages = worker.receiver.messages()
+                    except (EOFError, OSError, ValueError):
+                        # The last, where one was interrupted in the midst of another.
+                        self._selector.unregister(worker.connection)
+                        left.discard(worker)
+                log_here(self._lines.among(messages))
+            if time.monotonic() >= until:
+                return
+            if not ready:
+                # What it has started may hold the connection open.
+                left = {each for each in left if each.process.poll() is None}
 
 
 def _overdue(job: Job, *, is_timed: bool) -> TimedOut:
@@ -301,33 +340,6 @@ def _overdue(job: Job, *, is_timed: bool) -> TimedOut:
     took = f"took longer than {job.task.timeout:g} seconds" if is_timed else "was not begun in time"
     message = f"the task {took}, and its process, which did not react, was ended"
     return TimedOut(message, TaskTimeoutError(message))
-
-
-def _last_words(workers: Iterable[WorkerProcess], until: float) -> None:
-    """Handle what processes that are to end still log, until they have, or a moment of the monotonic clock."""
-    left = {each.connection.fileno(): each for each in workers}
-    while left:
-        ready = wait(left, min(_PAUSE, max(until - time.monotonic(), 0)))
-        for number in ready:
-            try:
-                messages = left[number].receiver.messages()  # type: ignore[index]  # what was given
-            except (EOFError, OSError, ValueError):
-                # The last, where one was interrupted in the midst of another.
-                del left[number]  # type: ignore[arg-type]
-                continue
-            for message in messages:
-                if message.kind == b"log":
-                    _log(message)
-        if time.monotonic() >= until:
-            return
-        if not ready:
-            # What it has started may hold the connection open.
-            left = {number: each for number, each in left.items() if each.process.poll() is None}
-
-
-def _log(message: Message) -> None:
-    record = logging.makeLogRecord(unpacked(message.parts[0]))
-    logging.getLogger(record.name).handle(record)
 
 
 def _outcome(kind: bytes, data: list[Any], value: list[Any]) -> State:
