@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import sys
 from itertools import accumulate
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from prefect.core.flow import Flow
+from prefect.engine.executors.source_imports import imported
 from prefect.payload.source_modules import SourceModules, source_attribute, source_module
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Registered:
             text = "".join(lines)
             sources[name] = text, file, is_package
             waiting += accumulate(name.split(".")[:-1], "{}.{}".format)
-            for found, is_module in _imports(text, name, is_package):
+            for found, is_module in imported(text, name, is_package=is_package):
                 if found in local:
                     waiting.append(found)
                 elif is_module:
@@ -112,21 +112,6 @@ class Registered:
         if place := self._values.get(id(obj)):
             return source_attribute, (self.modules, *place)
         return None
-
-
-def _imports(text: str, module: str, is_package: bool) -> Iterator[tuple[str, bool]]:
-    """Yield what a module imports, at its top or within functions, and whether it is a module or may be one."""
-    around = module.split(".") if is_package else module.split(".")[:-1]
-    for node in ast.walk(ast.parse(text)):
-        names: list[str] = []
-        if isinstance(node, ast.Import):
-            names = [each.name for each in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = around[: len(around) - node.level + 1] if node.level else []
-            names = [".".join([*above, *filter(None, [node.module])])]
-            yield from ((f"{names[0]}.{each.name}", False) for each in node.names)
-        for name in filter(None, names):
-            yield from ((each, True) for each in accumulate(name.split("."), "{}.{}".format))
 
 
 class SourceGlobals:

@@ -15,6 +15,7 @@ from threading import Lock
 
 from prefect.core.flow import Flow
 from prefect.engine.executors.brought import Modules, sending_here, text_of
+from prefect.engine.executors.source_imports import mentioned
 from prefect.engine.executors.travelling import by_value
 from prefect.installed import are_local, is_local
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 _lock = Lock()
 _by_value: Counter[str] = Counter()
-_TRIES = 10
 
 
 class LocalModules:
@@ -67,6 +67,7 @@ class LocalModules:
                 sources[name] = ("", getattr(local[name], "__file__", None) or f"<{name}>", True)
         made = {name: local[name] for name in sources if name in local and name not in makers}
         self._modules = Modules.here(sources, made)
+        self._tops = {name.partition(".")[0] for name in sources}
         self._makers = makers
         with _lock:
             for name in makers:
@@ -77,6 +78,10 @@ class LocalModules:
     def digests(self) -> set[str]:
         """What says which modules they are, if there are any."""
         return {self._modules.digest} if self._modules.sources else set()
+
+    def are_named_in(self, data: bytes) -> bool:
+        """Tell whether what is pickled has the name of one: its code may import that within functions."""
+        return any(name.encode() in data for name in self._tops)
 
     @contextmanager
     def sending(self) -> Iterator[None]:
@@ -110,66 +115,46 @@ def _text_of_script(module: ModuleType) -> str:
 
 
 def _imported_later(texts: list[tuple[str, str, str, bool]], known: set[str]) -> Sources:
-    """Return the local modules that are not imported yet, but will be, within functions."""
+    """Return the local modules that are not imported yet, but may be, within functions. Nothing is executed."""
     found: Sources = {}
+    places: dict[str, list[str]] = {}  # of packages among them
     while texts:
         around, text, _, is_package = texts.pop()
-        for name in _imports(text, around, is_package):
+        for name in mentioned(text, around, is_package=is_package):
             if name in known or name.partition(".")[0] in sys.stdlib_module_names:
                 continue
             known.add(name)
-            if name not in sys.modules and (source := _source_of(name, found)) is not None:
-                found[name] = source
-                texts.append((name, *source))
+            if name in sys.modules or (source := _source_of(name, places)) is None:
+                continue
+            found[name] = source
+            texts.append((name, *source))
+            # A namespace package is there for what is in it; else it may be any directory.
+            for above in accumulate(name.split(".")[:-1], "{}.{}".format):
+                if above in places:
+                    found.setdefault(above, ("", f"<{above}>", True))
     return found
 
 
-def _imports(text: str, module: str, is_package: bool) -> Iterator[str]:
-    """Yield the names that code imports, or may, packages before what is in them."""
-    import ast  # noqa: PLC0415  # for runs elsewhere alone
-
-    for _ in range(_TRIES):
-        try:
-            with _lock:
-                tree = ast.parse(text)
-            break
-        except SystemError:  # Python 3.11 miscounts where another thread parses meanwhile
-            continue
-        except (SyntaxError, ValueError):
-            return
-    else:
-        return
-    around = module.split(".") if is_package else module.split(".")[:-1]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [each.name for each in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            above = around[: len(around) - node.level + 1] if node.level else []
-            start = ".".join([*above, *filter(None, [node.module])])
-            names = [f"{start}.{each.name}".lstrip(".") for each in node.names]
-        else:
-            continue
-        for name in names:
-            yield from accumulate(name.split("."), "{}.{}".format)
-
-
-def _source_of(name: str, found: Sources) -> tuple[str, str, bool] | None:
-    """Return the source of a module that is not imported, if it is a local one; nothing is executed for it."""
-    package, _, _ = name.rpartition(".")
+def _source_of(name: str, places: dict[str, list[str]]) -> tuple[str, str, bool] | None:
+    """Return the source of a local module; None of others, and of namespace packages, which have none."""
+    package, _, last = name.rpartition(".")
     path: list[str] | None = None
-    if package in found:
-        path = [found[package][1].rpartition("/")[0]]
-    elif package:
-        path = list(getattr(sys.modules.get(package), "__path__", ()))
+    if package:
+        path = places.get(package) or [*getattr(sys.modules.get(package), "__path__", ())]
     try:
-        spec = PathFinder.find_spec(name, path)
-        if spec is None or spec.origin is None or not are_local([spec.origin]):
+        # By its last part: Python would ask the modules above for what is in a namespace package.
+        spec = PathFinder.find_spec(last, path)
+        if spec is None:
             return None
-        text = spec.loader.get_source(name)  # type: ignore[union-attr]
+        inner = spec.submodule_search_locations
+        if not are_local([spec.origin, *(inner or ())]):
+            return None
+        text = None if spec.origin is None else spec.loader.get_source(last)  # type: ignore[union-attr]
     except (AttributeError, ImportError, OSError, ValueError):
         return None
-    is_package = spec.submodule_search_locations is not None
-    return None if text is None else (text, spec.origin, is_package)
+    if inner is not None and (text is not None or spec.origin is None):
+        places[name] = [*inner]
+    return None if text is None else (text, spec.origin or "", inner is not None)
 
 
 def _text(module: ModuleType) -> str | None:
