@@ -302,13 +302,15 @@ def retry(job: Job, state: Failed) -> Retrying | None:
         return None
     if task.retry_on is not None and not isinstance(state.result, task.retry_on):
         return None
-    return Retrying(
+    retrying = Retrying(
         f"{state.message} (try {job.run_count} of {task.max_retries + 1})",
         state.result,
         start_time=now() + task.retry_delay if task.retry_delay else now(),
         run_count=job.run_count,
         context=state.context,
     )
+    retrying._traceback = state._traceback  # noqa: SLF001  # the text of one that came from elsewhere
+    return retrying
 
 
 LOST = "lost"

@@ -107,4 +107,4 @@ def _traceback(state: State) -> str:
     if _error(state) is not None or isinstance(state.result, Signal):
         return ""
     text = state.traceback
-    return f"\n{text}" if text and "Traceback" in text else ""
+    return "\n" + text.rstrip("\n") if text and "Traceback" in text else ""

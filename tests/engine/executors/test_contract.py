@@ -6,7 +6,9 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from types import CodeType
 
+import cloudpickle
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -241,3 +243,27 @@ def test_what_an_exception_came_from(executor):
     assert not any(
         "prefect" in name for each in (last, context, alone, group) for name in vars(each)
     )
+
+
+def test_tracebacks_name_files(executor, monkeypatch, caplog):
+    """A retry and a failure are logged with file and line, also where cloudpickle takes a function's file from it."""
+    reduced = cloudpickle.Pickler.dispatch_table[CodeType]
+
+    def nameless(code):  # as cloudpickle 3.1.3 does
+        make, args = reduced(code)
+        return make, tuple("<dynamic-code>" if arg == code.co_filename else arg for arg in args)
+
+    monkeypatch.setitem(cloudpickle.Pickler.dispatch_table.maps[0], CodeType, nameless)
+    caplog.set_level(logging.WARNING, logger="prefect")
+
+    @task(max_retries=1, state_handlers=[lambda *_: None])
+    def boom():
+        raise ValueError("no")
+
+    with Flow("test") as flow:
+        boom()
+    flow.run(executor=executor)
+    told = [r for r in caplog.records if "task 'boom'" in r.getMessage()]
+    assert [r.levelname for r in told] == ["WARNING", "ERROR"]
+    assert not any(each.getMessage().endswith("\n") for each in told)
+    assert caplog.text.count(f'File "{__file__}"') == 2

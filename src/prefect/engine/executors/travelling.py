@@ -6,8 +6,10 @@ import io
 import logging
 import pickle
 import sys
+from collections import ChainMap
 from contextlib import contextmanager
 from functools import cache
+from types import CodeType
 
 from prefect.core.inputs import items_of
 from prefect.core.own import has_handlers
@@ -21,13 +23,15 @@ from prefect.errors import RemoteTaskError, ResultUnavailableError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import Any, TypeVar
+    from typing import Any, ClassVar, TypeVar
 
     from prefect.core.state import State
     from prefect.core.task import Task
 
     T = TypeVar("T")
 
+NAMELESS = "<dynamic-code>"
+"""What cloudpickle from 3.1.3 on writes in place of the file of a function, which tracebacks need."""
 _LARGE = 1 << 16
 """Bytes of a buffer from which on it travels beside the pickle, without being copied into it."""
 
@@ -59,11 +63,10 @@ def is_large(data: list[Any]) -> bool:
 
 
 def _dumps(value: Any, beside: Any) -> bytes:
-    import cloudpickle  # noqa: PLC0415  # not at every start
-
-    if is_any() or sending_here.get() is not None:
-        return dumps_with_modules(value, beside)
-    return bytes(cloudpickle.dumps(value, protocol=5, buffer_callback=beside))
+    with io.BytesIO() as file:
+        with_modules = is_any() or sending_here.get() is not None
+        _picklers()[with_modules](file, protocol=5, buffer_callback=beside).dump(value)
+        return file.getvalue()
 
 
 def are_names_known() -> bool:
@@ -103,20 +106,33 @@ def dumps_with_modules(value: Any, beside: Any = None) -> bytes:
         beside: as the `buffer_callback` of pickle.
     """
     with io.BytesIO() as file:
-        _pickler()(file, protocol=5, buffer_callback=beside).dump(value)
+        _picklers()[True](file, protocol=5, buffer_callback=beside).dump(value)
         return file.getvalue()
 
 
 @cache
-def _pickler() -> Any:
-    """Make the class once: to make one takes longer than a small value, and each would be garbage."""
+def _picklers() -> tuple[Any, Any]:
+    """Make the classes once: to make one takes longer than a small value, and each would be garbage.
+
+    Returns:
+        A pickler of anything, and one for which modules that a flow brought go by their digest.
+    """
     import cloudpickle  # noqa: PLC0415  # not at every start
 
+    known = cloudpickle.Pickler.dispatch_table
+
+    def reduced_code(code: CodeType) -> Any:
+        make, args = known[CodeType](code)
+        return make, tuple(code.co_filename if arg == NAMELESS else arg for arg in args)
+
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        dispatch_table: ClassVar[Any] = ChainMap({CodeType: reduced_code}, known)
+
+    class WithModules(Pickler):
         def reducer_override(self, obj: Any) -> Any:
             return reduced(obj) or super().reducer_override(obj)
 
-    return Pickler
+    return Pickler, WithModules
 
 
 def unpacked(data: list[Any]) -> Any:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from distributed.protocol import pickle as dask_pickle
 
 from prefect.engine.executors.dask.modules import Carried, carried
-from prefect.engine.executors.travelling import are_names_known, dumps_with_modules
+from prefect.engine.executors.travelling import NAMELESS, are_names_known, dumps_with_modules
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 def dumps(value: Any) -> bytes:
     """Pickle something: plainly, or as cloudpickle can."""
     if are_names_known():
-        return bytes(dask_pickle.dumps(value))  # type: ignore[no-untyped-call]
+        data = bytes(dask_pickle.dumps(value))  # type: ignore[no-untyped-call]
+        if NAMELESS.encode() not in data:
+            return data
     return dumps_with_modules(value)
 
 
