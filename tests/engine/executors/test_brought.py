@@ -15,7 +15,14 @@ from prefect.engine.executors.travelling import by_value, packed, unpacked
 from prefect.errors import CompatibilityError
 from prefect.installed import is_local
 
-NAMES = ("brought_one", "brought_two", "brought_pack", "brought_pack.inner")
+NAMES = (
+    "brought_one",
+    "brought_two",
+    "brought_pack",
+    "brought_pack.inner",
+    "brought_pack.one",
+    "brought_pack.two",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -133,6 +140,25 @@ def test_modules_are_executed_one_by_one_as_they_are_needed():
     ):
         brought.brought(modules.digest, "brought_one", "")
     assert __import__("brought_pack").late() == 1
+
+
+def test_what_a_package_has_under_a_name_comes_before_a_module_of_it():
+    """As Python has it; what it lacks is imported, also while another module is executed, and by its `__all__`."""
+    sources = {
+        "brought_pack": of("__all__ = ['two']\none = 1\n", is_package=True),
+        "brought_pack.one": of(""),
+        "brought_pack.two": of(""),
+        "brought_pack.inner": of(
+            "from . import one, two\ndef late():\n    from brought_pack import one, two\n    return one, two\n"
+        ),
+        "brought_one": of("from brought_pack import *\n"),
+    }
+    modules = Modules(sources, whole=False)
+    modules.module("brought_pack")
+    inner, two = modules.module("brought_pack.inner"), modules.module("brought_pack.two")
+    assert (inner.one, inner.two) == inner.late() == (1, two)
+    assert modules.module("brought_one").two is two
+    assert "brought_pack.one" not in modules.made
 
 
 def test_an_import_does_not_wait_for_ever_for_who_waits_for_it():

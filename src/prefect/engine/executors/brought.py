@@ -167,13 +167,19 @@ class Modules:
         whole = name
         if level and globals is not None:
             whole = importlib.util.resolve_name("." * level + name, globals["__package__"])
-        if not (self.whole or self._executes):  # each is executed as it is needed
-            for each in (whole, *(f"{whole}.{one}" for one in fromlist or ())):
-                if each in self.sources:
-                    self.module(each)
-        if whole in self.made:
-            return self.made[whole if fromlist else whole.partition(".")[0]]
-        return __import__(name, globals, locals, fromlist or (), level)
+        if self._executes or whole not in self.sources:  # then Python finds them
+            return __import__(name, globals, locals, fromlist or (), level)
+        module = self.module(whole)
+        names = [*(fromlist or ())]
+        if "*" in names:
+            names += getattr(module, "__all__", ())
+        for each in names:  # what a package has under the name comes first, as ever
+            if (inner := f"{whole}.{each}") in self.sources and not hasattr(module, each):
+                self.module(inner)
+        if fromlist:
+            return module
+        top = whole.partition(".")[0]
+        return self.made.get(top) or __import__(top)  # which may be a namespace that others share
 
 
 class _ByName:
