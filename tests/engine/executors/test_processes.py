@@ -1175,6 +1175,90 @@ def test_the_process_that_runs_the_flow_ends(number):
         await_end(worker, child)
 
 
+TWICE = """
+import os, signal, sys, time
+from prefect import Flow, task
+from prefect.engine.executors import ProcessExecutor
+signal.signal(signal.SIGINT, signal.default_int_handler)
+@task
+def wait():
+    said = []
+    while True:
+        try:
+            if not said:
+                said.append(True)
+                print(os.getpid(), flush=True)
+            time.sleep(600)
+        except KeyboardInterrupt:
+            print("not yet", flush=True)
+with Flow("test") as flow:
+    wait()
+try:
+    flow.run(executor=ProcessExecutor(1))
+except KeyboardInterrupt:
+    print("ended", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_interruption():
+    """It ends the time that tasks have for their end: no process goes on, also where a notebook does."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", TWICE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        worker = int(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "not yet\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "ended\n"
+        await_end(worker)
+        assert "ResourceWarning" not in process.communicate("")[1]
+
+
+@pytest.mark.parametrize(
+    "junk", [b"of somebody else", b"\0\0\0\x0bstate:77 1 x", b"\0\0\0\x05state"]
+)
+def test_a_task_that_writes_to_what_it_did_not_open(junk):
+    """It has its result, or has failed: nobody waits for the rest of a message, and the run goes on."""
+
+    @task
+    def writes():
+        for number in range(3, 20):
+            with suppress(OSError), socket.socket(fileno=os.dup(number)) as found:
+                found.sendall(junk)
+        return "result"
+
+    with Flow("test") as flow:
+        writes()
+        pid()
+    results = results_of(flow, ProcessExecutor(1), timeout=60)
+    state = results["writes"]
+    assert state.result == "result" if state.is_successful() else "wrote to it" in state.message
+    assert type(results["pid"]) is Success
+
+
+def test_a_task_that_puts_something_odd_in_the_place_of_its_output():
+    """It and those that come after it succeed."""
+
+    @task
+    def puts():
+        class Odd:
+            def flush(self):
+                raise RuntimeError("not here")
+
+        sys.stdout = Odd()
+
+    with Flow("test") as flow:
+        puts()
+        pid()
+    assert all(type(state) is Success for state in results_of(flow, ProcessExecutor(1)).values())
+
+
 def test_a_run_within_a_task():
     """A task in a process may run a flow in processes."""
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LENGTH = struct.Struct("!I")
+_LONGEST = 1 << 28
+"""Bytes of a head: what is longer is text that somebody has written, and no length."""
 _CHUNK = 1 << 16
 """Bytes that are read at once; a longer message is read by itself, into buffers that it keeps."""
 
@@ -158,6 +160,7 @@ class Receiver:
 
         Raises:
             EOFError, OSError: nothing will come any more.
+            ValueError: what has come is no message.
         """
         if self._long is None:
             left = self._end - self._start
@@ -174,7 +177,7 @@ class Receiver:
             left = self._end - self._start - _LENGTH.size
             if left < 0:
                 return None
-            (length,) = _LENGTH.unpack_from(self._buffer, self._start)
+            length = _length(self._buffer, self._start)
             if left < length <= _CHUNK - _LENGTH.size:
                 return None
             begun = self._start
@@ -238,6 +241,14 @@ class Receiver:
         if not count:
             raise EOFError
         return count
+
+
+def _length(data: memoryview, start: int) -> int:
+    """Return how long a head is."""
+    length: int = _LENGTH.unpack_from(data, start)[0]
+    if length > _LONGEST:
+        raise ValueError("this is no message")
+    return length
 
 
 def _head(head: bytearray) -> tuple[bytes, list[list[int]]]:

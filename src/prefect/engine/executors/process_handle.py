@@ -123,24 +123,29 @@ class WorkerProcess:
             writer.join(max(until - time.monotonic(), 0))
         return self.process.returncode
 
+    def death(self) -> str:
+        """Say how it ended."""
+        status = self.process.returncode
+        if self.was_killed:
+            return (
+                "was ended, since its connection had closed: "
+                "a task, or what it called, closed that or wrote to it"
+            )
+        if status >= 0:
+            return f"ended with status {status}: a task, or what it called, ended it"
+        try:
+            name = signal.Signals(-status).name
+        except ValueError:
+            name = f"signal {-status}"
+        why = ": perhaps memory ran out" if name == "SIGKILL" else ""
+        return f"was ended by {name}{why}"
+
     def _kill(self) -> None:
         """End it and what it has started: its number is nobody else's while anything is left of the group."""
         with suppress(
             ProcessLookupError, PermissionError
         ):  # nothing is, or what is has another user
             os.killpg(self.process.pid, signal.SIGKILL)
-
-
-def death(status: int) -> str:
-    """Say how a process ended."""
-    if status >= 0:
-        return f"ended with status {status}: a task, or what it called, ended it"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    why = ": perhaps memory ran out" if name == "SIGKILL" else ""
-    return f"was ended by {name}{why}"
 
 
 def _started(*descriptors: int) -> subprocess.Popen[bytes]:

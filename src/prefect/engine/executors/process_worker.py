@@ -197,7 +197,7 @@ class _Worker:
         if self._is_forked:  # within an async task
             _leave(found)
         for stream in (sys.stdout, sys.stderr):
-            with suppress(ValueError, OSError, AttributeError):  # closed, by a task
+            with suppress(Exception):  # closed, by a task, or of its own making
                 stream.flush()
         if isinstance(found, BaseException):
             kind, parts = b"raised", _raised(found)
@@ -274,7 +274,7 @@ def _leave(found: State | BaseException) -> NoReturn:
     elif isinstance(held, BaseException):
         traceback.print_exception(held)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(ValueError, OSError, AttributeError):  # closed, by a task
+        with suppress(Exception):  # closed, by a task, or of its own making
             stream.flush()
     os._exit(status)
 

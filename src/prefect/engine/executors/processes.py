@@ -19,7 +19,7 @@ from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import DETACHED, Executor, Session
 from prefect.engine.executors.brought import noting, sources_of
 from prefect.engine.executors.here import done_here
-from prefect.engine.executors.process_handle import LAST_WORDS, WorkerProcess, death
+from prefect.engine.executors.process_handle import LAST_WORDS, WorkerProcess
 from prefect.engine.executors.process_lines import LOGGED, LineReceiver, log_here
 from prefect.engine.executors.travelling import Packed, arrived, for_workers, packed, unpacked
 from prefect.engine.job import after_loss, is_async
@@ -248,6 +248,8 @@ class _ProcessSession(Session):
             if kind == b"log":
                 worker.said, worker.heard = number / 1e6, time.monotonic()
             return
+        if number not in worker.jobs:
+            return  # a task has written it, to what it did not open
         token, job = worker.jobs[number]
         if kind == b"timed":
             worker.is_timed = True
@@ -275,20 +277,16 @@ class _ProcessSession(Session):
         """Let a process go that has died, or is to be ended as overdue, with what it worked on."""
         self._workers.remove(worker)
         self._selector.unregister(worker.connection)
-        status = worker.end(time.monotonic() + _GRACE if overdue is None else overdue)
+        worker.end(time.monotonic() + _GRACE if overdue is None else overdue)
         rest = worker.rest()
         worker.connection.close()
         for message in self._lines.among(rest):
             self._take(worker, message)
         if worker in self._idle:
             self._idle.remove(worker)
-        why = death(status)
-        if worker.was_killed:
-            why = (
-                "was ended, since its connection had closed: a task, or what it called, closed that"
-            )
-        if overdue is not None:
-            why = "was ended, since another task in it did not end after its timeout"
+        why = "was ended, since another task in it did not end after its timeout"
+        if overdue is None:
+            why = worker.death()
         lost = f"the worker process {why}"
         for number, (token, job) in worker.jobs.items():
             failed = Failed(lost, RemoteTaskError(lost))
@@ -304,14 +302,19 @@ class _ProcessSession(Session):
                 worker.interrupt()
             with suppress(OSError):  # it has died
                 worker.connection.shutdown(socket.SHUT_WR)
-        self._last_words(until)
-        for worker in self._workers:
-            worker.end(until, sparing=not (abandon and worker.jobs))
-            worker.connection.close()
-        log_here(self._lines.lines())
-        self._lines.close()
-        self._selector.close()
-        self._workers.clear()
+        try:
+            self._last_words(until)
+        except BaseException:  # Ctrl-C once more: there is no more time
+            until, abandon = time.monotonic(), True
+            raise
+        finally:
+            for worker in self._workers:
+                worker.end(until, sparing=not (abandon and worker.jobs))
+                worker.connection.close()
+            log_here(self._lines.lines())
+            self._lines.close()
+            self._selector.close()
+            self._workers.clear()
 
     def _last_words(self, until: float) -> None:
         """Handle what processes that are to end still log, until they have, or a moment of the monotonic clock."""
