@@ -376,6 +376,29 @@ def test_an_address_of_tls_without_certificates_is_refused_at_once(monkeypatch):
         DaskExecutor("tls://127.0.0.1:9").start()
 
 
+def test_what_tls_fails_for_is_told(cluster, tmp_path):
+    """One who speaks without it, certificates that are not there, and a lack of them, are said at once."""
+    address = cluster.scheduler_address.replace("tcp://", "tls://")
+    gone = str(tmp_path / "gone.pem")
+    for security, message in [
+        (distributed.Security.temporary(), r"speaks no TLS \(tcp://\)"),
+        (
+            distributed.Security(tls_ca_file=gone, tls_client_cert=gone, tls_client_key=gone),
+            r"cannot be read: .*gone\.pem",
+        ),
+        (distributed.Security(tls_ca_file=gone), "with tls_ca_file, tls_client_cert"),
+    ]:
+        with pytest.raises(ExecutorError, match=message):
+            DaskExecutor(address, client_kwargs={"security": security}).start()
+
+
+def test_an_address_of_a_kind_that_dask_does_not_know(monkeypatch):
+    """It is refused before Dask's client is made, which would wait when it is gone, and leave a traceback."""
+    monkeypatch.setattr(distributed, "Client", None)
+    with pytest.raises(ExecutorError, match=r"scheme 'http' \(known"):
+        DaskExecutor("http://127.0.0.1:9").start()
+
+
 def test_log_lines_come_back(executor, caplog):
     """What tasks log on a worker is logged here, with its level, and with its traceback as text."""
 

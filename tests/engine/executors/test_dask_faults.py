@@ -204,6 +204,13 @@ real = it.version
 it.version = lambda name: "2025.1.0" if name == "distributed" else real(name)
 """
 
+PYTHON = """
+import distributed.versions as it
+real = it.get_system_info
+it.get_system_info = lambda: dict(real()) | {"python": "3.99.0.final.0"}
+sys.modules["prefect"] = None  # which a worker is not asked for that would have to run bytecode of this Python
+"""
+
 
 @pytest.mark.filterwarnings("ignore:Mismatched versions")  # Dask's own
 @pytest.mark.parametrize(
@@ -214,11 +221,12 @@ it.version = lambda name: "2025.1.0" if name == "distributed" else real(name)
             r"the worker tcp://.* has no prefect, here is .*Install there",
         ),
         (OTHER, r"the worker tcp://.* has distributed 2025\.1\.0, here is"),
+        (PYTHON, r"the worker tcp://\S* has Python 3\.99, here is 3\.\d+\. Install there"),
     ],
-    ids=["no package", "other release"],
+    ids=["no package", "other release", "other Python"],
 )
 def test_workers_that_do_not_fit(cluster, first, message):
-    """A worker that lacks this package, or has another release of Dask: refused, with what to do."""
+    """A worker that lacks this package, or has another release of Dask or Python: refused, with what to do."""
     cluster.worker(first)
     cluster.wait_for_workers(1)
     with Flow("test") as flow:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from contextlib import contextmanager
 
 from prefect.core import check
 from prefect.core.secret_values import of_run
-from prefect.core.tracebacks import describe
+from prefect.core.tracebacks import describe, text_of
 from prefect.engine.executors.base import ARCHIVES, Executor, Session
+from prefect.engine.executors.dask.answering import (
+    ANSWER_SECONDS,
+    require_certificate,
+    require_listener,
+)
 from prefect.errors import ExecutorError
 from prefect.unsupported import refuse
 
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-_ANSWER_SECONDS = 10  # a scheduler that listens answers in far less
 _MOST_REASONS = 3
 _CLIENT = "Dask's client cannot be made"
 
@@ -148,18 +151,18 @@ class DaskExecutor(Executor):
 
     def _connected(self, distributed: Any) -> Any:
         """Return a client of the cluster at the address."""
-        options = {"set_as_default": False, "timeout": _ANSWER_SECONDS, **self.client_kwargs}
+        options = {"set_as_default": False, "timeout": ANSWER_SECONDS, **self.client_kwargs}
         assert self.address is not None  # noqa: S101  # for the type checker
         try:
-            _require_certificate(self.address, options.get("security"))
-            _require_listener(self.address, options["timeout"], options.get("security"))
+            require_certificate(self.address, options.get("security"))
+            require_listener(self.address, options["timeout"], options.get("security"))
             with _made(_CLIENT, (TypeError, ValueError)):  # else nobody may listen there
                 return distributed.Client(self.address, **options)
         except ExecutorError:
             raise
         except (OSError, ValueError) as error:
             raise ExecutorError(
-                f"No Dask scheduler answers at {self.address}: {error}. Check the address; "
+                f"No Dask scheduler answers at {self.address}: {text_of(error) or type(error).__name__}. Check the address; "
                 "`dask scheduler` starts one"
             ) from error
         except Exception as error:
@@ -276,74 +279,3 @@ def _imported(name: str) -> Any:
 
 def _arguments(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
     return {} if given is None else check.named(what, "arguments", given)
-
-
-def _require_certificate(address: str, security: Any) -> None:
-    """Refuse an address of TLS for which nothing says who is to be trusted: a client waits, and leaves a traceback.
-
-    Raises:
-        ExecutorError: neither the arguments nor Dask's configuration say it.
-    """
-    import dask  # noqa: PLC0415  # an extra
-    from distributed import Security  # noqa: PLC0415  # an extra
-
-    if security is not None or not address.startswith(("tls://", "wss://")):
-        return
-    if dask.config.get("distributed.client.security-loader", None) is None:
-        made = Security().get_connection_args("client")  # type: ignore[no-untyped-call]
-        if made["ssl_context"] is None:
-            raise ExecutorError(
-                f"Nothing says which certificates to speak with {address} by: give "
-                "client_kwargs={'security': distributed.Security(...)}, or set "
-                "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..._TLS__CLIENT__CERT and ..._TLS__CLIENT__KEY"
-            )
-
-
-def _require_listener(address: str, timeout: Any, security: Any) -> None:
-    """Refuse an address at once where nobody listens, or who listens says nothing.
-
-    Dask's client tries again for half a minute, and waits for ever for one that does not answer.
-
-    Raises:
-        OSError: nobody listens there, or answers.
-        ValueError: it is no address.
-    """
-    from distributed.comm.addressing import (  # noqa: PLC0415  # an extra
-        get_address_host_port,
-        parse_address,
-    )
-
-    kind = parse_address(address)[0]
-    if kind not in {"tcp", "tls", "ws", "wss"}:
-        return
-    seconds = timeout if isinstance(timeout, int | float) else _ANSWER_SECONDS
-    with socket.create_connection(get_address_host_port(address), timeout=seconds) as connection:
-        try:
-            if kind == "tcp":  # where a scheduler speaks first
-                connection.recv(1)
-            elif kind == "tls":
-                # Or the scheduler would note in its log that we left before the handshake.
-                _shake_hands(connection, security)
-        except TimeoutError as error:
-            other = "speaks TLS (tls://)" if kind == "tcp" else "speaks no TLS (tcp://)"
-            raise TimeoutError(
-                f"who listens there has said nothing for {seconds:g} s, as one that is frozen, is no "
-                f"scheduler, or {other} does"
-            ) from error
-
-
-def _shake_hands(connection: socket.socket, security: Any) -> None:
-    """Begin to speak TLS, and end; what does not fit there is for Dask's client to say."""
-    from distributed import Security  # noqa: PLC0415  # an extra
-
-    made: Any = security if isinstance(security, Security) else Security()  # type: ignore[no-untyped-call]
-    context = made.get_connection_args("client")["ssl_context"]
-    if context is None:
-        return
-    import ssl  # noqa: PLC0415  # seldom needed
-
-    try:
-        with context.wrap_socket(connection) as shaken:
-            shaken.unwrap()
-    except ssl.SSLError:
-        pass

@@ -153,14 +153,16 @@ class Health:
         found = await client.scheduler.broadcast(
             msg={"op": "versions", "packages": []}, workers=workers, on_error="return"
         )
+        read = {each: _read(told) for each, told in found.items() if isinstance(told, dict)}
+        # Bytecode is what is sent, which another Python takes for other bytecode, and may crash of.
+        alike = [each for each, told in read.items() if told["Python"] == here["Python"]]
         ours = await client._run(  # noqa: SLF001  # `run`, in this loop
-            preparation(), workers=workers, on_error="return"
+            preparation(), workers=alike, on_error="return"
         )
         for worker in workers:
-            if isinstance(found.get(worker), dict):
-                told = _read(found[worker])
+            if told := read.get(worker):
                 own = ours.get(worker)
-                if not isinstance(own, OSError):  # it has just left
+                if worker in alike and not isinstance(own, OSError):  # it has just left
                     told["prefect"] = own if isinstance(own, str) else "None"
                 problems += _differences(f"the worker {worker}", told, here)
             self._checked.add(worker)
