@@ -7,6 +7,8 @@ import textwrap
 
 import pytest
 
+from prefect import Flow, task
+
 FLOW = """
     from prefect import Flow, Parameter, task
 
@@ -186,6 +188,17 @@ def test_of_the_first_run_there_is_nothing_to_compare_with(keep, cli):
     assert len(cli("why", "last").splitlines()) == 3
     said = cli("why", "last", "nonsense", status=2)
     assert "has no task 'nonsense'. It has: broken, double" in said
+
+
+def test_a_task_that_is_not_there_is_told_beside_the_first_of_many(tmp_path, cli):
+    """That there are more than those which are named is said."""
+    with Flow("many") as flow:
+        for number in range(23):
+            task(lambda: 1, name=f"t{number:02}")()
+    flow.run(store=tmp_path / "runs")
+    said = cli("why", "last", "t99", "--store", str(tmp_path / "runs"), status=2)
+    assert "It has: t00, t01, " in said
+    assert said.endswith("t19, … and 3 more\n")
 
 
 SEVERAL = """

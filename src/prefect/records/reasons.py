@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _MAPPED = pattern(r"(.*)\[(\d+)\]", re.DOTALL)
 _TOLD = 5_000
 _SHOWN = 5
+_LISTED = 20
 """Children that are named, of those of which the same is true."""
 _LONGEST = 60
 """Characters of a value."""
@@ -108,8 +109,11 @@ def _meant(run: Run, labels: Labels, text: str) -> list[tuple[str, int | None]]:
     slugs = [slug for slug in names if name in (slug, names[slug])]
     found = [(slug, index) for slug in slugs if index is None or index in run.tasks[slug].children]
     if not found:
-        known = ", ".join(sorted({printable(labels.of(each)) for each in names})[:20])
-        raise RecordError(f"Run {run.run} has no task {printable(text)!r}. It has: {known}")
+        known = sorted({printable(labels.of(each)) for each in names})
+        more = f", … and {len(known) - _LISTED:,} more" if len(known) > _LISTED else ""
+        raise RecordError(
+            f"Run {run.run} has no task {printable(text)!r}. It has: {', '.join(known[:_LISTED])}{more}"
+        )
     return found
 
 
