@@ -1120,6 +1120,37 @@ def test_an_interruption_while_a_process_starts(capfd):
     assert capfd.readouterr().err == ""
 
 
+def test_an_interruption_in_the_midst_of_the_start_of_a_process(monkeypatch):
+    """It comes when the process has started, whichever thread took the signal: the process ends with the run."""
+    started = []
+
+    def interrupt():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.raise_signal(signal.SIGINT)
+
+    class Interrupted(subprocess.Popen):
+        def _execute_child(self, *args, **kwargs):
+            other = threading.Thread(target=interrupt)
+            other.start()
+            other.join()
+            super()._execute_child(*args, **kwargs)
+            started.append(self.pid)
+
+    monkeypatch.setattr(process_handle.subprocess, "Popen", Interrupted)
+    with Flow("test") as flow:
+        pid()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            flow.run(executor=ProcessExecutor(1))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    (number,) = started
+    with pytest.raises(ChildProcessError):
+        os.waitpid(number, 0)
+
+
 def test_a_process_for_which_there_are_no_threads(monkeypatch):
     """It is ended, and the task's message says what was wanting."""
     started = []

@@ -8,16 +8,17 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 
 from prefect.engine.executors.messages import Outbox, Receiver
 from prefect.engine.executors.process_output import pass_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from prefect.engine.executors.messages import Message
@@ -146,6 +147,28 @@ class WorkerProcess:
             ProcessLookupError, PermissionError
         ):  # nothing is, or what is has another user
             os.killpg(self.process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Have what interrupts the main thread wait: in the midst of the start of a process it would leave half of one.
+
+    To block the signals would not do: another thread takes them then, and the main one is interrupted by that.
+    """
+    came: list[int] = []
+    before = {}
+    try:
+        if current_thread() is main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+                if callable(handler := signal.getsignal(number)):
+                    before[number] = handler
+                    signal.signal(number, lambda number, _: came.append(number))
+        yield
+    finally:
+        for number in reversed(before):  # Ctrl-C at last
+            signal.signal(number, before[number])
+        for each in sorted(came):
+            signal.raise_signal(each)
 
 
 def _started(*descriptors: int) -> subprocess.Popen[bytes]:

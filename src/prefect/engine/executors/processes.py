@@ -19,7 +19,7 @@ from prefect.core.tracebacks import describe
 from prefect.engine.executors.base import DETACHED, Executor, Session
 from prefect.engine.executors.brought import noting, sources_of
 from prefect.engine.executors.here import done_here
-from prefect.engine.executors.process_handle import LAST_WORDS, WorkerProcess
+from prefect.engine.executors.process_handle import LAST_WORDS, WorkerProcess, uninterrupted
 from prefect.engine.executors.process_lines import LOGGED, LineReceiver, log_here
 from prefect.engine.executors.travelling import Packed, arrived, for_workers, packed, unpacked
 from prefect.engine.job import after_loss, is_async
@@ -193,11 +193,12 @@ class _ProcessSession(Session):
             reading, writing = self._lines.ends()
             if reading not in self._selector.get_map():
                 self._selector.register(reading, EVENT_READ)
-            worker = WorkerProcess(writing)
+            with uninterrupted():
+                worker = WorkerProcess(writing)
+                self._workers.append(worker)
+                self._selector.register(worker.connection, EVENT_READ, worker)
         except Exception as error:
             raise _NotStartedError("no process can be started", error) from error
-        self._workers.append(worker)
-        self._selector.register(worker.connection, EVENT_READ, worker)
         self._bring(worker)
         self._send(worker, b"run", 0, run, given)
         return worker
