@@ -8,7 +8,7 @@ import pytest
 
 import prefect.core.task
 from prefect import Flow, Task, task
-from prefect.core.function_task import FunctionTask
+from prefect.core.function_task import _ELSEWHERE, FunctionTask
 from prefect.errors import FlowError
 
 
@@ -37,6 +37,14 @@ def test_arguments():
     assert (add.name, add.max_retries, add.tags, add.nout) == ("plus", 3, {"math"}, 1)
     with pytest.raises(TypeError, match="colour"):
         task(colour="red")(lambda: 1)
+
+
+def test_arguments_as_others_call_them():
+    """The error says what they are called here, and each of those is one."""
+    with pytest.raises(TypeError, match="no argument 'retries': here it is 'max_retries'"):
+        task(retries=3)
+    for name in _ELSEWHERE.values():
+        assert name in inspect.signature(Task).parameters
 
 
 def test_any_callable():

@@ -79,6 +79,17 @@ def test_results_are_compared_by_methods():
     ]  # fmt: skip
 
 
+def test_a_result_is_in_no_text_while_a_flow_is_built():
+    """An f-string would have the task's repr where its result is meant; outside of flows it may."""
+    with Flow("test"):
+        one = give(1)
+        with pytest.raises(TypeError, match="pass it to a task, and format it there"):
+            f"{one}.csv"
+        assert f"{one!r}" == repr(one)
+        assert one.name in f"{one.name}.csv"
+    assert f"{one}" == str(one)
+
+
 @pytest.mark.parametrize(
     "decide",
     [

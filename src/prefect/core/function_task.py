@@ -44,6 +44,18 @@ class FunctionTask(Task):
         self.__qualname__ = getattr(function, "__qualname__", name)
 
 
+_ELSEWHERE = {
+    "cache_expiration": "cache_for",
+    "cache_key_fn": "cache_key",
+    "log_prints": "log_stdout",
+    "on_completion": "on_success",
+    "persist_result": "checkpoint",
+    "retries": "max_retries",
+    "retry_delay_seconds": "retry_delay",
+    "timeout_seconds": "timeout",
+}
+"""What others call the arguments of `Task`."""
+
 if TYPE_CHECKING:
 
     @overload
@@ -65,6 +77,9 @@ def task(
         FlowError: the function cannot be a task: it takes `*args`, for example.
         TypeError, ValueError: another argument is wrong.
     """
+    for name in task_args:
+        if name in _ELSEWHERE:
+            raise TypeError(f"@task has no argument {name!r}: here it is {_ELSEWHERE[name]!r}")
     if fn is not None:
         return FunctionTask(fn, **task_args)
     return lambda decorated: FunctionTask(decorated, **task_args)

@@ -255,6 +255,14 @@ class Task(Bindable):
 
         return outputs_of(self)
 
+    def __format__(self, spec: str) -> str:
+        if building.get() is not None:
+            raise TypeError(
+                f"The result of task {self.name!r} cannot be put into a text before it has run: pass it to a task, "
+                "and format it there. Its name is `.name`; `!r` in an f-string shows the task itself"
+            )
+        return super().__format__(spec)
+
     def __iter__(self) -> Iterator[Task]:
         flow = building.get()
         if flow is not None and self in flow.tasks and any(e.mapped for e in flow.edges_to(self)):
