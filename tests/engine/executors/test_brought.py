@@ -104,6 +104,43 @@ def test_a_module_of_a_file_stays_in_its_place():
     assert ours.module("brought_one").VALUE == 1
 
 
+def test_no_module_that_was_brought_comes_into_a_package_of_files(tmp_path, monkeypatch):
+    """Else code of that package would import what it has never seen."""
+    (tmp_path / "brought_pack").mkdir()
+    for name in ("__init__", "inner"):
+        (tmp_path / "brought_pack" / f"{name}.py").write_text("VALUE = 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    there = importlib.import_module("brought_pack")
+    ours = Modules(pack(1), whole=False)
+    assert ours.module("brought_pack.inner").VALUE == 1
+    assert sys.modules["brought_pack"] is there
+    assert importlib.import_module("brought_pack.inner").VALUE == 0
+    assert ours.module("brought_pack.inner").VALUE == 1
+
+
+def test_modules_make_way_when_the_last_run_that_brought_them_has_ended():
+    """For those of a run that goes on; what is of them is the same again in a later run."""
+    sources = [{"brought_one": of(f"VALUE = {value}")} for value in (1, 2)]
+    first, second = (Modules(each) for each in sources)
+    bring([*sources, sources[1]])
+    ones = [each.module("brought_one") for each in (first, second)]
+    brought.leave(second.digest)
+    assert sys.modules["brought_one"] is ones[1]
+    brought.leave(second.digest)
+    assert sys.modules["brought_one"] is ones[0]
+    brought.leave(first.digest)
+    assert "brought_one" not in sys.modules
+    bring([sources[1]])
+    assert sys.modules["brought_one"] is ones[1] is second.module("brought_one")
+
+
+def test_modules_that_were_never_executed_are_forgotten_with_their_run():
+    """As nothing can be of them."""
+    bring([pack(1)])
+    brought.leave(Modules(pack(1)).digest)
+    assert not brought.is_any()
+
+
 def test_modules_that_cannot_be_executed_leave_what_was_there():
     """The error is the module's own."""
     there = sys.modules["brought_one"] = type(sys)("brought_one")

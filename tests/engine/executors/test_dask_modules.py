@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from tests.support.dask_cluster import Cluster
@@ -50,13 +51,35 @@ def write(directory, files):
         (directory / path).write_text(textwrap.dedent(text))
 
 
-def run(home, cluster, body, imports=""):
-    """Run a script whose task is this; return what that came to, as text."""
+def script(home, cluster, body, imports=""):
+    """Write a script whose task is this; return the command that runs it."""
     body = textwrap.indent(textwrap.dedent(body), "    ").strip()
     (home / "script.py").write_text(FLOW.format(imports=imports, body=body))
+    return [sys.executable, "script.py", f"dask:{cluster.address}"]
+
+
+def brought(client):
+    """Return what the scheduler has of modules for its workers, and what these have."""
+
+    def ours(dask_worker):  # or the scheduler, by the same name
+        plugins = getattr(dask_worker, "worker_plugins", dask_worker.plugins)
+        return sorted(name for name in plugins if name.startswith("prefect-modules"))
+
+    return [client.run_on_scheduler(ours), *client.run(ours).values()]
+
+
+def wait_for(found, wanted):
+    """Wait until something is found: a scheduler forgets in its own time."""
+    until = time.monotonic() + 120
+    while (last := found()) != wanted:
+        assert time.monotonic() < until, last
+        time.sleep(0.05)
+
+
+def run(home, cluster, body, imports=""):
+    """Run a script whose task is this; return what that came to, as text."""
     done = subprocess.run(
-        [sys.executable, "script.py", f"dask:{cluster.address}"],
-        cwd=home, capture_output=True, text=True, check=False, timeout=240,
+        script(home, cluster, body, imports), cwd=home, capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr + cluster.output.read_text()
     return done.stdout.strip()
@@ -80,3 +103,47 @@ def test_modules_of_namespace_packages_travel_that_are_imported_within_functions
         return ONE + LATE + data
     """)  # fmt: skip
     assert result == "15"
+
+
+def test_a_scheduler_forgets_the_modules_of_a_run_that_has_ended(home, cluster, tmp_path):
+    """However it ends; another run of the same modules keeps those that it has brought."""
+    write(home, {"helper.py": "def wait(*paths):\n    import os, time\n"
+                              "    open(paths[0], 'w').close()\n"
+                              "    while len(paths) > 1 and not os.path.exists(paths[1]): time.sleep(0.05)\n"})  # fmt: skip
+    cluster.worker(threads=2)
+    begun, goes_on = tmp_path / "begun", tmp_path / "goes_on"
+    command = script(
+        home, cluster, f"helper.wait({str(begun)!r}, {str(goes_on)!r})", "import helper"
+    )
+    with cluster.client() as client, subprocess.Popen(command, cwd=home) as first:
+        try:
+            wait_for(begun.exists, wanted=True)
+            (name,), others = brought(client)
+            assert others == [name]
+            run(home, cluster, f"helper.wait({str(tmp_path / 'second')!r})", "import helper")
+            wait_for(lambda: brought(client), [[name], [name]])
+        finally:
+            first.kill()
+            goes_on.touch()
+        wait_for(lambda: brought(client), [[], []])
+
+
+def test_a_worker_has_its_own_package_again_after_a_run_with_another_one(home, cluster, tmp_path):
+    """For all others that import it there by its name; in the run it is the flow's."""
+    write(home, {"tool/__init__.py": "", "tool/part.py": "VALUE = 'of the flow'\n"})
+    write(tmp_path / "own", {"tool/__init__.py": "", "tool/part.py": "VALUE = 'its own'\n"})
+    cluster.worker(f"sys.path.insert(0, {str(tmp_path / 'own')!r})")
+    imports = "import tool.part"
+    assert run(home, cluster, "return tool.part.VALUE", imports) == "of the flow"
+
+    def own():
+        import tool.part
+
+        return tool.part.VALUE
+
+    with cluster.client() as client:
+        wait_for(lambda: brought(client), [[], []])
+        assert [*client.run(own).values()] == ["its own"]
+    assert run(home, cluster, "return tool.part.VALUE", imports) == "of the flow"
+    with cluster.client() as client:
+        assert [*client.run(own).values()] == ["its own"]

@@ -57,6 +57,8 @@ class Modules:
         """Whether this process has imported them by their names, by which its others find them."""
         self.digest = hashlib.sha256(repr((whole, sorted(sources.items()))).encode()).hexdigest()
         self.made: dict[str, ModuleType] = {}
+        self.runs = 0
+        """How many runs have brought them to this process, and have not ended."""
         self._executes = False
         self._builtins = vars(builtins) | {"__import__": self._import}
 
@@ -111,8 +113,14 @@ class Modules:
         finally:
             self._executes = False
             sys.meta_path.remove(finder)
-        # A module of a file stays in its place; one that was brought makes way for what came later.
-        sys.modules.update({name: each for name, each in others.items() if not _is_brought(each)})
+        # A module of a file stays in its place, and no other comes into its package; one that was brought makes way
+        # for what came later.
+        files = {name: each for name, each in others.items() if not _is_brought(each)}
+        tops = {*map(_top, files)}
+        for name in made:
+            if _top(name) in tops:
+                sys.modules.pop(name, None)
+        sys.modules.update(files)
         return made
 
     def find_spec(
@@ -178,7 +186,7 @@ class Modules:
                 self.module(inner)
         if fromlist:
             return module
-        top = whole.partition(".")[0]
+        top = _top(whole)
         return self.made.get(top) or __import__(top)  # which may be a namespace that others share
 
 
@@ -214,9 +222,35 @@ def bring(sources: Iterable[Sources], *, whole: bool = True) -> None:
     """
     for each in sources:
         modules = Modules(each, whole=whole)
-        _known.setdefault(modules.digest, modules)
+        modules = _known.setdefault(modules.digest, modules)
+        modules.runs += 1
+        for name, module in list(modules.made.items()):  # of a run before this one
+            top = modules.made.get(_top(name))
+            if top is None or sys.modules.get(_top(name), top) is top:
+                sys.modules.setdefault(name, module)
     if _by_name not in sys.meta_path:
         sys.meta_path.append(_by_name)
+
+
+def leave(digest: str) -> None:
+    """Have modules make way for what else has their names, when a run has ended that had brought them.
+
+    What is of them is found as before by their digest, and by name where nothing else has that.
+    """
+    modules = _known[digest]
+    modules.runs -= 1
+    if modules.is_here or modules.runs > 0:
+        return
+    if not modules.made:
+        del _known[digest]
+    others = [each for each in list(_known.values()) if each.runs > 0]
+    for name, module in list(modules.made.items()):
+        if _is_brought(module) and sys.modules.get(name) is module:
+            left = [each.made[name] for each in others if name in each.made]
+            if left:
+                sys.modules[name] = left[-1]
+            else:
+                sys.modules.pop(name, None)
 
 
 def is_any() -> bool:
@@ -295,6 +329,10 @@ def _directory_of(file: str) -> str | None:
     """Return where a module's file lies, if this machine has that; what travelled in a package has but a name."""
     directory = os.path.dirname(file)  # noqa: PTH120  # pathlib takes long to import
     return directory if os.path.isabs(file) and os.path.isdir(directory) else None  # noqa: PTH112, PTH117  # the same
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def text_of(module: ModuleType) -> str | None:

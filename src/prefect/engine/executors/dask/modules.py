@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from distributed import WorkerPlugin
+from distributed import SchedulerPlugin, WorkerPlugin
 
-from prefect.engine.executors.brought import bring, is_any
+from prefect.engine.executors.brought import bring, is_any, leave
 from prefect.engine.executors.travelling import packed, unpacked
 
 TYPE_CHECKING = False
@@ -19,19 +19,54 @@ class BringsModules(WorkerPlugin):
     """Has workers, also those that come later, find modules of a flow.
 
     Args:
+        topic: of the run, for whose time they are brought.
         digest: of the sources.
         sources: of the modules.
         whole: whether they are executed together.
     """
 
-    def __init__(self, digest: str, sources: Sources, *, whole: bool) -> None:
-        self.name = f"prefect-modules-{digest}"
+    def __init__(self, topic: str, digest: str, sources: Sources, *, whole: bool) -> None:
+        self.name = f"{_name(topic)}-{digest}"
+        self._digest = digest
         self._sources = sources
         self._whole = whole
 
     def setup(self, worker: Any) -> None:  # noqa: ARG002  # Dask's signature
         """Have them found; called in a worker's process."""
         bring([self._sources], whole=self._whole)
+
+    def teardown(self, worker: Any) -> None:  # noqa: ARG002  # the same
+        """Have them make way; called in a worker's process."""
+        leave(self._digest)
+
+
+def forgetting(topic: str, owner: str) -> SchedulerPlugin:
+    """Return what has a scheduler forget the modules of a run, whose name only this run's plugins have.
+
+    Args:
+        topic: of the run.
+        owner: the run's client; when it has left, however that came, the run is over.
+    """
+    ours = _name(topic)
+
+    class Forgets(SchedulerPlugin):  # within a function, so that it is pickled by value
+        name = ours
+
+        def remove_client(self, scheduler: Any, client: str) -> None:
+            if client == owner:
+                scheduler.plugins.pop(ours, None)
+                for name in [each for each in scheduler.worker_plugins if each.startswith(ours)]:
+                    del scheduler.worker_plugins[name]
+                    message = {"op": "plugin-remove", "name": name}
+                    scheduler._ongoing_background_tasks.call_soon(  # noqa: SLF001  # as it does itself
+                        scheduler.broadcast, msg=message, on_error="ignore"
+                    )
+
+    return Forgets()
+
+
+def _name(topic: str) -> str:
+    return f"prefect-modules-{topic}"
 
 
 class Carried:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections import OrderedDict
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from prefect.core.refs import Ref, sending
 from prefect.engine.executors.brought import is_whole, noting, sources_of
 from prefect.engine.executors.dask import kept
 from prefect.engine.executors.dask.kept import dumps
-from prefect.engine.executors.dask.modules import BringsModules
+from prefect.engine.executors.dask.modules import BringsModules, forgetting
 from prefect.engine.executors.dask.refs import ClusterRef, Promise
 from prefect.engine.executors.travelling import are_names_known, for_workers
 
@@ -81,8 +81,13 @@ class Packing:
         if job.keeping is not None and self._local:  # what is stored may be of them, by their names
             self._modules |= self._local.digests
         if new := self._modules - self._brought:
+            if not self._brought:
+                with suppress(
+                    Exception
+                ):  # a scheduler may be told to take none: then it keeps them
+                    self._client.register_plugin(forgetting(self._name, self._client.id))
             for digest, sources in zip(new, sources_of(new), strict=True):
-                plugin = BringsModules(digest, sources, whole=is_whole(digest))
+                plugin = BringsModules(self._name, digest, sources, whole=is_whole(digest))
                 self._client.register_plugin(plugin)
             self._brought |= new
         return parcel
