@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _lock = Lock()
 _by_value: Counter[str] = Counter()
+_LONG = 256
+"""Bytes from which on pickle has another form for a text."""
 
 
 class LocalModules:
@@ -67,7 +69,7 @@ class LocalModules:
                 sources[name] = ("", getattr(local[name], "__file__", None) or f"<{name}>", True)
         made = {name: local[name] for name in sources if name in local and name not in makers}
         self._modules = Modules.here(sources, made)
-        self._tops = {name.partition(".")[0] for name in sources}
+        self._names = [name.encode() for name in sources if len(name.encode()) < _LONG]
         self._makers = makers
         with _lock:
             for name in makers:
@@ -80,8 +82,9 @@ class LocalModules:
         return {self._modules.digest} if self._modules.sources else set()
 
     def are_named_in(self, data: bytes) -> bool:
-        """Tell whether what is pickled has the name of one: its code may import that within functions."""
-        return any(name.encode() in data for name in self._tops)
+        """Tell whether what goes by value has the name of one: its code may import that within functions."""
+        by_value = any(name.encode() in data for name in ("__main__", *self._makers))
+        return by_value and any(b"\x8c%c%s" % (len(name), name) in data for name in self._names)
 
     @contextmanager
     def sending(self) -> Iterator[None]:
