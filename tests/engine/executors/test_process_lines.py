@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from prefect.engine.executors.messages import Message
-from prefect.engine.executors.process_lines import LineReceiver, LineSender
+from prefect.engine.executors.process_lines import LineReceiver, LineSender, log_here
 
 
 @pytest.fixture
@@ -116,3 +116,28 @@ def test_without_a_process_there_is_no_pipe():
     for each in ends:
         with pytest.raises(OSError, match="descriptor"):
             os.fstat(each)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"x", b"\1" * 400, b"\0" * 40, b"\0log" * 7, random.Random(7).randbytes(5000)]
+)
+def test_what_others_write_into_the_pipe(receiver, junk):
+    """It is left out, and lines before and after it arrive."""
+    _, writer = receiver.ends()
+    sender = LineSender(writer)
+    sender.send(1, b"before")
+    os.write(writer, junk)
+    for number in range(2, 300):
+        sender.send(number, b"after")
+    os.write(writer, junk)
+    found = [number for _, number, _ in receiver.lines() + receiver.lines()]
+    assert found[0] == 1
+    assert found[-1] == 299
+
+
+def test_a_line_that_somebody_else_has_written(receiver, caplog):
+    """What is no record is left out."""
+    sender = LineSender(receiver.ends()[1])
+    sender.send(1, b"no pickle")
+    log_here(receiver.lines())
+    assert caplog.records == []

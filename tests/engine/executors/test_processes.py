@@ -7,12 +7,14 @@ import multiprocessing
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 from contextlib import suppress
+from multiprocessing.shared_memory import SharedMemory
 
 import cloudpickle
 import numpy as np
@@ -854,14 +856,14 @@ def test_a_task_that_ends_in_time_while_lines_of_another_are_slowly_handled(
     class Slow(logging.Handler):
         def emit(self, record):
             (tmp_path / "handling").touch()
-            time.sleep(4)
+            time.sleep(9)
 
     @task
     def meets(x):
         (tmp_path / f"{x}").touch()
         until(tmp_path / f"{1 - x}")
 
-    @task(timeout=3)
+    @task(timeout=8)
     def in_time():
         (tmp_path / "begun").touch()
         until(tmp_path / "handling")
@@ -1113,8 +1115,9 @@ def test_an_interruption_while_a_process_starts(capfd):
     reading, writing = os.pipe()
     worker = WorkerProcess(writing)
     worker.interrupt()
-    assert worker.end(time.monotonic() + 60) == 0
-    worker.connection.close()
+    worker.end(time.monotonic() + 60)
+    assert worker.process.returncode == 0
+    worker.close()
     os.close(reading)
     os.close(writing)
     assert capfd.readouterr().err == ""
@@ -1149,6 +1152,141 @@ def test_an_interruption_in_the_midst_of_the_start_of_a_process(monkeypatch):
     (number,) = started
     with pytest.raises(ChildProcessError):
         os.waitpid(number, 0)
+
+
+def test_a_signal_that_comes_while_a_process_starts(monkeypatch):
+    """What its handler raises ends the run, and no process is left of it."""
+
+    class LateError(Exception):
+        pass
+
+    class Interrupted(subprocess.Popen):
+        def _execute_child(self, *args, **kwargs):
+            super()._execute_child(*args, **kwargs)
+            started.append(self.pid)
+            signal.raise_signal(signal.SIGALRM)
+
+    def ring(*_):
+        raise LateError
+
+    started = []
+    monkeypatch.setattr(process_handle.subprocess, "Popen", Interrupted)
+    with Flow("test") as flow:
+        pid()
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with pytest.raises(LateError):
+            flow.run(executor=ProcessExecutor(1))
+        assert signal.getsignal(signal.SIGALRM) is ring
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    (number,) = started
+    with pytest.raises(ChildProcessError):
+        os.waitpid(number, 0)
+
+
+def test_handlers_that_raise_when_they_are_given_back(monkeypatch):
+    """Each has its signal again, and hears of what had come."""
+
+    class LateError(Exception):
+        pass
+
+    def ring(*_):
+        raise LateError
+
+    real = signal.signal
+
+    def set_handler(number, handler):
+        if handler is ring:
+            monkeypatch.setattr(signal, "signal", real)
+            signal.raise_signal(signal.SIGALRM)  # in the midst of it
+        return real(number, handler)
+
+    heard = []
+    before = real(signal.SIGALRM, ring), real(signal.SIGINT, lambda *_: heard.append("Ctrl-C"))
+    try:
+        monkeypatch.setattr(signal, "signal", set_handler)
+        with pytest.raises(LateError), process_handle.uninterrupted():
+            monkeypatch.setattr(signal, "signal", set_handler)
+            signal.raise_signal(signal.SIGINT)
+            assert heard == []
+        assert heard == ["Ctrl-C"]
+        assert signal.getsignal(signal.SIGALRM) is ring
+        signal.raise_signal(signal.SIGINT)
+        assert heard == ["Ctrl-C"] * 2
+    finally:
+        real(signal.SIGALRM, before[0]), real(signal.SIGINT, before[1])
+
+
+def test_a_signal_of_an_event_loop_while_a_process_starts():
+    """It is heard once."""
+
+    async def hear():
+        heard = []
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, heard.append, 1)
+        with process_handle.uninterrupted():
+            signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(0.1)
+        loop.remove_signal_handler(signal.SIGTERM)
+        return heard
+
+    assert asyncio.run(hear()) == [1]
+
+
+@pytest.mark.parametrize("end", [lambda: os._exit(9), lambda: os.kill(os.getpid(), signal.SIGKILL)])
+def test_shared_memory_of_a_process_that_dies(end):
+    """It is released, as that of any program: Python's tracker of it has the time to do that."""
+    name = f"prefect-{os.getpid()}-{time.monotonic_ns()}"
+
+    @task
+    def dies():
+        SharedMemory(name, create=True, size=1 << 20)
+        end()
+
+    with Flow("test") as flow:
+        dies()
+    assert type(results_of(flow, ProcessExecutor(1))["dies"]) is Failed
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(name)
+
+
+def test_a_forked_process_with_a_file_in_the_place_of_the_connection(tmp_path):
+    """It can write to it, as daemons do."""
+
+    @task
+    def replaces():
+        mine = os.open(tmp_path / "mine", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        for number in range(3, 20):
+            with suppress(OSError):
+                if stat.S_ISSOCK(os.fstat(number).st_mode):
+                    os.dup2(mine, number)
+        if not (child := os.fork()):
+            for number in range(3, 20):
+                with suppress(OSError):
+                    os.write(number, b"x") if os.path.samestat(
+                        os.fstat(number), os.fstat(mine)
+                    ) else None
+            os._exit(0)
+        os.waitpid(child, 0)
+
+    with Flow("test") as flow:
+        replaces()
+    results_of(flow, ProcessExecutor(1))
+    assert (tmp_path / "mine").read_bytes().count(b"x") >= 2
+
+
+def test_tasks_where_bytes_are_not_compared_with_texts():
+    """They run under `python -bb`, which makes that an error."""
+    script = """
+        from prefect import Flow, task
+        from prefect.engine.executors import ProcessExecutor
+
+        with Flow("test") as flow:
+            task(lambda x: x + 1)(1)
+        assert flow.run(executor=ProcessExecutor(1)).is_successful()
+    """
+    subprocess.run([sys.executable, "-bb", "-c", textwrap.dedent(script)], check=True)
 
 
 def test_a_process_for_which_there_are_no_threads(monkeypatch):
@@ -1252,7 +1390,8 @@ def test_a_second_interruption():
 
 
 @pytest.mark.parametrize(
-    "junk", [b"of somebody else", b"\0\0\0\x0bstate:77 1 x", b"\0\0\0\x05state"]
+    "junk",
+    [b"of somebody else", b"\nof somebody else\n", b"\0\0\0\x0bstate:77 1 x", b"\0\0\0\x05state"],
 )
 def test_a_task_that_writes_to_what_it_did_not_open(junk):
     """It has its result, or has failed: nobody waits for the rest of a message, and the run goes on."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LENGTH = struct.Struct("!I")
-_LONGEST = 1 << 28
-"""Bytes of a head: what is longer is text that somebody has written, and no length."""
+_LONGEST = 1 << 24
+"""Bytes of a head: what is longer is text that somebody has written, and no length; none of that begins with a zero."""
 _CHUNK = 1 << 16
 """Bytes that are read at once; a longer message is read by itself, into buffers that it keeps."""
 

@@ -19,6 +19,7 @@ from prefect.engine.executors.process_output import pass_on
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
     from typing import Any
 
     from prefect.engine.executors.messages import Message
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 LAST_WORDS = 0.5
 """Seconds that are waited for the rest of the output of a process that has ended."""
+_PAUSE = 0.01
+"""Seconds after which one looks again whether anything is left of what a process has started."""
 _START = (
     "import sys; sys.path[:] = sys.argv[4:]; from prefect.engine.executors import process_worker; "
     "process_worker.main(*map(int, sys.argv[1:4]))"
@@ -65,6 +68,7 @@ class WorkerProcess:
         self.due: float | None = None  # when that is to have begun, or to have ended
         self.is_timed = False  # whether its timeout runs
         self.was_killed = False  # from here
+        self._is_closed = False
         self.said = 0.0  # when it made the line that was last logged
         self.heard = 0.0  # and when that was
         self._writers = [
@@ -82,7 +86,7 @@ class WorkerProcess:
                     pipe.close()
             self._writers = [each for each in self._writers if each.is_alive()]
             self.end(time.monotonic())
-            ours.close()
+            self.close()
             raise
 
     def interrupt(self) -> None:
@@ -100,29 +104,37 @@ class WorkerProcess:
                 found += self.receiver.messages()
         return found
 
-    def end(self, until: float, *, sparing: bool = False) -> int:
-        """Wait for the process, until a moment of the monotonic clock; return its status.
-
-        What its tasks have started ends with it, if that has no group or session of its own.
-
-        Args:
-            until: when it is ended.
-            sparing: leave what its tasks have started, unless it has to be ended.
-        """
+    def end(self, until: float) -> None:
+        """Wait for the process, until a moment of the monotonic clock, and end it then."""
         try:
             self.process.wait(max(until - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
             self.was_killed = True
-            self._kill()
+            self.process.kill()
             self.process.wait()
-        else:
-            if not sparing:
-                self._kill()
+
+    def end_others(self, until: float) -> None:
+        """End what its tasks have started, if that has no group or session of its own, after this has ended.
+
+        Until a moment of the monotonic clock it has time for that: a tracker of shared memory has to release it.
+        """
+        # Nothing may be there, or have another user.
+        with suppress(ProcessLookupError, PermissionError):
+            while time.monotonic() < until:
+                os.killpg(self.process.pid, 0)
+                time.sleep(_PAUSE)
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Let go of a process that has ended, after what is left of its output."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         os.close(self._held)
+        self.connection.close()
         until = time.monotonic() + LAST_WORDS
         for writer in self._writers:  # what a task left behind may hold it open
             writer.join(max(until - time.monotonic(), 0))
-        return self.process.returncode
 
     def death(self) -> str:
         """Say how it ended."""
@@ -141,13 +153,6 @@ class WorkerProcess:
         why = ": perhaps memory ran out" if name == "SIGKILL" else ""
         return f"was ended by {name}{why}"
 
-    def _kill(self) -> None:
-        """End it and what it has started: its number is nobody else's while anything is left of the group."""
-        with suppress(
-            ProcessLookupError, PermissionError
-        ):  # nothing is, or what is has another user
-            os.killpg(self.process.pid, signal.SIGKILL)
-
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
@@ -155,20 +160,58 @@ def uninterrupted() -> Iterator[None]:
 
     To block the signals would not do: another thread takes them then, and the main one is interrupted by that.
     """
+    if current_thread() is not main_thread():
+        yield
+        return
+    handlers: dict[int, Any] = {}
     came: list[int] = []
-    before = {}
+    waits = True
+
+    def later(number: int, frame: FrameType | None) -> None:
+        if waits:
+            came.append(number)
+        else:
+            handlers[number](number, frame)
+
+    # An event loop would hear of a signal now, and again afterwards.
+    waking = signal.set_wakeup_fd(-1)
     try:
-        if current_thread() is main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-                if callable(handler := signal.getsignal(number)):
-                    before[number] = handler
-                    signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+            if callable(handler := signal.getsignal(number)):
+                handlers[number] = handler
+                signal.signal(number, later)
         yield
     finally:
-        for number in reversed(before):  # Ctrl-C at last
-            signal.signal(number, before[number])
-        for each in sorted(came):
-            signal.raise_signal(each)
+        waits = False
+        try:
+            _give_back([*handlers.items()])
+        finally:
+            with suppress(ValueError, OSError):  # it may have been closed
+                signal.set_wakeup_fd(waking)
+            _raise(sorted(came, reverse=True))
+
+
+def _give_back(handlers: list[tuple[int, Any]]) -> None:
+    """Give signals their handlers, also where one of these raises in the midst of it; Ctrl-C's at last."""
+    try:
+        while handlers:
+            number, handler = handlers[-1]
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+            handlers.pop()
+    finally:
+        if handlers:
+            _give_back(handlers)
+
+
+def _raise(numbers: list[int]) -> None:
+    """Have signals handled, each whatever the handlers of others raise."""
+    try:
+        while numbers:
+            signal.raise_signal(numbers.pop())
+    finally:
+        if numbers:
+            _raise(numbers)
 
 
 def _started(*descriptors: int) -> subprocess.Popen[bytes]:

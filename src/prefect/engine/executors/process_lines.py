@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 LOGGED = (b"log", b"line")
 """What a message tells that a worker process has logged, or one that a task has forked."""
-_HEAD = struct.Struct("!IIH??")
-"""Of a piece: whose it is, of which line, its length, whether it is the first one, and the last."""
+_MARK = b"\0log"
+_HEAD = struct.Struct("!4sIIH??")
+"""Of a piece: a mark, whose it is, of which line, its length, whether it is the first one, and the last."""
 _TIME = struct.Struct("!Q")
 _MOST = PIPE_BUF - _HEAD.size
 _READ = 1 << 20
@@ -55,7 +56,9 @@ class LineSender:
         for start in range(0, len(whole), _MOST):
             piece = whole[start : start + _MOST]
             is_last = start + _MOST >= len(whole)
-            head = _HEAD.pack(os.getpid(), number & 0xFFFFFFFF, len(piece), not start, is_last)
+            head = _HEAD.pack(
+                _MARK, os.getpid(), number & 0xFFFFFFFF, len(piece), not start, is_last
+            )
             os.write(self._descriptor, head + piece)
 
 
@@ -92,7 +95,12 @@ class LineReceiver:
             self._rest += os.read(self._ends[0], _READ)
         found, start, there = [], 0, len(self._rest)
         while start + _HEAD.size <= there:
-            *line, length, is_first, is_last = _HEAD.unpack_from(self._rest, start)
+            mark, *line, length, is_first, is_last = _HEAD.unpack_from(self._rest, start)
+            if mark != _MARK or length > _MOST:
+                # A task has written to what it did not open: the next piece is looked for.
+                found_at = self._rest.find(_MARK, start + 1)
+                start = found_at if found_at >= 0 else max(start, there - len(_MARK) + 1)
+                continue
             end = start + _HEAD.size + length
             if end > there:
                 break
@@ -104,6 +112,8 @@ class LineReceiver:
             data += piece
             if is_last:
                 del self._begun[key]
+                if len(data) < _TIME.size:
+                    continue
                 (moment,) = _TIME.unpack_from(data)
                 found.append(Message(b"line", moment, [[data[_TIME.size :]]]))
         self._rest = self._rest[start:]
@@ -126,5 +136,10 @@ def log_here(messages: Iterable[Message]) -> None:
     """Handle what processes have logged, and nothing else that is among their messages."""
     for message in messages:
         if message.kind in LOGGED:
-            record = logging.makeLogRecord(unpacked(message.parts[0]))
+            try:
+                record = logging.makeLogRecord(unpacked(message.parts[0]))
+            except Exception:
+                if message.kind == b"line":  # which others may have written, as above
+                    continue
+                raise
             logging.getLogger(record.name).handle(record)

@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 
 _GRACE = 5.0
 """Seconds that a task has when the run is gone."""
+_MOST_OPEN = 1 << 16
+"""Descriptors that may be open."""
+_SOON = 0.5
+"""Seconds that what it has started has when its process has ended then."""
 
 
 class _Forwarder(logging.Handler):
@@ -64,6 +68,7 @@ class _Worker:
 
     def __init__(self, connection: socket, lines: int) -> None:
         self._connection = connection
+        self._place = os.fstat(connection.fileno())
         self._receiver = Receiver(connection)
         self._sender = Sender(connection)
         self._lines = LineSender(lines)  # of processes that a task has forked
@@ -158,7 +163,10 @@ class _Worker:
         It does not hold the connection open, whose end tells that the worker has ended.
         """
         self._is_forked = True
-        self._connection.close()
+        number = self._connection.detach()
+        with suppress(OSError):  # a task has closed it, and may have something else there
+            if os.path.samestat(os.fstat(number), self._place):
+                os.close(number)
 
     def stop(self) -> None:
         """Cancel what is awaited, and give it time for its end."""
@@ -311,10 +319,28 @@ def _end_with(watched: int, is_over: threading.Event) -> None:
     is_over.set()
     os.kill(os.getpid(), signal.SIGINT)
     threading.Event().wait(_GRACE)
-    os.killpg(0, signal.SIGKILL)
+    _end_all()
 
 
 def _end_others(is_over: threading.Event) -> None:
     """Leave nothing behind where this process has ended in time, but nobody is there to see to the rest."""
     if is_over.is_set():
-        os.killpg(0, signal.SIGKILL)
+        _end_all()
+
+
+def _end_all() -> None:
+    """End this process, and soon after what tasks have started: a tracker of shared memory has to release it."""
+    process, group = os.getpid(), os.getpgrp()
+    try:
+        if os.fork():
+            os.kill(process, signal.SIGKILL)
+        os.setpgid(0, 0)
+        os.closerange(0, _MOST_OPEN)
+        until = time.monotonic() + _SOON
+        while time.monotonic() < until:
+            os.killpg(group, 0)
+            time.sleep(0.01)
+    finally:
+        with suppress(OSError):
+            os.killpg(group, signal.SIGKILL)
+        os._exit(0)

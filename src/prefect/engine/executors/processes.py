@@ -189,18 +189,27 @@ class _ProcessSession(Session):
         except Exception as error:
             what = "the parameters of the run, or its context, cannot be pickled"
             raise _NotStartedError(what, error) from error
+        with uninterrupted():
+            try:
+                worker = self._started()
+            except Exception as error:
+                raise _NotStartedError("no process can be started", error) from error
+            self._bring(worker)
+            self._send(worker, b"run", 0, run, given)
+        return worker
+
+    def _started(self) -> WorkerProcess:
+        reading, writing = self._lines.ends()
+        if reading not in self._selector.get_map():
+            self._selector.register(reading, EVENT_READ)
+        worker = WorkerProcess(writing)
         try:
-            reading, writing = self._lines.ends()
-            if reading not in self._selector.get_map():
-                self._selector.register(reading, EVENT_READ)
-            with uninterrupted():
-                worker = WorkerProcess(writing)
-                self._workers.append(worker)
-                self._selector.register(worker.connection, EVENT_READ, worker)
-        except Exception as error:
-            raise _NotStartedError("no process can be started", error) from error
-        self._bring(worker)
-        self._send(worker, b"run", 0, run, given)
+            self._selector.register(worker.connection, EVENT_READ, worker)
+        except BaseException:
+            worker.end(time.monotonic())
+            worker.close()
+            raise
+        self._workers.append(worker)
         return worker
 
     def _send(self, worker: WorkerProcess, kind: bytes, number: int, *parts: list[Any]) -> None:
@@ -228,8 +237,13 @@ class _ProcessSession(Session):
         for worker in speaking:
             try:
                 messages = worker.receiver.messages()
-            except (EOFError, OSError, ValueError):  # what is no message was not sent by the worker
+            except (EOFError, OSError):
                 self._lose(worker)
+                continue
+            except (
+                ValueError
+            ):  # what is no message was not sent by the worker, and nothing more can be read
+                self._lose(worker, 0)
                 continue
             for message in self._lines.among(messages):
                 self._take(worker, message)
@@ -272,50 +286,69 @@ class _ProcessSession(Session):
         for worker in [each for each in self._workers if (each.due or inf) <= moment]:
             is_behind = worker in speaking or moment < worker.heard + LAST_WORDS
             if worker.said > (worker.due or inf) or not is_behind:
-                self._lose(worker, moment)
+                self._lose(worker, 0, is_overdue=True)
 
-    def _lose(self, worker: WorkerProcess, overdue: float | None = None) -> None:
-        """Let a process go that has died, or is to be ended as overdue, with what it worked on."""
-        self._workers.remove(worker)
+    def _lose(
+        self, worker: WorkerProcess, seconds: float | None = None, *, is_overdue: bool = False
+    ) -> None:
+        """Let a process go that has died, or is to be ended, with what it worked on.
+
+        Args:
+            worker: the process.
+            seconds: until it is ended; by default as many as a task has that is interrupted.
+            is_overdue: whether that is since its task is.
+        """
         self._selector.unregister(worker.connection)
-        worker.end(time.monotonic() + _GRACE if overdue is None else overdue)
+        worker.end(time.monotonic() + (_GRACE if seconds is None else seconds))
+        worker.end_others(time.monotonic() + LAST_WORDS)
         rest = worker.rest()
-        worker.connection.close()
+        self._workers.remove(worker)
+        worker.close()
         for message in self._lines.among(rest):
             self._take(worker, message)
         if worker in self._idle:
             self._idle.remove(worker)
         why = "was ended, since another task in it did not end after its timeout"
-        if overdue is None:
+        if not is_overdue:
             why = worker.death()
         lost = f"the worker process {why}"
         for number, (token, job) in worker.jobs.items():
             failed = Failed(lost, RemoteTaskError(lost))
-            if overdue is not None and number == worker.plain:
+            if is_overdue and number == worker.plain:
                 failed = _overdue(job, is_timed=worker.is_timed)
             self._ready.append((token, after_loss(job, failed)))
 
     def stop(self, *, abandon: bool) -> None:
         until = time.monotonic() + _GRACE
-        for worker in self._workers:
-            self._selector.modify(worker.connection, EVENT_READ, worker)
-            if abandon and worker.jobs:
-                worker.interrupt()
-            with suppress(OSError):  # it has died
-                worker.connection.shutdown(socket.SHUT_WR)
         try:
+            for worker in self._workers:
+                with suppress(KeyError):  # it was being ended when it came to this
+                    self._selector.modify(worker.connection, EVENT_READ, worker)
+                if abandon and worker.jobs:
+                    worker.interrupt()
+                with suppress(OSError):  # it has died
+                    worker.connection.shutdown(socket.SHUT_WR)
             self._last_words(until)
         except BaseException:  # Ctrl-C once more: there is no more time
             until, abandon = time.monotonic(), True
             raise
         finally:
-            for worker in self._workers:
-                worker.end(until, sparing=not (abandon and worker.jobs))
-                worker.connection.close()
-            log_here(self._lines.lines())
-            self._lines.close()
-            self._selector.close()
-            self._workers.clear()
+            with uninterrupted():
+                self._end(until, abandon=abandon)
+
+    def _end(self, until: float, *, abandon: bool) -> None:
+        """End all processes, at a moment of the monotonic clock at last, and what tasks that are interrupted have started."""
+        for worker in self._workers:
+            worker.end(until)
+        until = time.monotonic() + LAST_WORDS
+        for worker in self._workers:
+            if worker.was_killed or (abandon and worker.jobs):
+                worker.end_others(until)
+            worker.close()
+        log_here(self._lines.lines())
+        self._lines.close()
+        self._selector.close()
+        self._workers.clear()
 
     def _last_words(self, until: float) -> None:
         """Handle what processes that are to end still log, until they have, or a moment of the monotonic clock."""

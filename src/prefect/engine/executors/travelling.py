@@ -123,10 +123,14 @@ def _picklers() -> tuple[Any, Any]:
 
     def reduced_code(code: CodeType) -> Any:
         make, args = known[CodeType](code)
-        return make, tuple(code.co_filename if arg == NAMELESS else arg for arg in args)
+        named = (code.co_filename if type(arg) is str and arg == NAMELESS else arg for arg in args)
+        return make, tuple(named)
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        dispatch_table: ClassVar[Any] = ChainMap({CodeType: reduced_code}, known)
+        # One map of maps: each object that is pickled is looked up.
+        dispatch_table: ClassVar[Any] = ChainMap(
+            {CodeType: reduced_code}, *getattr(known, "maps", [known])
+        )
 
     class WithModules(Pickler):
         def reducer_override(self, obj: Any) -> Any:
