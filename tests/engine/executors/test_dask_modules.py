@@ -147,3 +147,92 @@ def test_a_worker_has_its_own_package_again_after_a_run_with_another_one(home, c
     assert run(home, cluster, "return tool.part.VALUE", imports) == "of the flow"
     with cluster.client() as client:
         assert [*client.run(own).values()] == ["its own"]
+
+
+def test_modules_that_were_edited_between_runs_of_one_worker(home, cluster):
+    """Each run has its own, also where an edit is taken back, and where somebody has imported an ended run's by name."""
+    cluster.worker()
+
+    def version_of(name, body, **versions):
+        write(home, {f"{each}.py": f"VALUE = {value!r}\n" for each, value in versions.items()})
+        write(home, {"tool/__init__.py": "", "tool/part.py": f"VALUE = {versions['helper2']!r}\n"})
+        return run(home, cluster, body, "import helper2")
+
+    first = "import helper\nreturn helper.VALUE"
+    second = "import helper2\nfrom tool import part\nimport tool.part\nreturn [helper2.VALUE, part.VALUE, tool.part.VALUE]"
+    assert version_of("helper", first, helper="v1", helper2="v1") == "v1"
+    assert version_of("helper2", second, helper="v1", helper2="v2") == "['v2', 'v2', 'v2']"
+
+    def imports():
+        import contextlib
+        import importlib
+
+        for name in ("helper", "helper2", "tool.part"):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+
+    with cluster.client() as client:
+        client.run(imports)
+    assert version_of("helper2", second, helper="v1", helper2="v1") == "['v1', 'v1', 'v1']"
+    by_name = "import importlib\nreturn importlib.import_module('helper2').VALUE"
+    assert version_of("helper2", by_name, helper="v1", helper2="v3") == "v3"
+    assert version_of("helper2", by_name, helper="v1", helper2="v2") == "v2"
+
+
+def test_two_runs_at_once_with_other_versions_of_a_module(home, cluster, tmp_path):
+    """Each has its own, in functions within functions as well, and not what the worker has of that name."""
+    write(home, {"helper.py": "VALUE = 'first'\n"})
+    write(tmp_path / "other", {"helper.py": "VALUE = 'second'\n"})
+    write(tmp_path / "own", {"helper.py": "VALUE = 'its own'\n"})
+    begun, goes_on = tmp_path / "begun", tmp_path / "goes_on"
+    cluster.worker(f"sys.path.insert(0, {str(tmp_path / 'own')!r})", threads=2)
+    body = """
+        import helper
+        def later():
+            import helper
+            return helper.VALUE
+        {waits}
+        return [helper.VALUE, later()]
+    """
+    waits = f"import os, time; open({str(begun)!r}, 'w').close()\n"
+    waits += f"        while not os.path.exists({str(goes_on)!r}): time.sleep(0.05)"
+    command = script(home, cluster, body.format(waits=waits))
+    with subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, text=True) as first:
+        try:
+            wait_for(begun.exists, wanted=True)
+            result = run(tmp_path / "other", cluster, body.format(waits="pass"))
+        finally:
+            goes_on.touch()
+        assert result == "['second', 'second']"
+        assert first.communicate()[0].strip() == "['first', 'first']"
+
+
+def test_functions_among_inputs_import_local_modules(home, cluster):
+    """As tasks do."""
+    write(home, {"helper.py": "VALUE = 'there'\n"})
+    cluster.worker()
+    imports = "def late():\n    import helper\n    return helper.VALUE\n"
+    (home / "script.py").write_text(
+        FLOW.format(imports=imports, body="return function()")
+        .replace("def work():", "def work(function):").replace("work()\n    state", "work(late)\n    state")
+    )  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "script.py", f"dask:{cluster.address}"],
+        cwd=home, capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.stdout.strip() == "there", done.stderr
+
+
+def test_a_module_that_is_only_spoken_of(home, cluster):
+    """It does not leave this machine, and may be none that Python understands."""
+    write(home, {"secret_settings.py": "PASSWORD = 'hunter2'\n", "legacy.py": ""})
+    (home / "legacy.py").write_bytes(b"name = '\xe9'\n")
+    cluster.worker()
+    text = '"""Once: from secret_settings import PASSWORD"""  # and import legacy\nimport helper'
+    write(home, {"helper.py": "VALUE = 1\n"})
+    body = """
+        helper.VALUE
+        from prefect.engine.executors import brought
+        return sorted({name for each in brought._known.values() for name in each.sources})
+    """
+    assert run(home, cluster, body, text) == "['helper']"

@@ -59,8 +59,11 @@ class Modules:
         self.made: dict[str, ModuleType] = {}
         self.runs = 0
         """How many runs have brought them to this process, and have not ended."""
+        self.has_ended = False
+        """Whether all of those have."""
+        self.tops = frozenset(map(top_of, sources))
         self._executes = False
-        self._builtins = vars(builtins) | {"__import__": self._import}
+        self.builtins = vars(builtins) | {"__import__": self._import}
 
     @classmethod
     def here(cls, sources: Sources, made: dict[str, ModuleType]) -> Modules:
@@ -116,9 +119,9 @@ class Modules:
         # A module of a file stays in its place, and no other comes into its package; one that was brought makes way
         # for what came later.
         files = {name: each for name, each in others.items() if not _is_brought(each)}
-        tops = {*map(_top, files)}
+        tops = {*map(top_of, files)}
         for name in made:
-            if _top(name) in tops:
+            if top_of(name) in tops:
                 sys.modules.pop(name, None)
         sys.modules.update(files)
         return made
@@ -156,7 +159,7 @@ class Modules:
             return
         text, file, _ = self.sources[module.__name__]
         module.__file__ = file
-        vars(module)["__builtins__"] = self._builtins
+        vars(module)["__builtins__"] = self.builtins
         exec(compile(text, file, "exec"), vars(module))  # noqa: S102 - authenticated, as the pickle is
 
     def get_source(self, name: str) -> str:
@@ -186,7 +189,7 @@ class Modules:
                 self.module(inner)
         if fromlist:
             return module
-        top = _top(whole)
+        top = top_of(whole)
         return self.made.get(top) or __import__(top)  # which may be a namespace that others share
 
 
@@ -199,7 +202,7 @@ class _ByName:
         """Return how to load a module; None for those of others."""
         del path, target
         for modules in reversed(list(_known.values())):
-            if name in modules.sources and not modules.is_here:
+            if name in modules.sources and not (modules.is_here or modules.has_ended):
                 # Who has the lock may wait for this very import; then Python executes it by itself.
                 if _lock.acquire(timeout=_MOST_WAITED):
                     try:
@@ -210,7 +213,23 @@ class _ByName:
         return None
 
 
+class _Below:
+    """Finds what is in a package that was brought among what came with that: its directory may have another by now."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: object = None
+    ) -> ModuleSpec | None:
+        """Return how to load a module; None for those of others."""
+        del path, target
+        package = sys.modules.get(name.rpartition(".")[0])
+        if package is None or not _is_brought(package):
+            return None
+        modules: Modules = package.__spec__.loader  # type: ignore[union-attr, assignment]
+        return modules.find_spec(name)
+
+
 _by_name: Any = _ByName()
+_below: Any = _Below()
 
 
 def bring(sources: Iterable[Sources], *, whole: bool = True) -> None:
@@ -222,25 +241,32 @@ def bring(sources: Iterable[Sources], *, whole: bool = True) -> None:
     """
     for each in sources:
         modules = Modules(each, whole=whole)
-        modules = _known.setdefault(modules.digest, modules)
+        modules = _known.pop(modules.digest, modules)
+        _known[modules.digest] = modules  # the last one
         modules.runs += 1
+        modules.has_ended = False
+        for name in modules.sources:
+            if (other := sys.modules.get(name)) is not None and _is_ended(other):
+                _drop(name)
         for name, module in list(modules.made.items()):  # of a run before this one
-            top = modules.made.get(_top(name))
-            if top is None or sys.modules.get(_top(name), top) is top:
+            top = modules.made.get(top_of(name))
+            if top is None or sys.modules.get(top_of(name), top) is top:
                 sys.modules.setdefault(name, module)
     if _by_name not in sys.meta_path:
         sys.meta_path.append(_by_name)
+        sys.meta_path.insert(0, _below)
 
 
 def leave(digest: str) -> None:
     """Have modules make way for what else has their names, when a run has ended that had brought them.
 
-    What is of them is found as before by their digest, and by name where nothing else has that.
+    What is of them is found as before by their digest.
     """
     modules = _known[digest]
     modules.runs -= 1
     if modules.is_here or modules.runs > 0:
         return
+    modules.has_ended = True
     if not modules.made:
         del _known[digest]
     others = [each for each in list(_known.values()) if each.runs > 0]
@@ -250,7 +276,18 @@ def leave(digest: str) -> None:
             if left:
                 sys.modules[name] = left[-1]
             else:
-                sys.modules.pop(name, None)
+                _drop(name)
+
+
+def _drop(name: str) -> None:
+    """Have a module, and what is in it, found anew."""
+    for each in list(sys.modules):
+        if each == name or each.startswith(f"{name}."):
+            sys.modules.pop(each, None)
+
+
+def _is_ended(module: ModuleType) -> bool:
+    return _is_brought(module) and module.__spec__.loader.has_ended  # type: ignore[union-attr]
 
 
 def is_any() -> bool:
@@ -293,10 +330,33 @@ def reduced(value: Any) -> tuple[Callable[..., Any], tuple[str, ...]] | None:
         for part in filter(None, path.split(".")):
             found = getattr(found, part, None)
         if found is value:
-            if (digests := _needed.get()) is not None:
-                digests.add(modules.digest)
+            note(modules.digest)
             return brought, (modules.digest, name, path)
     return None
+
+
+def known_by(digest: str, name: str = "") -> Modules:
+    """Return modules that were brought.
+
+    Args:
+        digest: of them.
+        name: of the one that is sought.
+
+    Raises:
+        CompatibilityError: they have not come to this process.
+    """
+    if (modules := _known.get(digest)) is None:
+        which = f"The module {name!r} of the flow that this is of has"
+        raise CompatibilityError(
+            f"{which if name else 'Modules of the flow have'} not come to this process: run it again"
+        )
+    return modules
+
+
+def note(digest: str) -> None:
+    """Note that what is pickled now needs modules."""
+    if (digests := _needed.get()) is not None:
+        digests.add(digest)
 
 
 def brought(digest: str, name: str, path: str) -> Any:
@@ -305,11 +365,7 @@ def brought(digest: str, name: str, path: str) -> Any:
     Raises:
         CompatibilityError: the modules have not come to this process.
     """
-    modules = _known.get(digest)
-    if modules is None:
-        raise CompatibilityError(
-            f"The module {name!r} of the flow that this is of has not come to this process: run it again"
-        )
+    modules = known_by(digest, name)
     try:
         found: Any = modules.module(name)
     except Exception as error:
@@ -331,7 +387,8 @@ def _directory_of(file: str) -> str | None:
     return directory if os.path.isabs(file) and os.path.isdir(directory) else None  # noqa: PTH112, PTH117  # the same
 
 
-def _top(name: str) -> str:
+def top_of(name: str) -> str:
+    """Return the first part of a module's name."""
     return name.partition(".")[0]
 
 

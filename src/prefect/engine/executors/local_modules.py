@@ -15,7 +15,7 @@ from threading import Lock
 
 from prefect.core.flow import Flow
 from prefect.engine.executors.brought import Modules, sending_here, text_of
-from prefect.engine.executors.source_imports import mentioned
+from prefect.engine.executors.source_imports import imported, mentioned
 from prefect.engine.executors.travelling import by_value
 from prefect.installed import are_local, is_local
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _lock = Lock()
 _by_value: Counter[str] = Counter()
-_LONG = 256
-"""Bytes from which on pickle has another form for a text."""
 
 
 class LocalModules:
@@ -69,7 +67,6 @@ class LocalModules:
                 sources[name] = ("", getattr(local[name], "__file__", None) or f"<{name}>", True)
         made = {name: local[name] for name in sources if name in local and name not in makers}
         self._modules = Modules.here(sources, made)
-        self._names = [name.encode() for name in sources if len(name.encode()) < _LONG]
         self._makers = makers
         with _lock:
             for name in makers:
@@ -80,11 +77,6 @@ class LocalModules:
     def digests(self) -> set[str]:
         """What says which modules they are, if there are any."""
         return {self._modules.digest} if self._modules.sources else set()
-
-    def are_named_in(self, data: bytes) -> bool:
-        """Tell whether what goes by value has the name of one: its code may import that within functions."""
-        by_value = any(name.encode() in data for name in ("__main__", *self._makers))
-        return by_value and any(b"\x8c%c%s" % (len(name), name) in data for name in self._names)
 
     @contextmanager
     def sending(self) -> Iterator[None]:
@@ -120,15 +112,23 @@ def _text_of_script(module: ModuleType) -> str:
 def _imported_later(texts: list[tuple[str, str, str, bool]], known: set[str]) -> Sources:
     """Return the local modules that are not imported yet, but may be, within functions. Nothing is executed."""
     found: Sources = {}
+    there: dict[str, tuple[str, str, bool] | None] = {}
     places: dict[str, list[str]] = {}  # of packages among them
     while texts:
         around, text, _, is_package = texts.pop()
+        exact: set[str] | None = None
         for name in mentioned(text, around, is_package=is_package):
             if name in known or name.partition(".")[0] in sys.stdlib_module_names:
                 continue
-            known.add(name)
-            if name in sys.modules or (source := _source_of(name, places)) is None:
+            if name not in there:
+                there[name] = None if name in sys.modules else _source_of(name, places)
+            if (source := there[name]) is None:
                 continue
+            if exact is None:
+                exact = _names_imported(text, around, is_package=is_package)
+            if name not in exact:  # but spoken of, in a comment for example
+                continue
+            known.add(name)
             found[name] = source
             texts.append((name, *source))
             # A namespace package is there for what is in it; else it may be any directory.
@@ -136,6 +136,13 @@ def _imported_later(texts: list[tuple[str, str, str, bool]], known: set[str]) ->
                 if above in places:
                     found.setdefault(above, ("", f"<{above}>", True))
     return found
+
+
+def _names_imported(text: str, around: str, *, is_package: bool) -> set[str]:
+    try:
+        return {name for name, _ in imported(text, around, is_package=is_package)}
+    except (SyntaxError, ValueError):  # a notebook's cell may have commands of its own
+        return {*mentioned(text, around, is_package=is_package)}
 
 
 def _source_of(name: str, places: dict[str, list[str]]) -> tuple[str, str, bool] | None:
@@ -153,7 +160,7 @@ def _source_of(name: str, places: dict[str, list[str]]) -> tuple[str, str, bool]
         if not are_local([spec.origin, *(inner or ())]):
             return None
         text = None if spec.origin is None else spec.loader.get_source(last)  # type: ignore[union-attr]
-    except (AttributeError, ImportError, OSError, ValueError):
+    except (AttributeError, ImportError, OSError, SyntaxError, ValueError):
         return None
     if inner is not None and (text is not None or spec.origin is None):
         places[name] = [*inner]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _WORD = pattern(r"import\b")
 _FROM = pattern(r"(?<!\w)from\b([.\w \t\f]*)$")
-_NAMES = pattern(r"[ \t\f]*(\((?:[^)#]++|#[^\n]*+)*+\)|[^\n;#]*)")
+_NAMES = pattern(r"[ \t\f]*(\((?:[\w.,*\s]++|#[^\n]*+)*+\)|[\w.,* \t\f]*)")
 _LONGEST = 1000
 """Characters that are looked at before the word."""
 _COMMENT = pattern(r"#[^\n]*")

@@ -9,7 +9,7 @@ import sys
 from collections import ChainMap
 from contextlib import contextmanager
 from functools import cache
-from types import CodeType
+from types import CodeType, FunctionType
 
 from prefect.core.inputs import items_of
 from prefect.core.own import has_handlers
@@ -132,9 +132,18 @@ def _picklers() -> tuple[Any, Any]:
             {CodeType: reduced_code}, *getattr(known, "maps", [known])
         )
 
+    from prefect.engine.executors.brought_imports import (  # noqa: PLC0415  # flows that bring modules alone
+        reduced_by_value,
+    )
+
     class WithModules(Pickler):
         def reducer_override(self, obj: Any) -> Any:
-            return reduced(obj) or super().reducer_override(obj)
+            if (found := reduced(obj)) is not None:
+                return found
+            found = super().reducer_override(obj)
+            if type(obj) is FunctionType and found is not NotImplemented:
+                return reduced_by_value(obj, found)
+            return found
 
     return Pickler, WithModules
 

@@ -87,10 +87,12 @@ def _context(security: Any) -> Any:
     try:
         return made.get_connection_args("client")["ssl_context"]
     except OSError as error:  # which names no file
-        files = (made.tls_ca_file, made.tls_client_cert, made.tls_client_key)
+        given = filter(None, (made.tls_ca_file, made.tls_client_cert, made.tls_client_key))
+        # What is given as text, rather than as a file, may be the key itself.
+        files = [repr(each) for each in given if "-----" not in each] or ["none"]
         raise ExecutorError(
             f"A certificate or key to speak TLS by cannot be read: {error}. Dask's configuration, or the "
-            f"security that is given, names {', '.join(map(repr, filter(None, files)))}"
+            f"security that is given, names these files: {', '.join(files)}"
         ) from error
 
 

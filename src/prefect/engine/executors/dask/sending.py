@@ -111,8 +111,6 @@ class Packing:
         data = self._steps.get(likeness)
         if data is None:
             data = self._steps[likeness] = dumps(for_workers(job.task))
-            if self._local and self._local.are_named_in(data):
-                self._modules |= self._local.digests
         return self._keep(data, b"step", shared=job.map_index is not None)
 
     def _context(self, job: Job) -> Any:
