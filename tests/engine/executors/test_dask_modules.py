@@ -1,12 +1,18 @@
 """Local modules on the workers of a cluster, which have other ones, or none."""
 
+import signal
 import subprocess
 import sys
 import textwrap
 import time
 
 import pytest
-from tests.support.dask_cluster import Cluster
+from dask_cluster import Cluster
+from observing import when_told
+
+from prefect import Flow, task
+from prefect.engine.executors import DaskExecutor
+from prefect.engine.executors.dask import sending
 
 FLOW = """
 import sys
@@ -236,3 +242,25 @@ def test_a_module_that_is_only_spoken_of(home, cluster):
         return sorted({name for each in brought._known.values() for name in each.sources})
     """
     assert run(home, cluster, body, text) == "['helper']"
+
+
+def test_a_worker_that_is_frozen_when_modules_are_sent(cluster, monkeypatch):
+    """The others are not kept waiting for it."""
+
+    @task(resources={"one": 1})
+    def work():
+        import observing
+
+        return observing.__name__
+
+    cluster.worker(name="one", resources={"one": 1})
+    two = cluster.worker(name="two")
+    cluster.wait_for_workers(2)
+    monkeypatch.setattr(sending, "ANSWERED", 1)
+    with Flow("test") as flow:
+        worked = work()
+    executor = DaskExecutor(cluster.address)
+    with when_told("flow 'test' starts", lambda: two.send_signal(signal.SIGSTOP)):
+        state = flow.run(executor=executor, timeout=100)
+    two.send_signal(signal.SIGCONT)
+    assert state.result[worked].result == "observing"

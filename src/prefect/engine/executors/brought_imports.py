@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from opcode import opmap
 from types import CodeType, FunctionType
 
 from prefect.engine.executors.brought import Modules, known_by, note, sending_here, top_of
@@ -11,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+_IMPORT = opmap["IMPORT_NAME"]
 
 
 def reduced_by_value(function: FunctionType, parts: Any) -> Any:
@@ -27,21 +30,30 @@ def reduced_by_value(function: FunctionType, parts: Any) -> Any:
         return parts
     make, args, state, items, pairs, set_state = parts
     digest = ""
-    if top_of(function.__module__ or "") in here.tops or _names(function.__code__, here):
+    if _may_import(function.__code__, here, of_them=top_of(function.__module__ or "") in here.tops):
         digest = here.digest
         note(digest)
     return _made, (digest, make, *args), state, items, pairs, partial(_set_state, set_state)
 
 
-def _names(code: CodeType, modules: Modules) -> bool:
-    """Tell whether code has a name, or a text, that may be one of modules."""
-    for each in (*code.co_names, *code.co_consts):
-        if isinstance(each, str):
-            if top_of(each) in modules.tops:
-                return True
-        elif isinstance(each, CodeType) and _names(each, modules):
+def _may_import(code: CodeType, modules: Modules, *, of_them: bool) -> bool:
+    """Tell whether code may import one of modules: it has an import and such a name, or such a text.
+
+    Args:
+        code: of a function.
+        modules: the modules.
+        of_them: whether the function is of one, which may import from its own package.
+    """
+    names = [each for each in code.co_consts if isinstance(each, str)]
+    if _IMPORT in code.co_code[::2]:
+        if of_them:
             return True
-    return False
+        names += code.co_names
+    return any(top_of(each) in modules.tops for each in names) or any(
+        _may_import(each, modules, of_them=of_them)
+        for each in code.co_consts
+        if isinstance(each, CodeType)
+    )
 
 
 def _made(digest: str, make: Callable[..., FunctionType], *args: Any) -> FunctionType:

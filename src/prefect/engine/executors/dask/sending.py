@@ -6,6 +6,8 @@ import pickle
 import warnings
 from collections import OrderedDict
 from contextlib import nullcontext, suppress
+from functools import partial
+from threading import Thread
 
 from prefect.core.refs import Ref, sending
 from prefect.engine.executors.brought import is_whole, noting, sources_of
@@ -17,7 +19,7 @@ from prefect.engine.executors.travelling import are_names_known, for_workers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from prefect.core.task import Task
@@ -30,6 +32,8 @@ LARGE = 1 << 20
 """Bytes from which on an input is sent on its own, though only one job is known to need it."""
 REMEMBERED = 64
 """How many inputs are remembered, to send once what several jobs get."""
+ANSWERED = 10.0
+"""Seconds for which workers that do not answer are waited for when they are sent modules."""
 _PLAIN = frozenset({type(None), bool, int, float, complex})
 
 
@@ -81,16 +85,18 @@ class Packing:
         if job.keeping is not None and self._local:  # what is stored may be of them, by their names
             self._modules |= self._local.digests
         if new := self._modules - self._brought:
-            if not self._brought:
-                with suppress(
-                    Exception
-                ):  # a scheduler may be told to take none: then it keeps them
-                    self._client.register_plugin(forgetting(self._name, self._client.id))
-            for digest, sources in zip(new, sources_of(new), strict=True):
-                plugin = BringsModules(self._name, digest, sources, whole=is_whole(digest))
-                self._client.register_plugin(plugin)
+            _in_time(partial(self._bring, new))
             self._brought |= new
         return parcel
+
+    def _bring(self, digests: set[str]) -> None:
+        """Have all workers find modules, until the run's client has left."""
+        if not self._brought:
+            with suppress(Exception):  # a scheduler that takes none keeps them
+                self._client.register_plugin(forgetting(self._name, self._client.id))
+        for digest, sources in zip(digests, sources_of(digests), strict=True):
+            plugin = BringsModules(self._name, digest, sources, whole=is_whole(digest))
+            self._client.register_plugin(plugin)
 
     def _packed(self, job: Job, references: list[Any]) -> Parcel:
         step, context = self._step(job), self._context(job)
@@ -238,3 +244,23 @@ def _plainly(payload: tuple[Any, ...]) -> bytes:
     except Exception:  # noqa: BLE001, S110  # cloudpickle may be able to, or tells the reason
         pass
     return dumps(payload)
+
+
+def _in_time(call: Callable[[], object]) -> None:
+    """Make a call that all workers answer; go on without those that do not.
+
+    One that is frozen hears of it when it thaws. What is to be said of it then is for others to say.
+    """
+    raised: list[Exception] = []
+
+    def made() -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001  # raised below
+            raised.append(error)
+
+    thread = Thread(target=made, name="prefect-modules", daemon=True)
+    thread.start()
+    thread.join(ANSWERED)
+    if raised:
+        raise raised[0]
