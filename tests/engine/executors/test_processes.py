@@ -696,7 +696,7 @@ def test_a_directory_that_is_gone(tmp_path, monkeypatch):
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "ended by SIGKILL: perhaps memory ran out"),
         (lambda: os._exit(0), "ended with status 0"),
         # As some do that turn themselves into a daemon: no answer can be sent any more.
-        (lambda: os.closerange(3, 100), "ended with status"),
+        (lambda: os.closerange(3, 1000), "ended with status"),
     ],
     ids=["killed", "exits", "closes all descriptors"],
 )
@@ -892,7 +892,7 @@ def test_a_process_that_closes_its_connection_and_goes_on(monkeypatch):
 
     @task
     def closes():
-        for number in range(3, 20):
+        for number in range(3, 1000):
             with suppress(OSError), socket.socket(fileno=os.dup(number)) as found:
                 found.shutdown(socket.SHUT_RDWR)
         time.sleep(600)
@@ -1257,12 +1257,12 @@ def test_a_forked_process_with_a_file_in_the_place_of_the_connection(tmp_path):
     @task
     def replaces():
         mine = os.open(tmp_path / "mine", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        for number in range(3, 20):
+        for number in range(3, 1000):
             with suppress(OSError):
                 if stat.S_ISSOCK(os.fstat(number).st_mode):
                     os.dup2(mine, number)
         if not (child := os.fork()):
-            for number in range(3, 20):
+            for number in range(3, 1000):
                 with suppress(OSError):
                     os.write(number, b"x") if os.path.samestat(
                         os.fstat(number), os.fstat(mine)
@@ -1398,7 +1398,7 @@ def test_a_task_that_writes_to_what_it_did_not_open(junk):
 
     @task
     def writes():
-        for number in range(3, 20):
+        for number in range(3, 1000):
             with suppress(OSError), socket.socket(fileno=os.dup(number)) as found:
                 found.sendall(junk)
         return "result"
