@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 _MAPPED = pattern(r"(.*)\[(\d+)\]", re.DOTALL)
 _TOLD = 5_000
 _SHOWN = 5
-_LISTED = 20
 """Children that are named, of those of which the same is true."""
+_LISTED = 20
+"""Tasks that are named where a run has none of a name."""
 _LONGEST = 60
 """Characters of a value."""
 _LOOKED_AT = 50

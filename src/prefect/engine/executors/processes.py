@@ -240,9 +240,8 @@ class _ProcessSession(Session):
             except (EOFError, OSError):
                 self._lose(worker)
                 continue
-            except (
-                ValueError
-            ):  # what is no message was not sent by the worker, and nothing more can be read
+            except ValueError:
+                # What is no message was not sent by the worker, and nothing more can be read.
                 self._lose(worker, 0)
                 continue
             for message in self._lines.among(messages):

@@ -59,9 +59,8 @@ def mentioned(text: str, module: str, *, is_package: bool) -> Iterator[str]:
     """
     text = text.replace("\\\n", "  ")
     found: list[tuple[int, str, list[str]]] = []
-    for word in _WORD.finditer(
-        text
-    ):  # by itself: what a pattern does beside takes many times as long
+    # The word by itself: what a pattern does beside takes many times as long.
+    for word in _WORD.finditer(text):
         end = word.start()
         first = max(0, end - _LONGEST)
         before = text[max(first, text.rfind("\n", first, end) + 1) : end]

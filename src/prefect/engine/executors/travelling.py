@@ -63,9 +63,14 @@ def is_large(data: list[Any]) -> bool:
 
 
 def _dumps(value: Any, beside: Any) -> bytes:
+    if is_any() or sending_here.get() is not None:
+        return dumps_with_modules(value, beside)
+    return _dumps_by(_pickler(), value, beside)
+
+
+def _dumps_by(pickler: Any, value: Any, beside: Any) -> bytes:
     with io.BytesIO() as file:
-        with_modules = is_any() or sending_here.get() is not None
-        _picklers()[with_modules](file, protocol=5, buffer_callback=beside).dump(value)
+        pickler(file, protocol=5, buffer_callback=beside).dump(value)
         return file.getvalue()
 
 
@@ -105,18 +110,12 @@ def dumps_with_modules(value: Any, beside: Any = None) -> bytes:
         value: anything.
         beside: as the `buffer_callback` of pickle.
     """
-    with io.BytesIO() as file:
-        _picklers()[True](file, protocol=5, buffer_callback=beside).dump(value)
-        return file.getvalue()
+    return _dumps_by(_pickler_with_modules(), value, beside)
 
 
 @cache
-def _picklers() -> tuple[Any, Any]:
-    """Make the classes once: to make one takes longer than a small value, and each would be garbage.
-
-    Returns:
-        A pickler of anything, and one for which modules that a flow brought go by their digest.
-    """
+def _pickler() -> Any:
+    """Make the class once: to make one takes longer than a small value, and each would be garbage."""
     import cloudpickle  # noqa: PLC0415  # not at every start
 
     known = cloudpickle.Pickler.dispatch_table
@@ -132,11 +131,19 @@ def _picklers() -> tuple[Any, Any]:
             {CodeType: reduced_code}, *getattr(known, "maps", [known])
         )
 
+    return Pickler
+
+
+@cache
+def _pickler_with_modules() -> Any:
+    """Make the class of one for which what is of modules that a flow brought goes by the digest of these."""
     from prefect.engine.executors.brought_imports import (  # noqa: PLC0415  # flows that bring modules alone
         reduced_by_value,
     )
 
-    class WithModules(Pickler):
+    base: Any = _pickler()
+
+    class WithModules(base):  # type: ignore[misc]
         def reducer_override(self, obj: Any) -> Any:
             if (found := reduced(obj)) is not None:
                 return found
@@ -145,7 +152,7 @@ def _picklers() -> tuple[Any, Any]:
                 return reduced_by_value(obj, found)
             return found
 
-    return Pickler, WithModules
+    return WithModules
 
 
 def unpacked(data: list[Any]) -> Any:

@@ -27,9 +27,8 @@ def require_certificate(address: str, security: Any) -> None:
     if security is None:
         known = bool(dask.config.get("distributed.client.security-loader", None))
     else:
-        known = not isinstance(
-            security, Security
-        )  # what else it may be, Dask's client makes one of
+        # What else it may be, Dask's client makes one of.
+        known = not isinstance(security, Security)
     if not known and _context(security) is None:
         raise ExecutorError(
             f"Nothing says which certificates to speak with {address} by: give client_kwargs={{'security': "
@@ -54,9 +53,8 @@ def require_listener(address: str, timeout: Any, security: Any) -> None:
     from distributed.comm.registry import get_backend  # noqa: PLC0415  # an extra
 
     kind = parse_address(address)[0]
-    get_backend(
-        kind
-    )  # or what is left of a client that cannot be made waits, and leaves a traceback
+    # Or what is left of a client that cannot be made waits, and leaves a traceback.
+    get_backend(kind)
     if kind not in {"tcp", "tls", "ws", "wss"}:
         return
     seconds = timeout if isinstance(timeout, int | float) else ANSWER_SECONDS
